@@ -1,0 +1,50 @@
+# Two commands: `make run` and `make test`. Both build .venv on first use.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: run test lint types unit browser-tests browser screenshots clean
+
+run: $(VENV)/.runtime
+	$(BIN)/streamlit run dashboard.py
+
+test: lint types browser
+	$(BIN)/pytest
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/.dev
+	$(BIN)/mypy
+
+unit: $(VENV)/.dev
+	$(BIN)/pytest --ignore=tests/browser
+
+browser-tests: browser
+	$(BIN)/pytest tests/browser
+
+# A browser that is there is used; else Debian's package when root, else Playwright's own.
+browser: $(VENV)/.dev
+	@$(BIN)/python -m tests.chromium || { \
+	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	    apt-get update -qq && apt-get install -y -qq chromium; \
+	  else $(BIN)/playwright install chromium; fi; \
+	  $(BIN)/python -m tests.chromium; }
+
+screenshots: browser
+	$(BIN)/python -m tests.browser.screenshots
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.runtime: requirements.txt | $(VENV)/bin/python
+	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements.txt
+	@touch $@
+
+$(VENV)/.dev: requirements-dev.txt $(VENV)/.runtime
+	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@touch $@
+
+clean:
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,1 @@
+"""What people see: one thin script a page, and the frame around them."""
