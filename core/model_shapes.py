@@ -1,0 +1,44 @@
+"""A model given by its shape alone, without a config: what the sizing page opens on."""
+
+from core.attention import GroupedAttention
+from core.model_spec import ModelDimensions, ModelSpec
+
+
+def llama_shape(
+    *,
+    num_layers: int,
+    num_query_heads: int,
+    num_kv_heads: int,
+    head_dim: int,
+    hidden_size: int,
+    intermediate_size: int,
+    vocab_size: int,
+    tied_embeddings: bool = False,
+    window: int | None = None,
+) -> ModelSpec:
+    """A decoder of Llama's build: gated FFN, two norms a layer and one at the end, no biases."""
+    layer = GroupedAttention(
+        num_query_heads=num_query_heads,
+        num_kv_heads=num_kv_heads,
+        head_dim=head_dim,
+        value_dim=head_dim,
+        window=window,
+    )
+    dimensions = ModelDimensions(
+        hidden_size=hidden_size,
+        vocab_size=vocab_size,
+        intermediate_size=intermediate_size,
+        tied_embeddings=tied_embeddings,
+    )
+    return ModelSpec(model_type="llama", layers=(layer,) * num_layers, dimensions=dimensions)
+
+
+LLAMA_2_13B = llama_shape(
+    num_layers=40,
+    num_query_heads=40,
+    num_kv_heads=40,
+    head_dim=128,
+    hidden_size=5120,
+    intermediate_size=13824,
+    vocab_size=32000,
+)
