@@ -1,11 +1,16 @@
 """Small pieces that every page draws with: the viewer's palette, and charts with their sentence and alt text."""
 
-import altair as alt
+from typing import TYPE_CHECKING, Any
+
 import streamlit as st
 
+from core.diagrams.house import dress
 from core.palette import Palette, palette
 
-AnyChart = alt.Chart | alt.LayerChart | alt.HConcatChart | alt.VConcatChart | alt.ConcatChart | alt.FacetChart
+if TYPE_CHECKING:
+    import altair as alt
+
+    AnyChart = alt.Chart | alt.LayerChart | alt.HConcatChart | alt.VConcatChart | alt.ConcatChart | alt.FacetChart
 
 
 def current_palette() -> Palette:
@@ -13,7 +18,13 @@ def current_palette() -> Palette:
     return palette(st.context.theme.type)
 
 
-def draw(chart: AnyChart, *, sentence: str, alt_text: str, key: str | None = None) -> None:
+def draw(chart: "AnyChart", *, sentence: str, alt_text: str, key: str | None = None) -> None:
     """A chart under the sentence that says what it shows; alt_text is what a screen reader says instead."""
-    st.markdown(sentence)
-    st.altair_chart(chart, width="stretch", theme=None, alt=alt_text, key=key)
+    draw_spec(chart.to_dict(), sentence=sentence, alt_text=alt_text, key=key)
+
+
+def draw_spec(spec: dict[str, Any], *, sentence: str, alt_text: str, key: str | None = None) -> None:
+    """The same for a chart that is a Vega-Lite spec already (pages.cached keeps some), dressed in the house look."""
+    if sentence:
+        st.markdown(sentence)
+    st.vega_lite_chart(spec=dress(spec, current_palette()), width="stretch", theme=None, alt=alt_text, key=key)

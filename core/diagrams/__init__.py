@@ -1,0 +1,1 @@
+"""Pictures: rows first, then Altair layers, summed at the end."""

@@ -1,0 +1,295 @@
+"""One attention layout as a picture: query heads, KV heads, who reads whom, and the cache to scale under MHA's.
+
+Rows first (pure geometry on a 1 x 1 plane), then Altair layers, summed at the end. Every head is drawn up to
+MAX_HEADS_DRAWN; beyond that each group is one block with its count, and beyond MAX_GROUPS_DRAWN groups the middle ones
+become one block that says how many they are. Numbers and letters appear only where they are legible.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import altair as alt
+
+from core.layouts import Layout
+from core.palette import Palette
+
+MAX_HEADS_DRAWN = 128
+MAX_GROUPS_DRAWN = 16
+BLOCK_LINES = 9
+NARROW_PX = 600  # below this the words get shorter
+
+Row = dict[str, Any]
+
+# Vertical plan in units of the picture's height, top to bottom.
+COUNT_Y = 0.03
+QUERY_TOP, QUERY_BOTTOM = 0.07, 0.21
+KV_TOP, KV_BOTTOM = 0.50, 0.64
+CAPTION_Y = 0.76
+STRIP_TOP, STRIP_BOTTOM = 0.80, 0.90
+FIGURE_Y = 0.965
+
+
+@dataclass(frozen=True)
+class Slot:
+    """A column of the picture: one group, or a run of groups too many to draw."""
+
+    left: float
+    right: float
+    group: int | None  # None: a run of undrawn groups
+    heads: int  # query heads in it
+    groups: int = 1
+
+    @property
+    def centre(self) -> float:
+        return (self.left + self.right) / 2
+
+
+def slots(layout: Layout) -> list[Slot]:
+    """The columns, left to right; widths in units of the picture's width."""
+    g, size = layout.num_kv_heads, layout.group_size
+    if layout.num_query_heads <= MAX_HEADS_DRAWN or g <= MAX_GROUPS_DRAWN:
+        return [Slot(i / g, (i + 1) / g, i, size) for i in range(g)]
+    shown = MAX_GROUPS_DRAWN
+    first, last = shown - 5, 2  # the rest of the width goes to the run between them
+    cells = [(i, 1) for i in range(first)] + [(None, 3)] + [(g - last + i, 1) for i in range(last)]
+    total, left, result = sum(width for _, width in cells), 0, []
+    for group, width in cells:
+        hidden = g - first - last
+        count = size if group is not None else hidden * size
+        result.append(Slot(left / total, (left + width) / total, group, count, 1 if group is not None else hidden))
+        left += width
+    return result
+
+
+def query_rows(layout: Layout) -> list[Row]:
+    """One rectangle a query head, or a group's block where there are too many heads."""
+    rows: list[Row] = []
+    for slot in slots(layout):
+        drawn = slot.heads if layout.num_query_heads <= MAX_HEADS_DRAWN and slot.group is not None else 1
+        pad = 0.04 * (slot.right - slot.left)
+        width = (slot.right - slot.left - 2 * pad) / drawn
+        for i in range(drawn):
+            left = slot.left + pad + i * width
+            gap = 0.06 * width
+            head = (slot.group or 0) * layout.group_size + i
+            rows.append(
+                {
+                    "left": left + gap,
+                    "right": left + width - gap,
+                    "centre": left + width / 2,
+                    "label": str(head + 1) if drawn == slot.heads else _block_label(slot),
+                    "group": slot.group if slot.group is not None else -1,
+                    "heads": slot.heads // drawn,
+                    "target": slot.centre,
+                    "says": _query_says(layout, slot, head, drawn),
+                }
+            )
+    return rows
+
+
+def kv_rows(layout: Layout) -> list[Row]:
+    """A key and a value rectangle for each KV head, centred under the query heads that read it."""
+    rows: list[Row] = []
+    for slot in slots(layout):
+        half = min(0.42 * (slot.right - slot.left), 0.034)
+        for letter, left, right in (("K", slot.centre - half, slot.centre), ("V", slot.centre, slot.centre + half)):
+            gap = 0.04 * half
+            rows.append(
+                {
+                    "left": left + gap,
+                    "right": right - gap,
+                    "centre": (left + right) / 2,
+                    "letter": letter if slot.group is not None else "…",
+                    "group": slot.group if slot.group is not None else -1,
+                    "says": _kv_says(layout, slot, letter),
+                }
+            )
+    return rows
+
+
+def strip_rows(layout: Layout) -> list[Row]:
+    """The cache of MHA as H cells; the G that this layout keeps are filled, the others are what it saves."""
+    h, g = layout.num_query_heads, layout.num_kv_heads
+    gap = 0.08 / h
+    return [{"left": i / h + gap, "right": (i + 1) / h - gap, "kept": "kept" if i < g else "saved"} for i in range(h)]
+
+
+def figure_text(layout: Layout, short: bool = False) -> str:
+    """The line under the strip; `short` where the picture stands in a narrow column."""
+    kept = f"{layout.kv_bytes_per_token_and_layer:,} B"
+    if layout.kind == "MHA":
+        return f"{kept} · saves nothing" if short else f"{kept} · every query head keeps its own pair"
+    whole = layout.with_kv_heads(layout.num_query_heads).kv_bytes_per_token_and_layer
+    saved = f"saves {1 - layout.share_of_mha:.1%}"
+    return f"{kept} · {saved}" if short else f"{kept} of MHA's {whole:,} B · {saved}"
+
+
+def layout_chart(layout: Layout, colours: Palette, *, width_px: int = 900, height_px: int = 340) -> alt.LayerChart:
+    """The whole picture. width_px is how wide it will stand, to decide which labels are legible."""
+    layers = [
+        _bands(layout, colours),
+        _lines(layout, colours),
+        *_queries(layout, colours, width_px),
+        *_kv_heads(layout, colours, width_px),
+        *_strip(layout, colours, width_px),
+    ]
+    if layout.group_size > 1:
+        layers.append(_group_counts(layout, colours, width_px))
+    return (
+        alt.layer(*layers)
+        .properties(width="container", height=height_px, background="transparent")
+        .configure_view(stroke=None)
+    )
+
+
+def group_colours(colours: Palette) -> list[str]:
+    """The hues that groups take in turn, so that neighbours always differ."""
+    return [colours.queries, colours.mha, colours.gqa, colours.mqa]
+
+
+def _x(field: str) -> alt.X:
+    return alt.X(f"{field}:Q", scale=alt.Scale(domain=[0, 1], nice=False, zero=False), axis=None)
+
+
+def _y(value: float) -> alt.YDatum:
+    return alt.YDatum(value, scale=alt.Scale(domain=[0, 1], reverse=True, nice=False), axis=None)
+
+
+def _group_colour(colours: Palette) -> alt.Color:
+    hues = group_colours(colours)
+    domain = list(range(len(hues)))
+    return alt.Color("hue:O", scale=alt.Scale(domain=domain, range=hues), legend=None)
+
+
+def _with_hue(rows: list[Row]) -> alt.Data:
+    return alt.Data(values=[{**row, "hue": row["group"] % 4 if row["group"] >= 0 else 0} for row in rows])
+
+
+def _box(rows: list[Row], top: float, bottom: float, **mark: Any) -> alt.Chart:
+    chart = alt.Chart(alt.Data(values=rows)).mark_rect(**mark)
+    return chart.encode(x=_x("left"), x2="right:Q", y=_y(top), y2=alt.Y2Datum(bottom))
+
+
+def _bands(layout: Layout, colours: Palette) -> alt.Chart:
+    """A tinted backdrop for each group."""
+    rows: list[Row] = [
+        {"left": s.left, "right": s.right, "group": s.group if s.group is not None else -1} for s in slots(layout)
+    ]
+    pad = 0.0015
+    for row in rows:
+        row["left"], row["right"] = row["left"] + pad, row["right"] - pad
+    chart = alt.Chart(_with_hue(rows)).mark_rect(cornerRadius=6, opacity=0.10)
+    return chart.encode(
+        x=_x("left"), x2="right:Q", y=_y(0.055), y2=alt.Y2Datum(KV_BOTTOM + 0.03), color=_group_colour(colours)
+    )
+
+
+def line_rows(layout: Layout) -> list[Row]:
+    """One line a query head; a block of heads too many to draw sends BLOCK_LINES of them."""
+    rows: list[Row] = []
+    for row in query_rows(layout):
+        span = row["right"] - row["left"]
+        starts = [row["centre"]]
+        if row["heads"] > 1:
+            starts = [row["left"] + span * (i + 0.5) / BLOCK_LINES for i in range(BLOCK_LINES)]
+        rows += [{"centre": start, "target": row["target"], "group": row["group"]} for start in starts]
+    return rows
+
+
+def _lines(layout: Layout, colours: Palette) -> alt.Chart:
+    """From the foot of each query head to the KV head that it reads."""
+    thin = layout.num_query_heads > 40
+    chart = alt.Chart(_with_hue(line_rows(layout))).mark_rule(strokeWidth=1 if thin else 1.8, opacity=0.75)
+    return chart.encode(
+        x=_x("centre"),
+        x2="target:Q",
+        y=_y(QUERY_BOTTOM + 0.005),
+        y2=alt.Y2Datum(KV_TOP - 0.005),
+        color=_group_colour(colours),
+    )
+
+
+def _queries(layout: Layout, colours: Palette, width_px: int) -> list[alt.Chart]:
+    rows = query_rows(layout)
+    boxes = _box(rows, QUERY_TOP, QUERY_BOTTOM, color=colours.queries, cornerRadius=3 if len(rows) <= 40 else 1)
+    boxes = boxes.encode(tooltip=alt.Tooltip("says:N", title="query"))
+    drawn = [boxes]
+    if width_px / len(rows) >= 20:
+        drawn.append(_label(rows, "label", (QUERY_TOP + QUERY_BOTTOM) / 2, colours.on_fill, 13, bold=True))
+    return drawn
+
+
+def _kv_heads(layout: Layout, colours: Palette, width_px: int) -> list[alt.Chart]:
+    rows = kv_rows(layout)
+    boxes = _box(rows, KV_TOP, KV_BOTTOM, color=colours.keys_values, cornerRadius=3 if len(rows) <= 80 else 1)
+    boxes = boxes.encode(tooltip=alt.Tooltip("says:N", title="keys and values"))
+    drawn = [boxes]
+    if width_px * (rows[0]["right"] - rows[0]["left"]) >= 12:
+        drawn.append(_label(rows, "letter", (KV_TOP + KV_BOTTOM) / 2, colours.on_fill, 12, bold=True))
+    return drawn
+
+
+def _strip(layout: Layout, colours: Palette, width_px: int) -> list[alt.Chart]:
+    rows = strip_rows(layout)
+    kept = [row for row in rows if row["kept"] == "kept"]
+    saved = [row for row in rows if row["kept"] == "saved"]
+    drawn = [_box(kept, STRIP_TOP, STRIP_BOTTOM, color=colours.cache, cornerRadius=2)]
+    if saved:
+        drawn.append(_box(saved, STRIP_TOP, STRIP_BOTTOM, color=colours.ghost, cornerRadius=2))
+    short = width_px < NARROW_PX
+    caption = "cache per token and layer" if short else "cache kept per token and layer, to scale beside MHA's"
+    size_px = 12 if short else 13
+    drawn.append(_line_of_text(caption, CAPTION_Y, colours.muted, size_px))
+    drawn.append(_line_of_text(figure_text(layout, short), FIGURE_Y, colours.text, size_px + 2, bold=True))
+    return drawn
+
+
+def _group_counts(layout: Layout, colours: Palette, width_px: int) -> alt.Chart:
+    """Above each group, how many query heads it has: said in full once there is room."""
+    columns = slots(layout)
+    room_px = width_px / len(columns)
+    rows: list[Row] = [{"centre": s.centre, "count": _count_says(s, room_px)} for s in columns]
+    return _label(rows, "count", COUNT_Y, colours.muted, 12 if room_px >= 60 else 10)
+
+
+def _label(rows: list[Row], field: str, y: float, colour: str, size_px: int, bold: bool = False) -> alt.Chart:
+    chart = alt.Chart(alt.Data(values=rows)).mark_text(
+        color=colour, fontSize=size_px, fontWeight="bold" if bold else "normal", baseline="middle", align="center"
+    )
+    return chart.encode(x=_x("centre"), y=_y(y), text=f"{field}:N")
+
+
+def _line_of_text(text: str, y: float, colour: str, size_px: int, bold: bool = False) -> alt.Chart:
+    chart = alt.Chart(alt.Data(values=[{"left": 0.0, "text": text}])).mark_text(
+        color=colour, fontSize=size_px, fontWeight="bold" if bold else "normal", baseline="middle", align="left", dx=2
+    )
+    return chart.encode(x=_x("left"), y=_y(y), text="text:N")
+
+
+def _count_says(slot: Slot, room_px: float) -> str:
+    if slot.group is None:
+        return f"{slot.groups} more groups"
+    return (
+        f"{slot.heads} query heads" if room_px >= 95 else (f"{slot.heads} heads" if room_px >= 55 else f"×{slot.heads}")
+    )
+
+
+def _block_label(slot: Slot) -> str:
+    return f"×{slot.heads}" if slot.group is not None else f"… {slot.heads} more …"
+
+
+def _query_says(layout: Layout, slot: Slot, head: int, drawn: int) -> str:
+    if slot.group is None:
+        return f"{slot.heads} query heads in {slot.groups} groups, not drawn one by one"
+    if drawn != slot.heads:
+        first = slot.group * layout.group_size + 1
+        return f"query heads {first} to {first + slot.heads - 1} read KV head {slot.group + 1}"
+    return f"query head {head + 1} reads KV head {slot.group + 1}"
+
+
+def _kv_says(layout: Layout, slot: Slot, letter: str) -> str:
+    name = "keys" if letter == "K" else "values"
+    if slot.group is None:
+        return f"{name} of {slot.groups} KV heads, not drawn one by one"
+    readers = "1 query head" if layout.group_size == 1 else f"{layout.group_size} query heads"
+    return f"{name} of KV head {slot.group + 1}, read by {readers}"

@@ -1,0 +1,58 @@
+"""A real Chromium against the real dashboard. A missing browser fails the run: nothing skips."""
+
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import ConsoleMessage, Page
+
+from tests.chromium import find_chromium
+from tests.dashboard import Dashboard, running_dashboard
+
+LAUNCH_ARGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+
+@pytest.fixture(scope="session")
+def browser_type_launch_args() -> dict[str, object]:
+    path = find_chromium()
+    if path is None:
+        pytest.fail("no Chromium found: apt-get install chromium, or playwright install chromium, or set CHROMIUM")
+    return {"executable_path": path, "args": LAUNCH_ARGS, "headless": True}
+
+
+@pytest.fixture(scope="session")
+def browser_context_args() -> dict[str, object]:
+    return {"viewport": {"width": 1280, "height": 800}, "reduced_motion": "reduce"}
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dashboard]:
+    """One dashboard for all browser tests of a worker; no test may find a traceback in its log."""
+    with running_dashboard(tmp_path_factory.mktemp("dashboard"), {"HF_ENDPOINT": "http://127.0.0.1:9"}) as dashboard:
+        yield dashboard
+        log = dashboard.log()
+    assert "Traceback" not in log, log
+
+
+@pytest.fixture
+def page(page: Page) -> Iterator[Page]:
+    """pytest-playwright's page, and afterwards the certainty that its console stayed free of errors."""
+    errors: list[str] = []
+
+    def note(message: ConsoleMessage) -> None:
+        where = str(message.location.get("url", ""))
+        # On a deep link Streamlit's client first asks /<page>/_stcore/ and takes the 404 as "not my base path".
+        if message.type == "error" and "/_stcore/" not in where:
+            errors.append(f"{message.text} {where}")
+
+    page.on("console", note)
+    page.set_default_timeout(30_000)
+    yield page
+    assert not errors, errors

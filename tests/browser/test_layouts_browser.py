@@ -1,0 +1,41 @@
+"""The layouts page in a real Chromium: deep link first, G by click, a link that restores the view."""
+
+import re
+from pathlib import Path
+
+from playwright.sync_api import Page, expect
+
+from tests.dashboard import Dashboard, running_dashboard
+
+
+def test_the_very_first_request_may_be_a_deep_link(tmp_path: Path, page: Page):
+    with running_dashboard(tmp_path) as fresh:
+        page.goto(f"{fresh.url}/layouts")
+        expect(page.get_by_role("heading", name="The three layouts", exact=True)).to_be_visible()
+        expect(page.get_by_test_id("stSidebarNav").get_by_text("Overview")).to_be_visible()
+        expect(page.get_by_role("dialog")).to_have_count(0)
+        assert "Traceback" not in fresh.log()
+
+
+def test_clicking_g_moves_picture_formula_and_address(server: Dashboard, page: Page):
+    page.goto(f"{server.url}/layouts")
+    expect(page.get_by_text("GQA: 64 query heads share 8").first).to_be_visible()
+    page.get_by_role("radio", name="1", exact=True).click()
+    expect(page.get_by_text("MQA: all 64 query heads read one").first).to_be_visible()
+    expect(page.get_by_text("512 B of MHA's 32,768 B")).to_be_visible()
+    expect(page.get_by_text("40.0 KiB")).to_be_visible()
+    expect(page).to_have_url(re.compile(r"layouts_g64=1(&|$)"))
+
+
+def test_a_link_restores_the_view(server: Dashboard, page: Page):
+    page.goto(f"{server.url}/layouts?layouts_model=Falcon+40B&layouts_g128=128")
+    expect(page.get_by_text("MHA: each of the 128 query heads").first).to_be_visible()
+    expect(page.get_by_text("32,768 B").first).to_be_visible()
+
+
+def test_no_horizontal_scroll_on_a_phone(server: Dashboard, page: Page):
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.goto(f"{server.url}/layouts?layouts_model=Falcon+7B")
+    expect(page.get_by_text("MQA: all 71 query heads").first).to_be_visible()
+    main = page.get_by_test_id("stMain")
+    assert main.evaluate("element => element.scrollWidth <= element.clientWidth")

@@ -1,0 +1,31 @@
+"""Units: GB is 10^9, GiB is 2^30, and no figure rounds into four digits before its unit."""
+
+import pytest
+
+from core.units import format_binary, format_both, format_bytes, format_count
+
+
+@pytest.mark.parametrize(
+    ("count", "decimal", "binary"),
+    [
+        (0, "0 B", "0 B"),
+        (999, "999 B", "999 B"),
+        (8_192, "8.2 kB", "8.0 KiB"),
+        (80e9, "80.0 GB", "74.5 GiB"),
+        (81_559 * 2**20, "85.5 GB", "79.6 GiB"),
+        (40 * 2**30, "42.9 GB", "40.0 GiB"),
+        (999_960, "1.0 MB", "976.5 KiB"),
+    ],
+)
+def test_bytes_in_both_units(count, decimal, binary):
+    assert format_bytes(count) == decimal
+    assert format_binary(count) == binary
+    assert format_both(count) == f"{decimal} ({binary})"
+
+
+@pytest.mark.parametrize(
+    ("count", "text"),
+    [(7, "7"), (9_999, "9,999"), (65_536, "65.5 k"), (13_015_864_320, "13.0 B"), (1.72e12, "1.7 T")],
+)
+def test_counts(count, text):
+    assert format_count(count) == text

@@ -1,0 +1,57 @@
+"""The layouts page through AppTest: presets, G, formula and bytes move together; errors keep what was entered."""
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+
+@pytest.fixture
+def app(open_page):
+    return open_page("learn/layouts.py")
+
+
+def first_alt(app: AppTest) -> str:
+    return app.get("vega_lite_chart")[0].proto.alt
+
+
+def texts(app: AppTest) -> str:
+    return " ".join(element.value for element in app.markdown)
+
+
+def test_opens_on_llama_2_70b(app):
+    assert "GQA: 64 query heads share 8 key and value heads, 8 to each." in texts(app)
+    assert r"327{,}680" in app.latex[0].value
+    assert "4,096 bytes per token and layer" in first_alt(app)
+
+
+def test_changing_g_moves_picture_formula_and_bytes(app):
+    app.segmented_control(key="layouts_g64").set_value(1).run()
+    assert "MQA: all 64 query heads read one key and value head." in texts(app)
+    assert r"40{,}960" in app.latex[0].value
+    assert "512 bytes per token and layer, 1.6% of MHA's" in first_alt(app)
+    app.segmented_control(key="layouts_g64").set_value(64).run()
+    assert r"2{,}621{,}440" in app.latex[0].value
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "chosen", "per_token"),
+    [
+        ("Mistral 7B", ["1", "2", "4", "8", "16", "32"], "GQA: 32 query heads share 8", r"131{,}072"),
+        ("Falcon 7B", ["1", "71"], "MQA: all 71 query heads", r"8{,}192"),
+        ("Falcon 40B", ["1", "2", "4", "8", "16", "32", "64", "128"], "GQA: 128 query heads share 8", r"122{,}880"),
+        ("Llama-2 13B", ["1", "2", "4", "5", "8", "10", "20", "40"], "MHA: each of the 40", r"819{,}200"),
+    ],
+)
+def test_presets_offer_only_divisors(app, name, options, chosen, per_token):
+    app.selectbox(key="layouts_model").set_value(name).run()
+    control = next(c for c in app.get("button_group") if c.key.startswith("layouts_g"))
+    assert [option.content.split(" ")[0] for option in control.proto.options] == options
+    assert chosen in texts(app)
+    assert per_token in app.latex[0].value
+
+
+def test_a_shape_of_ones_own_and_a_bound_that_the_widget_would_not_stop(app):
+    app.selectbox(key="layouts_model").set_value("A shape of your own").run()
+    assert "MHA: each of the 12 query heads" in texts(app)
+    app.number_input(key="layouts_h").set_value(9_999).run()
+    assert "query heads H is 9999: give a whole number from 1 to 512." in app.error[0].value
+    assert app.number_input(key="layouts_h").value == 9_999
