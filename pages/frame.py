@@ -16,6 +16,9 @@ PAGES = {
     "Learn": [
         st.Page("learn/layouts.py", title="The three layouts", icon=":material/hub:", url_path="layouts"),
     ],
+    "Reference": [
+        st.Page("reference/evidence.py", title="Evidence", icon=":material/menu_book:", url_path="evidence"),
+    ],
 }
 
 page = st.navigation(PAGES)

@@ -1,0 +1,95 @@
+"""Published quality changes against MHA: one row a study, one dot a result, the two scales never mixed.
+
+Right of the line is better on both scales, so the perplexity axis runs backwards. A filled dot is a study that spent
+the freed parameters again; a ring is one that did not. The line through a study's dots is its own range, not a trend.
+"""
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import altair as alt
+
+from core.evidence import Dot, signed
+from core.palette import Palette
+
+Scale = Literal["points", "perplexity"]
+ROW_HEIGHT = 58
+AXIS = {
+    "points": ("Change of the mean benchmark score against MHA, points", "worse ←  MHA  → better"),
+    "perplexity": ("Change of perplexity against MHA, % (axis reversed: less is better)", "worse ←  MHA  → better"),
+}
+
+
+def quality_rows(dots: Sequence[Dot], scale: Scale) -> list[dict[str, Any]]:
+    """One row a dot of that scale, largest models first."""
+    shown = [dot for dot in dots if dot.scale == scale]
+    shown.sort(key=lambda dot: -(dot.study.billion_parameters or 0))
+    return [
+        {
+            "study": f"{dot.study.label}|{dot.study.training}|{_held(dot)}",
+            "change": dot.change,
+            "label": f"{dot.variant}  {signed(dot.change, 2 if scale == 'points' else 1)}",
+            "kind": dot.kind,
+            "held": dot.study.parameters_held_equal,
+            "above": dot.kind == "GQA",
+            "measure": dot.study.measure,
+            "source": dot.study.citation,
+            "caveat": dot.study.caveat,
+        }
+        for dot in shown
+    ]
+
+
+def quality_chart(dots: Sequence[Dot], scale: Scale, palette: Palette) -> alt.LayerChart | alt.FacetChart:
+    """Range and dots of every study on one scale. dots must hold at least one of that scale."""
+    rows = quality_rows(dots, scale)
+    order = list(dict.fromkeys(row["study"] for row in rows))
+    lowest = min(*(row["change"] for row in rows), 0)
+    highest = max(*(row["change"] for row in rows), 0)
+    room = 0.12 * (highest - lowest or 1)
+    domain = [lowest - room, highest + room]
+    x_scale = alt.Scale(domain=domain, reverse=scale == "perplexity", nice=False, zero=False)
+    axis_title, direction = AXIS[scale]
+    x = alt.X("change:Q", title=axis_title, scale=x_scale, axis=alt.Axis(grid=True, tickCount=8))
+    y_axis = alt.Axis(labelExpr="split(datum.label, '|')", labelLimit=360, ticks=False, domain=False, labelPadding=14)
+    y = alt.Y("study:N", title=None, sort=order, axis=y_axis, scale=alt.Scale(paddingInner=0.2))
+    base = alt.Chart(alt.Data(values=rows)).encode(y=y)
+    line = alt.Chart(alt.Data(values=[{"zero": 0, "says": direction}]))
+    kind_scale = alt.Scale(domain=["MQA", "GQA"], range=[palette.mqa, palette.gqa])
+    kinds = alt.Color("kind:N", scale=kind_scale, legend=None)
+    hover = [alt.Tooltip(f"{name}:N") for name in ("label", "measure", "source", "caveat")]
+    return alt.layer(
+        line.mark_rule(color=palette.text, strokeWidth=1.5).encode(x=alt.X("zero:Q", scale=x_scale)),
+        line.mark_text(dy=-12, fontWeight=600, color=palette.text).encode(
+            x=alt.X("zero:Q", scale=x_scale), y=alt.value(0), text="says:N"
+        ),
+        base.mark_line(color=palette.line, strokeWidth=2, opacity=0.7).encode(x=x, detail="study:N"),
+        base.transform_filter("datum.held")
+        .mark_point(size=150, filled=True, opacity=1)
+        .encode(x=x, color=kinds, tooltip=hover),
+        base.transform_filter("!datum.held")
+        .mark_point(size=140, filled=True, fill=palette.background, strokeWidth=3, opacity=1)
+        .encode(x=x, stroke=alt.Stroke("kind:N", scale=kind_scale, legend=None), tooltip=hover),
+        *_labels(base, "datum.above", -16, x, kinds, palette),
+        *_labels(base, "!datum.above", 18, x, kinds, palette),
+    ).properties(height=alt.Step(ROW_HEIGHT))
+
+
+def quality_alt_text(dots: Sequence[Dot], scale: Scale) -> str:
+    """Every dot in words."""
+    listed = "; ".join(f"{dot.study.label}: {dot.variant} {dot.change_text}" for dot in dots if dot.scale == scale)
+    return f"Quality change against MHA, right is better. {listed}."
+
+
+def _labels(base: alt.Chart, which: str, dy: int, x: alt.X, kinds: alt.Color, palette: Palette) -> list[alt.Chart]:
+    """The labels of some dots, each over a halo so that grid and zero line do not run through the figures."""
+    marks = base.transform_filter(which)
+    halo = marks.mark_text(dy=dy, fontWeight=600, stroke=palette.background, strokeWidth=5, strokeJoin="round")
+    return [
+        halo.encode(x=x, text="label:N"),
+        marks.mark_text(dy=dy, fontWeight=600).encode(x=x, text="label:N", color=kinds),
+    ]
+
+
+def _held(dot: Dot) -> str:
+    return "parameters held equal" if dot.study.parameters_held_equal else "parameters not held equal"
