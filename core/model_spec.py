@@ -1,37 +1,26 @@
 """A config.json in, a ModelSpec out; every figure remembers where it came from."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 from core.attention import Layer
+from core.config_rules.dimensions import dimensions_of
+from core.config_rules.facts import DeclaredHeads, ModelDimensions, Provenance, UnsupportedConfig
+from core.config_rules.file_bytes import load_config
+from core.config_rules.lines import deciding_lines
+from core.config_rules.reader import read
 
-
-class UnsupportedConfig(ValueError):
-    """The config is not understood: the message names the field, its value and what to do."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Provenance:
-    """Where one figure came from."""
-
-    figure: str  # 'num_kv_heads', 'head_dim', 'window', ...
-    value: str  # as shown: '8', '4,096 on 16 of 32 layers'
-    source: str  # 'config' (raw key), 'class default' (of transformers) or 'rule'
-    keys: tuple[str, ...]  # dotted keys of config.json that decided, possibly none
-    sentence: str  # one plain sentence for people
-
-
-@dataclass(frozen=True, kw_only=True)
-class ModelDimensions:
-    """What a parameter count needs beside the attention layers; None where the config does not say."""
-
-    hidden_size: int
-    vocab_size: int | None = None
-    intermediate_size: int | None = None
-    gated_ffn: bool = True  # SwiGLU and kin have three FFN matrices, a plain MLP two
-    tied_embeddings: bool = False
-    max_context_length: int | None = None
-    num_experts: int | None = None
-    attention_bias: bool = False
+__all__ = [
+    "DeclaredHeads",
+    "ModelDimensions",
+    "ModelSpec",
+    "Provenance",
+    "UnsupportedConfig",
+    "deciding_lines",
+    "load_config",
+    "read_config",
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +31,7 @@ class ModelSpec:
     layers: tuple[Layer, ...]
     dimensions: ModelDimensions
     provenance: tuple[Provenance, ...] = ()
+    declared_kv_heads: DeclaredHeads = field(default_factory=lambda: DeclaredHeads(key=None))
 
     def kv_cache_bytes(self, *, context_length: int, batch_size: int = 1, bytes_per_element: float = 2) -> int:
         """Payload bytes of the KV cache: sum of min(context, window) x heads x widths over the layers, x batch."""
@@ -61,3 +51,19 @@ class ModelSpec:
         """MHA, GQA, MQA, MLA, 'mixed' where attention layers differ, 'none' without attention."""
         kinds = {layer.kind for layer in self.layers} - {"recurrent", "none", "shared"}
         return kinds.pop() if len(kinds) == 1 else ("mixed" if kinds else "none")
+
+
+def read_config(config: Mapping[str, Any]) -> ModelSpec:
+    """Reads a config.json (already parsed) without network, transformers or anybody's code.
+
+    Raises UnsupportedConfig, and nothing else, for whatever it does not understand: the message names the field, its
+    value and what to do.
+    """
+    part, reading = read(config)
+    return ModelSpec(
+        model_type=part.model_type,
+        layers=reading.layers,
+        dimensions=dimensions_of(part),
+        provenance=tuple(part.notes),
+        declared_kv_heads=reading.declared,
+    )

@@ -1,0 +1,1 @@
+"""The rules that turn a config.json into layers: one file per concern, `reader` puts them together."""
