@@ -13,18 +13,13 @@ the plan is the fullest's.
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
-from math import ceil, floor
+from math import floor
 
-from core.attention import GroupedAttention, NoAttention, SharedCache
-from core.kv_ledger import KvLedger, kv_ledger
+from core.footprint import footprint
 from core.model_spec import ModelSpec
 from core.plan_lines import PlanLine, plan_lines
 from core.serving_job import ServingJob
-from core.weights import ParameterCount, ResizedWeights, analytic_count, resize
-
-STATE_BITS = 16
-ACTIVATION_BYTES = 2
-LOGIT_BYTES = 4
+from core.weights import ParameterCount
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,32 +73,27 @@ class MemoryPlan:
 
 def plan(job: ServingJob) -> MemoryPlan:
     """The memory plan of a job. Raises SizingError where the parameters cannot be counted."""
-    weights = served_weights(job)
-    ledger = kv_ledger(job.served_model, job.tensor_parallel)
-    workspace = workspace_bytes(job, weights.model)
+    needs = footprint(job)
+    batch, context = job.batch_per_replica, job.context_length
     return MemoryPlan(
         job=job,
-        model=weights.model,
-        parameters=weights.count,
-        unspent_parameters=weights.unspent_parameters,
-        weight_bytes=weight_bytes(job, weights.count.parameters),
-        kv_payload_bytes=_payload_bytes(job, ledger),
-        kv_reserved_bytes=_reserved_bytes(job, ledger),
-        state_bytes=_state_bytes(job, ledger),
-        workspace_bytes=workspace,
-        runtime_bytes=max(workspace or 0, ceil(job.runtime_reserve_bytes)),
-        total_bytes=total_bytes(job),
+        model=needs.weights.model,
+        parameters=needs.weights.count,
+        unspent_parameters=needs.weights.unspent_parameters,
+        weight_bytes=needs.weight_bytes,
+        kv_payload_bytes=needs.payload_bytes(batch, context),
+        kv_reserved_bytes=needs.reserved_bytes(batch, context),
+        state_bytes=needs.state_bytes(batch),
+        workspace_bytes=needs.workspace_bytes(batch, context),
+        runtime_bytes=needs.runtime_bytes(batch, context),
+        total_bytes=needs.total_bytes(batch, context),
         budget_bytes=budget_bytes(job),
     )
 
 
 def total_bytes(job: ServingJob) -> int:
-    """The plan's total alone, without its lines: what searches evaluate."""
-    weights = served_weights(job)
-    ledger = kv_ledger(job.served_model, job.tensor_parallel)
-    runtime = max(workspace_bytes(job, weights.model) or 0, ceil(job.runtime_reserve_bytes))
-    cache = _reserved_bytes(job, ledger) + _state_bytes(job, ledger)
-    return weight_bytes(job, weights.count.parameters) + cache + runtime
+    """The plan's total alone."""
+    return footprint(job).total_bytes(job.batch_per_replica, job.context_length)
 
 
 def budget_bytes(job: ServingJob) -> int:
@@ -111,68 +101,6 @@ def budget_bytes(job: ServingJob) -> int:
     memory = job.device.memory_bytes
     assert memory is not None  # ServingJob refuses accelerators of unknown memory
     return _budget(memory, job.memory_utilization)
-
-
-def served_weights(job: ServingJob) -> ResizedWeights:
-    """Parameters of the served model, freed ones dropped or spent. Raises SizingError where they cannot be counted."""
-    return _served_weights(job.model, job.served_model, job.parameter_count, job.freed_parameters)
-
-
-@lru_cache(maxsize=1024)
-def _served_weights(
-    model: ModelSpec, served: ModelSpec, given: ParameterCount | None, freed_parameters: str
-) -> ResizedWeights:
-    return resize(model, served, given or analytic_count(model), freed_parameters)
-
-
-def weight_bytes(job: ServingJob, parameters: int) -> int:
-    """parameters x weight bits / 8 / tensor_parallel, rounded up."""
-    return ceil(parameters * Fraction(str(job.weight_bits)) / (8 * job.tensor_parallel))
-
-
-def workspace_bytes(job: ServingJob, model: ModelSpec) -> int | None:
-    """Activations of one prefill chunk on one rank, at 2 bytes; None where it cannot be known.
-
-    It is known for dense layers of grouped attention whose hidden, FFN and vocabulary sizes are given.
-
-    The larger of two moments: inside a layer (the residual stream and its norm, and the wider of attention's and the
-    FFN's intermediates), and at the end (one row of logits per sequence, at 4 bytes). Engines reuse the memory
-    between layers.
-    """
-    dimensions = model.dimensions
-    plain = all(isinstance(layer, GroupedAttention | SharedCache | NoAttention) for layer in set(model.layers))
-    if dimensions.num_experts is not None or not plain:
-        return None
-    if dimensions.intermediate_size is None or dimensions.vocab_size is None:
-        return None
-    tokens = min(job.prefill_chunk, job.context_length * job.batch_per_replica)
-    ffn = -(-dimensions.intermediate_size // job.tensor_parallel) * (3 if dimensions.gated_ffn else 2)
-    widest = max(ffn, _attention_width(model, job.tensor_parallel))
-    inside = tokens * (2 * dimensions.hidden_size + widest) * ACTIVATION_BYTES
-    return max(inside, job.batch_per_replica * dimensions.vocab_size * LOGIT_BYTES)
-
-
-@lru_cache(maxsize=1024)
-def _attention_width(model: ModelSpec, tensor_parallel: int) -> int:
-    """Elements per token that one rank's attention holds at once: Q, K, V and its output; the widest layer's."""
-    ledger = kv_ledger(model, tensor_parallel)
-    # attention_flops = 2 x H x (key + value width), and Q with the output are H x (key + value width)
-    widths = (group.attention_flops // 2 // tensor_parallel + group.rank_width for group in ledger.groups)
-    return max(widths, default=0)
-
-
-def _payload_bytes(job: ServingJob, ledger: KvLedger) -> int:
-    elements = ledger.payload_elements(job.context_length) * job.batch_per_replica
-    return ceil(elements * job.kv_bits_per_element / (8 * job.tensor_parallel))
-
-
-def _reserved_bytes(job: ServingJob, ledger: KvLedger) -> int:
-    elements = ledger.reserved_elements(job.context_length, job.block_size) * job.batch_per_replica
-    return ceil(elements * job.kv_bits_per_element / 8)
-
-
-def _state_bytes(job: ServingJob, ledger: KvLedger) -> int:
-    return ledger.state_elements * job.batch_per_replica * STATE_BITS // 8
 
 
 @lru_cache(maxsize=1024)

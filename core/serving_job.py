@@ -6,8 +6,8 @@ raises SizingError with what is wrong, which value, and what to do: nothing is g
 
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from functools import lru_cache
-from math import isfinite
+from functools import cached_property, lru_cache
+from math import gcd, isfinite
 from operator import index
 from typing import Any
 
@@ -96,7 +96,7 @@ class ServingJob:
         """The accelerator itself, whether given by id or as an object."""
         return find_accelerator(self.accelerator) if isinstance(self.accelerator, str) else self.accelerator
 
-    @property
+    @cached_property
     def served_model(self) -> ModelSpec:
         """The model with num_kv_heads and window_pattern applied; the FFN width is core.weights.resize's to change."""
         return apply_what_if(self.model, self.num_kv_heads, self.window_pattern)
@@ -149,7 +149,7 @@ def allowed_kv_heads(model: ModelSpec, tensor_parallel: int = 1) -> tuple[int, .
     """Every G that num_kv_heads may be, ascending: divisors of H that split over the ranks. Empty where G has no
     dial."""
     try:
-        num_query_heads, _ = _own_heads(model)
+        num_query_heads, _ = require_own_heads(model)
     except SizingError:
         return ()
     return tuple(g for g in divisors(num_query_heads) if not (g % tensor_parallel and tensor_parallel % g))
@@ -158,16 +158,23 @@ def allowed_kv_heads(model: ModelSpec, tensor_parallel: int = 1) -> tuple[int, .
 def own_kv_heads(model: ModelSpec) -> int | None:
     """The one G of every grouped layer; None where the model has no such G (MLA, or several)."""
     try:
-        return _own_heads(model)[1]
+        return require_own_heads(model)[1]
     except SizingError:
         return None
+
+
+def query_heads(model: ModelSpec) -> int:
+    """The greatest number that divides every attention layer's query heads; 1 for a model without attention."""
+    parts = [layer.attention if isinstance(layer, ParallelLayer) else layer for layer in set(model.layers)]
+    heads = [part.num_query_heads for part in parts if isinstance(part, GroupedAttention | LatentAttention)]
+    return gcd(*heads) or 1
 
 
 def check_parallel_layers(model: ModelSpec, tensor_parallel: int) -> None:
     """Raises SizingError where a layer's heads do not divide over the ranks."""
     if tensor_parallel == 1:
         return
-    for layer in set(model.layers):
+    for layer in model.layers:
         if isinstance(layer, ParallelLayer):
             layer = layer.attention
         if isinstance(layer, GroupedAttention):
@@ -182,7 +189,7 @@ def _grouped_part(layer: Layer) -> GroupedAttention | None:
     return layer if isinstance(layer, GroupedAttention) else None
 
 
-def _own_heads(model: ModelSpec) -> tuple[int, int]:
+def require_own_heads(model: ModelSpec) -> tuple[int, int]:
     """(H, G) of every grouped layer. Raises SizingError where there is no single G to replace, and says what can
     change."""
     shapes = {(part.num_query_heads, part.num_kv_heads) for part in map(_grouped_part, model.layers) if part}
@@ -206,7 +213,7 @@ def _own_heads(model: ModelSpec) -> tuple[int, int]:
 
 
 def _with_kv_heads(model: ModelSpec, num_kv_heads: int) -> tuple[Layer, ...]:
-    num_query_heads, own = _own_heads(model)
+    num_query_heads, own = require_own_heads(model)
     _require_whole("num_kv_heads", num_kv_heads, 1, num_query_heads)
     if num_kv_heads == own:
         return model.layers
