@@ -15,3 +15,13 @@ def layout_spec(num_query_heads: int, num_kv_heads: int, head_dim: int, theme: s
     layout = Layout(num_query_heads=num_query_heads, num_kv_heads=num_kv_heads, head_dim=head_dim)
     chart = layout_chart(layout, palette(theme), width_px=width_px, height_px=340 if width_px >= 600 else 280)
     return chart.to_dict()
+
+
+@st.cache_data(ttl=86_400, max_entries=4, show_spinner=False)
+def headline_spec(theme: str) -> dict[str, Any]:
+    """The Vega-Lite picture of the overview: always the same job, in two themes."""
+    from core.diagrams.overview import headline_chart  # noqa: PLC0415
+    from core.headline import headline_points  # noqa: PLC0415
+    from core.palette import palette  # noqa: PLC0415
+
+    return headline_chart(headline_points(), palette(theme)).to_dict()
