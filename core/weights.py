@@ -9,8 +9,13 @@ are either dropped, or spent on a wider FFN so that the total stays (Llama 2, ar
 that).
 """
 
+import json
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
+from subprocess import SubprocessError, TimeoutExpired, run
+from typing import Any
 
 from core.attention import GroupedAttention, ParallelLayer
 from core.model_spec import ModelSpec
@@ -174,6 +179,32 @@ def count_from_safetensors(parameters_by_dtype: Mapping[str, int], repository: s
     sentence = f"From the safetensors metadata of {repository}: {dtypes}."
     total = sum(parameters_by_dtype.values())
     return ParameterCount(parameters=total, source="safetensors metadata", sentence=sentence)
+
+
+def count_on_meta_device(config: Mapping[str, Any], timeout_seconds: float = 120) -> ParameterCount:
+    """A config.json -> exact count, by building its architecture without memory in another process (about 5 seconds).
+
+    Raises SizingError where transformers does not know the architecture, the build fails, or the time is over.
+    Callers that draw run it in the background; the count of a config never changes, so its result can be kept.
+    """
+    command = [sys.executable, "-m", "core.weights_worker"]
+    root = Path(__file__).parent.parent
+    advice = "give an exact parameter count instead"
+    try:
+        text = json.dumps(dict(config))
+        answer = run(
+            command, input=text, capture_output=True, text=True, timeout=timeout_seconds, cwd=root, check=False
+        )
+    except TimeoutExpired as error:
+        raise SizingError(f"building the architecture took more than {timeout_seconds:g} s: {advice}") from error
+    except (OSError, SubprocessError, TypeError, ValueError) as error:
+        raise SizingError(f"the architecture could not be built ({error}): {advice}") from error
+    if answer.returncode != 0:
+        reason = (answer.stderr.strip().splitlines() or ["no reason given"])[-1][:300]
+        raise SizingError(f"the architecture could not be built ({reason}): {advice}")
+    built = json.loads(answer.stdout.strip().splitlines()[-1])
+    sentence = f"{built['architecture']} of transformers {built['transformers']}, built on the meta device."
+    return ParameterCount(parameters=built["parameters"], source="meta device", sentence=sentence)
 
 
 def _recipe(model: ModelSpec) -> Recipe:
