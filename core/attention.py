@@ -39,6 +39,10 @@ class GroupedAttention:
     def state_elements(self) -> int:
         return 0
 
+    @property
+    def float32_elements(self) -> int:
+        return 0
+
     def cached_elements(self, context_length: int) -> int:
         """Key and value elements that one sequence keeps in this layer after context_length tokens."""
         tokens = context_length if self.window is None else min(context_length, self.window)
@@ -61,6 +65,10 @@ class LatentAttention:
     def state_elements(self) -> int:
         return 0
 
+    @property
+    def float32_elements(self) -> int:
+        return 0
+
     def cached_elements(self, context_length: int) -> int:
         """Latent and rotary elements that one sequence keeps in this layer after context_length tokens."""
         tokens = context_length if self.window is None else min(context_length, self.window)
@@ -73,6 +81,7 @@ class RecurrentState:
 
     mechanism: str  # as shown to people: 'Mamba-2', 'gated delta rule'
     state_elements: int
+    float32_elements: int = 0  # of these, the part that is kept in float32 whatever the cache's own type is
 
     kind = "recurrent"
 
@@ -95,6 +104,10 @@ class SharedCache:
     def state_elements(self) -> int:
         return 0
 
+    @property
+    def float32_elements(self) -> int:
+        return 0
+
     def cached_elements(self, context_length: int) -> int:
         """Always 0: the bytes are counted in the source layer."""
         return 0
@@ -112,6 +125,10 @@ class NoAttention:
     def state_elements(self) -> int:
         return 0
 
+    @property
+    def float32_elements(self) -> int:
+        return 0
+
     def cached_elements(self, context_length: int) -> int:
         """Always 0."""
         return 0
@@ -121,7 +138,7 @@ class NoAttention:
 class ParallelLayer:
     """Attention and a recurrent mixer side by side in one layer (Falcon-H1): keeps what both keep."""
 
-    attention: GroupedAttention
+    attention: GroupedAttention | LatentAttention
     recurrent: RecurrentState
 
     @property
@@ -131,6 +148,10 @@ class ParallelLayer:
     @property
     def state_elements(self) -> int:
         return self.recurrent.state_elements
+
+    @property
+    def float32_elements(self) -> int:
+        return self.recurrent.float32_elements
 
     def cached_elements(self, context_length: int) -> int:
         """The attention part's elements; the recurrent part is in state_elements."""

@@ -39,8 +39,13 @@ class ModelSpec:
         return int(elements * batch_size * bytes_per_element)
 
     def state_bytes(self, *, batch_size: int = 1, bytes_per_element: float = 2) -> int:
-        """Bytes of constant recurrent and convolution state; they do not grow with the context."""
-        return int(sum(layer.state_elements for layer in self.layers) * batch_size * bytes_per_element)
+        """Bytes of constant recurrent and convolution state; they do not grow with the context.
+
+        bytes_per_element holds for the convolution part; what is kept in float32 all the same counts 4 bytes.
+        """
+        in_float32 = sum(layer.float32_elements for layer in self.layers)
+        others = sum(layer.state_elements for layer in self.layers) - in_float32
+        return int((others * bytes_per_element + in_float32 * 4) * batch_size)
 
     def kv_bytes_per_token(self, bytes_per_element: float = 2) -> int:
         """Bytes that one more token adds while no window is full."""

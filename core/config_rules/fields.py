@@ -6,7 +6,7 @@ is checked here, once: a boolean, a fraction, a string, a negative or an absurd 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NoReturn
 
 from core.config_rules.class_defaults import ModelClass
@@ -35,6 +35,7 @@ class ConfigPart:
     model_type: str
     model_class: ModelClass
     notes: list[Provenance] = field(default_factory=list)
+    overrides: dict[str, Found] = field(default_factory=dict)  # of one layer, by field name
 
     def key(self, name: str) -> str | None:
         """The raw key that decides this field: an alias that the class maps to it wins, as it does in transformers."""
@@ -43,7 +44,9 @@ class ConfigPart:
         return next((key for key in candidates if key in self.raw), None)
 
     def found(self, name: str) -> Found | None:
-        """The raw value, else the class default, else None."""
+        """The override of this layer, else the raw value, else the class default, else None."""
+        if name in self.overrides:
+            return self.overrides[name]
         key = self.key(name)
         if key is not None:
             value = self.raw[key]
@@ -94,6 +97,10 @@ class ConfigPart:
             self.refuse(name, f"its entries have to be whole numbers from {minimum}")
         return list(found.value)
 
+    def with_overrides(self, overrides: dict[str, Found]) -> "ConfigPart":
+        """This part as one layer sees it; what is noted there stays with the layer."""
+        return replace(self, overrides={**self.overrides, **overrides}, notes=[])
+
     def mapping(self, name: str) -> Mapping[str, Any] | None:
         """A nested object; None for null or nothing."""
         value = self.raw.get(name)
@@ -124,7 +131,7 @@ class ConfigPart:
 
     def refuse(self, name: str, problem: str, advice: str = "Correct the file, or pick another model.") -> NoReturn:
         """Raise UnsupportedConfig that names the field, its value and what to do."""
-        key = self.key(name)
+        key = None if name in self.overrides else self.key(name)
         said = f"is {shown(self.raw[key])}" if key is not None else f"is {shown(self.value(name))} (absent in the file)"
         raise UnsupportedConfig(f"{self.path}{key or name} {said}: {problem}. {advice}")
 

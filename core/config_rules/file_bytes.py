@@ -1,6 +1,7 @@
 """Bytes of an uploaded or fetched file to a dict, bounded before anything parses them."""
 
 import json
+import re
 import sys
 from typing import Any
 
@@ -39,32 +40,27 @@ def _text(data: bytes) -> str:
     try:
         return data.decode(encoding)
     except UnicodeDecodeError as error:
+        name = "UTF-16" if encoding == "utf-16" else "UTF-8"
         raise UnsupportedConfig(
-            f"The file is not valid {encoding.upper()} text: byte {error.start:,} cannot be read. {ADVICE}"
+            f"The file is not valid {name} text: byte {error.start:,} cannot be read. {ADVICE}"
         ) from None
+
+
+# A string, possibly cut off at the end of the text, or a bracket; possessive, so that hostile quotes stay linear.
+_BRACKETS = re.compile(r'"(?:[^"\\]++|\\.)*+(?:"|\Z)|[\[\]{}]', re.DOTALL)
 
 
 def _check_depth(text: str) -> None:
     """Count brackets outside strings before the parser recurses into them."""
     depth = 0
-    in_string = False
-    skip = False
-    for character in text:
-        if skip:
-            skip = False
-        elif in_string:
-            if character == "\\":
-                skip = True
-            elif character == '"':
-                in_string = False
-        elif character == '"':
-            in_string = True
-        elif character in "[{":
+    for match in _BRACKETS.finditer(text):
+        token = match.group()
+        if token in ("{", "["):
             depth += 1
-            if depth > MAX_DEPTH:
-                raise UnsupportedConfig(f"The file nests more than {MAX_DEPTH} levels deep. {ADVICE}")
-        elif character in "]}":
+        elif token in ("}", "]"):
             depth -= 1
+        if depth > MAX_DEPTH:
+            raise UnsupportedConfig(f"The file nests more than {MAX_DEPTH} levels deep. {ADVICE}")
 
 
 def _reason(error: ValueError) -> str:

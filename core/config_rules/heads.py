@@ -46,7 +46,8 @@ def standard(part: ConfigPart) -> Heads:
 
 def kv_heads(part: ConfigPart, query: Found, name: str = "num_key_value_heads") -> Found:
     """G: the key, else as many as query heads where the class fills it so."""
-    if name == "num_key_value_heads" and name not in part.model_class.defaults:
+    known = name in part.model_class.defaults or name in part.overrides
+    if name == "num_key_value_heads" and not known:
         sentence = f"{part.model_class.name or part.model_type} knows no key for KV heads: each query head has its own."
         return rule(query.value, sentence, query)
     found = part.optional_integer(name)
@@ -95,7 +96,7 @@ def falcon(part: ConfigPart) -> Heads:
 
 
 def _falcon_mha(part: ConfigPart, query: Found) -> Found:
-    return rule(query.value, "No num_kv_heads and no multi_query: as many KV heads as query heads.", query)
+    return rule(query.value, "No key gives KV heads and none says multi-query: as many KV heads as query heads.", query)
 
 
 def gpt_bigcode(part: ConfigPart) -> Heads:
@@ -109,7 +110,11 @@ def gpt_bigcode(part: ConfigPart) -> Heads:
 
 
 def mpt(part: ConfigPart) -> Heads:
-    """attn_config.attn_type: multihead -> H, multiquery -> 1, grouped_query -> kv_n_heads."""
+    """attn_config.attn_type: multihead -> H, multiquery -> 1, grouped_query -> kv_n_heads.
+
+    The last two are llm-foundry's (MPTForCausalLM, with an auto_map); transformers' own MptForCausalLM ignores
+    multiquery and keeps every head.
+    """
     query = part.integer("num_attention_heads")
     width = divided(part, "hidden_size", query)
     attention = part.nested("attn_config", {"attn_type": "multihead_attention"})
@@ -118,7 +123,7 @@ def mpt(part: ConfigPart) -> Heads:
     if kind.value == "multihead_attention":
         kv, declared = rule(query.value, "attn_type is multihead_attention.", kind, query), "attn_type"
     elif kind.value == "multiquery_attention":
-        kv, declared = rule(1, "attn_type is multiquery_attention: one KV head.", kind), "attn_type"
+        kv, declared = _mpt_multiquery(part, query, kind), "attn_type"
     elif kind.value == "grouped_query_attention":
         kv, declared = kv_heads(attention, query, "kv_n_heads"), "kv_n_heads"
     else:
@@ -126,6 +131,20 @@ def mpt(part: ConfigPart) -> Heads:
             "attn_type", "multihead_attention, multiquery_attention or grouped_query_attention is expected"
         )
     return Heads(query=query, kv=kv, key_width=width, value_width=width, declared=declared_by(attention, declared))
+
+
+def _mpt_multiquery(part: ConfigPart, query: Found, kind: Found) -> Found:
+    architectures = part.raw.get("architectures")
+    named = architectures if isinstance(architectures, list) else []
+    if "MPTForCausalLM" in named or "auto_map" in part.raw:
+        return rule(1, "attn_type is multiquery_attention in llm-foundry's own code: one KV head.", kind)
+    if "MptForCausalLM" in named:
+        return rule(query.value, "transformers' MptForCausalLM ignores attn_type and keeps every head.", kind, query)
+    return part.refuse(
+        "attn_config",
+        "attn_type multiquery_attention is one KV head in llm-foundry's code and all heads in transformers'",
+        "Add architectures, which says whose code it is.",
+    )
 
 
 def dbrx(part: ConfigPart) -> Heads:
@@ -137,21 +156,96 @@ def dbrx(part: ConfigPart) -> Heads:
     return Heads(query=query, kv=kv, key_width=width, value_width=width, declared=declared_by(attention, "kv_n_heads"))
 
 
-def width_named(name: str) -> Callable[[ConfigPart], Heads]:
-    """As the standard rule, with the head width under another key."""
+def jetmoe(part: ConfigPart) -> Heads:
+    """JetMoE: KV heads times the experts of a token are the query heads; kv_channels is the width."""
+    kv, experts = part.integer("num_key_value_heads"), part.integer("num_experts_per_tok")
+    query = rule(kv.value * experts.value, "Query heads are KV heads x num_experts_per_tok.", kv, experts)
+    width = part.integer("kv_channels")
+    declared = declared_by(part, "num_key_value_heads")
+    return Heads(query=query, kv=kv, key_width=width, value_width=width, declared=declared)
 
-    def rule_of(part: ConfigPart) -> Heads:
-        query = part.integer("num_attention_heads")
-        found = part.optional_integer(name)
-        width = found if found is not None else divided(part, "hidden_size", query)
-        declared = declared_by(part, "num_key_value_heads")
-        return Heads(query=query, kv=kv_heads(part, query), key_width=width, value_width=width, declared=declared)
 
-    return rule_of
+def zamba(part: ConfigPart) -> Heads:
+    """Zamba: attention reads the doubled hidden width; the first generation may state attention_head_dim."""
+    query = part.integer("num_attention_heads")
+    width = part.optional_integer("attention_head_dim") if part.model_type == "zamba" else None
+    if width is None:
+        hidden = part.integer("hidden_size")
+        sentence = f"2 x hidden_size / query heads = {2 * hidden.value // query.value}."
+        width = rule(2 * hidden.value // query.value, sentence, hidden, query)
+    declared = declared_by(part, "num_key_value_heads")
+    return Heads(query=query, kv=kv_heads(part, query), key_width=width, value_width=width, declared=declared)
+
+
+def separate_values(part: ConfigPart) -> Heads:
+    """MiMo: values have a width of their own."""
+    return replace(standard(part), value_width=part.integer("v_head_dim"))
+
+
+def refined_web(part: ConfigPart) -> Heads:
+    """The first Falcon code: multi_query true is one KV head, else n_head_kv, else as many as query heads."""
+    query = part.integer("num_attention_heads")
+    width = divided(part, "hidden_size", query)
+    multi = part.boolean("multi_query")
+    if multi.value:
+        kv = rule(1, "multi_query is true: one KV head.", multi)
+        return Heads(query=query, kv=kv, key_width=width, value_width=width, declared=declared_by(part, "multi_query"))
+    kv = kv_heads(part, query, "num_kv_heads") if part.value("num_kv_heads") is not None else _falcon_mha(part, query)
+    return Heads(query=query, kv=kv, key_width=width, value_width=width, declared=declared_by(part, "num_kv_heads"))
+
+
+def chatglm(part: ConfigPart) -> Heads:
+    """multi_query_attention: true means multi_query_group_num KV heads, which is GQA in spite of the name."""
+    query = part.integer("num_attention_heads")
+    width = key_width(part, query)
+    multi = part.boolean("multi_query_attention")
+    if multi.value:
+        kv = (
+            kv_heads(part, query, "multi_query_group_num")
+            if "multi_query_group_num" in part.raw
+            else part.refuse("multi_query_group_num", "multi_query_attention is true and needs it")
+        )
+        declared = declared_by(part, "multi_query_group_num")
+    else:
+        kv = rule(query.value, "multi_query_attention is not true: as many KV heads as query heads.", multi, query)
+        declared = declared_by(part, "multi_query_attention")
+    return Heads(query=query, kv=kv, key_width=width, value_width=width, declared=declared)
+
+
+def phi_msft(part: ConfigPart) -> Heads:
+    """n_head_kv, null or absent: as many as query heads."""
+    query = part.integer("num_attention_heads")
+    width = divided(part, "hidden_size", query)
+    stated = part.value("num_kv_heads") is not None
+    kv = kv_heads(part, query, "num_kv_heads") if stated else _falcon_mha(part, query)
+    return Heads(query=query, kv=kv, key_width=width, value_width=width, declared=declared_by(part, "num_kv_heads"))
+
+
+def hf_olmo(part: ConfigPart) -> Heads:
+    """n_kv_heads, else multi_query_attention, else as many as query heads."""
+    query = part.integer("num_attention_heads")
+    width = divided(part, "hidden_size", query)
+    multi = part.boolean("multi_query_attention") if part.value("multi_query_attention") is not None else None
+    if part.value("n_kv_heads") is not None:
+        kv, declared = kv_heads(part, query, "n_kv_heads"), "n_kv_heads"
+    elif multi is not None and multi.value:
+        kv, declared = rule(1, "multi_query_attention is true: one KV head.", multi), "multi_query_attention"
+    else:
+        kv, declared = _falcon_mha(part, query), "n_kv_heads"
+    return Heads(query=query, kv=kv, key_width=width, value_width=width, declared=declared_by(part, declared))
 
 
 RULES: dict[str, Callable[[ConfigPart], Heads]] = {
+    "RefinedWeb": refined_web,
+    "RefinedWebModel": refined_web,
+    "chatglm": chatglm,
+    "hf_olmo": hf_olmo,
+    "phi-msft": phi_msft,
     "falcon": falcon,
+    "jetmoe": jetmoe,
+    "mimo_v2_flash": separate_values,
+    "zamba": zamba,
+    "zamba2": zamba,
     "gpt_bigcode": gpt_bigcode,
     "mpt": mpt,
     "dbrx": dbrx,

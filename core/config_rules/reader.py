@@ -1,16 +1,30 @@
 """Puts the rules together: a config.json in, layers with provenance out."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
-from core.attention import GroupedAttention, LatentAttention, Layer, NoAttention
-from core.config_rules import layer_kinds as kinds_of
+from core.attention import (
+    GroupedAttention,
+    LatentAttention,
+    Layer,
+    NoAttention,
+    ParallelLayer,
+    SharedCache,
+)
+from core.config_rules import kinds as kinds_of
 from core.config_rules.facts import DeclaredHeads, UnsupportedConfig
-from core.config_rules.fields import MAX_LAYERS, ConfigPart, Found
+from core.config_rules.fields import ConfigPart, Found
 from core.config_rules.heads import Heads, declared_by, heads_of
-from core.config_rules.layer_kinds import Kinds, layer_kinds
+from core.config_rules.kinds import Kinds
+from core.config_rules.layer_count import layer_count
+from core.config_rules.layer_kinds import layer_kinds
+from core.config_rules.per_layer import Overrides, overrides, shared_from
+from core.config_rules.states import state_of
 from core.config_rules.text_part import text_part
+
+WITH_STATE = (kinds_of.LINEAR, kinds_of.CONV, kinds_of.HYBRID, kinds_of.HYBRID_SLIDING)
+ATTENTION_FREE = ("mamba", "mamba2", "falcon_mamba", "xlstm")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,31 +35,64 @@ class Reading:
     declared: DeclaredHeads
 
 
-def read_layers(part: ConfigPart) -> Reading:
-    """The layers of the model that this part describes."""
+def read(config: Mapping[str, Any]) -> tuple[ConfigPart, Reading]:
+    """The language model's part and its layers. Raises UnsupportedConfig."""
+    if not isinstance(config, Mapping):
+        raise UnsupportedConfig("The file is not a JSON object. Give the config.json of a decoder language model.")
+    part = text_part(config)
     count = layer_count(part)
     kinds = layer_kinds(part, count.value)
     part.note("layers", count)
-    note_kinds(part, kinds)
-    if is_latent(part):
-        return latent_layers(part, kinds)
-    return grouped_layers(part, kinds)
+    _note_kinds(part, kinds)
+    return part, _read_layers(part, kinds)
 
 
-def layer_count(part: ConfigPart) -> Found:
-    """The number of layers, bounded: a file may claim a billion."""
-    found = part.integer("num_hidden_layers")
-    if found.value > MAX_LAYERS:
-        part.refuse("num_hidden_layers", f"more than {MAX_LAYERS:,} layers")
-    return found
-
-
-def note_kinds(part: ConfigPart, kinds: Kinds) -> None:
-    """Say which kinds of layers there are, if there is more than one."""
+def _note_kinds(part: ConfigPart, kinds: Kinds) -> None:
     counts = {kind: kinds.kinds.count(kind) for kind in dict.fromkeys(kinds.kinds)}
     if len(counts) > 1 or kinds.origin.keys:
         text = ", ".join(f"{number} {kinds_of.spoken(kind)}" for kind, number in counts.items())
         part.note("layer_kinds", kinds.origin, text)
+
+
+def _read_layers(part: ConfigPart, kinds: Kinds) -> Reading:
+    """Each layer once per distinct kind and overrides; equal layers are one object, whatever their number."""
+    changed = overrides(part, kinds)
+    sources = shared_from(part, kinds)
+    made: dict[tuple[Any, ...], Layer] = {}
+    layers: list[Layer] = []
+    for kind, override in zip(kinds.kinds, changed, strict=True):
+        key = (kind, *((name, found.value) for name, found in sorted(override.items())))
+        if key not in made:
+            made[key] = _layer(part, kind, override)
+            _note_window(part, kind, kinds, made[key])
+        layers.append(made[key])
+    for index, source in enumerate(sources):
+        if source is not None:
+            layers[index] = _shared(layers[source], source)
+    if part.model_type == "mllama_text_model":
+        layers = _without_cross_attention(part, layers)
+    return Reading(layers=tuple(layers), declared=_declared(part, changed))
+
+
+def _layer(part: ConfigPart, kind: str, override: Overrides) -> Layer:
+    """One layer of this kind, noting the origin of its figures (of the first such layer only)."""
+    if kind in kinds_of.NONE:
+        return NoAttention(reason="feed-forward only")
+    seen = part.with_overrides(override)
+    state = state_of(seen) if kind in WITH_STATE else None
+    if kind in (kinds_of.LINEAR, kinds_of.CONV):
+        assert state is not None
+        part.notes += seen.notes
+        return state
+    attention = _latent(seen, kind) if is_latent(part) else _grouped(seen, kind)
+    _take_notes(part, seen)
+    return attention if state is None else ParallelLayer(attention=attention, recurrent=state)
+
+
+def _take_notes(part: ConfigPart, seen: ConfigPart) -> None:
+    """Keep a figure's note if it is the first of its name or says something else than the ones before."""
+    known = {(note.figure, note.value) for note in part.notes}
+    part.notes += [note for note in seen.notes if (note.figure, note.value) not in known]
 
 
 def is_latent(part: ConfigPart) -> bool:
@@ -54,89 +101,89 @@ def is_latent(part: ConfigPart) -> bool:
     return all(name in part.model_class.defaults and part.value(name) is not None for name in fields)
 
 
-def latent_layers(part: ConfigPart, kinds: Kinds) -> Reading:
+def _latent(part: ConfigPart, kind: str) -> LatentAttention:
     """DeepSeek-V2 and kin: one latent and one rotary key per token and layer, shared by all heads."""
     query = part.integer("num_attention_heads")
-    latent, rope = part.integer("kv_lora_rank"), part.integer("qk_rope_head_dim")
-    part.note("num_query_heads", query)
-    part.note("latent_dim", latent)
-    part.note("rope_dim", rope)
-    layer = LatentAttention(num_query_heads=query.value, latent_dim=latent.value, rope_dim=rope.value)
-    layers = tuple(layer_of_kind(part, kind, lambda _: layer) for kind in kinds.kinds)
-    return Reading(layers=layers, declared=declared_by(part, "num_key_value_heads"))
+    latent, rope = part.integer("kv_lora_rank"), part.integer("qk_rope_head_dim", minimum=0)
+    for figure, found in (("num_query_heads", query), ("latent_dim", latent), ("rope_dim", rope)):
+        part.note(figure, found)
+    window = _window(part, kind)
+    return LatentAttention(
+        num_query_heads=query.value,
+        latent_dim=latent.value,
+        rope_dim=rope.value,
+        window=None if window is None else window.value,
+    )
 
 
-def grouped_layers(part: ConfigPart, kinds: Kinds) -> Reading:
+def _grouped(part: ConfigPart, kind: str) -> GroupedAttention:
     """Ordinary attention."""
-    heads = heads_of(part)
-    note_heads(part, heads)
-    windows: dict[str, int | None] = {}
-
-    def attention(kind: str) -> Layer:
-        if kind not in windows:
-            windows[kind] = window_of(part, kind, kinds)
-        return GroupedAttention(
-            num_query_heads=heads.query.value,
-            num_kv_heads=heads.kv.value,
-            head_dim=heads.key_width.value,
-            value_dim=heads.value_width.value,
-            window=windows[kind],
-        )
-
-    made: dict[str, Layer] = {}
-    for kind in dict.fromkeys(kinds.kinds):
-        made[kind] = layer_of_kind(part, kind, attention)
-    return Reading(layers=tuple(made[kind] for kind in kinds.kinds), declared=heads.declared)
+    heads: Heads = heads_of(part)
+    figures = ("num_query_heads", "num_kv_heads", "head_dim", "value_dim")
+    for figure, found in zip(figures, (heads.query, heads.kv, heads.key_width, heads.value_width), strict=True):
+        part.note(figure, found)
+    window = _window(part, kind)
+    return GroupedAttention(
+        num_query_heads=heads.query.value,
+        num_kv_heads=heads.kv.value,
+        head_dim=heads.key_width.value,
+        value_dim=heads.value_width.value,
+        window=None if window is None else window.value,
+    )
 
 
-def note_heads(part: ConfigPart, heads: Heads) -> None:
-    part.note("num_query_heads", heads.query)
-    part.note("num_kv_heads", heads.kv)
-    part.note("head_dim", heads.key_width)
-    part.note("value_dim", heads.value_width)
-
-
-def window_of(part: ConfigPart, kind: str, kinds: Kinds) -> int | None:
+def _window(part: ConfigPart, kind: str) -> Found | None:
     """Tokens that a layer of this kind keeps; None for all."""
     if kind == kinds_of.CHUNKED:
-        found = part.optional_integer("attention_chunk_size")
-        name = "attention_chunk_size"
+        name, found = "attention_chunk_size", part.optional_integer("attention_chunk_size")
     elif kind in (kinds_of.SLIDING, kinds_of.HYBRID_SLIDING):
-        found = kinds_of.sliding_window(part)
-        name = "sliding_window"
+        name, found = "sliding_window", kinds_of.window_of_sliding_layers(part)
     else:
         return None
     if found is None:
         part.refuse(name, f"some layers are {kinds_of.spoken(kind)} and need it")
+    return found
+
+
+def _note_window(part: ConfigPart, kind: str, kinds: Kinds, layer: Layer) -> None:
+    inner = layer.attention if isinstance(layer, ParallelLayer) else layer
+    if not isinstance(inner, GroupedAttention | LatentAttention) or inner.window is None:
+        return
+    found = _window(part, kind)
+    assert found is not None
     number = kinds.kinds.count(kind)
-    part.note("window", found, f"{found.value:,} on {number} of {len(kinds.kinds)} layers")
-    value: int = found.value
+    part.note("window", found, f"{inner.window:,} on {number} of {len(kinds.kinds)} layers")
+
+
+def _shared(source: Layer, index: int) -> Layer:
+    if isinstance(source, GroupedAttention):
+        return SharedCache(source_layer=index, num_query_heads=source.num_query_heads, num_kv_heads=source.num_kv_heads)
+    if isinstance(source, LatentAttention):
+        return SharedCache(source_layer=index, num_query_heads=source.num_query_heads, num_kv_heads=1)
+    return source
+
+
+def _without_cross_attention(part: ConfigPart, layers: list[Layer]) -> list[Layer]:
+    """Llama 3.2 Vision: cross-attention layers keep the picture's keys and values, none of the text's."""
+    given = part.integers("cross_attention_layers")
+    listed = set(range(3, 39, 5) if given is None else given)
+    none = NoAttention(reason="cross-attention to the picture: nothing is kept per text token")
+    return [none if index in listed else layer for index, layer in enumerate(layers)]
+
+
+def _declared(part: ConfigPart, changed: list[Overrides]) -> DeclaredHeads:
+    """The line that declared G: of the first layer that states its own, else of the whole model."""
+    if part.model_type in ATTENTION_FREE:
+        return DeclaredHeads(key=None)
+    own = next((item["num_key_value_heads"] for item in changed if "num_key_value_heads" in item), None)
+    if own is not None and own.keys:
+        return DeclaredHeads(key=own.keys[0], value=_raw_at(part, own.keys[0].removeprefix(part.path)))
+    return declared_by(part, "num_key_value_heads") if is_latent(part) else heads_of(replace(part, notes=[])).declared
+
+
+def _raw_at(part: ConfigPart, dotted: str) -> Any:
+    """The raw value under a dotted key, indices of lists included."""
+    value: Any = part.raw
+    for step in dotted.split("."):
+        value = value[int(step)] if isinstance(value, list) else value[step]
     return value
-
-
-def layer_of_kind(part: ConfigPart, kind: str, attention: Callable[[str], Layer]) -> Layer:
-    """One layer."""
-    if kind in kinds_of.NONE:
-        return NoAttention(reason="feed-forward only")
-    if kind in (kinds_of.LINEAR, kinds_of.CONV):
-        raise UnsupportedConfig(f"{part.path}model_type is {part.model_type}: its recurrent state is not read yet.")
-    return attention(kind)
-
-
-NOT_READ = {  # their rules need more than is written here
-    "dots3_note_text", "gemma3n_text", "gemma4_text", "gemma4_unified_text",
-    "hrm_text", "inkling2_text", "inkling_text",
-    "jetmoe", "mllama_text_model", "nemotron_h",
-}  # fmt: skip
-
-
-def read(config: Mapping[str, Any]) -> tuple[ConfigPart, Reading]:
-    """The language model's part and its layers. Raises UnsupportedConfig."""
-    if not isinstance(config, Mapping):
-        raise UnsupportedConfig("The file is not a JSON object. Give the config.json of a decoder language model.")
-    part = text_part(config)
-    if part.model_type in NOT_READ:
-        raise UnsupportedConfig(f"{part.path}model_type is {part.model_type}: its layers are not read yet.")
-    if not part.model_class.name:
-        raise UnsupportedConfig(f"model_type is {part.model_type!r:.60}: unknown.")
-    return part, read_layers(part)

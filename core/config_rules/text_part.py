@@ -6,9 +6,11 @@ and audio parts have heads and layers too, which must never be read.
 
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import lru_cache
 from typing import Any
 
 from core.config_rules.class_defaults import ModelClass, model_classes
+from core.config_rules.custom_code import layout_of
 from core.config_rules.facts import UnsupportedConfig, shown
 from core.config_rules.fields import ConfigPart
 
@@ -24,6 +26,8 @@ TEXT_KEYS = (
 )
 # Classes that take the text fields from the top level when the nested object is absent (older files are flat)
 FLAT_WHEN_ABSENT = {"qwen2_vl", "qwen2_5_vl", "hunyuan_vl", "paddleocr_vl", "fuyu", "glm5_next", "dots3_note"}
+# Classes that put their own numbers under the nested object's, also where that object is there
+MERGED = {"voxtral", "voxtral_realtime", "glmasr"}
 DECODER_ALL_THE_SAME = {"trocr", "gpt_neox", "gpt_neox_japanese"}  # decoders whose class says is_decoder: false
 OTHER_FILES = {  # a key that gives the wrong file of a repository away, and what that file is
     "peft_type": "a PEFT adapter's settings (adapter_config.json)",
@@ -36,6 +40,16 @@ OTHER_FILES = {  # a key that gives the wrong file of a repository away, and wha
     "general.architecture": "GGUF metadata",
 }
 ADVICE = "Give the config.json of a decoder language model."
+
+
+@lru_cache(maxsize=1)
+def nested_text_types() -> frozenset[str]:
+    """The types that a language model of transformers nests as its text part: also read when a file holds one alone."""
+    classes = [entry for entry in model_classes().values() if entry.is_language_model]
+    parts = {part.model_type for entry in classes for key, part in entry.parts.items() if key in TEXT_KEYS}
+    outer = {name for name, entry in model_classes().items() if set(entry.parts) & {"thinker_config"}}
+    return frozenset(parts | outer)
+
 
 Inner = tuple[Mapping[str, Any], str, str | None, dict[str, Any]]
 
@@ -101,7 +115,8 @@ def _descend(raw: Mapping[str, Any], path: str, model_type: str, key: str, model
     own = value.get("model_type") if part.by_model_type else None
     if own is not None and not isinstance(own, str):
         raise UnsupportedConfig(f"{path}{key}.model_type is {shown(own)}: a name in quotes is expected. {ADVICE}")
-    return value, f"{path}{key}.", own or part.model_type, {}
+    merged = part.defaults if model_type in MERGED else {}
+    return value, f"{path}{key}.", own or part.model_type, merged
 
 
 def _decoder(
@@ -109,7 +124,12 @@ def _decoder(
 ) -> ConfigPart:
     """The part as the rules read it, once it is sure that it describes a decoder."""
     if model_class is None:
-        model_class = ModelClass(name="")
+        model_type, model_class = layout_of(raw, path, model_type)
+    elif not path and not (model_class.is_language_model or model_type in nested_text_types()):
+        raise UnsupportedConfig(
+            f"model_type is {shown(model_type)}: transformers knows it as {model_class.name}, which is no decoder "
+            f"language model. {ADVICE}"
+        )
     if defaults:
         model_class = replace(model_class, defaults={**model_class.defaults, **defaults})
     part = ConfigPart(raw=raw, path=path, model_type=model_type, model_class=model_class)
