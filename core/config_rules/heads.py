@@ -166,13 +166,20 @@ def jetmoe(part: ConfigPart) -> Heads:
 
 
 def zamba(part: ConfigPart) -> Heads:
-    """Zamba: attention reads the doubled hidden width; the first generation may state attention_head_dim."""
+    """Zamba: attention reads the doubled hidden width, unless attention_head_dim (or head_dim) says otherwise.
+
+    Zamba2's class computes attention_head_dim anew, so a file that states another one is refused there.
+    """
     query = part.integer("num_attention_heads")
-    width = part.optional_integer("attention_head_dim") if part.model_type == "zamba" else None
+    hidden = part.integer("hidden_size")
+    computed = 2 * hidden.value // query.value
+    width = part.optional_integer("head_dim")
     if width is None:
-        hidden = part.integer("hidden_size")
-        sentence = f"2 x hidden_size / query heads = {2 * hidden.value // query.value}."
-        width = rule(2 * hidden.value // query.value, sentence, hidden, query)
+        width = rule(computed, f"2 x hidden_size / query heads = {computed}.", hidden, query)
+    elif part.model_type == "zamba2" and "head_dim" not in part.raw and width.value != computed:
+        part.refuse(
+            "attention_head_dim", f"{part.model_class.name} makes it 2 x hidden_size / query heads = {computed}"
+        )
     declared = declared_by(part, "num_key_value_heads")
     return Heads(query=query, kv=kv_heads(part, query), key_width=width, value_width=width, declared=declared)
 

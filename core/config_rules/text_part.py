@@ -29,6 +29,13 @@ FLAT_WHEN_ABSENT = {"qwen2_vl", "qwen2_5_vl", "hunyuan_vl", "paddleocr_vl", "fuy
 # Classes that put their own numbers under the nested object's, also where that object is there
 MERGED = {"voxtral", "voxtral_realtime", "glmasr"}
 DECODER_ALL_THE_SAME = {"trocr", "gpt_neox", "gpt_neox_japanese"}  # decoders whose class says is_decoder: false
+# Decoders whose cache is not a sum of keys and values per token of context
+NOT_ANSWERED = {
+    "cpmant": "it keeps learned prompt tokens beside the context, as many as a task needs",
+    "unlimited_ocr_text": "it keeps the whole prompt but only a window of what it generates",
+    "deepseek_v4": "it keeps keys and values compressed over several tokens, at a different rate per layer",
+    "blt": "it works on bytes, in patches of a length that depends on the text",
+}
 OTHER_FILES = {  # a key that gives the wrong file of a repository away, and what that file is
     "peft_type": "a PEFT adapter's settings (adapter_config.json)",
     "_diffusers_version": "a diffusers model",
@@ -133,6 +140,10 @@ def _decoder(
     if defaults:
         model_class = replace(model_class, defaults={**model_class.defaults, **defaults})
     part = ConfigPart(raw=raw, path=path, model_type=model_type, model_class=model_class)
+    if model_type in NOT_ANSWERED:
+        raise UnsupportedConfig(
+            f"{path}model_type is {shown(model_type)}: {NOT_ANSWERED[model_type]}. Measure it instead."
+        )
     if part.value("is_encoder_decoder") is True:
         raise UnsupportedConfig(
             f"{path}model_type is {shown(model_type)}: an encoder-decoder model, whose cache also depends on the "

@@ -119,9 +119,20 @@ def _head_dim(cls: Any) -> str:
         pass
     if declared:
         return "declared"
+    return "attribute" if _attention_reads_head_dim(cls) else "absent"
+
+
+def _attention_reads_head_dim(cls: Any) -> bool:
+    """Whether an attention class beside this configuration takes its width from a head_dim that the class lacks."""
     source = Path(inspect.getfile(cls).replace("configuration_", "modeling_"))
-    reads = source.exists() and re.search(r'getattr\(config, "head_dim", config\.', source.read_text())
-    return "attribute" if reads else "absent"
+    if not source.exists() or isinstance(getattr(cls, "head_dim", None), property):
+        return False
+    for block in source.read_text().split("\nclass ")[1:]:
+        name = re.match(r"\w+", block)
+        text = name and "Attention" in name[0] and not re.search("Vision|Audio|Encoder|Former", name[0])
+        if text and re.search(r'self\.head_dim = (getattr\(config, "head_dim"|config\.head_dim\b)', block):
+            return True
+    return False
 
 
 def _kv_null_is_heads(cls: Any) -> bool:
