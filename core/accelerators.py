@@ -68,7 +68,7 @@ class Accelerator:
             mib = f"{self.memory_reported_bytes / MIB:,.0f} MiB"
             return f"Judged on the {mib} that the device reports ({self.sources.memory_reported or 'typed in'})."
         if self.memory_nominal_bytes is not None:
-            gb = f"{self.memory_nominal_bytes / GB:g} GB"
+            gb = f"{self.memory_nominal_bytes / GB:g}"
             return f"No public reading of its reported memory was found: judged on {gb} x 10^9 bytes, which may be low."
         return "Its memory size is not established: a fit cannot be judged."
 

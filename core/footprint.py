@@ -15,7 +15,6 @@ from core.model_spec import ModelSpec
 from core.serving_job import ServingJob
 from core.weights import ParameterCount, ResizedWeights, analytic_count, resize
 
-STATE_BYTES_PER_ELEMENT = 2
 ACTIVATION_BYTES = 2
 LOGIT_BYTES = 4
 
@@ -53,8 +52,8 @@ class Footprint:
         return _bytes(elements, self.kv_bits_per_element, 8)
 
     def state_bytes(self, batch: int) -> int:
-        """Recurrent state, at 16 bits and in full on every rank."""
-        return self.ledger.state_elements * batch * STATE_BYTES_PER_ELEMENT
+        """Recurrent state, in full on every rank."""
+        return self.ledger.state_bytes * batch
 
     def workspace_bytes(self, batch: int, context_length: int) -> int | None:
         """Activations of one prefill chunk or the logits of one step, whichever is larger; None where not known."""
@@ -91,7 +90,7 @@ def footprint(job: ServingJob) -> Footprint:
 
 def served_weights(job: ServingJob) -> ResizedWeights:
     """Parameters of the served model, freed ones dropped or spent. Raises SizingError where they cannot be counted."""
-    return _served_weights(job.model, job.served_model, job.parameter_count, job.freed_parameters)
+    return _served_weights(job.published_shape, job.served_model, job.parameter_count, job.freed_parameters)
 
 
 @lru_cache(maxsize=1024)

@@ -60,7 +60,7 @@ class KvLedger:
     """Layer groups of one model at one tensor_parallel; every method is per sequence."""
 
     groups: tuple[LayerGroup, ...]
-    state_elements: int  # recurrent state: constant, counted in full on every rank
+    state_bytes: int  # recurrent state: constant, counted in full on every rank; 2 bytes, or 4 where kept in float32
 
     def payload_elements(self, context_length: int) -> int:
         """Elements over all ranks, each once: equals the sum of cached_elements over the layers."""
@@ -100,7 +100,7 @@ def kv_ledger(model: ModelSpec, tensor_parallel: int) -> KvLedger:
             by_layer[number] = by_layer[layer.source_layer]
             readers[by_layer[number]] += 1
     groups = tuple(replace(group, layers=counted[group], readers=readers[group]) for group in counted)
-    return KvLedger(groups=groups, state_elements=sum(layer.state_elements for layer in model.layers))
+    return KvLedger(groups=groups, state_bytes=model.state_bytes())
 
 
 def _group(layer: Layer, tensor_parallel: int) -> LayerGroup | None:

@@ -84,10 +84,11 @@ def _state(plan: "MemoryPlan", ledger: KvLedger) -> PlanLine:
     return PlanLine(
         key="state",
         label="Recurrent state",
-        formula="state elements × sequences × 16 / 8",
-        substituted=f"{ledger.state_elements:,} × {plan.job.batch_per_replica:,} × 16 / 8",
+        formula="state bytes of one sequence × sequences",
+        substituted=f"{ledger.state_bytes:,} × {plan.job.batch_per_replica:,}",
         num_bytes=plan.state_bytes,
-        provenance="Constant whatever the context; counted at 16 bits and in full on every accelerator.",
+        provenance="Constant whatever the context: 2 bytes an element, 4 where the model keeps float32, and in full on "
+        "every accelerator.",
         counted=True,
     )
 

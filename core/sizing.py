@@ -9,7 +9,7 @@ ways_to_fit(job)                what would make it fit, with the cost in quality
 from core.accelerators import Accelerator
 from core.memory_plan import MemoryPlan, plan
 from core.plan_lines import PlanLine
-from core.serving_job import ServingJob, WindowPattern, allowed_kv_heads, own_kv_heads
+from core.serving_job import ServingJob
 from core.sizing_error import SizingError
 from core.sizing_inverse import (
     Answer,
@@ -22,6 +22,7 @@ from core.sizing_inverse import (
 )
 from core.ways_to_fit import Change, WayToFit, ways_to_fit
 from core.weights import ParameterCount
+from core.what_if import WindowPattern, allowed_kv_heads, own_kv_heads
 
 __all__ = [
     "Accelerator",

@@ -10,17 +10,10 @@ from typing import Any
 
 from core.footprint import footprint
 from core.memory_plan import MemoryPlan, budget_bytes, plan, total_bytes
-from core.serving_job import (
-    MAX_ACCELERATORS,
-    MAX_BATCH_SIZE,
-    MAX_CONTEXT_LENGTH,
-    ServingJob,
-    allowed_kv_heads,
-    query_heads,
-    require_own_heads,
-)
+from core.serving_job import MAX_ACCELERATORS, MAX_BATCH_SIZE, ServingJob
 from core.sizing_error import SizingError
 from core.tensor_parallel import divisors
+from core.what_if import MAX_CONTEXT_LENGTH, allowed_kv_heads, query_heads, require_own_heads
 
 KV_WIDTHS = (16, 8, 4, 2)  # bits that published KV caches use: bf16, fp8 or int8, 4-bit, and KIVI's 2
 

@@ -16,9 +16,10 @@ from core.accelerators import Accelerator
 from core.footprint import Footprint, footprint
 from core.kv_ledger import LayerGroup
 from core.memory_plan import budget_bytes
-from core.serving_job import ServingJob, allowed_kv_heads, own_kv_heads
+from core.serving_job import ServingJob
 from core.sizing_error import SizingError
 from core.sizing_inverse import largest_batch
+from core.what_if import allowed_kv_heads, own_kv_heads
 
 Column = npt.NDArray[np.int64]
 _LARGEST_INT64 = 2**63 - 1
@@ -138,7 +139,7 @@ def _tokens(group: LayerGroup, contexts: Column) -> Column:
 
 
 def _block_tokens(group: LayerGroup, contexts: Column, block_size: int) -> Column:
-    blocks = -(-contexts // block_size)
+    blocks: Column = -(-contexts // block_size)
     if group.window is not None:
         blocks = np.minimum(blocks, -(-(group.window - 1) // block_size) + 1)
     return blocks * block_size
@@ -156,7 +157,8 @@ def _runtime(needs: Footprint, sequences: Column, contexts: Column) -> Column:
         return reserve
     tokens = np.minimum(sequences * contexts, needs.prefill_chunk)
     inside = tokens * needs.workspace.bytes_per_token
-    return np.maximum(reserve, np.maximum(inside, sequences * needs.workspace.logit_bytes_per_sequence))
+    logits = sequences * needs.workspace.logit_bytes_per_sequence
+    return np.maximum.reduce([reserve, inside, logits])
 
 
 def _check_range(needs: Footprint, sequences: int, context_length: int) -> None:

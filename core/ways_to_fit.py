@@ -20,7 +20,7 @@ from core.accelerators import Accelerator, catalogue
 from core.kv_ledger import kv_ledger
 from core.memory_plan import budget_bytes, total_bytes
 from core.roofline import decode_bound
-from core.serving_job import ServingJob, WindowPattern
+from core.serving_job import ServingJob
 from core.sizing_error import SizingError
 from core.sizing_inverse import (
     fewest_accelerators,
@@ -31,6 +31,7 @@ from core.sizing_inverse import (
     longest_context,
     with_kv_bits,
 )
+from core.what_if import WindowPattern
 
 LOWER_BITS = (8, 4)
 # one global layer in four with a window of 4,096 (Command R7B), one in six with 1,024 (Gemma 3)
@@ -152,7 +153,7 @@ def _window_changes(job: ServingJob) -> list[_Step]:
     """Published patterns that shrink this model's cache; none where its layers take no window."""
     payload = _payload_elements(job)
     steps: list[_Step] = []
-    layers = sum(group.layers for group in kv_ledger(job.model, 1).groups)
+    layers = sum(group.layers for group in kv_ledger(job.served_model, 1).groups)
     for one_in, window in WINDOW_PATTERNS:
         local = layers - -(-layers // one_in)
         pattern = WindowPattern(global_layers=layers - local, local_layers=local, window=window)

@@ -230,8 +230,8 @@ def _dimension(model: ModelSpec, name: str) -> int:
 
 
 def _grouped(model: ModelSpec) -> list[GroupedAttention]:
-    parallel = [layer.attention for layer in model.layers if isinstance(layer, ParallelLayer)]
-    return [layer for layer in model.layers if isinstance(layer, GroupedAttention)] + parallel
+    parts = [layer.attention if isinstance(layer, ParallelLayer) else layer for layer in model.layers]
+    return [part for part in parts if isinstance(part, GroupedAttention)]
 
 
 def _attention_terms(model: ModelSpec) -> list[ParameterTerm]:
