@@ -19,6 +19,7 @@ from core.footprint import footprint
 from core.model_spec import ModelSpec
 from core.plan_lines import PlanLine, plan_lines
 from core.serving_job import ServingJob
+from core.units import GB, MIB, format_both
 from core.weights import ParameterCount
 
 
@@ -70,6 +71,22 @@ class MemoryPlan:
         nominal = self.job.device.memory_nominal_bytes
         return self.budget_bytes if nominal is None else _budget(nominal, self.job.memory_utilization)
 
+    @property
+    def memory_sentence(self) -> str:
+        """What the accelerator's GB mean for this verdict, in GB and GiB."""
+        device, budget = self.job.device, f"the budget is {_both(self.budget_bytes)}"
+        if device.memory_nominal_bytes is None or device.memory_reported_bytes is None:
+            return f"{device.memory_basis} T{budget[1:]}."
+        gb = f"{device.memory_nominal_bytes / GB:g}"
+        nominal = f"{gb} x 10^9 bytes x {self.job.memory_utilization:g} would be {_both(self.nominal_budget_bytes)}"
+        own = f"the device reports {device.memory_reported_bytes / MIB:,.0f} MiB, so {budget}"
+        if not self.memory_reading_decides:
+            return f"Both readings of {gb} GB agree: {nominal}, and {own}."
+        too_little = f"{nominal} and hold too little; {own} and it fits"
+        enough = f"{nominal} and hold it; {own} and it does not fit"
+        needs = f"the job needs {_both(self.total_bytes)}"
+        return f"Which {gb} GB decides here: {needs}. {too_little if self.fits else enough}."
+
 
 def plan(job: ServingJob) -> MemoryPlan:
     """The memory plan of a job. Raises SizingError where the parameters cannot be counted."""
@@ -101,6 +118,10 @@ def budget_bytes(job: ServingJob) -> int:
     memory = job.device.memory_bytes
     assert memory is not None  # ServingJob refuses accelerators of unknown memory
     return _budget(memory, job.memory_utilization)
+
+
+def _both(count: int) -> str:
+    return format_both(count, digits=2)
 
 
 @lru_cache(maxsize=1024)

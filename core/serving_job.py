@@ -80,6 +80,10 @@ class ServingJob:
             raise SizingError(f"freed_parameters is {self.freed_parameters!r}: use 'dropped' or 'spent'")
         if not isinstance(self.accelerator, str | Accelerator):
             raise SizingError(f"accelerator is {self.accelerator!r}: give an id of the catalogue or an Accelerator")
+        if self.parameter_count is not None and not isinstance(self.parameter_count, ParameterCount):
+            raise SizingError(
+                f"parameter_count is {self.parameter_count!r}: give a ParameterCount, or None to add it up"
+            )
         _check_memory_known(self.device)
         if self.num_accelerators % self.tensor_parallel:
             raise SizingError(

@@ -158,7 +158,8 @@ def _runtime(needs: Footprint, sequences: Column, contexts: Column) -> Column:
     tokens = np.minimum(sequences * contexts, needs.prefill_chunk)
     inside = tokens * needs.workspace.bytes_per_token
     logits = sequences * needs.workspace.logit_bytes_per_sequence
-    return np.maximum.reduce([reserve, inside, logits])
+    larger: Column = np.maximum(reserve, np.maximum(inside, logits))
+    return larger
 
 
 def _check_range(needs: Footprint, sequences: int, context_length: int) -> None:
