@@ -1,7 +1,7 @@
 """What one reader has seen and answered: a flat map of short keys to whole numbers, kept in the reader's own browser.
 
-`lesson:<lesson>:<step>` is 1 once that step was on screen; `quiz:<question>` is the option chosen, from 0. The browser holds
-the map as JSON and may hand back anything at all, so `parse` keeps what fits and drops the rest. Changes are
+`lesson:<lesson>:<step>` is 1 once that step was on screen; `quiz:<question>` is the option chosen, from 0. The browser
+holds the map as JSON and may hand back anything at all, so `parse` keeps what fits and drops the rest. Changes are
 operations: applying the same ones twice changes nothing, so neither a lost message nor a second tab does harm.
 """
 
@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 MAX_ENTRIES = 500
 MAX_CHARACTERS = 40_000
-_KEY = re.compile(r"(lesson:[a-z0-9_-]{1,40}:[a-z0-9_-]{1,40}|quiz:[a-z0-9_-]{1,40})", re.ASCII)
+_KEY = re.compile(r"(lesson:[a-z0-9_-]{1,40}:[0-9]{1,3}|quiz:[a-z0-9_-]{1,40})", re.ASCII)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,10 +33,10 @@ class Progress:
 
     entries: Mapping[str, int] = field(default_factory=dict)
 
-    def steps_seen(self, lesson: str) -> frozenset[str]:
-        """Slugs of the steps of a lesson that were on screen."""
+    def steps_seen(self, lesson: str) -> frozenset[int]:
+        """The steps of a lesson, from 0, that were on screen."""
         prefix = f"lesson:{lesson}:"
-        return frozenset(key[len(prefix) :] for key in self.entries if key.startswith(prefix))
+        return frozenset(int(key[len(prefix) :]) for key in self.entries if key.startswith(prefix))
 
     def answer(self, question: str) -> int | None:
         """The option chosen for a question of the quiz, from 0; None before an answer."""
@@ -71,7 +71,7 @@ def parse(text: object) -> Progress:
     return Progress(entries=dict(list(kept.items())[:MAX_ENTRIES]))
 
 
-def step_seen(lesson: str, step: str) -> Change:
+def step_seen(lesson: str, step: int) -> Change:
     """A lesson's step was on screen. Raises ValueError for a name that could not be kept."""
     return _checked(Change(key=f"lesson:{lesson}:{step}", value=1))
 
@@ -90,7 +90,7 @@ def _checked(change: Change) -> Change:
     if not _is_entry(change.key, change.value):
         raise ValueError(
             f"progress entry '{change.key}' = {change.value!r}: use a-z, 0-9, _ and - in names of up to 40 characters, "
-            "and an option from 0 to 999."
+            "and a step or an option from 0 to 999."
         )
     return change
 

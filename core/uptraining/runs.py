@@ -60,7 +60,7 @@ class Run:
         """What can be shown now."""
         with self._lock:
             progress = [event for event in self._events if event["event"] == "progress"]
-            last = progress[-1] if progress else {"phase": "starting", "steps_done": 0}
+            last: dict[str, Any] = progress[-1] if progress else {"phase": "starting", "steps_done": 0}
             return Snapshot(
                 status=self._status,
                 phase=last["phase"],

@@ -19,7 +19,7 @@ _JS = """
 export default function (component) {
   const { data, setStateValue } = component
   const fits = ([key, value]) =>
-    /^(lesson:[a-z0-9_-]{1,40}:[a-z0-9_-]{1,40}|quiz:[a-z0-9_-]{1,40})$/.test(key) &&
+    /^(lesson:[a-z0-9_-]{1,40}:[0-9]{1,3}|quiz:[a-z0-9_-]{1,40})$/.test(key) &&
     Number.isInteger(value) && value >= 0 && value <= 999
   const parse = (text) => {
     try { return Object.fromEntries(Object.entries(JSON.parse(text) ?? {}).filter(fits).slice(0, 500)) }
@@ -52,8 +52,8 @@ def current() -> Progress:
     return _kept().with_changes(_changes())
 
 
-def saw(lesson: str, step: str) -> None:
-    """Note that a step (its slug) of a lesson (its key) was on screen; a step noted before costs nothing."""
+def saw(lesson: str, step: int) -> None:
+    """Note that a step (from 0) of a lesson (its key) was on screen; a step noted before costs nothing."""
     if step not in current().steps_seen(lesson):
         _note(progress.step_seen(lesson, step))
 

@@ -1,0 +1,40 @@
+"""Pieces that the hand-laid pictures share: boxes, words and lines on a plane from 0 to 1, y downwards."""
+
+from typing import Any, Literal
+
+import altair as alt
+
+Row = dict[str, Any]
+Align = Literal["left", "center", "right"]
+Picture = alt.LayerChart | alt.FacetChart
+UNIT = alt.Scale(domain=[0, 1], nice=False, zero=False)
+DOWN = alt.Scale(domain=[0, 1], nice=False, zero=False, reverse=True)
+
+
+def x_of(field: str) -> alt.X:
+    return alt.X(f"{field}:Q", scale=UNIT, axis=None)
+
+
+def y_of(field: str) -> alt.Y:
+    return alt.Y(f"{field}:Q", scale=DOWN, axis=None)
+
+
+def boxes(rows: list[Row], colour: str, *, radius: int = 3, tooltip: bool = False, **mark: Any) -> alt.Chart:
+    """One rectangle a row, from left, right, top and bottom; with tooltip, the row's 'says'."""
+    chart = alt.Chart(alt.Data(values=rows)).mark_rect(color=colour, cornerRadius=radius, **mark)
+    chart = chart.encode(x=x_of("left"), x2="right:Q", y=y_of("top"), y2="bottom:Q")
+    return chart.encode(tooltip=alt.Tooltip("says:N", title=" ")) if tooltip else chart
+
+
+def words(rows: list[Row], colour: str, size: int, *, align: Align = "center", bold: bool = False) -> alt.Chart:
+    """One line of text a row, from x, y and text."""
+    chart = alt.Chart(alt.Data(values=rows)).mark_text(
+        color=colour, fontSize=size, align=align, baseline="middle", fontWeight="bold" if bold else "normal"
+    )
+    return chart.encode(x=x_of("x"), y=y_of("y"), text="text:N")
+
+
+def lines(rows: list[Row], colour: str, *, width: float = 1.8, opacity: float = 0.75) -> alt.Chart:
+    """One straight line a row, from x, y to x2, y2."""
+    chart = alt.Chart(alt.Data(values=rows)).mark_rule(color=colour, strokeWidth=width, opacity=opacity)
+    return chart.encode(x=x_of("x"), y=y_of("y"), x2="x2:Q", y2="y2:Q")
