@@ -1,13 +1,21 @@
-"""The frame around every page: page config, navigation and the words in the sidebar."""
+"""The frame around every page: page config, navigation, the look, and every page's way to share and to present."""
+
+from pathlib import Path
 
 import streamlit as st
 
+from pages.parts import present, share
+
+ASSETS = Path(__file__).parent / "assets"
+
 st.set_page_config(
     page_title="Headroom",
-    page_icon=":material/data_thresholding:",
+    page_icon=ASSETS / "icon.svg",  # a file of ours: a :material: icon would be fetched from outside
     layout="wide",
-    initial_sidebar_state="expanded",
+    initial_sidebar_state="auto",
 )
+
+st.logo(ASSETS / "logo.svg", size="large", icon_image=ASSETS / "icon.svg")
 
 PAGES = {
     "": [
@@ -15,11 +23,31 @@ PAGES = {
     ],
     "Learn": [
         st.Page("learn/layouts.py", title="The three layouts", icon=":material/hub:", url_path="layouts"),
+        st.Page("learn/bottleneck.py", title="FLOPs are not the bottleneck", icon=":material/speed:", url_path="bottleneck"),
+        st.Page("learn/formula.py", title="The formula on a Post-it", icon=":material/sticky_note_2:", url_path="formula"),
+        st.Page("learn/levers.py", title="The cheapest fix", icon=":material/tune:", url_path="levers"),
+        st.Page("learn/slider.py", title="G is a slider", icon=":material/linear_scale:", url_path="slider"),
+        st.Page("learn/draw.py", title="Drawing the three layouts", icon=":material/draw:", url_path="draw"),
+        st.Page("learn/headmath.py", title="Cache size in your head", icon=":material/psychology:", url_path="headmath"),
+        st.Page("learn/declares.py", title="How a config declares G", icon=":material/data_object:", url_path="declares"),
+        st.Page("learn/spot.py", title="Spot the GQA", icon=":material/search:", url_path="spot"),
+    ],
+    "Tools": [
+        st.Page("tools/size.py", title="Size", icon=":material/memory:", url_path="size"),
+        st.Page("tools/models.py", title="Models", icon=":material/view_list:", url_path="models"),
     ],
     "Reference": [
         st.Page("reference/evidence.py", title="Evidence", icon=":material/menu_book:", url_path="evidence"),
     ],
 }
 
+st.html(ASSETS / "headroom.css")
 page = st.navigation(PAGES)
+share.begin(page)
+if present.presenting(page):
+    present.bar([other for pages in PAGES.values() for other in pages], page)
+else:
+    with st.container(horizontal=True, key="view_tools"):
+        share.view_menu()
+        present.enter_button()
 page.run()

@@ -1,11 +1,14 @@
 """Small pieces that every page draws with: the viewer's palette, and charts with their sentence and alt text."""
 
+from hashlib import blake2s
 from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
 from core.diagrams.house import dress
+from core.exports import Picture
 from core.palette import Palette, palette
+from pages.parts import share
 
 if TYPE_CHECKING:
     import altair as alt
@@ -25,6 +28,13 @@ def draw(chart: "AnyChart", *, sentence: str, alt_text: str, key: str | None = N
 
 def draw_spec(spec: dict[str, Any], *, sentence: str, alt_text: str, key: str | None = None) -> None:
     """The same for a chart that is a Vega-Lite spec already (pages.cached keeps some), dressed in the house look."""
-    if sentence:
-        st.markdown(sentence)
-    st.vega_lite_chart(spec=dress(spec, current_palette()), width="stretch", theme=None, alt=alt_text, key=key)
+    dressed = dress(spec, current_palette())
+    picture = Picture(sentence=sentence, alt_text=alt_text, spec=dressed)
+    name = key or blake2s(alt_text.encode(), digest_size=6).hexdigest()
+    share.remember(name, picture)
+    with st.container(key=f"picture_{name}", gap="small"):
+        with st.container(horizontal=True, vertical_alignment="bottom"):
+            if sentence:
+                st.markdown(sentence)
+            share.picture_menu(name, picture)
+        st.vega_lite_chart(spec=dressed, width="stretch", theme=None, alt=alt_text, key=key)

@@ -1,0 +1,314 @@
+"""How quick Headroom is, as ratios to a bare Streamlit page measured beside it in the same run.
+
+    python -m benchmarks.interface              the measures that the bar is set on
+    python -m benchmarks.interface --pages      also every page's first paint, cold (a server of its own) and warm
+
+Both sides are started in turn by `streamlit run`, driven by the same Chromium and timed inside the page, so what
+machine, browser and Streamlit cost falls out of the ratios. A page counts as painted when its script has finished and
+nothing in it has changed for QUIET_MS; the time is that of the last change, not of the end of the wait. "Picture" is
+the same for the first chart alone. Every figure is a median in milliseconds; the last line is JSON.
+"""
+
+import argparse
+import json
+import os
+import platform
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+
+from tests.browser.conftest import LAUNCH_ARGS
+from tests.chromium import find_chromium
+from tests.dashboard import free_port
+from tests.paths import page_paths
+
+ROOT = Path(__file__).parents[1]
+QUIET_MS = 500
+BARS = {"cold_start": 1.3, "page_switch": 1.5, "change_g": 1.3, "memory": 1.25}
+
+# Notes when anything in the page's main part last changed, and when the first chart did. Attributes count inside charts
+# alone: Streamlit fades what is stale, which is no content.
+WATCH = """
+(() => {
+  const seen = { any: 0, picture: 0, start: 0, shifts: [] }
+  window.__seen = seen
+  const note = (records) => {
+    const now = performance.now()
+    for (const record of records) {
+      const node = record.target.nodeType === 1 ? record.target : record.target.parentElement
+      if (!node || !node.closest('[data-testid="stMain"]')) continue
+      const chart = node.closest('[data-testid="stVegaLiteChart"]')
+      if (record.type === "attributes" && !(chart && node.closest("svg"))) continue
+      seen.any = now
+      if (chart && chart === document.querySelector('[data-testid="stVegaLiteChart"]')) seen.picture = now
+    }
+  }
+  const all = { subtree: true, childList: true, characterData: true, attributes: true }
+  new MutationObserver(note).observe(document, all)
+  new PerformanceObserver((list) => {
+    for (const entry of list.getEntries()) if (!entry.hadRecentInput) seen.shifts.push([entry.startTime, entry.value])
+  }).observe({ type: "layout-shift", buffered: true })
+  document.addEventListener("click", () => { seen.start = performance.now(); seen.any = seen.picture = 0 }, true)
+})()
+"""
+SETTLED = f"""
+() => {{
+  const app = document.querySelector('[data-testid="stApp"]')
+  const main = document.querySelector('[data-testid="stMain"]')
+  return app?.dataset.testScriptState === "notRunning" && main?.innerText.trim() && window.__seen.any > 0
+    && performance.now() - window.__seen.any > {QUIET_MS}
+}}
+"""
+
+
+@dataclass(frozen=True)
+class Side:
+    """One of the two things compared: a name, the script and the folder that it is started in."""
+
+    name: str
+    script: Path
+    folder: Path
+
+
+@dataclass(frozen=True)
+class Server:
+    """A started side: its address, its process and when it was spawned (seconds of time.monotonic)."""
+
+    url: str
+    process: subprocess.Popen[bytes]
+    spawned_s: float
+    ready_s: float
+
+    @property
+    def resident_bytes(self) -> int:
+        """VmRSS of the process, which on Linux is what it holds in memory."""
+        status = Path(f"/proc/{self.process.pid}/status").read_text()
+        return int(status.split("VmRSS:")[1].split()[0]) * 1024
+
+
+@contextmanager
+def started(side: Side, data: Path) -> Iterator[Server]:
+    """`streamlit run` of a side on a free port, ended with the block."""
+    port = free_port()
+    command = [sys.executable, "-m", "streamlit", "run", str(side.script), "--server.port", str(port)]
+    settings = ["--server.headless", "true", "--server.fileWatcherType", "none", "--browser.gatherUsageStats", "false"]
+    env = {**os.environ, "HEADROOM_DATA_DIR": str(data), "HF_HOME": str(data), "HF_ENDPOINT": "http://127.0.0.1:9"}
+    spawned_s = time.monotonic()
+    process = subprocess.Popen(
+        [*command, *settings], cwd=side.folder, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    try:
+        url = f"http://localhost:{port}"
+        _wait_until_healthy(url, process)
+        yield Server(url, process, spawned_s, time.monotonic() - spawned_s)
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait(timeout=20)
+
+
+def _wait_until_healthy(url: str, process: subprocess.Popen[bytes]) -> None:
+    while process.poll() is None:
+        try:
+            with urllib.request.urlopen(f"{url}/_stcore/health", timeout=1):
+                return
+        except OSError:
+            time.sleep(0.01)
+    raise RuntimeError(f"the server of {url} ended at once")
+
+
+@contextmanager
+def tab(browser: Browser) -> Iterator[tuple[BrowserContext, Page]]:
+    """A fresh browser profile with one page that notes its changes."""
+    context = browser.new_context(viewport={"width": 1280, "height": 800})
+    context.add_init_script(WATCH)
+    try:
+        yield context, context.new_page()
+    finally:
+        context.close()
+
+
+def settle(page: Page) -> dict[str, Any]:
+    """What the page noted, once it stands."""
+    page.wait_for_function(SETTLED, timeout=90_000)
+    noted: dict[str, Any] = page.evaluate("window.__seen")
+    return noted
+
+
+def first_visit(browser: Browser, server: Server, path: str = "") -> dict[str, float]:
+    """One visit with an empty browser cache: paint after navigation, bytes received, layout shift after the paint."""
+    with tab(browser) as (context, page):
+        received = _count_bytes(context, page)
+        navigated_s = time.monotonic()
+        page.goto(f"{server.url}/{path}", wait_until="commit")
+        seen = settle(page)
+        shift = sum(value for at, value in seen.get("shifts", []) if at > seen["any"])
+        return {
+            "paint_ms": seen["any"],
+            "since_spawn_ms": (navigated_s - server.spawned_s) * 1000 + seen["any"],
+            "bytes": float(sum(received)),
+            "shift_after_paint": shift,
+            "shift": sum(value for _, value in seen.get("shifts", [])),
+        }
+
+
+def _count_bytes(context: BrowserContext, page: Page) -> list[int]:
+    received: list[int] = []
+    session = context.new_cdp_session(page)
+    session.send("Network.enable")
+    session.on("Network.loadingFinished", lambda event: received.append(int(event["encodedDataLength"])))
+    session.on("Network.webSocketFrameReceived", lambda event: received.append(len(event["response"]["payloadData"])))
+    return received
+
+
+def reruns(browser: Browser, url: str, clicks: list[Callable[[Page], None]], times: int) -> list[dict[str, float]]:
+    """Each click in turn, `times` rounds after one to warm up: ms from the click to the last change it brought."""
+    result = []
+    with tab(browser) as (_, page):
+        page.goto(url)
+        settle(page)
+        for number in range(times + 1):
+            for click in clicks:
+                click(page)
+                seen = settle(page)
+                if number:
+                    result.append(
+                        {"settled_ms": seen["any"] - seen["start"], "picture_ms": seen["picture"] - seen["start"]}
+                    )
+    return result
+
+
+def radio(name: str) -> Callable[[Page], None]:
+    return lambda page: page.get_by_role("radio", name=name, exact=True).first.click()
+
+
+def link(path: str) -> Callable[[Page], None]:
+    """The sidebar's link to a page."""
+    return lambda page: page.locator(f'[data-testid="stSidebarNavLink"][href$="/{path}"]').click()
+
+
+def median(values: list[dict[str, float]], key: str) -> float:
+    return statistics.median(value[key] for value in values)
+
+
+def measure_cold(browser: Browser, side: Side, times: int) -> dict[str, float]:
+    """Server ready, first paint after the spawn, and memory once the first page stands; a new server each time."""
+    visits, ready, resident = [], [], []
+    for _ in range(times):
+        with tempfile.TemporaryDirectory() as data, started(side, Path(data)) as server:
+            ready.append(server.ready_s * 1000)
+            visits.append(first_visit(browser, server))
+            resident.append(server.resident_bytes)
+    keys = ("paint_ms", "since_spawn_ms", "bytes", "shift", "shift_after_paint")
+    return {
+        "server_ready_ms": statistics.median(ready),
+        "resident_bytes": statistics.median(resident),
+        **{key: median(visits, key) for key in keys},
+    }
+
+
+def measure_reruns(browser: Browser, bare: Side, headroom: Side, times: int) -> dict[str, dict[str, float]]:
+    """A bare rerun, a change of G and a page switch, on warm servers that run side by side."""
+    with (
+        tempfile.TemporaryDirectory() as data,
+        started(bare, Path(data)) as plain,
+        started(headroom, Path(data)) as server,
+    ):
+        plain_runs, g_runs, switches = [], [], []
+        switch = [link("layouts"), link("")]
+        for _ in range(2):  # in turns, so that a busy moment of the machine meets both
+            plain_runs += reruns(browser, plain.url, [radio("1"), radio("16"), radio("8")], times)
+            g_runs += reruns(browser, f"{server.url}/layouts", [radio("1"), radio("64"), radio("8")], times)
+            switches += reruns(browser, server.url, switch, times)
+        return {
+            "bare_rerun": {key: median(plain_runs, key) for key in ("settled_ms", "picture_ms")},
+            "change_g": {key: median(g_runs, key) for key in ("settled_ms", "picture_ms")},
+            "page_switch": {"settled_ms": median(switches, "settled_ms")},
+        }
+
+
+def measure_pages(browser: Browser, headroom: Side, times: int) -> dict[str, dict[str, float]]:
+    """Each page: the first visit to a server just started, then the median of `times` visits to it warm."""
+    result = {}
+    for path in page_paths():
+        with tempfile.TemporaryDirectory() as data, started(headroom, Path(data)) as server:
+            cold = first_visit(browser, server, path)
+            warm = [first_visit(browser, server, path) for _ in range(times)]
+            result[path or "/"] = {
+                "cold_ms": cold["paint_ms"],
+                "warm_ms": median(warm, "paint_ms"),
+                "bytes": median(warm, "bytes"),
+                "shift_after_paint": max(visit["shift_after_paint"] for visit in [cold, *warm]),
+                "resident_bytes": float(server.resident_bytes),
+            }
+    return result
+
+
+def ratios(cold: dict[str, dict[str, float]], warm: dict[str, dict[str, float]]) -> dict[str, float]:
+    """What the bar is set on."""
+    plain = warm["bare_rerun"]
+    return {
+        "cold_start": cold["headroom"]["since_spawn_ms"] / cold["bare"]["since_spawn_ms"],
+        "server_ready": cold["headroom"]["server_ready_ms"] / cold["bare"]["server_ready_ms"],
+        "page_switch": warm["page_switch"]["settled_ms"] / plain["settled_ms"],
+        "change_g": warm["change_g"]["picture_ms"] / plain["picture_ms"],
+        "change_g_settled": warm["change_g"]["settled_ms"] / plain["settled_ms"],
+        "memory": cold["headroom"]["resident_bytes"] / cold["bare"]["resident_bytes"],
+        "bytes": cold["headroom"]["bytes"] / cold["bare"]["bytes"],
+    }
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--cold", type=int, default=5, help="servers started for each side (default 5)")
+    parser.add_argument("--warm", type=int, default=5, help="rounds of reruns, twice (default 5)")
+    parser.add_argument("--pages", action="store_true", help="also the first paint of every page")
+    return parser
+
+
+def main() -> None:
+    asked = _parser().parse_args()
+    with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
+        bare_script = Path(folder) / "bare_page.py"
+        bare_script.write_text((Path(__file__).parent / "bare_page.py").read_text())
+        bare, headroom = Side("bare", bare_script, Path(folder)), Side("headroom", ROOT / "dashboard.py", ROOT)
+        browser = playwright.chromium.launch(executable_path=find_chromium(), args=LAUNCH_ARGS)
+        report: dict[str, Any] = {"machine": machine(browser)}
+        if asked.cold:
+            report["cold"] = {side.name: measure_cold(browser, side, asked.cold) for side in (bare, headroom)}
+        if asked.warm:
+            report["warm"] = measure_reruns(browser, bare, headroom, asked.warm)
+        if asked.cold and asked.warm:
+            report["ratios"] = {key: round(value, 3) for key, value in ratios(report["cold"], report["warm"]).items()}
+            report["bars"] = BARS
+        if asked.pages:
+            report["pages"] = measure_pages(browser, headroom, 3)
+        browser.close()
+    print(json.dumps(report))
+
+
+def machine(browser: Browser) -> dict[str, object]:
+    """What the figures depend on."""
+    return {
+        "cpus": os.cpu_count(),
+        "cpu": platform.processor() or platform.machine(),
+        "python": platform.python_version(),
+        "streamlit": version("streamlit"),
+        "altair": version("altair"),
+        "chromium": browser.version,
+    }
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,151 @@
+// Presenter mode in the browser: which screen of the page is shown, the keys, the mark and the notes.
+// One instance is mounted; Streamlit calls the default export again on every run, so what must last is kept in `held`.
+const held = new WeakMap()
+const MAIN = '[data-testid="stMainBlockContainer"] > div > [data-testid="stVerticalBlock"], [data-testid="stMainBlockContainer"] > [data-testid="stVerticalBlock"]'
+const BAR = ".st-key-present_bar"
+const HEADING = 'h2, h3'
+const PICTURE = '[class*="st-key-picture_"]'
+const TAKES_ARROWS = 'input, textarea, select, canvas, [contenteditable="true"], [role="radio"], [role="slider"], ' +
+  '[role="tab"], [role="combobox"], [role="listbox"], [role="option"], [role="menuitem"], [role="grid"]'
+const TAKES_TEXT = 'input:not([type="radio"]):not([type="checkbox"]):not([type="range"]), textarea, select, [contenteditable="true"], [role="combobox"]'
+
+// The blocks of the page, in runs: a heading begins a screen, and so does a second picture.
+function screens() {
+  const runs = [[]]
+  let pictures = 0
+  for (const block of document.querySelector(MAIN)?.children ?? []) {
+    if (block.matches(BAR) || block.querySelector(BAR) !== null) continue
+    const heading = block.querySelector(HEADING) !== null && block.dataset.testid === "stElementContainer"
+    const picture = block.querySelector(PICTURE) !== null || block.matches(PICTURE)
+    const run = runs[runs.length - 1]
+    if (run.length && (heading || (picture && pictures > 0))) { runs.push([]); pictures = 0 }
+    if (picture) pictures += 1
+    runs[runs.length - 1].push(block)
+  }
+  return runs.filter((run) => run.length)
+}
+
+function show(state) {
+  const runs = state.data.lesson ? [] : screens()
+  if (state.data.lesson) for (const block of document.querySelectorAll("[data-headroom-off]")) block.removeAttribute("data-headroom-off")
+  state.count = Math.max(runs.length, 1)
+  const wanted = state.screen < 0 ? state.count - 1 : Math.min(state.screen, state.count - 1)
+  runs.forEach((run, number) => run.forEach((block) => {
+    const off = number !== wanted
+    if (off !== block.hasAttribute("data-headroom-off")) block.toggleAttribute("data-headroom-off", off)
+  }))
+  state.shown = wanted
+  const { title, place, pages, lesson, step, steps } = state.data
+  const part = lesson ? [step, steps] : [wanted + 1, state.count]
+  const mark = part[1] > 1 ? `${title} · ${part[0]} of ${part[1]}` : title
+  if (state.mark.textContent !== mark) state.mark.textContent = mark
+  state.done.style.width = `${(100 * (place - 1 + part[0] / part[1])) / pages}%`
+  const words = state.data.note || alts()
+  if (state.panel.textContent !== words) state.panel.textContent = words
+  if (state.window && !state.window.closed) {
+    state.window.document.title = mark
+    state.window.document.body.textContent = `${mark}\n\n${words}`
+  }
+}
+
+// A screen that is taller than the room gets smaller type, down to the size of a desk, once; what is left over scrolls.
+function fit(state) {
+  const main = document.querySelector('[data-testid="stMain"]')
+  const at = `${state.data.page} ${state.shown} ${state.data.step ?? ""} ${innerWidth} ${innerHeight}`
+  if (state.fitted !== at) { state.fitted = at; document.documentElement.style.removeProperty("--room") }
+  const tall = main.scrollHeight / main.clientHeight
+  const room = Number(getComputedStyle(document.documentElement).getPropertyValue("--room"))
+  if (tall > 1.01 && room > 1) document.documentElement.style.setProperty("--room", Math.max(1, room / tall).toFixed(3))
+}
+
+// Where a page has no notes of its own: what its pictures say to who cannot see them.
+function alts() {
+  const shown = [...document.querySelectorAll('[data-testid="stVegaLiteChart"][aria-label]')]
+    .filter((picture) => picture.checkVisibility()).map((picture) => picture.getAttribute("aria-label"))
+  return shown.length ? shown.join("\n\n") : "No notes for this screen."
+}
+
+function turn(state, by) {
+  if (state.data.lesson) {
+    document.querySelector(`.st-key-${CSS.escape(state.data.lesson)}_${by > 0 ? "next" : "back"} button`)?.click()
+    return
+  }
+  const wanted = state.shown + by
+  if (wanted < 0 || wanted >= state.count) { state.go(by > 0 ? "next" : "back"); return }
+  state.screen = wanted
+  show(state)
+  fit(state)
+  document.querySelector('[data-testid="stMain"]')?.scrollTo(0, 0)
+  state.keep(`${state.page}:${wanted}`)
+}
+
+function toggleNotes(state) {
+  state.panel.hidden = !state.panel.hidden
+  state.root.querySelector("#notes").setAttribute("aria-expanded", String(!state.panel.hidden))
+}
+
+function openWindow(state) {
+  state.window = window.open("", "headroom-notes", "width=640,height=480")
+  if (!state.window) { if (state.panel.hidden) toggleNotes(state); return }
+  state.window.document.body.style.cssText = "font: 22px/1.5 sans-serif; margin: 1.5rem; white-space: pre-line"
+  state.panel.hidden = true
+  show(state)
+}
+
+function key(state, event) {
+  if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey) return
+  const at = event.composedPath()[0]
+  const inText = at instanceof Element && at.closest(TAKES_TEXT) !== null
+  const inArrows = at instanceof Element && at.closest(TAKES_ARROWS) !== null
+  if (inText) return
+  const turns = { PageDown: 1, PageUp: -1 }
+  // A lesson's own buttons answer the arrow keys, in a room as on a desk.
+  if (!state.data.lesson && !inArrows) Object.assign(turns, { ArrowRight: 1, ArrowLeft: -1 })
+  const does = { n: () => toggleNotes(state), w: () => openWindow(state), p: () => state.go("leave") }
+  if (event.key in turns) turn(state, turns[event.key])
+  else if (event.key.toLowerCase() in does) does[event.key.toLowerCase()]()
+  else if (event.key === "Escape" && !document.querySelector('[role="dialog"], [data-baseweb="popover"]')) state.go("leave")
+  else return
+  event.preventDefault()
+}
+
+function mount(root) {
+  const state = { root, screen: 0, shown: 0, count: 1, page: null, window: null }
+  for (const name of ["mark", "done", "panel"]) state[name] = root.querySelector(`#${name}`)
+  const listen = (event) => key(state, event)
+  document.addEventListener("keydown", listen)
+  let waiting = false
+  const watcher = new MutationObserver(() => {
+    if (waiting) return
+    waiting = true
+    requestAnimationFrame(() => { waiting = false; show(state); fit(state) })
+  })
+  watcher.observe(document.querySelector('[data-testid="stMain"]') ?? document.body, { childList: true, subtree: true })
+  state.end = () => {
+    document.removeEventListener("keydown", listen)
+    watcher.disconnect()
+    document.documentElement.style.removeProperty("--room")
+    for (const block of document.querySelectorAll("[data-headroom-off]")) block.removeAttribute("data-headroom-off")
+    if (state.window && !state.window.closed) state.window.close()
+    held.delete(root)
+  }
+  return state
+}
+
+export default function (component) {
+  const { data, parentElement, setStateValue, setTriggerValue } = component
+  const state = held.get(parentElement) ?? mount(parentElement)
+  held.set(parentElement, state)
+  state.data = data
+  state.keep = (screen) => setStateValue("screen", screen)
+  state.go = (where) => setTriggerValue("go", where)
+  if (state.page !== data.page) { state.page = data.page; state.screen = data.screen }
+  parentElement.querySelector("#back").onclick = () => turn(state, -1)
+  parentElement.querySelector("#next").onclick = () => turn(state, 1)
+  parentElement.querySelector("#notes").onclick = () => toggleNotes(state)
+  parentElement.querySelector("#window").onclick = () => openWindow(state)
+  parentElement.querySelector("#leave").onclick = () => state.go("leave")
+  show(state)
+  fit(state)
+  return state.end
+}
