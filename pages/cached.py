@@ -1,8 +1,22 @@
 """Every st.cache_* of the project, each with its ttl and bound. Caches are shared by all viewers."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import streamlit as st
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from concurrent.futures import Future
+
+    from core.accelerators import HostAccelerator
+    from core.diagrams.lessons import Picture
+    from core.model_registry import RegisteredModel
+    from core.palette import Palette
+    from core.serving_job import ServingJob
+    from core.traffic import Traffic
+    from core.traffic_fit import TrafficFit
+    from core.weights import ParameterCount
+    from pages.style import AnyChart
 
 
 @st.cache_data(ttl=86_400, max_entries=512, show_spinner=False)
@@ -25,3 +39,82 @@ def headline_spec(theme: str) -> dict[str, Any]:
     from core.palette import palette  # noqa: PLC0415
 
     return headline_chart(headline_points(), palette(theme)).to_dict()
+
+
+@st.cache_data(ttl=86_400, max_entries=1024, show_spinner=False)
+def lesson_picture(name: str, theme: str, **inputs: Any) -> "Picture":
+    """One picture of a lesson: its spec, its sentence and its alt text."""
+    from core.diagrams.lessons import picture  # noqa: PLC0415  altair loads with the first picture, not the page
+    from core.palette import palette  # noqa: PLC0415
+
+    return picture(name, palette(theme), **inputs)
+
+
+@st.cache_resource(ttl=86_400, max_entries=1, show_spinner=False)
+def registered_models() -> "tuple[RegisteredModel, ...]":
+    """model_registry.yaml, parsed once. Raises core.model_registry.RegistryError."""
+    from core.model_registry import load_registry  # noqa: PLC0415
+
+    return load_registry()
+
+
+@st.cache_data(ttl=86_400, max_entries=256, show_spinner=False)
+def models_spec(chart: str, rows: list[dict[str, Any]], theme: str, ghosts: bool = False) -> dict[str, Any]:
+    """The Vega-Lite picture of a comparison: 'bytes', 'context' or 'layers', from the rows of core.comparison."""
+    from core.diagrams import models  # noqa: PLC0415  altair loads with the first picture, not the page
+    from core.palette import palette  # noqa: PLC0415
+
+    if chart == "bytes":
+        return models.bytes_chart(rows, palette(theme), ghosts=ghosts).to_dict()
+    if chart == "context":
+        return models.context_chart(rows, palette(theme)).to_dict()
+    layers = [row for row in rows if "layer" in row]
+    runs = [row for row in rows if "layer" not in row]
+    return models.layers_chart(layers, runs, palette(theme)).to_dict()
+
+
+@st.cache_data(ttl=3_600, max_entries=1, show_spinner=False)
+def host_accelerator() -> "HostAccelerator | None":
+    """The GPU of this host, as nvidia-smi lists it: a process, so asked once an hour."""
+    from core import accelerators  # noqa: PLC0415
+
+    return accelerators.host_accelerator()
+
+
+@st.cache_resource(ttl=7 * 86_400, max_entries=256, show_spinner=False)
+def meta_device_count(config_text: str) -> "Future[ParameterCount]":
+    """An exact parameter count, worked out in the background: the page asks whether it is done."""
+    import json  # noqa: PLC0415
+    from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415
+
+    from core.weights import count_on_meta_device  # noqa: PLC0415
+
+    worker = ThreadPoolExecutor(max_workers=1)
+    counting = worker.submit(count_on_meta_device, json.loads(config_text))
+    worker.shutdown(wait=False)
+    return counting
+
+
+@st.cache_data(ttl=86_400, max_entries=512, show_spinner=False)
+def size_spec(key: str, theme: str, _chart: "Callable[[Palette], AnyChart]") -> dict[str, Any]:
+    """The Vega-Lite picture of a sizing question. key must say everything that the picture depends on."""
+    from core.palette import palette  # noqa: PLC0415
+
+    return _chart(palette(theme)).to_dict()
+
+
+@st.cache_data(ttl=86_400, max_entries=128, show_spinner="Simulating the traffic")
+def traffic_fit(key: str, _job: "ServingJob", _traffic: "Traffic") -> "TrafficFit":
+    """A job under traffic: a Monte Carlo of a quarter of a second. key must say both."""
+    from core.traffic_fit import fit_traffic  # noqa: PLC0415
+
+    return fit_traffic(_job, _traffic)
+
+
+@st.cache_data(ttl=86_400, max_entries=512, show_spinner=False)
+def neighbour_picture(name: str, theme: str, **inputs: Any) -> "Picture":
+    """One picture of a page beside the lessons: its spec, its sentence and its alt text."""
+    from core.diagrams.neighbour_pictures import picture  # noqa: PLC0415  altair loads with the first picture
+    from core.palette import palette  # noqa: PLC0415
+
+    return picture(name, palette(theme), **inputs)

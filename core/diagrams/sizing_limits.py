@@ -1,0 +1,133 @@
+"""Where the limits lie: batch against context for every G, and the chance that a batch holds under real traffic."""
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import altair as alt
+
+from core.attention import kind_of
+from core.palette import Palette
+from core.sizing_sweep import FrontierPoint
+from core.traffic import Occupancy
+
+HEIGHT = 380
+HOLD_HEIGHT = 260
+
+
+def frontier_rows(points: Sequence[FrontierPoint], num_query_heads: int) -> list[dict[str, Any]]:
+    """Points that a log axis can show. Each line has its label on itself, staggered so that neighbours stay apart."""
+    rows = [
+        {
+            "g": point.num_kv_heads,
+            "kind": kind_of(num_query_heads, point.num_kv_heads),
+            "context": point.context_length,
+            "batch": point.largest_batch,
+        }
+        for point in points
+        if point.largest_batch
+    ]
+    for place, g in enumerate(dict.fromkeys(row["g"] for row in rows)):
+        line = [row for row in rows if row["g"] == g]
+        line[min(1 + 2 * (place % 3), len(line) - 1)]["label"] = f"G = {g}"
+    return rows
+
+
+def frontier_chart(
+    points: Sequence[FrontierPoint],
+    palette: Palette,
+    *,
+    num_query_heads: int,
+    chosen: int | None,
+    context_length: int,
+    batch_size: int,
+    fits: bool,
+) -> alt.LayerChart | alt.FacetChart:
+    """Each line is the most that one G holds; the job is the dot. Both axes are logarithmic."""
+    rows = frontier_rows(points, num_query_heads)
+    for row in rows:
+        row["chosen"] = row["g"] == chosen
+    largest = max([row["batch"] for row in rows], default=1)
+    contexts = [row["context"] for row in rows] + [context_length]
+    x_scale = alt.Scale(type="log", base=2, domain=[min(contexts), max(contexts) * 1.6], nice=False)
+    y_scale = alt.Scale(type="log", base=10, domain=[0.8, max(largest, batch_size) * 1.5], nice=False)
+    x = alt.X(
+        "context:Q",
+        title="Context, tokens in each sequence",
+        scale=x_scale,
+        axis=alt.Axis(format=",", values=sorted(set(contexts)), labelOverlap=True, grid=False),
+    )
+    powers = alt.Axis(format=",", values=[10**power for power in range(8)])
+    y = alt.Y("batch:Q", title="Largest batch that fits", scale=y_scale, axis=powers)
+    colour = alt.Color(
+        "kind:N",
+        legend=None,
+        scale=alt.Scale(domain=["MQA", "GQA", "MHA"], range=[palette.mqa, palette.gqa, palette.mha]),
+    )
+    base = alt.Chart(alt.Data(values=rows))
+    named = base.transform_filter("isValid(datum.label)")
+    hover = [alt.Tooltip("g:Q", title="G"), alt.Tooltip("context:Q", format=","), alt.Tooltip("batch:Q", format=",")]
+    width = alt.StrokeWidth("chosen:N", legend=None, scale=alt.Scale(domain=[True, False], range=[4, 1.8]))
+    job = {"context": context_length, "batch": batch_size, "label": f"this job: {batch_size:,} × {context_length:,}"}
+    dot = alt.Chart(alt.Data(values=[job])).encode(x=x, y=y)
+    ink = palette.fits if fits else palette.exceeds
+    return alt.layer(
+        base.mark_line(interpolate="monotone").encode(
+            x=x, y=y, detail="g:N", color=colour, strokeWidth=width, tooltip=hover
+        ),
+        named.mark_text(fontSize=13, stroke=palette.background, strokeWidth=5).encode(x=x, y=y, text="label:N"),
+        named.mark_text(fontSize=13, fontWeight=600).encode(x=x, y=y, text="label:N", color=colour),
+        dot.mark_point(size=170, filled=True, color=ink, stroke=palette.background, strokeWidth=2, opacity=1),
+        dot.mark_text(align="left", dx=12, dy=-12, fontWeight=700, stroke=palette.background, strokeWidth=5).encode(
+            text="label:N"
+        ),
+        dot.mark_text(align="left", dx=12, dy=-12, fontWeight=700, color=ink).encode(text="label:N"),
+    ).properties(height=HEIGHT)
+
+
+def hold_chart(found: Occupancy, palette: Palette, *, holds: float = 0.99) -> alt.LayerChart | alt.FacetChart:
+    """The chance that a batch stays within the cache, falling as the batch grows, with the three batches marked."""
+    curve = alt.Chart(alt.Data(values=[{"batch": batch, "chance": chance} for batch, chance in found.curve]))
+    marks: list[dict[str, Any]] = [
+        {"batch": found.holding_batch, "label": f"{found.holding_batch:,} hold at {holds:.0%}", "ink": palette.fits},
+        {"batch": found.batch_size, "label": f"this job: {found.batch_size:,}", "ink": palette.text},
+        {"batch": found.static_batch, "label": f"static: {found.static_batch:,}", "ink": palette.muted},
+    ]
+    farthest = max(*(batch for batch, _ in found.curve), found.batch_size)
+    for place, mark in enumerate(marks):
+        # under the curve there is room left of a batch that holds, above it right of one that does not
+        room_left = mark["batch"] <= found.holding_batch and mark["batch"] > 0.25 * farthest
+        mark |= {"y": 44 + 24 * place, "left": room_left}
+    x = alt.X(
+        "batch:Q",
+        title="Sequences in flight",
+        scale=alt.Scale(domain=[0, farthest * 1.12], nice=False),
+        axis=alt.Axis(grid=False, format=",d", tickMinStep=1),
+    )
+    y = alt.Y(
+        "chance:Q",
+        title="Chance that the batch holds",
+        scale=alt.Scale(domain=[0, 1.02], nice=False),
+        axis=alt.Axis(format="%", values=[0, 0.25, 0.5, 0.75, 1]),
+    )
+    ink = alt.Color("ink:N", scale=None)
+    named = alt.Chart(alt.Data(values=marks))
+    level = alt.Chart(alt.Data(values=[{"chance": holds}]))
+    return alt.layer(
+        level.mark_rule(color=palette.fits, strokeDash=[4, 4]).encode(y=y),
+        curve.mark_line(color=palette.cache, strokeWidth=3, interpolate="step-after").encode(x=x, y=y),
+        named.mark_rule(strokeWidth=2).encode(x=x, color=ink),
+        *_names(named, "right", -6, x, palette),
+        *_names(named, "left", 6, x, palette),
+    ).properties(height=HOLD_HEIGHT)
+
+
+def _names(named: alt.Chart, align: Literal["left", "right"], dx: int, x: alt.X, palette: Palette) -> list[alt.Chart]:
+    """The names of the marked batches on one side of their lines, over a halo."""
+    marks = named.transform_filter("datum.left" if align == "right" else "!datum.left")
+    y = alt.Y("y:Q", scale=None, axis=None)
+    halo = marks.mark_text(align=align, dx=dx, fontWeight=600, stroke=palette.background, strokeWidth=5)
+    text = marks.mark_text(align=align, dx=dx, fontWeight=600)
+    return [
+        halo.encode(x=x, y=y, text="label:N"),
+        text.encode(x=x, y=y, text="label:N", color=alt.Color("ink:N", scale=None)),
+    ]

@@ -1,0 +1,175 @@
+"""The sizing page through AppTest: the headline as literals, inputs that move the verdict, errors that keep them."""
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+PAGE = "tools/size.py"
+HEADLINE = "Only G = 1 fits in bf16; 8-bit cache also allows G = 2; 4-bit also G = 4. G = 8 fits at none of the three."
+
+
+def texts(app: AppTest) -> str:
+    return " ".join(element.value for element in [*app.markdown, *app.caption])
+
+
+def alts(app: AppTest) -> str:
+    return " ".join(chart.proto.alt for chart in app.get("vega_lite_chart"))
+
+
+@pytest.fixture
+def app(open_page):
+    return open_page(PAGE)
+
+
+def test_opens_on_the_headline(app):
+    assert f"### {HEADLINE}" in [element.value for element in app.markdown]
+    assert "against the 76.97 GB that one H100 SXM5 80 GB gives" in texts(app)  # 81,559 MiB x 0.9
+    assert "G = 5 misses by 1.08 GB at 4 bits." in texts(app)
+    assert "G = 1 with a bf16 cache needs 66.89 GB and leaves 10.08 GB." in texts(app)
+    assert "G = 40 · MHA 1,746.0 GB does not fit" in alts(app)
+
+
+def test_the_evidence_for_that_g_stands_beside_the_verdict(app):
+    said = texts(app)
+    assert "**Quality at G = 1.** Against MHA, in published studies: MQA −8.22 to −0.39 points" in said
+    assert "[Llama 2, 30B, Table 18: −0.39](https://arxiv.org/abs/2307.09288)" in said
+
+
+def test_the_plan_has_every_line_with_numbers_and_both_units(app):
+    said = texts(app)
+    assert "42.95 GB (40.00 GiB)" in said  # one KV head is 40 GiB
+    assert "`40 × 1 × 256 × 65,536 × 32 × 16 / 8 / 1 = 42,949,672,960 bytes`" in said
+    assert "`85,520,809,984 × 0.9 = 76,968,728,985 bytes`" in said
+    assert "80,000,000,000 bytes = 74.51 GiB; the device reports 81,559 MiB = 79.65 GiB = 85.52 GB" in said
+
+
+def test_the_table_has_every_g_and_its_parameters(open_page):
+    app = open_page(PAGE, size_tab="Every G")
+    table = app.dataframe[0].value
+    assert len(table) == 8 * 3
+    mha = table[(table["G"] == "40") & (table["Cache"] == "bf16")].iloc[0]
+    assert mha["Parameters"] == 13_015_864_320
+    assert mha["KV cache, GiB"] == 1_600
+    fitting = table[table["Fits"] == "yes"]
+    assert set(zip(fitting["Cache"], fitting["G"], strict=True)) == {
+        ("bf16", "1"), ("8 bits", "1"), ("8 bits", "2"), ("4 bits", "1"), ("4 bits", "2"), ("4 bits", "4"),
+    }  # fmt: skip
+
+
+def test_changing_the_job_changes_the_verdict_and_the_picture(app):
+    before = alts(app)
+    app.number_input(key="size_batch").set_value(4).run()
+    assert "### Only G = 1, 2, 4, 5 and 8 fit in bf16; 8-bit cache also allows G = 10;" in texts(app)
+    assert alts(app) != before
+    app.segmented_control(key="size_g").set_value("5").run()
+    assert "G = 5 with a bf16 cache needs" in texts(app)
+    assert "No study listed here has G = 5." in texts(app)
+
+
+def test_a_typed_shape_and_spent_parameters(open_page):
+    app = open_page(PAGE, size_model="A shape of your own", size_tab="Every G", size_freed="spent")
+    table = app.dataframe[0].value
+    mqa = table[(table["G"] == "1") & (table["Cache"] == "bf16")].iloc[0]
+    # 13.0 B are kept but for the remainder of a whole FFN width: one column is 40 x 3 x 5,120 parameters
+    assert 0 <= 13_015_864_320 - mqa["Parameters"] < 40 * 3 * 5_120
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("size_batch", 0, "batch_size is 0: give a whole number from 1"),
+        ("size_context", -5, "context_length is -5"),
+        ("size_tp", 3, "num_accelerators is 1, not a multiple of tensor_parallel 3"),
+        ("size_utilisation", 1.5, "memory_utilization is 1.5"),
+        ("size_block", 0, "block_size is 0"),
+        ("size_scale_bits", -1, "kv_scale_overhead_bits is -1"),
+        ("size_parameters", -1, "parameters is -1"),
+    ],
+)
+def test_a_bad_value_is_named_and_everything_entered_stays(app, key, value, message):
+    app.number_input(key="size_price").set_value(7.5)
+    app.number_input(key=key).set_value(value).run()
+    assert message in app.error[0].value
+    assert app.number_input(key=key).value == value
+    assert app.number_input(key="size_price").value == 7.5
+    assert not app.exception
+
+
+def test_a_shape_that_cannot_be_is_named(open_page):
+    app = open_page(PAGE, size_model="A shape of your own", size_layers="0")
+    assert "layers is 0: give a whole number from 1 to 1,000" in app.error[0].value
+    assert app.number_input(key="size_layers").value == 0
+
+
+def test_an_accelerator_of_unknown_memory_is_refused_in_words(app):
+    app.selectbox(key="size_accelerator").set_value("H20 (export)").run()
+    assert "its memory size is not established" in app.error[0].value
+
+
+def test_an_accelerator_of_ones_own(app):
+    app.selectbox(key="size_accelerator").set_value("An accelerator of your own").run()
+    assert f"### {HEADLINE}" in texts(app)
+    app.number_input(key="size_own_mib").set_value(400_000).run()
+    assert "Only G = 1, 2, 4, 5 and 8 fit in bf16" in texts(app)  # 377.5 GB
+    app.number_input(key="size_own_mib").set_value(0).run()
+    assert app.error
+
+
+def test_a_model_without_the_dial_is_sized_as_published(open_page):
+    app = open_page(PAGE, size_model="Gemma-3 27B", size_batch="1", size_context="4096", size_tab="Make it fit")
+    assert "fit" in app.markdown[0].value
+    latent = open_page(
+        PAGE, size_model="DeepSeek-V2-Lite", size_parameters="15706484224", size_batch="8", size_tab="Tensor parallel",
+        size_ranks_of="This job",
+    )  # fmt: skip
+    assert "### The model as published fits in bf16" in texts(latent)
+    assert "one latent vector for all heads (MLA)" in latent.info[0].value
+
+
+def test_ways_to_make_a_wished_g_fit(open_page):
+    app = open_page(PAGE, size_tab="Make it fit")
+    said = texts(app)
+    assert "ways to make G = 8 fit" in said
+    assert "KIVI" in said
+    assert "Needs an engine with a 4-bit cache" in said
+    app.button(key="size_use_1").click().run()
+    assert app.number_input(key="size_count").value == 6
+    assert app.number_input(key="size_tp").value == 2
+    assert "G = 8 with a bf16 cache needs" in texts(app)
+    assert "**26 ways" not in texts(app)
+
+
+def test_limits_answer_the_inverse_questions(open_page):
+    app = open_page(PAGE, size_tab="Limits", size_g="8")
+    # 4 sequences fit in bf16 at G = 8 (section 6: 4)
+    assert app.metric[0].value == "4"
+    assert "4 sequences of 65,536 tokens fit; 5 do not." in texts(app)
+    assert "This job: 32 sequences of 65,536 tokens." in alts(app)
+
+
+def test_tensor_parallel_shows_why_llama_2_70b_has_eight(open_page):
+    app = open_page(PAGE, size_tab="Tensor parallel")
+    assert "**G = 1, 2, 4 and 8 cost the same bytes**" in texts(app)
+    assert "G = 8: KV heads on each 1, copies of each 1, 320 KiB per token over all" in alts(app)
+    assert "G = 16: KV heads on each 2, copies of each 1, 640 KiB" in alts(app)
+
+
+def test_traffic_beside_the_static_worst_case(open_page):
+    app = open_page(PAGE, size_tab="Traffic")
+    figures = {metric.label: metric.value for metric in app.metric}
+    assert figures["Chance of overflow"] == "none seen"
+    assert "Static allocation sets the longest context aside and holds **39** sequences" in texts(app)
+    app.number_input(key="size_p95").set_value(100_000).run()
+    assert "p95 is 100,000 with a mean of 16,384" in app.error[0].value
+    app.segmented_control(key="size_traffic").set_value("Constant").run()
+    assert {metric.label: metric.value for metric in app.metric}["Live tokens a sequence"] == "65,536"
+
+
+def test_speed_and_money(open_page):
+    app = open_page(PAGE, size_tab="Speed and cost", size_freed="spent", size_price="3.6")
+    # (26.03 + 42.95) GB / 3.35 TB/s = 20.6 ms; 32 / 20.59 ms = 1,554 tokens/s; 3.6 / 3600 / 1,554 x 1e6 = 0.64
+    assert "takes at least **20.6 ms**" in texts(app)
+    figures = {metric.label: metric.value for metric in app.metric}
+    assert figures["Tokens/s, all users"] == "≤ 1,554"
+    assert figures["Cost of 1 M tokens"] == "≥ 0.64"
+    app.number_input(key="size_price").set_value(-1.0).run()
+    assert "price per GPU-hour is -1.0" in app.error[0].value
