@@ -30,6 +30,7 @@ class GroupedAttention:
     head_dim: int
     value_dim: int
     window: int | None = None  # tokens kept; None keeps the whole context
+    broadcast_when_stored: bool = False  # transformers copies K and V to every query head before it caches them
 
     @property
     def kind(self) -> str:
@@ -56,8 +57,10 @@ class LatentAttention:
 
     num_query_heads: int
     latent_dim: int  # kv_lora_rank
-    rope_dim: int  # qk_rope_head_dim
+    rope_dim: int  # qk_rope_head_dim; 0 where a layer has no rotary positions
     window: int | None = None
+    expanded_key_dim: int | None = None  # per query head, once the latent is multiplied out
+    expanded_value_dim: int | None = None
 
     kind = "MLA"
 

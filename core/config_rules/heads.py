@@ -21,6 +21,7 @@ class Heads:
     key_width: Found
     value_width: Found
     declared: DeclaredHeads
+    broadcast: bool = False  # transformers stores a copy per query head
 
 
 def declared_by(part: ConfigPart, name: str) -> DeclaredHeads:
@@ -92,7 +93,14 @@ def falcon(part: ConfigPart) -> Heads:
     kv = kv_heads(part, query, "num_kv_heads") if part.value("num_kv_heads") is not None else _falcon_mha(part, query)
     if new.value and kv.source == "config":
         kv = replace(kv, sentence=f"new_decoder_architecture is true: num_kv_heads {kv.value} counts, multi_query not.")
-    return Heads(query=query, kv=kv, key_width=width, value_width=width, declared=declared_by(part, "num_kv_heads"))
+    return Heads(
+        query=query,
+        kv=kv,
+        key_width=width,
+        value_width=width,
+        declared=declared_by(part, "num_kv_heads"),
+        broadcast=bool(new.value),
+    )
 
 
 def _falcon_mha(part: ConfigPart, query: Found) -> Found:

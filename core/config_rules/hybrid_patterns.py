@@ -99,7 +99,7 @@ def nemotron_h(part: ConfigPart, layers: int) -> Kinds:
     """layers_block_type or hybrid_override_pattern: M is Mamba-2, * attention, - and E feed-forward."""
     if part.raw.get("layers_block_type") is not None:
         return listed_kinds(part, "layers_block_type", layers, OLDER_NAMES)
-    pattern = part.raw.get("hybrid_override_pattern")
+    pattern = part.value("hybrid_override_pattern")
     if pattern is None:
         kinds = (LINEAR, "moe", FULL, "mlp")
         return Kinds(kinds=kinds, origin=rule("", "NemotronHConfig takes these four where the file lists none."))

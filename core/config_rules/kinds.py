@@ -1,6 +1,7 @@
 """The words for kinds of layers, lists of them in a file, and the window of the layers that slide."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from core.config_rules.facts import UnsupportedConfig, shown
 from core.config_rules.fields import ConfigPart, Found, rule
@@ -69,6 +70,8 @@ def listed_kinds(part: ConfigPart, key: str, layers: int, names: dict[str, str])
     listed = part.raw[key]
     if not isinstance(listed, list | tuple):
         part.refuse(key, "a list of layer kinds is expected")
+    if part.model_type == "step3p7_text":
+        listed = _without_extra(part, listed, layers)
     if len(listed) != layers:
         raise UnsupportedConfig(
             f"{part.path}{key} has {len(listed)} entries and the model {layers} layers: they have to agree. "
@@ -83,3 +86,10 @@ def listed_kinds(part: ConfigPart, key: str, layers: int, names: dict[str, str])
             )
     found = Found(value=listed, source="config", keys=(part.path + key,))
     return Kinds(kinds=kinds, origin=rule("", f"{key} in the file names the kind of each layer.", found))
+
+
+def _without_extra(part: ConfigPart, listed: list[Any] | tuple[Any, ...], layers: int) -> list[Any]:
+    """Step-3.7 files append one entry per layer that predicts further tokens; those are not part of the model."""
+    extra = part.optional_integer("num_nextn_predict_layers", minimum=0)
+    padded = extra is not None and len(listed) == layers + extra.value
+    return list(listed[:layers] if padded else listed)

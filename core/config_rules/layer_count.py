@@ -44,12 +44,14 @@ def _nemotron_h(part: ConfigPart) -> Found:
             return Found(
                 value=len(listed), source="rule", keys=(part.path + key,), sentence=f"{key} has {len(listed)} entries."
             )
-    pattern = part.raw.get("hybrid_override_pattern")
+    pattern = part.value("hybrid_override_pattern")
     if isinstance(pattern, str) and pattern and not set(pattern) - set(NEMOTRON_LETTERS):
         sentence = f"hybrid_override_pattern has {len(pattern)} letters, one per layer."
-        return Found(
-            value=len(pattern), source="rule", keys=(part.path + "hybrid_override_pattern",), sentence=sentence
-        )
+        return Found(value=len(pattern), source="rule", keys=_keys(part, "hybrid_override_pattern"), sentence=sentence)
     if pattern is not None:
         part.refuse("hybrid_override_pattern", f"letters {' '.join(NEMOTRON_LETTERS)} are expected")
     return rule(4, "NemotronHConfig takes four layers where the file lists none.")
+
+
+def _keys(part: ConfigPart, name: str) -> tuple[str, ...]:
+    return (part.path + name,) if name in part.raw else ()

@@ -108,11 +108,16 @@ def _latent(part: ConfigPart, kind: str) -> LatentAttention:
     for figure, found in (("num_query_heads", query), ("latent_dim", latent), ("rope_dim", rope)):
         part.note(figure, found)
     window = _window(part, kind)
+    key, value = (part.optional_integer(name) for name in ("qk_nope_head_dim", "v_head_dim"))
+    # a layer without rotary positions widens the other part of its keys by as much
+    others = rope if rope.value else replace(part, overrides={}).integer("qk_rope_head_dim", minimum=0)
     return LatentAttention(
         num_query_heads=query.value,
         latent_dim=latent.value,
         rope_dim=rope.value,
         window=None if window is None else window.value,
+        expanded_key_dim=None if key is None else key.value + others.value,
+        expanded_value_dim=None if value is None else value.value,
     )
 
 
@@ -128,6 +133,7 @@ def _grouped(part: ConfigPart, kind: str) -> GroupedAttention:
         num_kv_heads=heads.kv.value,
         head_dim=heads.key_width.value,
         value_dim=heads.value_width.value,
+        broadcast_when_stored=heads.broadcast and heads.kv.value != heads.query.value,
         window=None if window is None else window.value,
     )
 

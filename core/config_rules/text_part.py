@@ -34,6 +34,18 @@ NOT_ANSWERED = {
     "cpmant": "it keeps learned prompt tokens beside the context, as many as a task needs",
     "unlimited_ocr_text": "it keeps the whole prompt but only a window of what it generates",
     "deepseek_v4": "it keeps keys and values compressed over several tokens, at a different rate per layer",
+    "blip": "its text decoder also keeps keys and values of the picture",
+    "diffusion_gemma_text": "it denoises blocks of text, which is no decoding token by token",
+    "gemma4_assistant": "it reads the cache of the model that it assists and keeps none",
+    "gemma4_unified_assistant": "it reads the cache of the model that it assists and keeps none",
+    "idefics": "its cross-attention layers are not followed here",
+    "openai-gpt": "transformers' code for it keeps no cache",
+    "pi0": "it denoises actions, which is no decoding token by token",
+    "pix2struct": "an encoder-decoder model, whose cache also depends on the encoder's input",
+    "reformer": "it keeps hashed buckets and chunks rather than keys and values",
+    "rwkv": "it keeps a recurrent state that this reader does not count",
+    "xlm": "transformers' code for it keeps no cache of its usual kind",
+    "xlnet": "it keeps hidden states rather than keys and values",
     "blt": "it works on bytes, in patches of a length that depends on the text",
 }
 OTHER_FILES = {  # a key that gives the wrong file of a repository away, and what that file is
