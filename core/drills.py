@@ -225,6 +225,33 @@ def config_question(seed: int) -> ConfigQuestion:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ReaderQuestion:
+    """Which KV head does a query head read? Heads are numbered from 1."""
+
+    num_query_heads: int
+    num_kv_heads: int
+    query_head: int
+
+    @property
+    def kv_head(self) -> int:
+        """The answer: ceil(q / (H / G))."""
+        group_size = self.num_query_heads // self.num_kv_heads
+        return -(-self.query_head // group_size)
+
+
+def reader_question(seed: int) -> ReaderQuestion:
+    """The question of that seed. Raises ValueError for a seed outside 0..LARGEST_SEED."""
+    _check_seed(seed)
+    draw = Random(f"reader/{seed}")
+    heads = draw.choice((8, 12, 16, 24, 32))
+    return ReaderQuestion(
+        num_query_heads=heads,
+        num_kv_heads=draw.choice([g for g in divisors(heads) if 1 < g <= 8]),
+        query_head=draw.randint(1, heads),
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
 class Score:
     """How a drill goes; each question counts once, at its first answer."""
 

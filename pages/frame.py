@@ -31,6 +31,10 @@ PAGES = {
         st.Page("learn/headmath.py", title="Cache size in your head", icon=":material/psychology:", url_path="headmath"),
         st.Page("learn/declares.py", title="How a config declares G", icon=":material/data_object:", url_path="declares"),
         st.Page("learn/spot.py", title="Spot the GQA", icon=":material/search:", url_path="spot"),
+        st.Page("learn/case_mqa.py", title="Case: your team wants MQA", icon=":material/gavel:", url_path="case-mqa"),
+        st.Page("learn/case_llama.py", title="Case: Llama-2 70B", icon=":material/gavel:", url_path="case-llama"),
+        st.Page("learn/case_mistral.py", title="Case: Mistral 7B", icon=":material/gavel:", url_path="case-mistral"),
+        st.Page("learn/case_falcon.py", title="Case: Falcon-7B", icon=":material/gavel:", url_path="case-falcon"),
     ],
     "Tools": [
         st.Page("tools/size.py", title="Size", icon=":material/memory:", url_path="size"),

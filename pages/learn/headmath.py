@@ -1,0 +1,88 @@
+"""Cache size in your head: the shortcut on an example, then the drill with typed answers."""
+
+import streamlit as st
+
+from core.drills import KINDS, LARGEST_SEED, LEVELS, CacheQuestion, cache_question, judge, shortcut
+from pages.parts import drill
+from pages.parts.lesson import Stage, run
+
+
+def example(stage: Stage) -> None:
+    """The shortcut on any example of the drill's kind."""
+    (first, _) = stage.controls(1, 2)
+    number = first.number_input("Example", 1, LARGEST_SEED, 3, key=stage.key("example"), bind="query-params")
+    stage.picture("ladder", seed=int(min(max(number, 1), LARGEST_SEED)))
+
+
+def describe(asked: CacheQuestion) -> str:
+    """The model and the job, as a table."""
+    rows = [
+        ("Layers L", f"{asked.num_layers}"),
+        ("Query heads H", f"{asked.num_query_heads}"),
+        ("KV heads G of the GQA variant", f"{asked.num_kv_heads}"),
+        ("head_dim", f"{asked.head_dim}"),
+        ("Bytes a number", f"{asked.bytes_per_element}"),
+        ("Tokens", f"{asked.context_length:,}"),
+        ("Sequences", f"{asked.batch_size}"),
+    ]
+    return "| The model and the job | |\n|:--|--:|\n" + "\n".join(f"| {name} | **{value}** |" for name, value in rows)
+
+
+def turn(stage: Stage) -> None:
+    """One question: three sizes typed in any unit, judged within a tenth, then explained."""
+    number_key = stage.key("question")
+    with stage.left:
+        st.segmented_control(
+            "Level",
+            list(LEVELS),
+            default="sequence",
+            required=True,
+            format_func=LEVELS.__getitem__,
+            key=stage.key("level"),
+            bind="query-params",
+            wrap=True,
+        )
+        st.number_input("Question", 1, LARGEST_SEED, 1, key=number_key, bind="query-params")
+    level = st.session_state[stage.key("level")]
+    number = drill.question_number(number_key)
+    asked = cache_question(number, level)
+    name = f"headmath-{level}-{number}"
+    drill.start_clock(name)
+    with stage.right:
+        answered = answer_form(stage, asked, name)
+    with stage.left:
+        st.markdown(describe(asked))
+        st.button(
+            "Next question", shortcut="Q", key=stage.key("more"), on_click=drill.next_question, args=(number_key,)
+        )
+    with stage.right:
+        if answered:
+            st.markdown("**The shortcut**\n\n" + "\n".join(f"1. {line}" for line in shortcut(asked)))
+        drill.show_score("headmath")
+
+
+def answer_form(stage: Stage, asked: CacheQuestion, name: str) -> bool:
+    """The three fields and, once checked, what is said to each. True once checked."""
+    with st.form(stage.key("form"), border=False):
+        st.markdown("What does the cache take?")
+        fields = st.columns(3)
+        typed = {
+            kind: field.text_input(
+                kind, key=f"{name}-{kind}", persist_state="session", placeholder="1.5 GB, 40 GiB, 512k"
+            )
+            for kind, field in zip(KINDS, fields, strict=True)
+        }
+        if st.form_submit_button("Check", type="primary"):
+            st.session_state[f"{name}-checked"] = typed
+    checked = st.session_state.get(f"{name}-checked")
+    if not checked:
+        return False
+    verdicts = [judge(asked, kind, checked[kind]) for kind in KINDS]
+    drill.note("headmath", name, all(verdict.right for verdict in verdicts))
+    for verdict, column in zip(verdicts, st.columns(3), strict=True):
+        say = column.success if verdict.right else column.warning
+        say(f"**{verdict.kind}**: {verdict.says}")
+    return True
+
+
+run("headmath", {"shortcut": example, "drill": turn})

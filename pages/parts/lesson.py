@@ -1,0 +1,189 @@
+"""Walks a lesson: one step a screen, its text on the left, what can be operated and seen on the right.
+
+The step is a query parameter named after the lesson (?formula=2), so a screen is a link. The arrow keys go to the
+next step and back, and on from a lesson's last step to the next lesson. A page gives one function for each step:
+
+    run("formula", {"factors": factors, "by-hand": by_hand, "absent": absent})
+
+Each gets a Stage: `left` for controls under the text, `right` for pictures. Whoever draws a lesson larger, for a room,
+needs nothing but the same call.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
+
+from core import lessons
+from core.evidence import published
+from core.layouts import Layout, LayoutError, alt_text, sentence
+from core.lesson_figures import figures, texts
+from core.lessons import Lesson, Step
+from pages import cached, style
+from pages.parts import progress
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stage:
+    """Where a step draws. key(name) is the key of a widget of this lesson."""
+
+    lesson: Lesson
+    step: Step
+    left: DeltaGenerator
+    right: DeltaGenerator
+
+    def key(self, name: str) -> str:
+        return f"{self.lesson.key}_{name}"
+
+    def controls(self, *widths: int) -> list[DeltaGenerator]:
+        """Columns for controls, of those relative widths, in one row above the picture."""
+        return self.right.columns(widths, gap="medium", vertical_alignment="bottom")
+
+    def picture(self, name: str, **inputs: Any) -> None:
+        """A lesson's picture in the right column under its sentence; what it refuses is shown as an error."""
+        with self.right:
+            try:
+                drawn = cached.lesson_picture(name, st.context.theme.type or "light", **inputs)
+            except ValueError as refused:
+                st.error(str(refused))
+                return
+            style.draw_spec(drawn.spec, sentence=drawn.sentence, alt_text=drawn.alt_text, key=self.key(f"pic_{name}"))
+
+    def layout(self, num_query_heads: int, num_kv_heads: int, head_dim: int = 128) -> None:
+        """One attention layout in the right column, as on the page of the three layouts."""
+        try:
+            shape = Layout(num_query_heads=num_query_heads, num_kv_heads=num_kv_heads, head_dim=head_dim)
+        except LayoutError as refused:
+            self.right.error(str(refused))
+            return
+        theme = st.context.theme.type or "light"
+        with self.right:
+            spec = cached.layout_spec(num_query_heads, num_kv_heads, head_dim, theme, 600)
+            style.draw_spec(spec, sentence=sentence(shape), alt_text=alt_text(shape), key=self.key("layout"))
+
+    def said_before(self) -> None:
+        """In a case's last step: what the reader answered in its first, so that the two can be compared."""
+        first = self.lesson.steps[0]
+        kept = st.session_state.get(f"{self.lesson.key}_{first.slug}_answer")
+        if first.question is not None and isinstance(kept, int) and 0 <= kept < len(first.question.answers):
+            own = lessons.fill(first.question.answers[kept].text, texts())
+            self.left.info(f"You answered at first: {own}")
+
+
+Screen = Callable[[Stage], None]
+
+
+def run(key: str, screens: Mapping[str, Screen]) -> None:
+    """Draws the lesson's current step with the function of its slug."""
+    lesson = lessons.lesson(key)
+    if set(screens) != {step.slug for step in lesson.steps}:
+        raise lessons.LessonError(f"{key}: the page draws {sorted(screens)}, the text has other steps")
+    head, bar = st.columns([2, 3], vertical_alignment="center")
+    with bar:
+        step = _walk(lesson)
+    with head:
+        st.caption(lesson.title)
+    st.title(lessons.fill(step.title, texts()), anchor=False)
+    left, right = st.columns([3, 5], gap="large")
+    with left:
+        st.markdown(lessons.fill(step.text, texts()))
+    screens[step.slug](Stage(lesson=lesson, step=step, left=left, right=right))
+    with left:
+        if step.question is not None:
+            ask(lesson, step)
+        _figures(step)
+    _findings(step, opened=lesson.phase == "cases" and step.question is None)
+    progress.saw(lesson.key, lesson.steps.index(step))
+    progress.sync()
+
+
+def _walk(lesson: Lesson) -> Step:
+    """Back, the steps as numbers, and next; returns the step to show."""
+    numbers = list(range(1, len(lesson.steps) + 1))
+    here = st.session_state.get(lesson.key, 1)
+    before, after = lessons.neighbours(lesson.key)
+    with st.container(horizontal=True, horizontal_alignment="right", vertical_alignment="center", gap="small"):
+        _turn("Back", "Left", lesson, here - 1, before)
+        chosen = st.segmented_control(
+            "Step",
+            numbers,
+            default=1,
+            required=True,
+            key=lesson.key,
+            bind="query-params",
+            label_visibility="collapsed",
+        )
+        here = chosen if chosen in numbers else 1
+        _turn("Next", "Right", lesson, here + 1, after)
+    return lesson.steps[here - 1]
+
+
+def _turn(name: str, shortcut: str, lesson: Lesson, number: int, other: Lesson | None) -> None:
+    """A button to the step of that number, or past an end of the lesson to the neighbouring lesson or the map."""
+    key = f"{lesson.key}_{name.lower()}"
+    if 1 <= number <= len(lesson.steps):
+        goes_to = lessons.fill(lesson.steps[number - 1].title, texts())
+        st.button(name, shortcut=shortcut, key=key, help=goes_to, on_click=_go, args=(lesson.key, number))
+        return
+    script = other.script if other else "learn/map.py"
+    ahead = name == "Next"
+    label = "Next lesson" if ahead and other else "Lesson map" if other is None else name
+    if st.button(
+        label,
+        shortcut=shortcut,
+        key=key,
+        help=other.title if other else "All lessons at a glance",
+        type="primary" if ahead else "secondary",
+    ):
+        st.switch_page(script, query_params=dict(st.query_params))
+
+
+def thousands(count: int) -> str:
+    """65536 -> '65,536': how a control names a count of tokens."""
+    return f"{count:,}"
+
+
+def _go(key: str, number: int) -> None:
+    st.session_state[key] = number
+
+
+def ask(lesson: Lesson, step: Step) -> int | None:
+    """The step's question and, once answered, what is said to the answer. Returns the answer's number from 0."""
+    assert step.question is not None
+    answers = step.question.answers
+    chosen: int | None = st.radio(
+        lessons.fill(step.question.text, texts()),
+        range(len(answers)),
+        index=None,
+        format_func=lambda number: lessons.fill(answers[number].text, texts()),
+        key=f"{lesson.key}_{step.slug}_answer",
+        persist_state="session",
+    )
+    if chosen is not None and 0 <= chosen < len(answers):
+        say = st.success if answers[chosen].argued else st.info
+        say(lessons.fill(answers[chosen].reply, texts()))
+    return chosen
+
+
+def _figures(step: Step) -> None:
+    """Where each figure of the text comes from, one click away."""
+    shown = [name for name in step.placeholders if name in figures()]
+    if shown:
+        with st.popover("Where the figures come from", icon=":material/calculate:"):
+            for name in shown:
+                st.markdown(f"**{figures()[name].text}**  \n{figures()[name].how}")
+
+
+def _findings(step: Step, *, opened: bool) -> None:
+    """What is published on the step's point: each statement with its source and its caveat."""
+    if not step.evidence:
+        return
+    by_id = {finding.id: finding for finding in published().findings}
+    found = [by_id[id] for id in step.evidence]
+    with st.expander(f"Published on this ({len(found)})", expanded=opened, icon=":material/menu_book:"):
+        columns = st.columns(min(len(found), 3), gap="medium")
+        for place, finding in enumerate(found):
+            cited = f"[{finding.citation}]({finding.link})" if finding.link else finding.citation
+            columns[place % len(columns)].markdown(f"{finding.statement}  \n:small[{cited}. {finding.caveat}]")
