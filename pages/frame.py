@@ -35,13 +35,25 @@ PAGES = {
         st.Page("learn/case_llama.py", title="Case: Llama-2 70B", icon=":material/gavel:", url_path="case-llama"),
         st.Page("learn/case_mistral.py", title="Case: Mistral 7B", icon=":material/gavel:", url_path="case-mistral"),
         st.Page("learn/case_falcon.py", title="Case: Falcon-7B", icon=":material/gavel:", url_path="case-falcon"),
+        st.Page("learn/uptraining.py", title="How GQA is made", icon=":material/merge:", url_path="uptraining"),
+        st.Page("learn/paging.py", title="PagedAttention", icon=":material/grid_view:", url_path="paging"),
+        st.Page("learn/eviction.py", title="Eviction", icon=":material/filter_alt:", url_path="eviction"),
+        st.Page("learn/quantisation.py", title="Fewer bits", icon=":material/compress:", url_path="quantisation"),
+        st.Page("learn/latent.py", title="MLA", icon=":material/join_inner:", url_path="latent"),
+        st.Page("learn/quiz.py", title="Quiz", icon=":material/quiz:", url_path="quiz"),
+        st.Page("learn/pick.py", title="Pick a G", icon=":material/check_circle:", url_path="pick"),
+        st.Page("learn/map.py", title="Lesson map", icon=":material/map:", url_path="map"),
     ],
     "Tools": [
         st.Page("tools/size.py", title="Size", icon=":material/memory:", url_path="size"),
         st.Page("tools/models.py", title="Models", icon=":material/view_list:", url_path="models"),
+        st.Page("tools/benchmark.py", title="Measure decoding", icon=":material/timer:", url_path="benchmark"),
     ],
     "Reference": [
         st.Page("reference/evidence.py", title="Evidence", icon=":material/menu_book:", url_path="evidence"),
+        st.Page("reference/faq.py", title="FAQ", icon=":material/help:", url_path="faq"),
+        st.Page("reference/glossary.py", title="Glossary", icon=":material/dictionary:", url_path="glossary"),
+        st.Page("reference/ask.py", title="Ask", icon=":material/forum:", url_path="ask"),
     ],
 }
 
