@@ -17,6 +17,7 @@ POLICIES = {
     "heavy": "heavy hitters and window",
 }
 MAX_TOKENS, MAX_SINKS, RECENT_SHARE = 512, 16, 0.5
+NUM_HITTERS = 8
 SINK_TOKENS, SINK_SHARE, HITTER_SHARE, FADE_TOKENS = 4, 0.35, 0.25, 12.0
 
 
@@ -64,7 +65,9 @@ def hitter_positions(num_tokens: int, *, num_hitters: int, seed: int) -> NDArray
     return np.sort(np.random.default_rng(seed + 1).choice(choices, count, replace=False))
 
 
-def keep(policy: str, *, num_tokens: int, budget: int, num_sinks: int, num_hitters: int = 8, seed: int = 0) -> Kept:
+def keep(
+    policy: str, *, num_tokens: int, budget: int, num_sinks: int, num_hitters: int = NUM_HITTERS, seed: int = 0
+) -> Kept:
     """The tokens that a policy holds after num_tokens steps with room for budget tokens.
 
     sinks: the first num_sinks and the newest. heavy: half the budget for the newest, the rest for the tokens with the

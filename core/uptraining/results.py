@@ -8,6 +8,7 @@ import json
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
+from functools import cache
 from pathlib import Path
 from statistics import mean
 from typing import Any
@@ -16,7 +17,7 @@ from core.uptraining.conversion import METHODS
 from core.uptraining.recipe import SCRATCH, Recipe, from_dict
 
 RECORDED = Path(__file__).resolve().parent.parent / "data" / "uptraining_runs"
-METHOD_WORDS = {**METHODS, SCRATCH: "trained with G from the start", "none": "MHA, trained on"}
+METHOD_WORDS = {**METHODS, SCRATCH: "trained with G from the start", "none": "MHA"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,6 +104,7 @@ def collect(recipe: Recipe, events: Iterable[Mapping[str, Any]]) -> Result:
     )
 
 
+@cache
 def recorded(folder: Path = RECORDED) -> tuple[Result, ...]:
     """The runs that ship with Headroom, by uptraining percent and seed."""
     found = [from_json(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("*.json"))]
@@ -124,17 +126,18 @@ def spread(results: tuple[Result, ...], method: str, num_kv_heads: int) -> tuple
     return min(losses), max(losses)
 
 
-def finding(results: tuple[Result, ...]) -> str:
-    """One paragraph on what came out: which method was best at each G, and how near to the untouched model."""
+def finding(results: tuple[Result, ...], *, before: bool = False) -> str:
+    """What came out: the best method at each G, after uptraining or right after conversion, beside plain MHA."""
     points = averaged(results)
-    after = {(point.method, point.num_kv_heads): point.loss_after for point in points}
-    methods = [m for m in METHODS if m in results[0].recipe.methods]
+    losses = {(p.method, p.num_kv_heads): p.loss_before if before else p.loss_after for p in points}
+    methods = [method for method in METHODS if method in results[0].recipe.methods]
     choices = results[0].recipe.kv_head_choices
-    best = {g: min(methods, key=lambda m: after[m, g]) for g in choices}
-    parts = [f"G = {g}: {METHOD_WORDS[best[g]]} ({after[best[g], g]:.3f} nats)" for g in choices]
-    baseline = next(point for point in points if point.method == "none")
-    ending = f"The MHA model trained on as long stands at {baseline.loss_after:.3f}."
-    return f"Lowest loss after uptraining, {_runs(results)}: {'; '.join(parts)}. {ending}"
+    best = {g: min(methods, key=lambda method: losses[method, g]) for g in choices}
+    parts = [f"**G = {g}: {losses[best[g], g]:.3f}** ({METHOD_WORDS[best[g]]})" for g in choices]
+    when = "right after conversion" if before else "after uptraining"
+    baseline = losses["none", results[0].recipe.num_query_heads]
+    ending = f"MHA{'' if before else ', trained on as long,'} stands at {baseline:.3f}."
+    return f"Lowest loss {when} in nats, {_runs(results)}: {', '.join(parts)}. {ending}"
 
 
 def agreement(results: tuple[Result, ...]) -> str:

@@ -81,6 +81,11 @@ def sync() -> None:
     )
 
 
+def is_known() -> bool:
+    """Has the browser said what it keeps? False on a session's very first run."""
+    return _KEPT in st.session_state
+
+
 def is_stored() -> bool:
     """False where the browser refused to keep anything (private windows of some browsers)."""
     return bool(st.session_state.get("_progress_stored", True))

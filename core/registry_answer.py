@@ -1,0 +1,61 @@
+"""Which registered models use which layout, and with which G: read from the registry each time it is asked."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from core.attention import GroupedAttention, Layer, ParallelLayer
+from core.model_registry import RegisteredModel
+from core.model_spec import UnsupportedConfig, read_config
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelKind:
+    """One model as the table shows it. kv_heads and query_heads are '8', or '8 and 4' where layers differ."""
+
+    name: str
+    kind: str
+    kv_heads: str
+    query_heads: str
+    source: str
+
+    @property
+    def shown_kind(self) -> str:
+        return self.kind if self.kind in ("GQA", "MQA", "MHA", "MLA") else "other"
+
+
+def kinds_by_model(models: Sequence[RegisteredModel]) -> tuple[ModelKind, ...]:
+    """Every model, by name."""
+    return tuple(sorted((_kind(model) for model in models), key=lambda row: row.name.lower()))
+
+
+def sentence(rows: Sequence[ModelKind]) -> str:
+    """How many of the registered models use GQA, and which G is the most common."""
+    gqa = [row for row in rows if row.shown_kind == "GQA"]
+    common = Counter(row.kv_heads for row in gqa).most_common(2)
+    parts = " and ".join(f"G = {g} in {count}" for g, count in common)
+    return f"**{len(gqa)} of {len(rows)} models here use GQA on their attention layers**, most often {parts}."
+
+
+def _kind(model: RegisteredModel) -> ModelKind:
+    try:
+        spec = read_config(dict(model.config))
+    except UnsupportedConfig as refused:
+        return ModelKind(name=model.name, kind="unreadable", kv_heads="", query_heads="", source=str(refused))
+    attention = [found for layer in spec.layers if (found := _grouped(layer)) is not None]
+    return ModelKind(
+        name=model.name,
+        kind=spec.kind,
+        kv_heads=_listed([layer.num_kv_heads for layer in attention]),
+        query_heads=_listed([layer.num_query_heads for layer in attention]),
+        source=model.repository,
+    )
+
+
+def _grouped(layer: Layer) -> GroupedAttention | None:
+    attention = layer.attention if isinstance(layer, ParallelLayer) else layer
+    return attention if isinstance(attention, GroupedAttention) else None
+
+
+def _listed(values: Sequence[int]) -> str:
+    return " and ".join(str(value) for value in dict.fromkeys(values))

@@ -1,0 +1,39 @@
+"""PagedAttention: a block table filled step by step, and what reserving wastes for lengths of one's own."""
+
+import streamlit as st
+
+from core import paging
+from core.published import published
+from pages.parts import beside
+
+
+def table() -> None:
+    """The small pool, a step at a time."""
+    step = st.slider("Step", 0, paging.last_step(), 3, key="paging_step", bind="query-params")
+    beside.picture("pool", step=step)
+
+
+def fragmentation() -> None:
+    """Lengths, block size, and the share that each policy uses."""
+    first, second, third = st.columns(3)
+    prompt = first.number_input("Median prompt, tokens", 1, 100_000, 160, key="paging_prompt", bind="query-params")
+    output = second.number_input("Median answer, tokens", 1, 100_000, 200, key="paging_output", bind="query-params")
+    limit = third.number_input("Context limit", 2, paging.MAX_CONTEXT, 2_048, key="paging_limit", bind="query-params")
+    first, second = st.columns(2)
+    spread = first.slider("Spread of lengths", 0.0, 2.0, 0.9, 0.1, key="paging_spread", bind="query-params",
+                          help="Sigma of the logarithm: 0 is one length for all, 1 is a long tail.")  # fmt: skip
+    block = second.select_slider(
+        "Block size, tokens", (1, 8, 16, 32, 64, 128, 256), 16, key="paging_block", bind="query-params"
+    )
+    beside.picture(
+        "fragmentation",
+        prompt_median=prompt,
+        output_median=output,
+        spread=spread,
+        context_limit=limit,
+        block_size=block,
+    )
+    beside.cite(published()["paged_use"].source)
+
+
+beside.page("paging", {"table": table, "fragmentation": fragmentation, "meaning": None})

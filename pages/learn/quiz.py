@@ -1,0 +1,93 @@
+"""The quiz over the path: one question a screen, the reason after each answer, the place kept in the browser."""
+
+import streamlit as st
+
+from core import quiz
+from core.places import place
+from pages.parts import progress
+
+QUESTIONS = quiz.questions()
+
+
+def begin() -> int:
+    """The question on screen: the one in the address, else the first open one as soon as the browser has answered."""
+    if "quiz_number" not in st.session_state:
+        st.session_state["quiz_resume"] = "quiz_number" not in st.query_params
+    if st.session_state["quiz_resume"] and progress.is_known():
+        st.session_state["quiz_number"] = quiz.first_open(progress.current()) + 1
+        st.session_state["quiz_resume"] = False
+    options = range(1, len(QUESTIONS) + 1)
+    answered = {n for n in options if quiz.chosen(QUESTIONS[n - 1], progress.current()) is not None}
+    number = st.segmented_control(
+        "Question",
+        options,
+        default=1,
+        required=True,
+        format_func=lambda n: f"{n} ✓" if n in answered else str(n),
+        key="quiz_number",
+        bind="query-params",
+        label_visibility="collapsed",
+    )
+    return (number or 1) - 1
+
+
+def show(number: int) -> None:
+    """The question, and once it is answered what was right and why."""
+    question = QUESTIONS[number]
+    st.subheader(question.question, anchor=False)
+    chosen = quiz.chosen(question, progress.current())
+    picked = st.radio(
+        "Your answer",
+        range(len(question.options)),
+        index=chosen,
+        format_func=lambda option: question.options[option],
+        key=f"quiz_answer_{question.id}_{chosen}",
+        label_visibility="collapsed",
+    )
+    if picked is not None and picked != chosen:
+        progress.answered(question.id, picked)
+        chosen = picked
+    if chosen is not None:
+        explain(question, chosen)
+
+
+def explain(question: quiz.Question, chosen: int) -> None:
+    """Right or not, the reason, and the page that says more."""
+    if question.is_right(chosen):
+        st.success(f"Right. {question.why}")
+    else:
+        st.info(f"No: **{question.options[question.answer]}** {question.why}")
+    where = place(question.lesson)
+    st.page_link(where.script, label=f"Explained in: {where.title}", icon=":material/arrow_forward:")
+
+
+def turn(number: int) -> None:
+    """To the question before and after."""
+    with st.container(horizontal=True):
+        st.button("Back", shortcut="Left", key="quiz_back", disabled=number == 0, on_click=go, args=(number,))
+        last = number == len(QUESTIONS) - 1
+        st.button("Next", shortcut="Right", key="quiz_next", type="primary", disabled=last, on_click=go,
+                  args=(number + 2,))  # fmt: skip
+
+
+def go(number: int) -> None:
+    st.session_state["quiz_number"] = number
+
+
+def clear() -> None:
+    """Forget the answers, and begin at the first question again."""
+    progress.clear("quiz:")
+    st.session_state["quiz_number"] = 1
+
+
+st.title("Quiz")
+number = begin()
+show(number)
+turn(number)
+score = quiz.score(progress.current())
+st.progress(score.answered / score.total, text=score.sentence)
+with st.container(horizontal=True, vertical_alignment="center"):
+    st.button("Clear my answers", key="quiz_clear", disabled=not score.answered, on_click=clear)
+    kept = "Kept in this browser alone" if progress.is_stored() else "This browser keeps nothing: it is lost on reload"
+    st.caption(f"{kept}. No account, nothing on the server.")
+progress.sync()

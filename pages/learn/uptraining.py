@@ -1,0 +1,107 @@
+"""How GQA is made from MHA: heads merged and drawn, recorded runs of a small model, and the same run here and now."""
+
+import streamlit as st
+
+from core.evidence import published
+from core.uptraining import results, runs
+from core.uptraining.conversion import METHODS
+from core.uptraining.recipe import LIMITS, Recipe, RecipeError
+from core.uptraining.results import Result
+from pages.parts import beside
+
+PERCENTS = (5, 10, 40)  # that are recorded
+MINE = "uptraining_mine"
+
+
+def merge() -> None:
+    """G and the method; the heads before and after."""
+    first, second = st.columns(2)
+    g = first.segmented_control("G after conversion", Recipe().kv_head_choices, default=2, required=True,
+                                key="uptraining_g", bind="query-params")  # fmt: skip
+    method = second.segmented_control("Method", list(METHODS), default="mean", required=True,
+                                      key="uptraining_method", bind="query-params")  # fmt: skip
+    beside.picture("conversion", num_kv_heads=g or 2, method=method or "mean")
+
+
+def recorded() -> None:
+    """Recorded runs: what came out, against G and against bytes."""
+    first, second = st.columns(2)
+    percent = first.segmented_control("Uptraining, % of training", PERCENTS, default=10, required=True,
+                                      key="uptraining_recorded", bind="query-params")  # fmt: skip
+    moment = second.segmented_control("Loss", ["after uptraining", "right after conversion"], required=True,
+                                      default="after uptraining", key="uptraining_moment",
+                                      bind="query-params")  # fmt: skip
+    found = tuple(run for run in results.recorded() if run.recipe.uptrain_percent == percent)
+    charts(found, before=moment == "right after conversion", name="recorded")
+
+
+def charts(found: tuple[Result, ...], *, before: bool, name: str) -> None:
+    """Both losses of one recipe, averaged over its seeds, and what to say about them."""
+    points, recipe = results.averaged(found), found[0].recipe.with_seed(0)
+    st.markdown(results.finding(found, before=before))
+    left, right = st.columns(2)
+    for column, against in ((left, "g"), (right, "bytes")):
+        with column:
+            beside.picture("losses", points=points, recipe=recipe, against=against, before=before,
+                           finding=f"Loss against {'G' if against == 'g' else 'cache bytes'}", name=name)  # fmt: skip
+    if not before:
+        st.caption(results.agreement(found))
+
+
+def live() -> None:
+    """A recipe of one's own, run by a process of its own; a recipe that ran before answers at once."""
+    first, second, third = st.columns(3)
+    seed = first.number_input("Seed", *LIMITS["seed"], 0, key="uptraining_seed", bind="query-params")
+    steps = second.number_input("Training steps", *LIMITS["train_steps"], 800, 100, key="uptraining_steps",
+                                bind="query-params")  # fmt: skip
+    percent = third.number_input("Uptraining, %", *LIMITS["uptrain_percent"], 10, key="uptraining_percent",
+                                 bind="query-params")  # fmt: skip
+    try:
+        recipe = Recipe(seed=seed, train_steps=steps, uptrain_percent=percent)
+    except RecipeError as refused:
+        st.error(str(refused))
+        return
+    run = runs.current()
+    if run is not None and run.snapshot().status == "running":
+        watch()
+        return
+    if st.button("Run it here", type="primary", key="uptraining_start", help="About a minute on one core"):
+        st.session_state[MINE] = recipe
+        runs.start(recipe)
+        st.rerun()
+    if run is not None and run.recipe == recipe and (message := run.snapshot().message):
+        st.error(message)
+    if (done := runs.finished(recipe)) is not None:
+        charts((done,), before=False, name="mine")
+    else:
+        st.caption(
+            f"{recipe.total_steps:,} steps in all, about a minute on one core. The recorded runs above show what to "
+            "expect."
+        )
+
+
+@st.fragment(run_every=1.0)
+def watch() -> None:
+    """The run under way: phase, share, loss so far, and an end to it for whoever started it."""
+    run = runs.current()
+    if run is None or (now := run.snapshot()).status != "running":
+        st.rerun()
+        return
+    st.progress(now.fraction, text=f"{now.phase} · {now.num_points} results so far")
+    beside.picture("training", steps=now.losses, recipe=run.recipe)
+    if st.session_state.get(MINE) != run.recipe:
+        st.caption("Another viewer started this run. Yours can start when it is done.")
+    elif st.button("Cancel", key="uptraining_cancel"):
+        run.cancel()
+        st.rerun()
+
+
+def cost() -> None:
+    """Where the figures of the real conversions stand."""
+    for finding in published().findings:
+        if "conversion" in finding.topics:
+            st.markdown(finding.statement)
+            beside.cite(finding)
+
+
+beside.page("uptraining", {"merge": merge, "recorded": recorded, "live": live, "cost": cost})

@@ -1,0 +1,71 @@
+"""Ask: passages of the lessons that answer a question, with links; off-topic questions are declined."""
+
+import streamlit as st
+
+from core import ask, ask_model
+from core.ask import Passage
+
+EXAMPLES = (
+    "Why is the KV cache the bottleneck?",
+    "What happens to MQA on 8 GPUs?",
+    "How is GQA made from MHA?",
+    "How many bits does a 4-bit cache take?",
+)
+
+
+def passage(number: int, found: Passage) -> None:
+    """One passage in its own words, and the way to it."""
+    with st.container(border=True):
+        st.markdown(f"**{number}. {found.title}**")
+        st.markdown(found.text)
+        st.page_link(
+            found.script,
+            label=f"Read it in: {found.page_title}",
+            icon=":material/arrow_forward:",
+            query_params=dict(found.query) or None,
+        )
+
+
+def in_a_models_words(question: str, passages: tuple[Passage, ...]) -> None:
+    """A grounded answer where a model is configured; without one, nothing."""
+    try:
+        server = ask_model.endpoint()
+        if server is None:
+            return
+        with st.spinner(f"{server.model} reads the passages"):
+            grounded = ask_model.answer(question, passages, server)
+    except ask_model.ModelError as failed:
+        st.warning(str(failed))
+        return
+    st.markdown(grounded.text)
+    st.caption(f"Written by {server.model} from passages {', '.join(map(str, grounded.cited))} below. Check them.")
+
+
+st.title("Ask")
+st.markdown(
+    "Answers come from the text of the lessons, the FAQ, the glossary and the evidence, in their own words. A question "
+    "that they do not answer is declined. Nothing leaves this machine unless a model is configured."
+)
+question = st.text_input("Your question", key="ask_question", bind="query-params", max_chars=ask.MAX_QUESTION)
+if not question.strip():
+    st.markdown("For example:")
+    for example in EXAMPLES:
+        st.page_link("reference/ask.py", label=example, icon="", query_params={"ask_question": example})
+else:
+    try:
+        answer = ask.ask(question)
+    except ask.AskError as refused:
+        st.error(str(refused))
+        st.stop()
+    if answer.is_declined:
+        st.info(ask.DECLINED)
+    else:
+        in_a_models_words(question, answer.passages)
+        for number, found in enumerate(answer.passages, start=1):
+            passage(number, found)
+with st.expander("What this cannot do"):
+    st.markdown(
+        "It finds passages by their words. It does not combine them, do arithmetic or know what the lessons do not "
+        "say. It does not predict what a change of G does to your costs or to your model's quality: "
+        "the sizing page computes, the benchmark measures, and quality needs training."
+    )
