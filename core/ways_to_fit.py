@@ -182,7 +182,7 @@ def _solved(job: ServingJob) -> Iterator[tuple[Change, ServingJob]]:
     for more in _more_accelerators(job):
         yield _accelerators_change(job, more), more
     for device in _larger_accelerators(job):
-        yield _device_change(job, device), job.where(accelerator=device)
+        yield _device_change(job, device), job.where(accelerator=device.id)
 
 
 def _more_accelerators(job: ServingJob) -> list[ServingJob]:
@@ -208,7 +208,7 @@ def _larger_accelerators(job: ServingJob) -> list[Accelerator]:
     own = job.device.bandwidth_bytes_per_s or 0
     known = [at for at in catalogue().values() if at.memory_bytes and (at.bandwidth_bytes_per_s or 0) >= own]
     needed = total_bytes(job)
-    fitting = [device for device in known if needed <= budget_bytes(job.where(accelerator=device))]
+    fitting = [device for device in known if needed <= budget_bytes(job.where(accelerator=device.id))]
     fitting.sort(key=lambda device: (device.memory_bytes or 0, -(device.bandwidth_bytes_per_s or 0)))
     same = [device for device in fitting if device.vendor == job.device.vendor]
     return list(dict.fromkeys([*same[:1], *fitting[:1]]))

@@ -76,7 +76,7 @@ RECIPES: Mapping[str, Recipe] = {
 def analytic_count(model: ModelSpec) -> ParameterCount:
     """The sum of analytic_terms. Raises SizingError where the architecture or a dimension is not known."""
     terms = analytic_terms(model)
-    sentence = "Added up from the shapes: " + " + ".join(term.name for term in terms) + "."
+    sentence = "Added up from the shapes of the language model: " + " + ".join(term.name for term in terms) + "."
     return ParameterCount(parameters=sum(term.parameters for term in terms), source="analytic", sentence=sentence)
 
 

@@ -29,7 +29,6 @@ def count_parameters(config: dict[str, Any]) -> dict[str, Any]:
     built = transformers.CONFIG_MAPPING[model_type].from_dict(settings)
     with torch.device("meta"):
         model = transformers.AutoModelForCausalLM.from_config(built, trust_remote_code=False)
-    model.tie_weights()
     return {
         "parameters": sum(parameter.numel() for parameter in model.parameters()),  # parameters() yields a tied one once
         "architecture": type(model).__name__,
