@@ -4,6 +4,7 @@ from pathlib import Path
 
 import streamlit as st
 
+from pages import style
 from pages.parts import present, share
 
 ASSETS = Path(__file__).parent / "assets"
@@ -57,7 +58,7 @@ PAGES = {
     ],
 }
 
-st.html(ASSETS / "headroom.css")
+style.look()
 page = st.navigation(PAGES)
 share.begin(page)
 if present.presenting(page):

@@ -15,7 +15,7 @@ import altair as alt
 from core.palette import Palette
 
 Row = dict[str, Any]
-MODULES = ("lesson_bytes", "lesson_formula", "lesson_levers", "lesson_layouts", "lesson_cases")
+MODULES = ("lesson_bytes", "lesson_formula", "lesson_levers", "lesson_layouts", "lesson_cases", "lesson_pick")
 
 
 @dataclass(frozen=True, kw_only=True)
