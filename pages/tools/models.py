@@ -5,7 +5,7 @@ import streamlit as st
 from core import comparison
 from core.comparison import MAX_COMPARED, ComparedModel, plain
 from pages import cached, style
-from pages.parts import models_detail, models_pick, models_pull, models_table
+from pages.parts import models_check, models_detail, models_pick, models_pull, models_table
 
 HELD = "Payload of a 16-bit cache: what the attention pattern needs, per sequence."
 
@@ -108,7 +108,9 @@ elif not models_pick.pending(names):
     st.info("Pick a model, type a repository id, or paste a config.json.")
 if models:
     st.subheader("One model, line by line")
-    models_detail.show(models_detail.choose(models))
+    detail = models_detail.choose(models)
+    models_detail.show(detail)
+    models_check.check(detail)
 st.subheader("The registry")
 registry()
 if waiting := models_pick.pending(names):  # after the first paint: a link with a typed id never waits for the network

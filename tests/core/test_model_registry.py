@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
+from core.attention import GroupedAttention, Layer, ParallelLayer
 from core.model_registry import EVIDENCE, RegistryError, load_registry, parse_entry
+from core.model_spec import read_config
 
 REGISTRY = {model.name: model for model in load_registry()}
 VALID: dict[str, Any] = {
@@ -72,6 +74,79 @@ def test_a_gated_model_of_the_three_families_offers_a_mirror_where_one_is_known(
     assert REGISTRY["Llama-2 70B"].gated is True
     assert REGISTRY["Llama-2 70B"].mirror == "NousResearch/Llama-2-70b-hf"
     assert REGISTRY["Mistral-7B v0.3"].gated is None  # no source says
+
+
+def attention_of(layer: Layer) -> Layer:
+    return layer.attention if isinstance(layer, ParallelLayer) else layer
+
+
+@pytest.mark.parametrize("name", REGISTRY)
+def test_the_reader_finds_in_each_entry_what_its_sources_state(name: str) -> None:
+    stated, spec = REGISTRY[name].stated, read_config(REGISTRY[name].config)
+    grouped = [layer for layer in map(attention_of, spec.layers) if isinstance(layer, GroupedAttention)]
+    assert sum(layer.cached_elements(1) > 0 for layer in spec.layers) == stated.kv_layers
+    if stated.kind is not None:
+        assert spec.kind == stated.kind
+        return
+    # where layers differ (Gemma-4), the sources state the first, most frequent kind
+    assert grouped[0].num_kv_heads == stated.kv_heads
+    assert stated.head_dim in (None, grouped[0].head_dim)
+
+
+UNIFORM = [
+    name
+    for name, model in REGISTRY.items()
+    if model.stated.kind is None and model.stated.head_dim is not None and name != "Gemma-4 26B-A4B"
+]
+
+
+@pytest.mark.parametrize("name", UNIFORM)
+def test_bytes_per_token_follow_from_what_the_sources_state(name: str) -> None:
+    stated = REGISTRY[name].stated
+    assert stated.kv_heads is not None
+    assert stated.head_dim is not None
+    # keys and values x layers x heads x width x 2 bytes
+    expected = 2 * stated.kv_layers * stated.kv_heads * stated.head_dim * 2
+    assert read_config(REGISTRY[name].config).kv_bytes_per_token() == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "per_token"),
+    [
+        ("Falcon-7B", "MQA", 8_192),  # 32 layers x 1 head x 64 x 2 x 2 bytes
+        ("Falcon-40B", "GQA", 122_880),  # 60 x 8 x 64 x 4
+        ("Falcon-180B", "GQA", 163_840),  # 80 x 8 x 64 x 4
+        ("Llama-1 7B", "MHA", 524_288),  # 32 x 32 x 128 x 4
+        ("Llama-2 13B", "MHA", 819_200),  # 40 x 40 x 128 x 4
+        ("Llama-2 70B", "GQA", 327_680),  # 80 x 8 x 128 x 4
+        ("Mistral-7B v0.1", "GQA", 131_072),  # 32 x 8 x 128 x 4
+        ("Gemma-3 4B", "GQA", 139_264),  # head counts absent: class defaults 4 x 256; 34 x 4 x 256 x 4
+        ("DeepSeek-V3", "MLA", 70_272),  # 61 x (512 + 64) x 2
+        ("Gemma-4 26B-A4B", "GQA", 225_280),  # 25 x 8 x 256 x 4 + 5 x 2 x 512 x 4
+        ("Qwen3-Next 80B-A3B", "GQA", 24_576),  # 12 of 48 layers x 2 x 256 x 4
+        ("Jamba v0.1", "GQA", 16_384),  # 4 of 32 layers x 8 x 128 x 4
+        ("Gemma-3n E4B", "GQA", 40_960),  # 20 of 35 layers x 2 x 256 x 4; the others reuse a cache
+        ("Nemotron Super 49B v1", "GQA", 200_704),  # 49 of 80 layers x 8 x 128 x 4
+        ("StarCoder 15.5B", "MQA", 20_480),  # 40 x 1 x 128 x 4, by multi_query: true
+        ("ChatGLM3-6B", "GQA", 28_672),  # 28 x 2 x 128 x 4, in spite of multi_query_attention: true
+        ("Mamba-Codestral 7B", "none", 0),
+    ],
+)
+def test_kind_and_bytes_of_the_models_that_other_calculators_get_wrong(name: str, kind: str, per_token: int) -> None:
+    spec = read_config(REGISTRY[name].config)
+    assert (spec.kind, spec.kv_bytes_per_token()) == (kind, per_token)
+
+
+def test_the_line_that_declares_g_is_the_one_of_the_file() -> None:
+    def declared(name: str) -> str:
+        return str(read_config(REGISTRY[name].config).declared_kv_heads)
+
+    assert declared("Falcon-7B") == "multi_query: true"
+    assert declared("Falcon-40B") == "num_kv_heads: 8"
+    assert declared("Llama-1 7B") == "absent"
+    assert declared("Gemma-3 27B") == "text_config.num_key_value_heads: 16"
+    assert declared("DBRX") == "attn_config.kv_n_heads: 8"
+    assert declared("ChatGLM3-6B") == "multi_query_group_num: 2"
 
 
 @pytest.mark.parametrize("field", ["name", "family", "repository", "gated", "revision", "config", "stated", "source"])

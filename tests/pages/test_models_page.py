@@ -1,0 +1,300 @@
+"""The Models page through AppTest: recorded facts first, pulls against a loopback Hub, own configs that go nowhere."""
+
+import functools
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from huggingface_hub import constants
+from streamlit.testing.v1 import AppTest
+
+from core import cache_check, model_hub
+from core.cache_check import CacheCheckError, CacheMeasurement, MeasuredLayer
+from tests.hub_server import HubServer
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGE = "tools/models.py"
+TINY = {
+    "model_type": "llama", "num_hidden_layers": 16, "num_attention_heads": 16, "num_key_value_heads": 4,
+    "hidden_size": 2048,
+}  # fmt: skip
+Opener = Callable[..., AppTest]
+
+
+@pytest.fixture(autouse=True)
+def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[HubServer]:
+    """Every pull of the page goes to a loopback server; nothing else can be reached."""
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setattr(constants, "HF_ASSETS_CACHE", str(tmp_path / "assets"))
+    with HubServer() as server:
+        bounded = functools.partial(model_hub.pull_many, endpoint=server.url, timeout=1.0)
+        monkeypatch.setattr(model_hub, "pull_many", bounded)
+        yield server
+
+
+def table(app: AppTest, *, of_registry: bool = False) -> pd.DataFrame:
+    """The comparison's table, or the registry's: the one that has families."""
+    frames = [frame.value for frame in app.dataframe if "Model" in frame.value]
+    return next(frame for frame in frames if ("Family" in frame) == of_registry).set_index("Model")
+
+
+def texts(app: AppTest) -> str:
+    return "\n".join(element.value for element in (*app.markdown, *app.caption))
+
+
+def html(app: AppTest) -> str:
+    return "\n".join(element.proto.body for element in app.get("html"))
+
+
+def pick(app: AppTest, *names: str) -> AppTest:
+    return app.multiselect(key="models_pick").set_value(list(names)).run()
+
+
+def test_it_opens_on_recorded_facts_and_asks_nobody(open_page: Opener, hub: HubServer) -> None:
+    app = open_page(PAGE)
+    assert "**Falcon-7B** keeps 8 KiB per token, **Llama-1 7B** 512 KiB: 64 times more." in texts(app)
+    falcon = table(app).loc["Falcon-7B"]
+    assert (falcon["Kind"], falcon["H"], falcon["G"], falcon["head_dim"], falcon["L"]) == ("MQA", 71, 1, 64, 32)
+    assert (falcon["KiB/token"], falcon["Declared by"], falcon["Status"]) == (8.0, "multi_query: true", "recorded")
+    assert table(app).loc["Falcon-40B"]["G"] == 8
+    assert hub.asked == []
+
+
+def test_the_registry_shows_the_three_families_whole(open_page: Opener) -> None:
+    listed = table(open_page(PAGE), of_registry=True)
+    assert set(listed["Family"]) == {"Llama", "Mistral", "Falcon"}
+    assert len(listed) == 35  # 18 Llama, 10 Mistral, 7 Falcon: every one that is not unverified
+    assert "byte" not in listed.loc["Falcon-7B"]["Facts"]
+    assert "commit ec89142" in listed.loc["Falcon-7B"]["Facts"]
+    assert "Not confirmed: head_dim" in listed.loc["Falcon-H1 0.5B"]["Facts"]
+
+
+def test_other_families_can_be_listed_and_none(open_page: Opener) -> None:
+    app = open_page(PAGE)
+    pills = next(group for group in app.get("button_group") if group.key == "models_families")
+    app = pills.set_value(["Kimi"]).run()
+    assert list(table(app, of_registry=True).index) == ["Kimi-K2"]
+    pills = next(group for group in app.get("button_group") if group.key == "models_families")
+    assert "No family is chosen." in [info.value for info in pills.set_value([]).run().info]
+
+
+def test_a_family_replaces_the_choice(open_page: Opener) -> None:
+    app = open_page(PAGE)
+    pills = next(group for group in app.get("button_group") if group.key == "models_family")
+    app = pills.set_value("DeepSeek").run()
+    assert app.multiselect(key="models_pick").value == ["DeepSeek-V2", "DeepSeek-V2-Lite", "DeepSeek-V3"]
+    assert set(table(app)["Kind"]) == {"MLA"}
+
+
+def test_a_link_is_a_view(open_page: Opener) -> None:
+    app = open_page(PAGE, models_pick=["Gemma-3 27B", "gpt-oss-20b"], models_ghosts="true", models_detail="gpt-oss-20b")
+    assert list(table(app).index) == ["Gemma-3 27B", "gpt-oss-20b"]
+    assert app.toggle(key="models_ghosts").value is True
+    assert app.selectbox(key="models_detail").value == "gpt-oss-20b"
+    assert "12 × (G = 8 × 64, last 128 tokens)" in texts(app).replace("\\", "")
+
+
+def test_a_pull_names_commits_and_falls_back_to_mirror_and_recorded_facts(open_page: Opener, hub: HubServer) -> None:
+    hub.add("tiiuae/falcon-7b", config={"model_type": "falcon", "num_hidden_layers": 32, "num_attention_heads": 71,
+                                        "hidden_size": 4544, "multi_query": True})  # fmt: skip
+    hub.add("meta-llama/Llama-2-70b-hf", fault="gated")
+    hub.add("NousResearch/Llama-2-70b-hf", config={**TINY, "num_hidden_layers": 80})
+    hub.add("tiiuae/falcon-180B", fault="gated")
+    hub.add("tiiuae/falcon-40b", fault="server_error")
+    app = pick(open_page(PAGE), "Falcon-7B", "Llama-2 70B", "Falcon-180B", "Falcon-40B")
+    app = app.button(key="models_pull").click().run()
+    rows = table(app)
+    assert list(rows["Status"]) == ["at 0123456", "at 0123456", "pull failed", "pull failed"]
+    assert "agrees with the recorded facts" in rows.loc["Falcon-7B"]["Facts"]
+    assert "its mirror NousResearch/Llama-2-70b-hf was read; differs from the" in rows.loc["Llama-2 70B"]["Facts"]
+    assert rows.loc["Falcon-40B"]["G"] == 8  # the recorded one
+    warned = " ".join(warning.value for warning in app.warning).replace("\\", "")
+    assert "**Falcon-180B**: the recorded facts are shown. tiiuae/falcon-180B is gated. Accept its conditions" in warned
+    assert "**Falcon-40B**: the recorded facts are shown. The Hub answered 500" in warned
+    assert app.get("status")[0].label == "2 of 4 pulled, 2 failed: the reasons are below the table"
+
+
+def test_a_second_pull_says_that_nothing_changed(open_page: Opener, hub: HubServer) -> None:
+    hub.add("tiiuae/falcon-7b", config={"model_type": "falcon", **TINY})
+    app = pick(open_page(PAGE), "Falcon-7B")
+    app = app.button(key="models_pull").click().run()
+    app = app.button(key="models_pull").click().run()
+    assert "unchanged, from the cache" in table(app).loc["Falcon-7B"]["Facts"]
+    assert hub.methods("tiiuae/falcon-7b") == ["HEAD", "GET", "HEAD"]
+
+
+def test_without_a_network_one_line_tells_why_for_all(open_page: Opener, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    app = pick(open_page(PAGE), "Falcon-7B", "Falcon-40B").button(key="models_pull").click().run()
+    (warning,) = app.warning
+    assert "**Falcon-7B**, **Falcon-40B**: the recorded facts are shown. HF" in warning.value
+    assert list(table(app)["G"]) == [1, 8]
+
+
+def test_a_typed_id_is_pulled_and_stands_in_the_comparison(open_page: Opener, hub: HubServer) -> None:
+    hub.add("acme/new-model", config=TINY)
+    app = pick(open_page(PAGE), "Falcon-7B", "acme/new-model")
+    # 16 layers x 4 heads x 128 x 4 bytes = 32,768 bytes
+    assert table(app).loc["acme/new-model"]["KiB/token"] == 32.0
+    assert table(app).loc["acme/new-model"]["Status"] == "at 0123456"
+
+
+@pytest.mark.parametrize(
+    ("typed", "words"),
+    [
+        ("acme/nowhere", "The Hub shows no acme/nowhere"),
+        ("no id at all", "'no id at all' is not a repository id"),
+        ("acme/broken", "config.json of acme/broken cannot be read"),
+    ],
+)
+def test_a_typed_id_that_gives_nothing_says_why_and_stays(
+    open_page: Opener, hub: HubServer, typed: str, words: str
+) -> None:
+    hub.add("acme/broken", config=b"{not json")
+    app = pick(open_page(PAGE), "Falcon-7B", typed)
+    assert words in app.error[0].value.replace("\\", "")
+    assert app.multiselect(key="models_pick").value == ["Falcon-7B", typed]
+    assert list(table(app).index) == ["Falcon-7B"]
+
+
+def test_a_pasted_config_is_read_and_goes_nowhere(open_page: Opener, hub: HubServer) -> None:
+    app = open_page(PAGE, models_pick=["Falcon-7B"])
+    app = app.text_area(key="models_paste").set_value(json.dumps(TINY)).run()
+    assert table(app).loc["Pasted config"]["G"] == 4
+    assert table(app).loc["Pasted config"]["Status"] == "pasted"
+    assert "models_paste" not in app.query_params
+    assert hub.asked == []
+
+
+@pytest.mark.parametrize(
+    ("pasted", "words"),
+    [
+        ("{broken", "Pasted config: The file is not JSON"),
+        ('["a"]', "not a JSON object"),
+        ('{"model_type": "bert"}', "Pasted config: "),
+        (json.dumps({**TINY, "num_key_value_heads": "four"}), "num_key_value_heads"),
+    ],
+)
+def test_a_pasted_config_that_cannot_be_read_says_why_and_stays(open_page: Opener, pasted: str, words: str) -> None:
+    app = open_page(PAGE, models_pick=["Falcon-7B"]).text_area(key="models_paste").set_value(pasted).run()
+    assert words in app.error[0].value.replace("\\", "")
+    assert app.text_area(key="models_paste").value == pasted
+    assert "Falcon-7B" in table(app).index
+
+
+def test_an_uploaded_config_is_read_and_its_name_is_text(open_page: Opener, hub: HubServer) -> None:
+    app = open_page(PAGE, models_pick=["Falcon-7B"])
+    name = "[x](javascript:alert(1)).json"
+    upload = app.get("file_uploader")[0]
+    app = upload.set_value((name, json.dumps({**TINY, "num_attention_heads": 4}).encode(), "application/json")).run()
+    assert table(app).loc[f"Uploaded {name}"]["Kind"] == "MHA"
+    assert "[x](java" not in texts(app)
+    assert hub.asked == []
+
+
+def test_markup_in_a_config_is_shown_as_text(open_page: Opener) -> None:
+    nasty = '<img src=x onerror="alert(1)">'
+    app = open_page(PAGE, models_pick=[]).text_area(key="models_paste")
+    app = app.set_value(json.dumps({**TINY, "_name_or_path": nasty, nasty: 1}, indent=1)).run()
+    app = app.selectbox(key="models_detail").set_value("Pasted config").run()
+    assert "<img" not in html(app)
+    assert "&lt;img src=x onerror=" in html(app)
+
+
+def test_no_more_than_a_dozen_are_compared(open_page: Opener, hub: HubServer) -> None:
+    from core.model_registry import load_registry
+
+    names = [model.name for model in load_registry()][:12]
+    app = open_page(PAGE, models_pick=names)
+    app = app.text_area(key="models_paste").set_value(json.dumps(TINY)).run()
+    assert "13 models are chosen and 12 fit" in app.warning[0].value
+    assert len(table(app)) == 12
+
+
+def test_the_detail_marks_what_declared_g_and_says_why(open_page: Opener) -> None:
+    app = open_page(PAGE)
+    assert app.selectbox(key="models_detail").value == "Falcon-7B"
+    assert "&quot;multi_query&quot;: true," in html(app)
+    assert "<b>G = 1</b>" in html(app)
+
+
+def test_falcon_40b_tells_the_three_definitions_apart(open_page: Opener) -> None:
+    app = open_page(PAGE, models_detail="Falcon-40B")
+    counted = app.table[0].value
+    # 8,192 tokens x 122,880 bytes = 960 MiB; 128 heads instead of 8: 16 times
+    assert list(counted["Bytes"]) == ["960 MiB", "960 MiB", "15 GiB"]
+    assert list(counted["Of payload"]) == ["1 ×", "1 ×", "16 ×"]
+    assert "copies keys and values to every query head" in counted["Why"].iloc[2]
+    assert "Everything above is the payload" in texts(app)
+
+
+def test_a_split_that_no_engine_makes_is_an_error_that_keeps_the_choice(open_page: Opener) -> None:
+    app = open_page(PAGE, models_pick=["Phi-4"], models_detail="Phi-4", models_tp="4")
+    assert "a layer has 10 KV heads: one has to divide the other" in app.error[0].value.replace("\\", "")
+
+
+def test_the_check_lays_transformers_beside_our_figure(open_page: Opener, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Falcon-7B over 128 tokens: 128 x 1 x (64 + 64) x 2 = 32,768 bytes a layer
+    layers = tuple(
+        MeasuredLayer(
+            index=index, cache_class="DynamicLayer", key_shape=(1, 1, 128, 64), value_shape=(1, 1, 128, 64),
+            state_shapes=(), kv_bytes=32_768, state_bytes=0, indexer_bytes=0,
+        )
+        for index in range(32)
+    )  # fmt: skip
+    measured = CacheMeasurement(
+        model_class="FalconForCausalLM", transformers_version="5.23.0", context_length=128, batch_size=1,
+        layers=layers, seconds=1.0,
+    )  # fmt: skip
+    monkeypatch.setattr(cache_check, "measure_cache", lambda *_args, **_options: measured)
+    app = open_page(PAGE).button(key="models_check").click().run()
+    said = app.success[0].value.replace("\\", "")
+    assert "transformers 5.23.0 built FalconForCausalLM, read 128 tokens and held 1 MiB" in said
+    assert "Our payload is 1 MiB: equal on 32 of 32 layers." in said
+
+
+def test_a_check_that_fails_says_why(open_page: Opener, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*_args: object, **_options: object) -> None:
+        raise CacheCheckError("The check took longer than 90 s and was stopped. Try a smaller context.")
+
+    monkeypatch.setattr(cache_check, "measure_cache", fails)
+    app = open_page(PAGE).button(key="models_check").click().run()
+    assert "took longer than 90 s" in app.error[0].value
+
+
+def test_a_refused_config_is_offered_the_measurement_as_the_answer(
+    open_page: Opener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    layer = MeasuredLayer(
+        index=0, cache_class="DynamicLayer", key_shape=(1, 2, 128, 8), value_shape=(1, 2, 128, 8), state_shapes=(),
+        kv_bytes=8_192, state_bytes=0, indexer_bytes=0,
+    )  # fmt: skip
+    measured = CacheMeasurement(
+        model_class="OddForCausalLM", transformers_version="5.23.0", context_length=128, batch_size=1, layers=(layer,),
+        seconds=1.0,
+    )  # fmt: skip
+    monkeypatch.setattr(cache_check, "measure_cache", lambda *_args, **_options: measured)
+    app = open_page(PAGE, models_pick=["Falcon-7B"]).text_area(key="models_paste")
+    app = app.set_value('{"model_type": "bert", "num_hidden_layers": 1}').run()
+    app = app.selectbox(key="models_detail").set_value("Pasted config").run()
+    app = app.button(key="models_check").click().run()
+    said = app.info[0].value.replace("\\", "")
+    assert "a measurement and not a reading" in said
+    assert "64 bytes per token" in said  # 8,192 / 128
+
+
+def test_opening_the_page_imports_neither_torch_nor_transformers() -> None:
+    code = f"""
+import sys
+from streamlit.testing.v1 import AppTest
+app = AppTest.from_file("pages/frame.py", default_timeout=60).switch_page({PAGE!r}).run()
+assert not app.exception, app.exception
+assert app.dataframe, "the page is empty"
+print(sorted(name for name in ("torch", "transformers") if name in sys.modules))
+"""
+    run = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert run.stdout.strip().splitlines()[-1:] == ["[]"], run.stderr
