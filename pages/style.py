@@ -1,6 +1,8 @@
 """Small pieces that every page draws with: the viewer's palette, and charts with their sentence and alt text."""
 
+from dataclasses import asdict
 from hashlib import blake2s
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import streamlit as st
@@ -16,9 +18,20 @@ if TYPE_CHECKING:
     AnyChart = alt.Chart | alt.LayerChart | alt.HConcatChart | alt.VConcatChart | alt.ConcatChart | alt.FacetChart
 
 
+CSS = (Path(__file__).parent / "assets" / "headroom.css").read_text(encoding="utf-8")
+
+
 def current_palette() -> Palette:
     """The palette of the theme that the viewer looks at."""
     return palette(st.context.theme.type)
+
+
+def look() -> None:
+    """The style sheet of every page, with the palette of the viewer's theme as CSS variables."""
+    colours = "".join(
+        f"--headroom-{name.replace('_', '-')}:{value};" for name, value in asdict(current_palette()).items()
+    )
+    st.html(f"<style>:root{{{colours}}}{CSS}</style>")
 
 
 def draw(chart: "AnyChart", *, sentence: str, alt_text: str, key: str | None = None) -> None:

@@ -7,7 +7,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, Page, sync_playwright
 
 from tests.browser.conftest import LAUNCH_ARGS
 from tests.chromium import find_chromium
@@ -18,10 +18,21 @@ SIZES = {"1280": (1280, 800), "1920": (1920, 1080)}
 THEMES = ("light", "dark")
 
 
-def settle(page) -> None:  # type: ignore[no-untyped-def]
-    """Wait until Streamlit has stopped running and the charts stand."""
-    page.wait_for_selector('[data-testid="stApp"][data-test-script-state="notRunning"]', timeout=60_000)
-    page.wait_for_timeout(700)
+QUIET = """
+() => {
+  const app = document.querySelector('[data-testid="stApp"]')
+  const busy = app?.dataset.testScriptState !== "notRunning"
+    || document.querySelector('[data-stale="true"], [data-testid="stSkeleton"], [data-testid="stAppSkeleton"]')
+  if (busy) window.__busy = performance.now()
+  return performance.now() - (window.__busy ??= performance.now()) > 700
+}
+"""
+
+
+def settle(page: Page) -> None:
+    """Wait until the script has stopped for a while (a page may run twice), nothing is stale and the charts stand."""
+    page.evaluate("() => { window.__busy = performance.now() }")
+    page.wait_for_function(QUIET, timeout=60_000)
 
 
 def take(browser: Browser, url: str, path: str, folder: Path, full: bool) -> None:
