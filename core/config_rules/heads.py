@@ -168,7 +168,7 @@ def jetmoe(part: ConfigPart) -> Heads:
     """JetMoE: KV heads times the experts of a token are the query heads; kv_channels is the width."""
     kv, experts = part.integer("num_key_value_heads"), part.integer("num_experts_per_tok")
     query = rule(kv.value * experts.value, "Query heads are KV heads x num_experts_per_tok.", kv, experts)
-    width = part.integer("kv_channels")
+    width = part.integer("head_dim")  # the class maps it to kv_channels
     declared = declared_by(part, "num_key_value_heads")
     return Heads(query=query, kv=kv, key_width=width, value_width=width, declared=declared)
 

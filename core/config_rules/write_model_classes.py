@@ -28,7 +28,7 @@ KEPT = re.compile(
     r"|attention_chunk|swa|rank|is_decoder|is_encoder_decoder|cross_attention|layer_types|n_groups|lru|dim_factor"
     r"|embedding_dim|num_blocks|use_dsa|indexer|compress|full_att|attention_types|mixer|intermediate|max_position"
     r"|n_positions|n_ctx|max_seq|seq_length|tie_word|tie_emb|bias|experts|d_head|d_state|d_ssm|d_conv|num_kv|share"
-    r"|sharing|cca_time|latent|conv_L|dim|groups).*)$"
+    r"|sharing|.*_cycles|cca_time|latent|conv_L|dim|groups).*)$"
 )
 LEFT_OUT = re.compile(
     r"token_id|dropout|pdrop|initializer|vision|audio|image|router|loss|quantizer|_init|classifier|mlp_layer_types"
