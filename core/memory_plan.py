@@ -6,8 +6,8 @@ from.
 
 All bytes are whole numbers: a share that does not divide is rounded up, the budget is rounded down. Weights are split
 evenly over the ranks of a copy; the few tensors that engines copy to every rank (norms, K and V projections of copied
-heads) are not counted twice. With more accelerators than tensor_parallel, copies of the model share the batch, and
-the plan is the fullest's.
+heads) are not counted twice; the weights line says how much the projections are. With more accelerators than
+tensor_parallel, copies of the model share the batch, and the plan is the fullest's.
 """
 
 from dataclasses import dataclass

@@ -6,6 +6,9 @@ from math import ceil
 from typing import TYPE_CHECKING
 
 from core.kv_ledger import KvLedger, LayerGroup, kv_ledger
+from core.units import format_bytes
+from core.weights import kv_projection_parameters
+from core.what_if import own_kv_heads
 
 if TYPE_CHECKING:
     from core.memory_plan import MemoryPlan
@@ -42,8 +45,20 @@ def _weights(plan: "MemoryPlan") -> PlanLine:
         formula="parameters × weight bits / 8 / tensor parallel",
         substituted=numbers,
         num_bytes=plan.weight_bytes,
-        provenance=f"Parameters: {plan.parameters.source}. {plan.parameters.sentence}",
+        provenance=f"Parameters: {plan.parameters.source}. {plan.parameters.sentence}{_copied_projections(plan)}",
         counted=True,
+    )
+
+
+def _copied_projections(plan: "MemoryPlan") -> str:
+    """What engines add where KV heads are copied: their K and V projections too. Said, not counted in the total."""
+    ranks, kv_heads = plan.job.tensor_parallel, own_kv_heads(plan.model)
+    if kv_heads is None or ranks <= kv_heads:
+        return ""
+    copied = kv_projection_parameters(plan.model) * (ranks - kv_heads) / (ranks * kv_heads)
+    return (
+        f" Engines copy the K and V projections of copied heads too: {format_bytes(copied * plan.job.weight_bits / 8)} "
+        f"more on each accelerator, which the reserve has to hold."
     )
 
 

@@ -52,7 +52,8 @@ class HeadSplit:
 
 
 def split_heads(num_query_heads: int, num_kv_heads: int, tensor_parallel: int) -> HeadSplit:
-    """H query heads and G KV heads over TP ranks. Raises SizingError where heads do not divide."""
+    """H query heads and G KV heads over TP ranks; the latent of MLA is one KV head. Raises SizingError where heads do
+    not divide."""
     check_split(num_query_heads, num_kv_heads, tensor_parallel)
     copies = copies_per_kv_head(num_kv_heads, tensor_parallel)
     ranks = tuple(

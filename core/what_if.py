@@ -14,6 +14,7 @@ from core.sizing_error import SizingError, require_whole
 from core.tensor_parallel import check_query_split, check_split, divisors
 
 MAX_CONTEXT_LENGTH = 2**30
+MAX_HEADS = MAX_LAYERS = 2**20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,15 +27,32 @@ class WindowPattern:
     window: int
 
 
-@lru_cache(maxsize=512)
 def apply_what_if(model: ModelSpec, num_kv_heads: int | None, pattern: WindowPattern | None) -> ModelSpec:
     """The model with another G and another window pattern. Raises SizingError where the model has no such dial."""
+    # checked before the cache, in which True and 8.0 would be found as 1 and 8
+    if num_kv_heads is not None:
+        require_whole("num_kv_heads", num_kv_heads, 1, MAX_HEADS)
+    if pattern is not None:
+        _check_pattern(pattern)
+    return _applied(model, num_kv_heads, pattern)
+
+
+@lru_cache(maxsize=512)
+def _applied(model: ModelSpec, num_kv_heads: int | None, pattern: WindowPattern | None) -> ModelSpec:
     layers = model.layers
     if num_kv_heads is not None:
         layers = _with_kv_heads(model, num_kv_heads)
     if pattern is not None:
         layers = _with_windows(layers, pattern)
     return model if layers is model.layers else replace(model, layers=layers)
+
+
+def _check_pattern(pattern: WindowPattern) -> None:
+    if not isinstance(pattern, WindowPattern):
+        raise SizingError(f"window_pattern is {pattern!r}: give a WindowPattern, or None for the model's own windows")
+    require_whole("window_pattern.window", pattern.window, 1, MAX_CONTEXT_LENGTH)
+    require_whole("window_pattern.global_layers", pattern.global_layers, 0, MAX_LAYERS)
+    require_whole("window_pattern.local_layers", pattern.local_layers, 0, MAX_LAYERS)
 
 
 def allowed_kv_heads(model: ModelSpec, tensor_parallel: int = 1) -> tuple[int, ...]:
@@ -132,12 +150,7 @@ def _with_part(layer: Layer, part: GroupedAttention) -> Layer:
 
 def _with_windows(layers: tuple[Layer, ...], pattern: WindowPattern) -> tuple[Layer, ...]:
     """Windows on local_layers of the grouped layers, global ones spread evenly and the last one global."""
-    if not isinstance(pattern, WindowPattern):
-        raise SizingError(f"window_pattern is {pattern!r}: give a WindowPattern, or None for the model's own windows")
-    require_whole("window_pattern.window", pattern.window, 1, MAX_CONTEXT_LENGTH)
     grouped = [(number, part) for number, layer in enumerate(layers) if (part := _grouped_part(layer))]
-    require_whole("window_pattern.global_layers", pattern.global_layers, 0, len(grouped))
-    require_whole("window_pattern.local_layers", pattern.local_layers, 0, len(grouped))
     if _has_latent(layers) or not grouped:
         raise SizingError(
             "window_pattern applies to layers with grouped keys and values; this model has others. Leave it out"

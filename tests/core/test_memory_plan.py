@@ -267,6 +267,18 @@ def test_tensor_parallel_lines_name_the_copies() -> None:
     assert line.provenance == "Blocks of 16 tokens. 2 KV head(s) over 8 accelerators: 4 copies of each."
 
 
+def test_copied_projections_are_said_and_not_counted() -> None:
+    """Llama-2 70B, G = 1: 80 x 8,192 x 256 parameters x 2 bytes, held whole on each of 8 ranks: 7/8 of 335.5 MB
+    more."""
+    job_70b = ServingJob(
+        model=LLAMA_2_70B, num_kv_heads=1, batch_size=1, context_length=16, tensor_parallel=8, num_accelerators=8
+    )
+    found = plan(job_70b)
+    assert "copied heads too: 293.6 MB more on each accelerator" in found.lines[0].provenance
+    assert found.weight_bytes == -(-found.parameters.parameters * 2 // 8)
+    assert "copied heads" not in plan(job_70b.where(num_kv_heads=8)).lines[0].provenance
+
+
 def test_windows_are_named_in_the_payload_line() -> None:
     pattern = WindowPattern(global_layers=10, local_layers=30, window=4096)
     line = plan(job(num_kv_heads=8, window_pattern=pattern)).lines[1]

@@ -72,6 +72,17 @@ def test_refusals_say_what_to_do(changes: dict[str, object], message: str) -> No
         job(**changes)
 
 
+def test_what_was_asked_before_does_not_excuse_a_wrong_type() -> None:
+    """True equals 1 and 8.0 equals 8, also as keys of a cache."""
+    job(num_kv_heads=1, window_pattern=WindowPattern(global_layers=10, local_layers=30, window=64))
+    job(num_kv_heads=8)
+    for wrong in (True, 8.0):
+        with pytest.raises(SizingError, match="num_kv_heads is"):
+            job(num_kv_heads=wrong)
+    with pytest.raises(SizingError, match=r"window_pattern.window is 64\.0"):
+        job(num_kv_heads=1, window_pattern=WindowPattern(global_layers=10, local_layers=30, window=64.0))  # type: ignore[arg-type]
+
+
 def test_numpy_integers_are_whole_numbers() -> None:
     assert plan(job(batch_size=np.int64(32))).total_bytes == plan(job()).total_bytes
 
