@@ -1,0 +1,109 @@
+"""The device a run is measured on: which it is, what it has free, and how to wait for it."""
+
+import platform
+import time
+from collections.abc import Callable
+
+import torch
+
+from core.decode.host_memory import available_bytes
+from core.decode.plan import InvalidJob
+
+
+def resolve(asked: str) -> torch.device:
+    """'auto' is CUDA where torch sees a GPU, else the CPU. Raises InvalidJob for CUDA without a GPU."""
+    if asked == "cpu" or (asked == "auto" and not torch.cuda.is_available()):
+        return torch.device("cpu")
+    if not torch.cuda.is_available():
+        raise InvalidJob("device is cuda, and torch sees no GPU here: choose cpu, or install a CUDA build of torch.")
+    return torch.device("cuda", torch.cuda.current_device())
+
+
+def name_of(device: torch.device) -> str:
+    """The GPU's name, or the CPU's model and how many threads torch uses."""
+    if device.type == "cuda":
+        return str(torch.cuda.get_device_name(device))
+    return f"{_cpu_model()}, {torch.get_num_threads()} threads"
+
+
+def _cpu_model() -> str:
+    try:
+        with open("/proc/cpuinfo") as lines:
+            names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+        return names[0] if names else platform.processor() or platform.machine()
+    except OSError:
+        return platform.processor() or platform.machine()
+
+
+def free_bytes(device: torch.device) -> int:
+    """Memory that a run may take: what is free on the device, less a tenth; half of what is available on a CPU."""
+    if device.type == "cuda":
+        return int(torch.cuda.mem_get_info(device)[0] * 0.9)
+    return available_bytes()
+
+
+def host_facts(device: torch.device) -> dict[str, str]:
+    """Versions and settings that a figure depends on."""
+    facts = {
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+        "system": f"{platform.system()} {platform.machine()}",
+        "cpu": _cpu_model(),
+        "threads": str(torch.get_num_threads()),
+        "cpu_capability": torch.backends.cpu.get_cpu_capability(),
+    }
+    if device.type == "cuda":
+        facts["cuda"] = str(torch.version.cuda)
+        facts["driver"] = _driver()
+        facts["compute_capability"] = ".".join(map(str, torch.cuda.get_device_capability(device)))
+        facts["memory_bytes"] = str(torch.cuda.get_device_properties(device).total_memory)
+    return facts
+
+
+def _driver() -> str:
+    try:
+        with open("/proc/driver/nvidia/version") as lines:
+            return lines.readline().split("Kernel Module")[-1].split()[0]
+    except (OSError, IndexError):
+        return "unknown"
+
+
+def synchronise(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def time_calls(
+    device: torch.device, calls: list[Callable[[], object]], *, least: int, most: int, seconds: float
+) -> tuple[float, ...]:
+    """Seconds of single calls, rotating through `calls` (one per copy of the data) after a warm-up.
+
+    Takes `least` samples, then more until `most` or the time is used. On CUDA each call lies between two events.
+    """
+    warm_until = time.perf_counter() + seconds / 4
+    for call in calls[:3]:
+        call()
+        synchronise(device)
+        if time.perf_counter() > warm_until:
+            break
+    samples: list[float] = []
+    end = time.perf_counter() + seconds
+    while len(samples) < least or (len(samples) < most and time.perf_counter() < end):
+        call = calls[len(samples) % len(calls)]
+        samples.append(_time_cuda(call) if device.type == "cuda" else _time_cpu(call))
+    return tuple(samples)
+
+
+def _time_cpu(call: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    call()
+    return time.perf_counter() - start
+
+
+def _time_cuda(call: Callable[[], object]) -> float:
+    start, end = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
+    start.record()
+    call()
+    end.record()
+    end.synchronize()
+    return float(start.elapsed_time(end)) / 1e3

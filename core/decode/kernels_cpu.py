@@ -1,0 +1,162 @@
+"""The CPU's own arrangements: split contexts over threads, and a kernel compiled for this very host.
+
+The compiled kernel (host_kernel.cpp) is an extra: where no C++ compiler is found it is shown as unavailable, and the
+torch arrangements carry the figure.
+"""
+
+import ctypes
+import hashlib
+import math
+import os
+import shutil
+import subprocess
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from core.decode.kernels import NATURAL, Call, Inputs, Kernel, Unavailable, _needs_16_or_32_bits, _softmax_to
+
+SOURCE = Path(__file__).with_name("host_kernel.cpp")
+FLAGS = ("-O3", "-march=native", "-ffast-math", "-fno-finite-math-only", "-std=c++17", "-shared", "-fPIC", "-pthread")
+KINDS = {torch.float32: 0, torch.bfloat16: 1, torch.float16: 2}
+PACKED = (
+    "keys [batch, KV head, token / 16, head_dim, 16], values as usual; bf16 in pairs: "
+    "keys [.., token / 16, head_dim / 2, 16, 2], values [.., token / 2, head_dim, 2]"
+)
+
+
+def _split_k_flash(inputs: Inputs) -> Call:
+    """The context cut into spans that count as heads, so that one KV head keeps every thread busy; merged by their
+    log-sum-exp."""
+    _needs_16_or_32_bits(inputs)
+    if not inputs.full:
+        raise Unavailable("only for sequences that fill the cache")
+    batch, kv_heads, rows, capacity, dim = inputs.sizes
+    wanted = max(1, 4 * torch.get_num_threads() // (batch * kv_heads))
+    spans = next(n for n in range(wanted, 0, -1) if capacity % n == 0)
+    shape = (batch, kv_heads * spans, capacity // spans, dim)
+    query = inputs.grouped_query()[:, :, None].expand(-1, -1, spans, -1, -1).reshape(batch, kv_heads * spans, rows, dim)
+    keys, values = inputs.keys.view(shape), inputs.values.view(shape)
+    flash = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
+
+    def call() -> Tensor:
+        out, log_sums = flash(query, keys, values, scale=inputs.scale)
+        weights = torch.softmax(log_sums.view(batch, kv_heads, spans, rows).float(), 2)
+        return (out.view(batch, kv_heads, spans, rows, dim).float() * weights[..., None]).sum(2)
+
+    return call
+
+
+def _heads_per_thread(inputs: Inputs) -> Call:
+    """Each thread owns some of the (sequence, KV head) pairs and runs single-threaded products over them."""
+    _needs_16_or_32_bits(inputs)
+    batch, kv_heads, rows, capacity, dim = inputs.sizes
+    threads = torch.get_num_threads()
+    if batch * kv_heads < threads or not inputs.full:
+        raise Unavailable("needs a KV head for every thread, and whole contexts")
+    query = inputs.grouped_query().reshape(-1, rows, dim)
+    keys = inputs.keys.view(-1, capacity, dim)
+    values = inputs.values.view(-1, capacity, dim)
+    parts = [range(t, batch * kv_heads, threads) for t in range(threads)]
+    pool = _threads(threads)
+
+    def call() -> Tensor:
+        out = torch.empty_like(query)
+
+        def work(part: range) -> None:
+            for i in part:
+                out[i] = _softmax_to(query[i] @ keys[i].T, inputs, None) @ values[i]
+
+        list(pool.map(work, parts))
+        return out
+
+    return call
+
+
+@cache
+def _threads(count: int) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(count, initializer=torch.set_num_threads, initargs=(1,))
+
+
+@cache
+def _library() -> ctypes.CDLL:
+    """host_kernel.cpp built for this host, kept beside other temporary files by its source, flags and CPU."""
+    compiler = os.environ.get("CXX") or shutil.which("g++") or shutil.which("clang++")
+    if not compiler:
+        raise Unavailable("no C++ compiler here: install g++ for the kernel that is built for this CPU")
+    with tempfile.TemporaryDirectory(prefix="headroom-kernel-") as folder:
+        target = Path(folder) / f"host_kernel_{hashlib.sha256(SOURCE.read_bytes()).hexdigest()[:12]}.so"
+        command = [compiler, *FLAGS, str(SOURCE), "-o", str(target)]
+        try:
+            built = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+        except (OSError, subprocess.TimeoutExpired) as e:
+            raise Unavailable(f"{compiler} did not build it: {e}") from e
+        if built.returncode:
+            raise Unavailable(f"{compiler} did not build it: {built.stderr.strip().splitlines()[0][:200]}")
+        return ctypes.CDLL(str(target))  # stays mapped after the file is gone
+
+
+def pack(inputs: Inputs) -> tuple[Tensor, Tensor]:
+    """Keys and values in the layout of host_kernel.cpp, the context padded to blocks of 16 with zeros."""
+    batch, kv_heads, _, capacity, dim = inputs.sizes
+    short = -capacity % 16
+    keys, values = (torch.nn.functional.pad(x, (0, 0, 0, short)) if short else x for x in (inputs.keys, inputs.values))
+    blocks = (capacity + short) // 16
+    if inputs.keys.dtype == torch.bfloat16:
+        keys = keys.view(batch, kv_heads, blocks, 16, dim // 2, 2).transpose(3, 4)
+        values = values.view(batch, kv_heads, blocks * 8, 2, dim).transpose(3, 4)
+    else:
+        keys = keys.view(batch, kv_heads, blocks, 16, dim).transpose(3, 4)
+    return keys.contiguous(), values.contiguous()
+
+
+def _host_kernel(inputs: Inputs) -> Call:
+    if inputs.keys.dtype not in KINDS:
+        raise Unavailable("reads float32, bfloat16 and float16")
+    library = _library()
+    batch, kv_heads, rows, capacity, dim = inputs.sizes
+    threads = torch.get_num_threads()
+    tiles = math.ceil(capacity / 256)
+    spans = max(1, min(tiles, math.ceil(4 * threads / (batch * kv_heads))))
+    query = inputs.grouped_query().float().contiguous()
+    keys, values = pack(inputs)
+    lengths = inputs.lengths.to(torch.int64).contiguous()
+
+    def call() -> Tensor:
+        out = torch.empty(batch, kv_heads, rows, dim)
+        addresses = (ctypes.c_void_p(t.data_ptr()) for t in (query, keys, values, lengths))
+        sizes = (batch, kv_heads, rows, dim, keys.shape[2] * 16, spans, threads)
+        library.headroom_decode(
+            KINDS[inputs.keys.dtype], *addresses, *sizes, ctypes.c_float(inputs.scale), ctypes.c_void_p(out.data_ptr())
+        )
+        return out
+
+    return call
+
+
+CPU_KERNELS = (
+    Kernel(
+        name="split_k_flash",
+        summary="packed rows, the context split over threads, flash attention on each span, merged",
+        prepare=_split_k_flash,
+        devices=("cpu",),
+    ),
+    Kernel(
+        name="heads_per_thread",
+        summary="each thread owns some KV heads and runs its own products",
+        prepare=_heads_per_thread,
+        devices=("cpu",),
+        layout=NATURAL,
+    ),
+    Kernel(
+        name="host_kernel",
+        summary="compiled for this CPU: streams keys and values once, all rows of a group per tile",
+        prepare=_host_kernel,
+        devices=("cpu",),
+        layout=PACKED,
+    ),
+)

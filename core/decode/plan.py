@@ -1,0 +1,215 @@
+"""What a decode measurement will do, before it does it: its bytes, its FLOPs, and how it is made to fit memory.
+
+The two numbers of one layer's decode attention, with T the tokens that all sequences hold together:
+KV bytes read = 2 x G x head_dim x bytes per element x T, FLOPs = 4 x H x head_dim x T. The larger of bytes over
+bandwidth and FLOPs over rate bounds the step from below.
+"""
+
+from dataclasses import dataclass, replace
+
+ELEMENT_BYTES = {"float32": 4, "bfloat16": 2, "float16": 2, "float8_e4m3fn": 1}
+ERROR_LIMITS = {"float32": 1e-5, "bfloat16": 1e-2, "float16": 1e-2, "float8_e4m3fn": 1e-2}
+DEVICES = ("auto", "cpu", "cuda")
+COLD_BYTES = (
+    256 * 2**20
+)  # caches of several copies are rotated until this much is read: no step finds its own data cached
+MAX_HEADS, MAX_HEAD_DIM, MAX_CONTEXT, MAX_BATCH = 1024, 1024, 16 * 2**20, 65_536
+
+
+class InvalidJob(ValueError):
+    """The measurement asked for cannot be run: the message says what, which value and what to do."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepShape:
+    """The rest of the model, for the whole decode step: widths in elements."""
+
+    num_layers: int
+    hidden_size: int
+    intermediate_size: int
+    vocab_size: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class DecodeJob:
+    """One layer's decode attention at several G; lengths, when given, are the sequences' own contexts (ragged)."""
+
+    num_query_heads: int
+    kv_heads: tuple[int, ...]
+    head_dim: int
+    context_length: int
+    batch_size: int
+    dtype: str = "bfloat16"
+    device: str = "auto"
+    lengths: tuple[int, ...] = ()
+    kernels: tuple[str, ...] = ()  # empty: every kernel of the host
+    step: StepShape | None = None
+    seconds_limit: float = 300.0
+    quick: bool = False  # fewer samples, and no kernel that is compiled for every shape
+    seed: int | None = None  # None draws one; it is recorded
+
+    def __post_init__(self) -> None:
+        _check_heads(self)
+        _check_sizes(self)
+        if self.dtype not in ELEMENT_BYTES:
+            raise InvalidJob(f"dtype is {self.dtype!r}: choose one of {', '.join(ELEMENT_BYTES)}.")
+        if self.device not in DEVICES:
+            raise InvalidJob(f"device is {self.device!r}: choose auto, cpu or cuda.")
+
+    @property
+    def sequence_lengths(self) -> tuple[int, ...]:
+        return self.lengths or (self.context_length,) * self.batch_size
+
+    @property
+    def tokens(self) -> int:
+        """Tokens that all sequences hold together."""
+        return sum(self.sequence_lengths)
+
+    def kv_read_bytes(self, num_kv_heads: int) -> int:
+        """Bytes of keys and values that one layer's step must read."""
+        return 2 * num_kv_heads * self.head_dim * ELEMENT_BYTES[self.dtype] * self.tokens
+
+    @property
+    def attention_flops(self) -> int:
+        """4 x H x head_dim x tokens: two matrix products of two FLOPs a pair."""
+        return 4 * self.num_query_heads * self.head_dim * self.tokens
+
+    @property
+    def exponentials(self) -> int:
+        return self.num_query_heads * self.tokens
+
+    def stored_bytes(self, num_kv_heads: int) -> int:
+        """Bytes of one copy of the cache as it lies in memory: ragged sequences are padded to the longest."""
+        capacity = padded(max(self.sequence_lengths))
+        per_token = 2 * num_kv_heads * self.head_dim * ELEMENT_BYTES[self.dtype]
+        return per_token * capacity * len(self.sequence_lengths)
+
+
+def _check_heads(job: DecodeJob) -> None:
+    if not 1 <= job.num_query_heads <= MAX_HEADS:
+        raise InvalidJob(f"query heads is {job.num_query_heads}: give 1 to {MAX_HEADS:,}.")
+    if not job.kv_heads:
+        raise InvalidJob("no G given: give at least one number of KV heads, such as 40,8,1.")
+    for g in job.kv_heads:
+        if g < 1 or job.num_query_heads % g:
+            raise InvalidJob(f"G = {g} does not divide {job.num_query_heads} query heads: choose a divisor.")
+    if len(set(job.kv_heads)) != len(job.kv_heads):
+        raise InvalidJob(f"G is given twice in {', '.join(map(str, job.kv_heads))}: give each once.")
+
+
+def _check_sizes(job: DecodeJob) -> None:
+    if job.head_dim % 16 or not 16 <= job.head_dim <= MAX_HEAD_DIM:
+        raise InvalidJob(f"head_dim is {job.head_dim}: give a multiple of 16 up to {MAX_HEAD_DIM:,}.")
+    if not 1 <= job.context_length <= MAX_CONTEXT:
+        raise InvalidJob(f"context is {job.context_length:,} tokens: give 1 to {MAX_CONTEXT:,}.")
+    if not 1 <= job.batch_size <= MAX_BATCH:
+        raise InvalidJob(f"batch is {job.batch_size:,}: give 1 to {MAX_BATCH:,}.")
+    if job.lengths and (len(job.lengths) != job.batch_size or not all(1 <= n <= MAX_CONTEXT for n in job.lengths)):
+        raise InvalidJob(
+            f"{len(job.lengths)} lengths for a batch of {job.batch_size}: give one length of 1 to {MAX_CONTEXT:,} each."
+        )
+    if not job.seconds_limit > 0:
+        raise InvalidJob(f"time limit is {job.seconds_limit} s: give a positive number of seconds.")
+
+
+def padded(tokens: int) -> int:
+    """Tokens rounded up to the blocks of 16 that the packed layouts store."""
+    return -(-tokens // 16) * 16
+
+
+@dataclass(frozen=True, kw_only=True)
+class FittedJob:
+    """The job that will be measured, and how it was scaled down from the one asked for."""
+
+    asked: DecodeJob
+    measured: DecodeJob
+    needed_bytes: int  # at the largest G, buffers of the measurement included
+    limit_bytes: int
+
+    @property
+    def scale(self) -> float:
+        """Tokens asked for over tokens measured: what measured times are multiplied by; 1 when nothing was scaled."""
+        return self.asked.tokens / self.measured.tokens
+
+    @property
+    def sentence(self) -> str:
+        """What was scaled, in words; empty when the job is measured as asked."""
+        if self.scale == 1:
+            return ""
+        a, m = self.asked, self.measured
+        return (
+            f"Scaled down to fit: batch {m.batch_size:,} x {max(m.sequence_lengths):,} tokens instead of "
+            f"{a.batch_size:,} x {max(a.sequence_lengths):,}; "
+            f"times for the job itself are {self.scale:,.1f} times longer."
+        )
+
+
+def needed_bytes(job: DecodeJob) -> int:
+    """Memory that a run needs: the cache at its largest G (rotated copies of it where it is small), a second one in
+    the layout of the kernel under test, a float32 working copy of one sequence and the roofline's buffers."""
+    stored = max(job.stored_bytes(g) for g in job.kv_heads)
+    capacity = padded(max(job.sequence_lengths))
+    reference = 8 * job.head_dim * capacity * max(job.kv_heads)
+    scores = 8 * job.num_query_heads * capacity * len(job.sequence_lengths)
+    return 2 * max(stored, COLD_BYTES) + reference + scores + COLD_BYTES
+
+
+def fit_to_memory(job: DecodeJob, limit_bytes: int) -> FittedJob:
+    """The job itself when it fits limit_bytes, else the batch, then the contexts, halved until it does.
+
+    Raises InvalidJob when even one short sequence does not fit.
+    """
+    measured = job
+    while needed_bytes(measured) > limit_bytes:
+        smaller = _halved(measured)
+        if smaller is None:
+            raise InvalidJob(
+                f"{limit_bytes / 1e9:,.2f} GB of memory are free, and the smallest run needs "
+                f"{needed_bytes(measured) / 1e9:,.2f} GB: free some memory, or measure a smaller G."
+            )
+        measured = smaller
+    return FittedJob(asked=job, measured=measured, needed_bytes=needed_bytes(measured), limit_bytes=limit_bytes)
+
+
+def _halved(job: DecodeJob) -> DecodeJob | None:
+    if job.batch_size > 1:
+        batch = job.batch_size // 2
+        return replace(job, batch_size=batch, lengths=job.lengths[:: job.batch_size // batch][:batch])
+    if max(job.sequence_lengths) < 512:
+        return None
+    shorter = tuple(max(1, n // 2) for n in job.lengths)
+    return replace(job, context_length=max(1, job.context_length // 2), lengths=shorter)
+
+
+def copies_for_cold_reads(stored_bytes: int) -> int:
+    """Copies of a cache to rotate through, so that COLD_BYTES are read before a copy is met again."""
+    return max(1, -(-COLD_BYTES // stored_bytes))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bound:
+    """The least time of one step in seconds, by each resource; the largest is the roofline."""
+
+    memory_seconds: float
+    matmul_seconds: float
+    exponential_seconds: float
+
+    @property
+    def roofline_seconds(self) -> float:
+        """Larger of bytes over bandwidth and FLOPs over rate."""
+        return max(self.memory_seconds, self.matmul_seconds)
+
+    @property
+    def limit(self) -> str:
+        return "memory" if self.memory_seconds >= self.matmul_seconds else "arithmetic"
+
+
+def bound(
+    job: DecodeJob, num_kv_heads: int, *, bytes_per_second: float, flops_per_second: float, exp_per_second: float
+) -> Bound:
+    """What the measured rates allow for one layer's step at this G."""
+    return Bound(
+        memory_seconds=job.kv_read_bytes(num_kv_heads) / bytes_per_second,
+        matmul_seconds=job.attention_flops / flops_per_second,
+        exponential_seconds=job.exponentials / exp_per_second,
+    )

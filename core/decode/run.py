@@ -1,0 +1,214 @@
+"""A run: the roofline, then every kernel at every G on fresh random data, checked and timed, told as events.
+
+execute() yields plain dictionaries: plan, roofline, progress, result, step, model_check, then done with the whole
+record. Whatever a kernel does wrong is a result, not the end: refused when its numbers are off, failed when it raises.
+"""
+
+import gc
+import random
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, replace
+from datetime import UTC, datetime
+from typing import Any
+
+import torch
+
+from core.decode import device as devices
+from core.decode.kernels import Inputs, Kernel, Unavailable, all_kernels, reference, relative_error
+from core.decode.measured_roofline import measure_roofline
+from core.decode.plan import (
+    ERROR_LIMITS,
+    DecodeJob,
+    FittedJob,
+    InvalidJob,
+    bound,
+    copies_for_cold_reads,
+    fit_to_memory,
+)
+from core.decode.records import KernelResult, Roofline, RunRecord, mark_best, to_dict
+
+Event = dict[str, Any]
+SAMPLES = (5, 40)  # least and most of one kernel
+KERNEL_SECONDS, QUICK_SECONDS = 1.5, 0.4
+
+
+def chosen_kernels(job: DecodeJob, device_type: str) -> tuple[Kernel, ...]:
+    """The kernels named in the job, or all of the host's. Raises InvalidJob for a name that is not known."""
+    known = all_kernels(device_type)
+    unknown = set(job.kernels) - {k.name for k in known}
+    if unknown:
+        names = ", ".join(k.name for k in known)
+        raise InvalidJob(f"no kernel {', '.join(sorted(unknown))} on {device_type}: choose among {names}.")
+    return tuple(k for k in known if not job.kernels or k.name in job.kernels)
+
+
+def make_inputs(job: DecodeJob, num_kv_heads: int, device: torch.device, generator: torch.Generator) -> Inputs:
+    """Fresh random data of one layer; an 8-bit cache has a bfloat16 query."""
+    stored = getattr(torch, job.dtype)
+    wide = torch.bfloat16 if stored.itemsize == 1 else stored
+    lengths = torch.tensor(job.sequence_lengths, dtype=torch.int64)
+    shape = (job.batch_size, num_kv_heads, int(lengths.max()), job.head_dim)
+
+    def drawn() -> torch.Tensor:
+        out = torch.empty(shape, dtype=stored, device=device)
+        for b in range(job.batch_size):  # one sequence at a time: a float32 draft of all would double the memory
+            out[b] = torch.randn(shape[1:], device=device, generator=generator)
+        return out
+
+    query = torch.randn(job.batch_size, job.num_query_heads, job.head_dim, device=device, generator=generator)
+    return Inputs(query=query.to(wide), keys=drawn(), values=drawn(), lengths=lengths)
+
+
+class Run:
+    """One measurement on one device; iterate over execute()."""
+
+    def __init__(self, job: DecodeJob, *, memory_limit_bytes: int | None = None, command: str = "") -> None:
+        self.device = devices.resolve(job.device)
+        self.limit_bytes = min(devices.free_bytes(self.device), memory_limit_bytes or 1 << 62)
+        seed = job.seed if job.seed is not None else random.SystemRandom().randrange(2**31)
+        self.fitted: FittedJob = fit_to_memory(replace(job, seed=seed), self.limit_bytes)
+        self.job = self.fitted.measured
+        self.kernels = chosen_kernels(job, self.device.type)
+        self.command = command
+        self.started = time.monotonic()
+        self.done_parts = 0
+        self.total_parts = 1 + len(job.kv_heads) * len(self.kernels) + (len(job.kv_heads) + 1 if job.step else 0)
+        now = datetime.now(UTC)
+        self.date = now.isoformat(timespec="seconds")
+        self.run_id = f"{now:%Y%m%d-%H%M%S}-{seed:08x}"
+        self.results: list[KernelResult] = []
+        self.status, self.message = "complete", ""
+
+    def execute(self) -> Iterator[Event]:
+        """Events until done. MemoryError and CUDA failures inside a kernel are results; elsewhere they raise."""
+        yield self._plan()
+        yield self._progress("Measuring what this host can do")
+        roofline = measure_roofline(self.device, getattr(torch, self.job.dtype), self.limit_bytes)
+        self._free()
+        yield {"event": "roofline", **asdict(roofline)}
+        for g in self.job.kv_heads:
+            yield from self._measure_kv_heads(g, roofline)
+        record = self._record(roofline)
+        if self.job.step is not None and not self._out_of_time():
+            from core.decode.step import measure_steps
+
+            for part in measure_steps(self, record):
+                record = part.record
+                yield self._progress(part.message)
+        yield {"event": "done", "run": to_dict(record)}
+
+    def _measure_kv_heads(self, g: int, roofline: Roofline) -> Iterator[Event]:
+        generator = torch.Generator(self.device).manual_seed((self.job.seed or 0) + g)
+        self._free()
+        copies = copies_for_cold_reads(self.job.stored_bytes(g))
+        inputs = [make_inputs(self.job, g, self.device, generator) for _ in range(copies)]
+        expected = reference(inputs[0])
+        for kernel in self.kernels:
+            yield self._progress(f"G = {g}: {kernel.name}")
+            if self._out_of_time():
+                self.status, self.message = "stopped", f"The time limit of {self.job.seconds_limit:,.0f} s was reached."
+                return
+            result = self._measure_kernel(kernel, g, inputs, expected, roofline)
+            self.results.append(result)
+            self.done_parts += 1
+            yield {"event": "result", **asdict(result)}
+
+    def _measure_kernel(
+        self, kernel: Kernel, g: int, inputs: list[Inputs], expected: torch.Tensor, roofline: Roofline
+    ) -> KernelResult:
+        limits = bound(
+            self.job, g, bytes_per_second=roofline.bytes_per_second,
+            flops_per_second=roofline.flops_per_second, exp_per_second=roofline.exp_per_second,
+        )  # fmt: skip
+        blank = KernelResult(
+            kv_heads=g, dtype=self.job.dtype, kernel=kernel.name, status="failed", layout=kernel.layout,
+            kv_bytes=self.job.kv_read_bytes(g), roofline_seconds=limits.roofline_seconds,
+            memory_seconds=limits.memory_seconds, matmul_seconds=limits.matmul_seconds,
+            exponential_seconds=limits.exponential_seconds,
+        )  # fmt: skip
+        try:
+            return self._timed(kernel, blank, inputs, expected)
+        except Unavailable as e:
+            return replace(blank, status="unavailable", detail=str(e))
+        except Exception as e:  # noqa: BLE001  kernels come from torch, compilers and extras: any failure is a result
+            return replace(blank, detail=_reason(e))
+        finally:
+            self._free()
+
+    def _timed(self, kernel: Kernel, blank: KernelResult, inputs: list[Inputs], expected: torch.Tensor) -> KernelResult:
+        if self.job.quick and kernel.slow_to_build and not self.job.kernels:
+            raise Unavailable("left out of a quick run: it is compiled for every shape")
+        calls = [kernel.prepare(inputs[0])]
+        error = relative_error(calls[0](), expected)
+        detail = kernel.describe(inputs[0])
+        if not error < ERROR_LIMITS[self.job.dtype]:
+            allowed = f"relative error {error:.1e}, allowed {ERROR_LIMITS[self.job.dtype]:.0e}"
+            wrong = f"wrong numbers: {allowed}. {detail}".strip()
+            return replace(blank, status="refused", detail=wrong, relative_error=min(error, 1e30))
+        calls += [kernel.prepare(copy) for copy in inputs[1:]]
+        seconds = QUICK_SECONDS if self.job.quick else KERNEL_SECONDS
+        samples = devices.time_calls(self.device, calls, least=SAMPLES[0], most=SAMPLES[1], seconds=seconds)
+        return replace(blank, status="accepted", detail=detail, relative_error=error, samples=samples)
+
+    def _record(self, roofline: Roofline | None) -> RunRecord:
+        return RunRecord(
+            run_id=self.run_id, date=self.date, status=self.status, message=self.message, command=self.command,
+            device=str(self.device), device_name=devices.name_of(self.device), host=devices.host_facts(self.device),
+            job=_plain(self.job), asked=_plain(self.fitted.asked), scale=self.fitted.scale, roofline=roofline,
+            results=mark_best(tuple(self.results)),
+        )  # fmt: skip
+
+    def _plan(self) -> Event:
+        return {
+            "event": "plan", "run": to_dict(self._record(None)), "sentence": self.fitted.sentence,
+            "needed_bytes": self.fitted.needed_bytes, "limit_bytes": self.limit_bytes,
+            "kernels": [k.name for k in self.kernels],
+            "kv_bytes": {str(g): self.job.kv_read_bytes(g) for g in self.job.kv_heads},
+        }  # fmt: skip
+
+    def _progress(self, doing: str) -> Event:
+        elapsed = time.monotonic() - self.started
+        left = elapsed / self.done_parts * (self.total_parts - self.done_parts) if self.done_parts else None
+        return {
+            "event": "progress", "done": self.done_parts, "total": self.total_parts, "doing": doing,
+            "seconds_left": left, "elapsed": elapsed,
+        }  # fmt: skip
+
+    def _out_of_time(self) -> bool:
+        return time.monotonic() - self.started > self.job.seconds_limit
+
+    def _free(self) -> None:
+        gc.collect()
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
+
+
+def _plain(job: DecodeJob) -> dict[str, Any]:
+    return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(job).items()}
+
+
+def _reason(error: Exception) -> str:
+    """One line of a failure; running out of memory in words."""
+    text = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    out = isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in text
+    return f"ran out of memory: {text[:160]}" if out else f"{type(error).__name__}: {text[:200]}"
+
+
+def run_quietly(run: Run, each: Callable[[Event], None] = lambda _event: None) -> RunRecord:
+    """Executes a run and returns its record; each event goes to `each` first."""
+    from core.decode.records import from_dict
+
+    record: RunRecord | None = None
+    for event in run.execute():
+        each(event)
+        if event["event"] == "done":
+            record = from_dict(_as_json(event["run"]))
+    assert record is not None  # execute() ends with done or raises
+    return record
+
+
+def _as_json(value: Any) -> Any:
+    import json
+
+    return json.loads(json.dumps(value))

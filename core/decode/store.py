@@ -1,0 +1,128 @@
+"""Runs kept in SQLite under HEADROOM_DATA_DIR, so that they outlive the dashboard and can be compared.
+
+A run is stored as one JSON record, every sample included, beside the columns that a history lists. A data directory
+that cannot be written is a StoreUnavailable that says so; the run itself is never lost for it.
+"""
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from core.decode.records import InvalidRecord, KernelResult, RunRecord, from_json, to_json
+
+RECORDED_RUNS = Path(__file__).resolve().parents[1] / "data" / "decode_runs"
+_CREATE = (
+    "CREATE TABLE IF NOT EXISTS runs (run_id TEXT PRIMARY KEY, date TEXT NOT NULL, device TEXT NOT NULL, "
+    "device_name TEXT NOT NULL, status TEXT NOT NULL, record TEXT NOT NULL)"
+)
+
+
+class StoreUnavailable(OSError):
+    """The data directory cannot be read or written: the message names it and says what to do."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunLine:
+    """One line of the history."""
+
+    run_id: str
+    date: str
+    device: str
+    device_name: str
+    status: str
+
+
+def data_directory() -> Path:
+    """HEADROOM_DATA_DIR, else headroom under XDG_DATA_HOME (~/.local/share)."""
+    named = os.environ.get("HEADROOM_DATA_DIR")
+    if named:
+        return Path(named)
+    base = os.environ.get("XDG_DATA_HOME")
+    return (Path(base) if base else Path.home() / ".local" / "share") / "headroom"
+
+
+@contextmanager
+def _open() -> Iterator[sqlite3.Connection]:
+    folder = data_directory()
+    connection: sqlite3.Connection | None = None
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        connection = sqlite3.connect(folder / "decode_runs.sqlite3", timeout=10)
+        with connection:
+            connection.execute(_CREATE)
+            yield connection
+    except (OSError, sqlite3.Error) as e:
+        raise StoreUnavailable(
+            f"Runs cannot be kept in {folder}: {e}. Set HEADROOM_DATA_DIR to a folder that can be written."
+        ) from e
+    finally:
+        if connection is not None:
+            connection.close()
+
+
+def save(record: RunRecord) -> None:
+    """Keeps a run, replacing one of the same id. Raises StoreUnavailable."""
+    row = (record.run_id, record.date, record.device, record.device_name, record.status, to_json(record))
+    with _open() as db:
+        db.execute("INSERT OR REPLACE INTO runs VALUES (?, ?, ?, ?, ?, ?)", row)
+
+
+def history(limit: int = 200) -> list[RunLine]:
+    """The newest runs first. Raises StoreUnavailable."""
+    columns = ("run_id", "date", "device", "device_name", "status")
+    with _open() as db:
+        rows = db.execute(f"SELECT {', '.join(columns)} FROM runs ORDER BY date DESC LIMIT ?", (limit,)).fetchall()
+    return [RunLine(**dict(zip(columns, row, strict=True))) for row in rows]
+
+
+def load(run_id: str) -> RunRecord | None:
+    """One run, or None when there is none of that id. Raises StoreUnavailable."""
+    with _open() as db:
+        row = db.execute("SELECT record FROM runs WHERE run_id = ?", (run_id,)).fetchone()
+    return from_json(row[0]) if row else None
+
+
+def delete(run_id: str) -> bool:
+    """Removes a run; False when there was none. Raises StoreUnavailable."""
+    with _open() as db:
+        return db.execute("DELETE FROM runs WHERE run_id = ?", (run_id,)).rowcount > 0
+
+
+def recorded_runs(folder: Path = RECORDED_RUNS) -> list[RunRecord]:
+    """The runs shipped with Headroom, newest first. Raises InvalidRecord, naming the file."""
+    runs = []
+    for path in sorted(folder.glob("*.json")):
+        try:
+            runs.append(from_json(path.read_text()))
+        except InvalidRecord as e:
+            raise InvalidRecord(f"{path.name}: {e}") from e
+    return sorted(runs, key=lambda run: run.date, reverse=True)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ComparedRow:
+    """The best kernels of two runs at one G and dtype."""
+
+    kv_heads: int
+    dtype: str
+    first: KernelResult
+    second: KernelResult
+
+    @property
+    def ratio(self) -> float:
+        """Seconds per KV byte of the second over the first: below 1 the second is faster, whatever the shapes."""
+        a, b = self.first, self.second
+        return ((b.median_seconds or 0) / b.kv_bytes) / ((a.median_seconds or 1) / a.kv_bytes)
+
+
+def compare(first: RunRecord, second: RunRecord) -> list[ComparedRow]:
+    """The G and dtype that both runs measured, in the order of the first."""
+    theirs = {(r.kv_heads, r.dtype): r for r in second.results if r.best}
+    return [
+        ComparedRow(kv_heads=r.kv_heads, dtype=r.dtype, first=r, second=theirs[r.kv_heads, r.dtype])
+        for r in first.results
+        if r.best and (r.kv_heads, r.dtype) in theirs
+    ]

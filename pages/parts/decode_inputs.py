@@ -1,0 +1,83 @@
+"""What to measure: the shape, the contexts and the dtype of a decode step, all of it in the page's link."""
+
+from dataclasses import dataclass
+
+import streamlit as st
+
+from core.decode.plan import DecodeJob, StepShape
+
+EQUAL, TRAFFIC = "All equal", "Drawn from traffic"
+DTYPES = {"bf16": "bfloat16", "fp16": "float16", "fp32": "float32", "fp8 cache": "float8_e4m3fn"}
+TRAFFIC_SEED = 0  # the same link draws the same contexts
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    job: DecodeJob
+    num_layers: int
+
+
+def asked() -> Asked:
+    """The inputs, drawn and read. Raises InvalidJob or TrafficError for a job that cannot be."""
+    first = st.columns(5)
+    heads = first[0].number_input("H, query heads", 1, 1024, 40, key="bench_heads", bind="query-params")
+    head_dim = first[1].number_input("head_dim", 16, 1024, 128, step=16, key="bench_head_dim", bind="query-params")
+    context = first[2].number_input(
+        "Context, tokens", 1, 16 * 2**20, 16_384, step=1024, key="bench_context", bind="query-params"
+    )
+    batch = first[3].number_input("Batch, sequences", 1, 65_536, 1, key="bench_batch", bind="query-params")
+    layers = first[4].number_input("L, layers", 1, 1000, 40, key="bench_layers", bind="query-params")
+    second = st.columns([3, 2, 2])
+    kv_heads = second[0].multiselect(
+        "G, KV heads (divisors of H)", divisors(heads), default=_usual(heads), key="bench_kv_heads", bind="query-params"
+    )
+    dtype = second[1].selectbox("Cache and arithmetic", tuple(DTYPES), key="bench_dtype", bind="query-params")
+    contexts = second[2].selectbox("Contexts", (EQUAL, TRAFFIC), key="bench_contexts", bind="query-params")
+    lengths = _drawn_lengths(batch, context) if contexts == TRAFFIC else ()
+    job = DecodeJob(
+        num_query_heads=heads, kv_heads=tuple(sorted(kv_heads, reverse=True)), head_dim=head_dim,
+        context_length=context, batch_size=batch, dtype=DTYPES[dtype], lengths=lengths, step=_step(layers),
+    )  # fmt: skip
+    return Asked(job=job, num_layers=layers)
+
+
+def divisors(number: int) -> list[int]:
+    return [n for n in range(number, 0, -1) if number % n == 0]
+
+
+def _usual(heads: int) -> list[int]:
+    """MHA, the nearest to eight KV heads, and MQA."""
+    between = min(divisors(heads), key=lambda g: abs(g - 8))
+    return list(dict.fromkeys((heads, between, 1)))
+
+
+def _drawn_lengths(batch: int, context: int) -> tuple[int, ...]:
+    """One live context per sequence, as traffic of this mean and 95th percentile would hold them."""
+    import numpy as np  # noqa: PLC0415  only a ragged batch needs it
+
+    from core.traffic import lognormal_traffic  # noqa: PLC0415
+
+    columns = st.columns(3)
+    mean = columns[0].number_input(
+        "Mean context at the end", 2, context, max(2, context // 4), key="bench_mean", bind="query-params"
+    )
+    p95 = columns[1].number_input(
+        "95 % end below", 2, context, max(2, int(context / 1.5)), key="bench_p95", bind="query-params"
+    )
+    share = columns[2].number_input("Share generated", 0.01, 1.0, 0.25, key="bench_share", bind="query-params")
+    traffic = lognormal_traffic(mean=mean, p95=p95, output_share=share, longest_context=context)
+    drawn = traffic.sample(batch, np.random.default_rng(TRAFFIC_SEED))
+    lengths = tuple(int(n) for n in drawn)
+    st.caption(f"{traffic.sentence} The {batch:,} sequences hold {min(lengths):,} to {max(lengths):,} tokens.")
+    return lengths
+
+
+def _step(num_layers: int) -> StepShape | None:
+    """The model's other widths, when a whole decode step is to be timed as well."""
+    if not st.toggle("Time a whole decode step too", key="bench_whole", bind="query-params"):
+        return None
+    columns = st.columns(3)
+    hidden = columns[0].number_input("Hidden size", 16, 65_536, 5120, key="bench_hidden", bind="query-params")
+    ffn = columns[1].number_input("FFN size", 16, 262_144, 13_824, key="bench_ffn", bind="query-params")
+    vocabulary = columns[2].number_input("Vocabulary", 16, 1_000_000, 32_000, key="bench_vocab", bind="query-params")
+    return StepShape(num_layers=num_layers, hidden_size=hidden, intermediate_size=ffn, vocab_size=vocabulary)

@@ -1,0 +1,144 @@
+"""The benchmark button and what comes of it: the plan before the run, the run as everyone sees it, its result.
+
+Other pages call benchmark_panel; the page 'Measure decoding' puts more controls around the same pieces.
+"""
+
+from dataclasses import replace
+
+import streamlit as st
+
+from core.decode import worker
+from core.decode.device_lock import DeviceBusy
+from core.decode.host_memory import available_bytes, has_gpu
+from core.decode.plan import DecodeJob, InvalidJob, fit_to_memory
+from core.units import format_bytes
+from pages.parts.decode_result import show_result
+
+QUICK_BYTES = 2e9
+QUICK, FULL = "Quick: about a minute", "Full: as large as memory allows"
+
+
+def benchmark_panel(
+    *,
+    num_query_heads: int,
+    head_dim: int,
+    context_length: int,
+    batch_size: int,
+    num_layers: int,
+    kv_heads: tuple[int, ...],
+    key_prefix: str,
+    dtype: str = "bfloat16",
+    lengths: tuple[int, ...] = (),
+) -> None:
+    """Button, plan, live progress and result for one layer's decode attention of a job, on this host.
+
+    lengths: the sequences' own contexts, batch_size of them, for a ragged batch.
+    """
+    try:
+        job = DecodeJob(
+            num_query_heads=num_query_heads, kv_heads=kv_heads, head_dim=head_dim, context_length=context_length,
+            batch_size=batch_size, dtype=dtype, lengths=lengths,
+        )  # fmt: skip
+        measure(job, num_layers=num_layers, key_prefix=key_prefix)
+    except InvalidJob as error:
+        st.error(str(error))
+
+
+def measure(job: DecodeJob, *, num_layers: int, key_prefix: str) -> None:
+    """The plan of a job, its button, and the run that this viewer started or that is under way.
+
+    Raises InvalidJob when the smallest run does not fit into memory.
+    """
+    size = st.segmented_control(
+        "Size of the run",
+        (QUICK, FULL),
+        default=QUICK,
+        key=f"{key_prefix}_run_size",
+        bind="query-params",
+        required=True,
+    )
+    limit = QUICK_BYTES if size == QUICK else None
+    job = replace(job, quick=size == QUICK)
+    _show_plan(job, limit)
+    under_way = worker.running()
+    if st.button(
+        "Measure decoding on this host", type="primary", icon=":material/timer:", key=f"{key_prefix}_start",
+        disabled=bool(under_way),
+    ):  # fmt: skip
+        _start(job, limit, key_prefix)
+    run = under_way[0] if under_way else worker.find(st.session_state.get(f"{key_prefix}_run"))
+    if run is None:
+        _watch_for_runs()
+    elif run.state.running:
+        _follow(run.key, num_layers, key_prefix)
+    else:
+        _show_ended(run.state, num_layers, key_prefix)
+        _watch_for_runs()
+
+
+def _show_plan(job: DecodeJob, limit: float | None) -> None:
+    """What the run will read, before it runs. The figures are exact; on a GPU the run itself asks how much is free."""
+    fitted = None if has_gpu() else fit_to_memory(job, min(available_bytes(), int(limit or 1 << 62)))
+    measured = fitted.measured if fitted else job
+    where = "this host's GPU" if has_gpu() and job.device != "cpu" else "this host's CPU"
+    sizes = ", ".join(f"**{format_bytes(measured.kv_read_bytes(g))}** at G = {g}" for g in measured.kv_heads)
+    st.markdown(
+        f"On {where}, one layer, {measured.batch_size:,} x {max(measured.sequence_lengths):,} tokens in {job.dtype}: "
+        f"each step must read {sizes}, and compute {measured.attention_flops / 1e9:,.2f} GFLOP at any G."
+    )
+    if fitted and fitted.scale > 1:
+        st.caption(fitted.sentence)
+
+
+def _start(job: DecodeJob, limit: float | None, key_prefix: str) -> None:
+    options = () if limit is None else ("--memory-limit", str(limit / 1e9))
+    try:
+        run = worker.start(job, *options)
+    except DeviceBusy as error:
+        st.warning(str(error))
+        return
+    st.session_state[f"{key_prefix}_run"] = run.key
+    st.rerun()
+
+
+@st.fragment(run_every=1.0)
+def _follow(run_key: str, num_layers: int, key_prefix: str) -> None:
+    """The run under way, once a second, for every viewer."""
+    run = worker.find(run_key)
+    if run is None or not run.state.running:
+        st.session_state[f"{key_prefix}_run"] = run_key
+        st.rerun()
+    state = run.state
+    left = "" if state.seconds_left is None else f", about {state.seconds_left:,.0f} s left"
+    st.progress(state.done / state.total if state.total else 0.0, text=f"{state.message}{left}")
+    if st.button("Cancel the measurement", icon=":material/cancel:", key=f"{key_prefix}_cancel"):
+        run.cancel()
+        run.wait(5)
+    if any(r.best for r in state.results):
+        show_result(
+            state.results, state.job.num_query_heads, num_layers, state.job.batch_size, key=f"{key_prefix}_live",
+            brief=True,
+        )  # fmt: skip
+
+
+@st.fragment(run_every=3.0)
+def _watch_for_runs() -> None:
+    """Nothing is drawn: when another viewer starts a run, this page shows it."""
+    if worker.running():
+        st.rerun()
+
+
+def _show_ended(state: worker.RunState, num_layers: int, key_prefix: str) -> None:
+    if state.status == "failed":
+        st.error(state.message)
+    elif state.status == "stopped":
+        st.warning(f"{state.message} What had been measured by then is kept.")
+    if state.warning:
+        st.warning(state.warning)
+    if state.record is None:
+        return
+    record = state.record
+    batch = int(record.job["batch_size"])
+    show_result(
+        record.results, int(record.job["num_query_heads"]), num_layers, batch, key=f"{key_prefix}_result", record=record
+    )

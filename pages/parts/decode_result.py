@@ -1,0 +1,163 @@
+"""A measurement on screen: prediction against measurement, every kernel tried, and where each figure came from."""
+
+import streamlit as st
+
+from core.attention import kind_of
+from core.decode.records import KernelResult, RunRecord, StepResult
+from pages.style import current_palette, draw
+
+
+def show_result(
+    results: tuple[KernelResult, ...],
+    num_query_heads: int,
+    num_layers: int,
+    batch_size: int,
+    *,
+    key: str,
+    record: RunRecord | None = None,
+    brief: bool = False,
+) -> None:
+    """Chart and table of the fastest correct kernels; brief leaves out what is still being measured."""
+    best = tuple(r for r in results if r.best)
+    if not best:
+        st.info("No kernel gave correct numbers within the limits: every attempt and its reason is listed below.")
+    else:
+        _draw_best(results, num_query_heads, key, record, brief=brief)
+        st.dataframe(
+            _best_table(best, num_query_heads, num_layers, batch_size, record), hide_index=True, key=f"{key}_best"
+        )
+    if not brief:
+        _show_every_kernel(results, key)
+        if record is not None:
+            _show_steps(record, key)
+            show_origin(record)
+
+
+def _draw_best(
+    results: tuple[KernelResult, ...], num_query_heads: int, key: str, record: RunRecord | None, *, brief: bool
+) -> None:
+    from core.diagrams.decode import best_chart  # noqa: PLC0415  altair loads with the first picture, not the page
+
+    best = [r for r in results if r.best]
+    most, least = max(best, key=lambda r: r.kv_heads), min(best, key=lambda r: r.kv_heads)
+    times = (most.median_seconds or 0) / (least.median_seconds or 1)
+    sentence = (
+        f"**One layer's step takes {times:,.1f} times as long at G = {most.kv_heads} as at G = {least.kv_heads}.**"
+    )
+    if most is least:
+        sentence = f"**G = {most.kv_heads} reaches {most.roofline_fraction or 0:.0%} of what this host can do.**"
+    if brief:
+        sentence = "**The fastest correct kernel of each G so far.**"
+    scaled = f" Measured at 1/{record.scale:,.0f} of the job's tokens." if record and record.scale > 1 else ""
+    draw(
+        best_chart(results, num_query_heads, current_palette()),
+        sentence=f"{sentence} Bars are measured, the upright mark is what the roofline predicts.{scaled}",
+        alt_text="Measured and predicted milliseconds of one layer's decode attention: "
+        + "; ".join(map(_spoken, best)),
+        key=f"{key}_chart",
+    )
+
+
+def _spoken(r: KernelResult) -> str:
+    measured = (r.median_seconds or 0) * 1e3
+    return f"G = {r.kv_heads}, {measured:.2f} measured by {r.kernel}, {r.roofline_seconds * 1e3:.2f} predicted"
+
+
+def _best_table(
+    best: tuple[KernelResult, ...], num_query_heads: int, num_layers: int, batch_size: int, record: RunRecord | None
+) -> list[dict[str, object]]:
+    scale = record.scale if record else 1.0
+    rows: list[dict[str, object]] = []
+    for r in best:
+        seconds, (low, high) = r.median_seconds or 0.0, r.spread_seconds or (0.0, 0.0)
+        row: dict[str, object] = {
+            "G": r.kv_heads,
+            "Kind": kind_of(num_query_heads, r.kv_heads),
+            "Kernel": r.kernel,
+            "Measured (ms)": f"{seconds * 1e3:.3f}",
+            "Half of the samples (ms)": f"{low * 1e3:.3f} to {high * 1e3:.3f}",
+            "Predicted (ms)": f"{r.roofline_seconds * 1e3:.3f}",
+            "Of the roofline": f"{r.roofline_fraction or 0:.0%}",
+            "KV read (GB/s)": f"{r.kv_bytes / seconds / 1e9:.1f}",
+            f"Tokens/s, attention of {num_layers} layers alone": f"{batch_size / (seconds * num_layers):,.1f}",
+            "Relative error": f"{r.relative_error or 0:.1e}",
+        }
+        if scale > 1:
+            row[f"At the job's own size, x {scale:,.0f} (ms)"] = f"{seconds * scale * 1e3:,.1f}"
+        rows.append(row)
+    return rows
+
+
+def _show_every_kernel(results: tuple[KernelResult, ...], key: str) -> None:
+    tab = st.expander("Every kernel tried, and those refused", key=f"{key}_every", on_change="rerun")
+    if not tab.open:
+        return
+    with tab:
+        if any(r.status == "accepted" for r in results):
+            from core.diagrams.decode import kernels_chart  # noqa: PLC0415  loads with the picture
+
+            draw(
+                kernels_chart(results, current_palette()),
+                sentence="Each dot is a correct kernel's median; the broken line is the roofline.",
+                alt_text="Milliseconds of every correct kernel: " + "; ".join(_listed(r) for r in results if r.samples),
+                key=f"{key}_kernels",
+            )
+        st.dataframe([_kernel_row(r) for r in results], hide_index=True, key=f"{key}_all")
+
+
+def _listed(r: KernelResult) -> str:
+    return f"{r.kernel} at G = {r.kv_heads} {(r.median_seconds or 0) * 1e3:.2f}"
+
+
+def _kernel_row(r: KernelResult) -> dict[str, object]:
+    seconds = r.median_seconds
+    return {
+        "G": r.kv_heads,
+        "Kernel": r.kernel,
+        "Outcome": r.status,
+        "Measured (ms)": "" if seconds is None else f"{seconds * 1e3:.3f}",
+        "Of the roofline": "" if r.roofline_fraction is None else f"{r.roofline_fraction:.1%}",
+        "Relative error": "" if r.relative_error is None else f"{r.relative_error:.1e}",
+        "Note": r.detail,
+        "Cache layout": r.layout,
+    }
+
+
+def _show_steps(record: RunRecord, key: str) -> None:
+    if not record.steps:
+        return
+    st.subheader("A whole decode step")
+    st.dataframe([_step_row(s) for s in record.steps], hide_index=True, key=f"{key}_steps")
+    check = record.model_check
+    if check:
+        st.markdown(
+            f"Is the sum honest? transformers' own LlamaForCausalLM, {check.shape}, takes "
+            f"{check.transformers_seconds * 1e3:.2f} ms a step; our sum for the same shape is "
+            f"{check.summed_seconds * 1e3:.2f} ms, **{check.difference:+.0%}**."
+        )
+
+
+def _step_row(s: StepResult) -> dict[str, object]:
+    return {
+        "G": s.kv_heads,
+        "Attention kernel": s.kernel,
+        "Attention, one layer (ms)": f"{s.attention_seconds * 1e3:.3f}",
+        "Whole layer (ms)": f"{s.layer_seconds * 1e3:.3f}",
+        "Embedding and head (ms)": f"{s.ends_seconds * 1e3:.3f}",
+        f"Step of {s.num_layers} layers (ms)": f"{s.step_seconds * 1e3:,.1f}",
+        "Tokens/s": f"{s.batch_size / s.step_seconds:,.2f}",
+    }
+
+
+def show_origin(record: RunRecord) -> None:
+    """Device, limits, versions and command of a run: what makes its figures reproducible."""
+    if record.roofline is not None:
+        roof = record.roofline
+        st.caption(
+            f"Limits measured in the same run: {roof.bytes_per_second / 1e9:,.1f} GB/s read, "
+            f"{roof.flops_per_second / 1e9:,.0f} GFLOP/s, {roof.exp_per_second / 1e9:,.2f} billion exponentials/s "
+            f"({roof.detail}). Predicted time is the larger of bytes over bandwidth and FLOPs over rate."
+        )
+    versions = ", ".join(f"{name} {value}" for name, value in record.host.items())
+    st.caption(f"{record.device_name}, {record.date}. {versions}.")
+    st.code(record.command, language="shell", wrap_lines=True)
