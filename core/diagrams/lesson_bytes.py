@@ -11,8 +11,8 @@ from core.palette import Palette
 from core.units import format_bytes
 
 BATCHES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
-ROOF_X = (0.5, 4_000.0)  # FLOPs per byte
-ROOF_Y = (1.0, 3_000.0)  # TFLOP/s
+ROOF_X = (0.2, 4_000.0)  # FLOPs per byte
+ROOF_Y = (0.6, 3_000.0)  # TFLOP/s
 FLIGHT_X = (1e3, 1e7)  # tokens in flight
 
 
@@ -82,7 +82,7 @@ def roof(colours: Palette, *, batch_size: int, context_length: int, num_kv_heads
     edge = alt.Chart(data([{"x": ridge}])).mark_rule(color=colours.line, strokeDash=[4, 4]).encode(x=x)
     regions = label(
         [
-            {"x": 0.6, "y": 1800.0, "text": "waits for memory"},
+            {"x": 0.25, "y": 1800.0, "text": "waits for memory"},
             {"x": 380.0, "y": 1800.0, "text": "waits for arithmetic"},
         ],
         colours.muted, align="left", fontSize=14, fontStyle="italic",
@@ -110,8 +110,8 @@ def roof(colours: Palette, *, batch_size: int, context_length: int, num_kv_heads
 def _roof_dot(name: str, x_value: float, y_value: float, hue: str, x: alt.X, y: alt.Y) -> list[alt.Chart]:
     """A dot and its name; the three names go to three sides, so that dots that meet stay readable."""
     place = {
-        "weights": {"align": "right", "dx": -13, "dy": -12},
-        "cache": {"align": "right", "dx": -13, "dy": -2},
+        "weights": {"align": "right", "dx": -6, "dy": -19},
+        "cache": {"align": "right", "dx": -14, "dy": 3},
         "whole step": {"align": "left", "dx": 13, "dy": 16},
     }
     rows: list[Row] = [{"x": x_value, "y": y_value, "text": name}]

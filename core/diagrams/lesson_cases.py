@@ -163,8 +163,10 @@ def reach(colours: Palette, *, window: int) -> Picture:
     trained = (
         alt.Chart(data([{"tokens": 8.0}])).mark_rule(color=colours.keys_values, strokeWidth=3).encode(y="tokens:Q")
     )
-    named = label([{"tokens": 8.0, "text": "trained on 8,192 tokens"}], colours.keys_values, align="left", dy=-9, dx=4)
-    words = named.encode(x=alt.value(0), y="tokens:Q")
+    bold = {"align": "left", "fontWeight": "bold", "fontSize": 15}
+    words = label([{"text": "the line: trained on 8,192 tokens"}], colours.keys_values, **bold).encode(
+        x=alt.value(12), y=alt.value(20)
+    )
     total = window * layers
     sentence = (
         f"{window:,} × {layers} layers = **{total:,} tokens within reach** of the last layer: a bound on what could "
@@ -229,7 +231,7 @@ def divides(colours: Palette) -> Picture:
     rows: list[Row] = [
         {
             "model": f"{name}: H = {heads}", "gpus": f"{count}", "fits": heads % count == 0,
-            "text": f"{heads // count} each" if heads % count == 0 else "does not divide",
+            "text": f"{heads // count} each" if heads % count == 0 else "no",
         }
         for name, heads, _ in sums.FALCONS
         for count in counts

@@ -40,7 +40,7 @@ def budget(colours: Palette, *, num_kv_heads: int, weight_bits: int, freed: str)
         )  # fmt: skip
         at += size / GB
     x_scale = alt.Scale(domain=[0, memory / GB], nice=False)
-    x = alt.X("from:Q", scale=x_scale, title="GB on one H100", axis=alt.Axis(grid=False, tickCount=8))
+    x = alt.X("from:Q", scale=x_scale, title=None, axis=None)
     middle = alt.X("middle:Q", scale=x_scale)
     bar = (
         alt.Chart(data(rows))

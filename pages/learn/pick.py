@@ -14,7 +14,7 @@ DEVICES = {"h100-sxm": "H100", "h200-sxm": "H200", "a100-80-sxm": "A100 80 GB"}
 
 def weights(stage: Stage, *, kv_heads: bool) -> dict[str, int | str]:
     """Bits of the weights and what happens to freed parameters; on the first step G too, which frees them."""
-    columns = stage.controls(*((2, 2, 2) if kv_heads else (1, 1)))
+    columns = stage.controls(*((2, 3, 2) if kv_heads else (1, 1)))
     chosen: dict[str, int | str] = {
         "weight_bits": columns[0].select_slider(
             "Weights, bits", (4, 8, 16), 16, key=stage.key("weights"), bind="query-params"
@@ -48,7 +48,7 @@ def quality(stage: Stage) -> None:
     scale = second.segmented_control(
         "Scale",
         ("points", "perplexity"),
-        default="perplexity",
+        default="points",
         required=True,
         key=stage.key("scale"),
         bind="query-params",
@@ -64,7 +64,7 @@ def question(stage: Stage) -> None:
     chosen = {
         "kv_bits": bits.select_slider("KV bits", (4, 8, 16), 8, key=stage.key("kv_bits"), bind="query-params"),
         "live_percent": live.select_slider(
-            "Mean length, % of 65,536", (10, 25, 50, 75, 100), 100, key=stage.key("live"), bind="query-params"
+            "Mean length, %", (10, 25, 50, 75, 100), 100, key=stage.key("live"), bind="query-params"
         ),
         "gpus": gpus.select_slider("GPUs", (1, 2, 4, 8), 1, key=stage.key("gpus"), bind="query-params"),
     }
@@ -118,7 +118,7 @@ def decide(stage: Stage) -> None:
         )
         save.download_button("Save the record", record, "decision-record.md", "text/markdown", key=stage.key("save"))
         with st.container(border=True, height=430):
-            st.markdown(record)
+            st.markdown(record.replace("## ", "##### ").replace("# KV", "#### KV"))
 
 
 run(

@@ -80,7 +80,7 @@ def run(key: str, screens: Mapping[str, Screen]) -> None:
     lesson = lessons.lesson(key)
     if set(screens) != {step.slug for step in lesson.steps}:
         raise lessons.LessonError(f"{key}: the page draws {sorted(screens)}, the text has other steps")
-    head, bar = st.columns([2, 3], vertical_alignment="center")
+    head, bar = st.columns([3, 7], vertical_alignment="center")
     with bar:
         step = _walk(lesson)
     with head:
