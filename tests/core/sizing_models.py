@@ -1,5 +1,7 @@
 """Models by shape for the sizing tests; the shapes are the published config.json's."""
 
+from hypothesis import HealthCheck, settings
+
 from core.attention import GroupedAttention, LatentAttention, ParallelLayer, RecurrentState, SharedCache
 from core.model_shapes import LLAMA_2_13B, llama_shape
 from core.model_spec import ModelDimensions, ModelSpec
@@ -14,7 +16,10 @@ __all__ = [
     "MISTRAL_7B",
     "MLA",
     "SHARED",
-]
+    "UNHURRIED",
+]  # fmt: skip
+
+UNHURRIED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # a busy machine is no failure
 
 LLAMA_2_7B = llama_shape(
     num_layers=32, num_query_heads=32, num_kv_heads=32, head_dim=128,

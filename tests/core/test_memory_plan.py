@@ -15,7 +15,7 @@ from core.sizing_error import SizingError
 from core.units import GIB
 from core.weights import ParameterCount
 from core.what_if import allowed_kv_heads
-from tests.core.sizing_models import FALCON_7B, HYBRID, LLAMA_2_13B, LLAMA_2_70B, MISTRAL_7B, MLA, SHARED
+from tests.core.sizing_models import FALCON_7B, HYBRID, LLAMA_2_13B, LLAMA_2_70B, MISTRAL_7B, MLA, SHARED, UNHURRIED
 
 SOME_COUNT = ParameterCount(parameters=1_000_000_007, source="typed in", sentence="Typed in.")
 
@@ -52,6 +52,7 @@ def jobs(draw: st.DrawFn) -> ServingJob:
     )
 
 
+@UNHURRIED
 @given(jobs())
 def test_lines_add_up_to_the_byte(serving: ServingJob) -> None:
     found = plan(serving)
@@ -63,6 +64,7 @@ def test_lines_add_up_to_the_byte(serving: ServingJob) -> None:
     assert by_key["runtime"] == found.runtime_bytes == max(found.workspace_bytes or 0, found.runtime_bytes)
 
 
+@UNHURRIED
 @given(jobs())
 def test_substituted_numbers_give_the_bytes(serving: ServingJob) -> None:
     """What is printed is what was computed: each substituted expression, evaluated, rounds to the line's bytes."""
@@ -74,6 +76,7 @@ def test_substituted_numbers_give_the_bytes(serving: ServingJob) -> None:
         assert line.num_bytes == pytest.approx(value, rel=1e-5, abs=1), line
 
 
+@UNHURRIED
 @given(jobs())
 def test_payload_is_the_models_own_cache(serving: ServingJob) -> None:
     """ModelSpec adds up the layers one by one; the plan's groups must give the same elements."""
@@ -84,6 +87,7 @@ def test_payload_is_the_models_own_cache(serving: ServingJob) -> None:
     assert found.kv_reserved_bytes >= found.kv_payload_bytes
 
 
+@UNHURRIED
 @given(jobs(), st.integers(1, 10**12))
 def test_more_memory_never_fits_less(serving: ServingJob, more: int) -> None:
     memory = serving.device.memory_bytes
@@ -92,6 +96,7 @@ def test_more_memory_never_fits_less(serving: ServingJob, more: int) -> None:
     assert plan(serving.where(accelerator=larger)).headroom_bytes >= plan(serving).headroom_bytes
 
 
+@UNHURRIED
 @given(jobs())
 def test_monotone_in_batch_context_bits_and_utilisation(serving: ServingJob) -> None:
     total = plan(serving).total_bytes
@@ -102,6 +107,7 @@ def test_monotone_in_batch_context_bits_and_utilisation(serving: ServingJob) -> 
     assert plan(serving.where(memory_utilization=1)).budget_bytes >= plan(serving).budget_bytes
 
 
+@UNHURRIED
 @given(jobs())
 def test_monotone_in_g_when_parameters_are_dropped(serving: ServingJob) -> None:
     choices = allowed_kv_heads(serving.model, serving.tensor_parallel)

@@ -24,7 +24,7 @@ from core.sizing import (
 from core.sizing_inverse import KV_WIDTHS, parallel_choices, with_kv_bits
 from core.weights import ParameterCount
 from core.what_if import MAX_CONTEXT_LENGTH, WindowPattern, allowed_kv_heads
-from tests.core.sizing_models import FALCON_7B, HYBRID, LLAMA_2_13B, LLAMA_2_70B, MISTRAL_7B, MLA, SHARED
+from tests.core.sizing_models import FALCON_7B, HYBRID, LLAMA_2_13B, LLAMA_2_70B, MISTRAL_7B, MLA, SHARED, UNHURRIED
 
 SOME_COUNT = ParameterCount(parameters=1_000_000_007, source="typed in", sentence="Typed in.")
 
@@ -59,6 +59,7 @@ def jobs(draw: st.DrawFn) -> ServingJob:
     )
 
 
+@UNHURRIED
 @given(jobs())
 def test_largest_batch_is_tight(serving: ServingJob) -> None:
     answer = largest_batch(serving)
@@ -70,6 +71,7 @@ def test_largest_batch_is_tight(serving: ServingJob) -> None:
     assert answer.at_limit == (answer == MAX_BATCH_SIZE)
 
 
+@UNHURRIED
 @given(jobs())
 def test_longest_context_is_tight(serving: ServingJob) -> None:
     answer = longest_context(serving)
@@ -81,6 +83,7 @@ def test_longest_context_is_tight(serving: ServingJob) -> None:
     assert answer.at_limit == (answer == MAX_CONTEXT_LENGTH)
 
 
+@UNHURRIED
 @given(jobs())
 def test_largest_g_is_tight(serving: ServingJob) -> None:
     choices = allowed_kv_heads(serving.model, serving.tensor_parallel)
@@ -94,12 +97,14 @@ def test_largest_g_is_tight(serving: ServingJob) -> None:
     assert answer.fits == bool(fitting)
 
 
+@UNHURRIED
 @given(jobs())
 def test_fewest_kv_bits_is_the_widest_that_fits(serving: ServingJob) -> None:
     answer = fewest_kv_bits(serving)
     assert answer == max((bits for bits in KV_WIDTHS if plan(with_kv_bits(serving, bits)).fits), default=0)
 
 
+@UNHURRIED
 @given(jobs())
 def test_fewest_accelerators_is_tight(serving: ServingJob) -> None:
     """One copy: the first count that divides the heads and fits. Copies: none of the smaller counts fits at any
@@ -118,6 +123,7 @@ def test_fewest_accelerators_is_tight(serving: ServingJob) -> None:
         assert 0 < shared <= one
 
 
+@UNHURRIED
 @given(jobs(), st.integers(1, 80_000_000_000))
 def test_more_memory_never_answers_less(serving: ServingJob, more: int) -> None:
     memory = serving.device.memory_bytes

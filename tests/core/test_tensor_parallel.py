@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from core.sizing_error import SizingError
 from core.tensor_parallel import check_query_split, copies_per_kv_head, divisors, kv_heads_per_rank, split_heads
+from tests.core.sizing_models import UNHURRIED
 
 
 def test_llama_2_70b_on_eight_ranks_copies_nothing() -> None:
@@ -52,6 +53,7 @@ def test_latent_attention_needs_its_query_heads_to_divide() -> None:
         check_query_split(128, 3)
 
 
+@UNHURRIED
 @given(
     ranks=st.integers(1, 16), kv_heads=st.integers(1, 16), group_size=st.integers(1, 12)
 )  # every H = G x group_size up to 192

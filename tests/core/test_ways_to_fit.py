@@ -10,7 +10,7 @@ from core.roofline import decode_bound
 from core.serving_job import ServingJob
 from core.sizing import WayToFit, WindowPattern, plan, ways_to_fit
 from core.weights import ParameterCount
-from tests.core.sizing_models import FALCON_7B, LLAMA_2_13B, MISTRAL_7B, MLA
+from tests.core.sizing_models import FALCON_7B, LLAMA_2_13B, MISTRAL_7B, MLA, UNHURRIED
 
 SOME_COUNT = ParameterCount(parameters=40_000_000_000, source="typed in", sentence="Typed in.")
 
@@ -117,7 +117,7 @@ def test_scales_stay_when_bits_shrink() -> None:
     assert {way.job.kv_scale_overhead_bits for way in smaller} == {16}
 
 
-@settings(max_examples=25)
+@settings(UNHURRIED, max_examples=25)
 @given(
     kv_heads=st.sampled_from([2, 4, 5, 8, 10, 20, 40]),
     batch=st.integers(1, 256),
