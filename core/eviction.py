@@ -80,7 +80,7 @@ def keep(
     elif policy == "heavy":
         kept = _heavy(weights, budget)
     else:
-        first = min(num_sinks, budget) if policy == "sinks" else 0
+        first = min(num_sinks, budget - 1) if policy == "sinks" else 0  # the newest token always stays
         kept = np.zeros(num_tokens, dtype=bool)
         kept[:first] = True
         kept[num_tokens - (budget - first) :] = True

@@ -28,7 +28,7 @@ def pool_chart(pool: Pool, colours: Palette) -> Picture:
         column, line = block % COLUMNS, block // COLUMNS
         width, height = (1 - TABLES_RIGHT) / COLUMNS, 0.88 / lines_of_blocks
         left, top = TABLES_RIGHT + column * width, 0.12 + line * height
-        label = f"block {block}" + (f" · {_place(pool, owner, block)}" if owner else " · free")
+        label = f"{block} · {_place(pool, owner, block)}" if owner else f"{block} · free"
         names.append({"x": left + 0.01, "y": top + 0.16 * height, "text": label})
         for slot in range(pool.block_size):
             kind = "free" if owner is None else ("filled" if slot < pool.filled[block] else "empty")

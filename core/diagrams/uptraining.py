@@ -150,12 +150,12 @@ def _x_axis(against: str, recipe: Recipe) -> alt.X:
             grid=False,
             labelExpr=f"datum.value + (datum.value == {choices[0]} ? ' (MHA)' : datum.value == 1 ? ' (MQA)' : '')",
         )
-        scale = alt.Scale(type="log", base=2, domain=[choices[0] * 1.25, 0.42], nice=False)
+        scale = alt.Scale(type="log", base=2, domain=[choices[0] * 1.25, 0.3], nice=False)
         return alt.X("g:Q", title="KV heads G", scale=scale, axis=axis)
     most = recipe.kv_bytes_per_token(choices[0])
     values = [recipe.kv_bytes_per_token(g) for g in choices]
-    scale = alt.Scale(domain=[-0.22 * most, most * 1.05], nice=False)
-    title = "cache bytes per token (16-bit elements)"
+    scale = alt.Scale(domain=[-0.34 * most, most * 1.05], nice=False)
+    title = "cache bytes per token (16 bits)"
     return alt.X("bytes:Q", title=title, scale=scale, axis=alt.Axis(values=values, grid=False))
 
 
@@ -166,7 +166,7 @@ def _loss_scale(rows: list[Row]) -> alt.Scale:
 
 def _y_axis(scale: alt.Scale) -> alt.Y:
     axis = alt.Axis(values=[0.001, 0.01, 0.1, 1, 10], format="~g", gridDash=[2, 3])
-    return alt.Y("loss:Q", title="loss, nats per answer (log scale)", scale=scale, axis=axis)
+    return alt.Y("loss:Q", title="loss, nats (log scale)", scale=scale, axis=axis)
 
 
 def _level(recipe: Recipe, colours: Palette, *, at_right: bool) -> Picture:

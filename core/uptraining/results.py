@@ -151,7 +151,7 @@ def agreement(results: tuple[Result, ...]) -> str:
     if len(agree) == len(choices):
         return said + "This small model agrees at every G."
     if not agree:
-        return said + "This small model disagrees at every G: read on for a likely reason."
+        return said + "This small model disagrees at every G, for the reason that the text gives as likely."
     names = ", ".join(str(g) for g in agree)
     return said + f"This small model agrees at G = {names} and disagrees elsewhere."
 

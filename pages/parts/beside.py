@@ -1,8 +1,8 @@
-"""Lays out a page beside the lessons: its sections in order, text on the left, what can be operated on the right.
+"""Lays out a page beside the lessons: its sections in order, each a text and under it what can be operated.
 
     beside.page("paging", {"table": table, "fragmentation": fragmentation, "meaning": None})
 
-A function draws its section's right column; None leaves the text alone. Terms of the text link to the glossary, and
+A function draws under its section's text; None leaves the text alone. Terms of the text link to the glossary, and
 each figure's origin is one click away.
 """
 
@@ -20,6 +20,7 @@ from core.neighbours import Section
 from pages import cached, style
 from pages.parts import progress
 
+TEXT_WIDTH_PX = 860  # a line that the eye can follow back, on a wide screen too
 _PLACEHOLDER = re.compile(r"\{([a-z0-9_]+)\}")
 
 
@@ -38,13 +39,11 @@ def page(key: str, drawn: Mapping[str, Callable[[], None] | None]) -> None:
 
 def _section(section: Section, draw: Callable[[], None] | None) -> None:
     st.header(filled(section.title), anchor=section.slug, divider="gray")
-    left, right = st.columns([3, 5], gap="large")
-    with left:
+    with st.container(width=TEXT_WIDTH_PX):
         st.markdown(glossary.linked(filled(section.text)))
         _origins(section)
     if draw is not None:
-        with right:
-            draw()
+        draw()
 
 
 def _origins(section: Section) -> None:

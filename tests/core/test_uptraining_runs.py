@@ -1,0 +1,125 @@
+"""One process at a time: a real run of a tiny recipe, a cancel, a crash, a closed pipe, and viewers who meet."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+from core.uptraining import runs
+from core.uptraining.recipe import Recipe
+from core.uptraining.runs import COMMAND, BusyError, Run
+
+TINY = Recipe(train_steps=20, uptrain_percent=10, batch_size=4, num_pairs=2, num_attributes=1, num_values=2, num_keys=4)
+# Stand-ins for the worker: one that says a step and then nothing, one that dies, one that refuses.
+STEP = {"event": "progress", "phase": "p", "steps_done": 5, "loss": 1.5}
+SAYS_A_STEP = f"import sys; sys.stdin.readline(); print({json.dumps(STEP)!r}, flush=True); sys.stdin.read()"
+WAITS = (sys.executable, "-c", SAYS_A_STEP)
+DIES = (sys.executable, "-c", "import sys; sys.exit(3)")
+REFUSES = (sys.executable, "-c", 'print(\'{"event": "failed", "message": "no such head"}\')')
+BABBLES = (sys.executable, "-c", "print('not json')")
+
+
+@pytest.fixture(autouse=True)
+def alone() -> Iterator[None]:
+    """No run is left from or for another test."""
+    runs.stop_all()
+    runs._current = None
+    runs._remembered.clear()
+    yield
+    runs.stop_all()
+    runs._current = None
+    runs._remembered.clear()
+
+
+def test_a_real_run_reaches_its_end_and_is_remembered() -> None:
+    run = runs.start(TINY)
+    assert runs.start(TINY) is run  # a second viewer watches the same one
+    run.wait(120)
+    now = run.snapshot()
+    assert (now.status, now.message) == ("done", None)
+    assert now.fraction == 1.0
+    assert now.num_points == 10  # MHA, and three methods at G = 4, 2, 1
+    result = runs.finished(TINY)
+    assert result is not None
+    assert [point.num_kv_heads for point in result.of("mean")] == [4, 2, 1]
+    assert result.baseline.num_kv_heads == 8
+
+
+def test_a_seed_names_a_result() -> None:
+    first, second = Run(TINY), Run(TINY)
+    for run in (first, second):
+        run.wait(120)
+    assert first.result() == second.result() is not None
+
+
+def test_the_worker_itself_refuses_a_bad_recipe() -> None:
+    done = subprocess.run(COMMAND, input='{"seed": -1}\n', capture_output=True, text=True, cwd=runs.ROOT, timeout=60)
+    assert done.returncode == 1
+    assert json.loads(done.stdout) == {
+        "event": "failed",
+        "message": "seed is -1: give a whole number from 0 to 10,000.",
+    }
+
+
+def test_the_worker_ends_with_its_server() -> None:
+    long = Recipe(train_steps=2_000, uptrain_percent=50)
+    with subprocess.Popen(COMMAND, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=runs.ROOT) as worker:
+        assert worker.stdin is not None
+        assert worker.stdout is not None
+        worker.stdin.write(json.dumps(long.as_dict()) + "\n")
+        worker.stdin.flush()
+        assert json.loads(worker.stdout.readline())["event"] == "progress"
+        worker.stdin.close()
+        assert worker.wait(timeout=30) == 0
+
+
+def wait_for_progress(run: Run) -> None:
+    while not run.snapshot().losses and run.snapshot().status == "running":
+        run.wait(0.02)
+
+
+def test_progress_is_what_the_worker_said() -> None:
+    run = Run(TINY, WAITS)
+    wait_for_progress(run)
+    now = run.snapshot()
+    assert now.losses == ((5, 1.5),)
+    assert now.fraction == 5 / TINY.total_steps
+    assert run.result() is None
+    run.cancel()
+
+
+def test_a_cancel_ends_the_process_and_stays() -> None:
+    run = Run(TINY, WAITS)
+    wait_for_progress(run)
+    run.cancel()
+    run.cancel()
+    assert run._process.poll() is not None
+    assert run.snapshot().status == "cancelled"
+    assert run.result() is None
+
+
+@pytest.mark.parametrize(
+    ("command", "says"), [(DIES, "status 3"), (REFUSES, "no such head"), (BABBLES, "could not be read")]
+)
+def test_a_failure_says_why(command: tuple[str, ...], says: str) -> None:
+    run = Run(TINY, command)
+    run.wait(30)
+    now = run.snapshot()
+    assert now.status == "failed"
+    assert says in str(now.message)
+
+
+def test_another_recipe_waits_its_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runs, "_current", Run(TINY, WAITS))
+    with pytest.raises(BusyError, match="Another viewer"):
+        runs.start(TINY.with_seed(1))
+    runs.stop_all()
+    again = runs.start(TINY.with_seed(1))
+    assert runs.current() is again
+
+
+def test_the_dashboard_never_loads_torch() -> None:
+    code = "import sys, core.uptraining.runs, core.uptraining.results; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=runs.ROOT, timeout=60).returncode == 0
