@@ -2,6 +2,38 @@
 
 import streamlit as st
 
-st.title("Headroom")
-st.markdown("How many KV heads can you afford, and how many do you need?")
-st.page_link("learn/layouts.py", label="See the three layouts", icon=":material/hub:")
+from core.headline import headline_points, headline_sentence
+from pages import cached, style
+
+JOBS = (
+    ("learn/bottleneck.py", "Learn", "why decoding waits for memory, and what G changes."),
+    ("tools/models.py", "Read", "which G a model chose, from its config.json on the Hub."),
+    ("tools/size.py", "Size", "a job: which G fits, and what would make a larger one fit."),
+    ("tools/benchmark.py", "Measure", "decoding on this machine at each G, beside its limit."),
+)
+
+
+def job_card(script: str, verb: str, text: str) -> None:
+    """One job: the way there, and what it answers."""
+    with st.container(border=True, height="stretch", gap="small"):
+        st.page_link(script, label=f"**{verb}**", icon=":material/arrow_forward:")
+        st.markdown(text)
+
+
+st.title("How many KV heads do you need, and how many fit?")
+st.markdown(
+    "A model keeps keys and values for **G** heads, a whole number from 1 (MQA) to its H query heads (MHA). "
+    "G sets what the cache costs and how fast decoding can be."
+)
+for column, job in zip(st.columns(len(JOBS)), JOBS, strict=True):
+    with column:
+        job_card(*job)
+verdict = headline_sentence(headline_points())
+style.draw_spec(
+    cached.headline_spec(st.context.theme.type or "light"),
+    sentence="**13B model, 64k context, batch 32, one H100 80 GB: which G fits?** "
+    f"{verdict} A disc is one choice; its number is the bits per cached element.",
+    alt_text="Dots for each G from 1 to 40 at 16, 8 and 4 bits, in GB on a log scale, against the budget of one "
+    f"H100. {verdict} G = 8 fits at none of the three.",
+    key="overview_headline",
+)

@@ -9,7 +9,7 @@ from core.palette import Palette
 from core.units import GB
 
 
-def headline_chart(points: list[HeadlinePoint], colours: Palette, *, height_px: int = 330) -> alt.LayerChart:
+def headline_chart(points: list[HeadlinePoint], colours: Palette, *, height_px: int = 290) -> alt.LayerChart:
     """Rows are G, x is GB on a log scale, each disc says its bits; what fits is solid, what does not fit fades."""
     rows = [_row(point) for point in points]
     order = list(dict.fromkeys(row["G"] for row in rows))
