@@ -8,9 +8,9 @@ import streamlit as st
 
 from core.comparison import MAX_COMPARED, ComparedModel, table_row
 
-WIDTH: dict[str, Literal["small", "medium", "large"] | int] = {
+WIDTH: dict[str, int] = {
     "Model": 118, "Family": 78, "Kind": 86, "H": 40, "G": 40, "head_dim": 72, "L": 40, "Window": 94, "KiB/token": 76,
-    "Declared by": 162, "Status": 90, "Layers": "large", "Facts": "large",
+    "Declared by": 162, "Status": 90, "Layers": 260, "Facts": 620,
 }  # fmt: skip
 HELP = {
     "H": "Query heads of a layer.",
