@@ -105,6 +105,13 @@ def width_name(kv_bits: int) -> str:
     return "bf16" if kv_bits == 16 else f"{kv_bits} bits"
 
 
+def cache_name(kv_bits: int) -> str:
+    """'a bf16 cache', 'an 8-bit cache', 'a 4-bit cache'."""
+    if kv_bits == 16:
+        return "a bf16 cache"
+    return f"{'an' if kv_bits in (8, 11, 18) else 'a'} {kv_bits}-bit cache"
+
+
 def _first_width(grid: OptionGrid, bits: int) -> str:
     fitting = grid.fitting(bits)
     if not fitting:

@@ -21,7 +21,7 @@ def show_answers(grid: OptionGrid, option: Option) -> None:
     job = option.plan.job
     answers = [
         ("Largest batch", largest_batch(job), "{:,}"),
-        ("Longest context", longest_context(job), "{:,} tokens"),
+        ("Longest context", longest_context(job), "{:,}"),
         ("Fewest accelerators", fewest_accelerators(job), "{:,}"),
         ("Fewest KV bits", fewest_kv_bits(job), "{} bits"),
     ]
@@ -31,7 +31,8 @@ def show_answers(grid: OptionGrid, option: Option) -> None:
     st.markdown(f"Everything else as it is, {name} with {option.kv_bits} KV bits:")
     for column, (label, answer, form) in zip(st.columns(len(answers)), answers, strict=True):
         with column.container(border=True, height="stretch", gap="xsmall"):
-            st.metric(label, form.format(int(answer)) if answer.fits else "none")
+            st.caption(label)
+            st.markdown(f"### {form.format(int(answer)) if answer.fits else 'none'}")
             st.caption(answer.sentence)
 
 

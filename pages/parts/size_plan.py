@@ -50,7 +50,6 @@ def option_table(grid: OptionGrid) -> list[dict[str, Any]]:
             "KV cache, GiB": option.plan.kv_reserved_bytes / GIB,
             "Reserve, GB": (option.plan.runtime_bytes + option.plan.state_bytes) / GB,
             "Total, GB": option.plan.total_bytes / GB,
-            "Budget, GB": option.plan.budget_bytes / GB,
             "Headroom, GB": option.plan.headroom_bytes / GB,
         }
         for option in grid.options
@@ -61,7 +60,8 @@ def show_table(grid: OptionGrid) -> None:
     """Every option as a table that can be sorted and downloaded."""
     st.markdown(
         "Every G at every width. Parameters change with G because the K and V projections do; whether the freed ones "
-        "are dropped or spent on a wider FFN is an input."
+        "are dropped or spent on a wider FFN is an input. "
+        f"The budget is {grid.options[0].plan.budget_bytes / GB:.2f} GB."
     )
     decimals = {
         name: st.column_config.NumberColumn(format="%.2f")
@@ -71,5 +71,6 @@ def show_table(grid: OptionGrid) -> None:
     st.dataframe(
         option_table(grid),
         hide_index=True,
+        height="content",
         column_config={**decimals, "Parameters": st.column_config.NumberColumn(format="localized")},
     )

@@ -56,7 +56,7 @@ def _figures(bound: StepBound, num_accelerators: int) -> None:
         )
     tokens = "none" if bound.crossover_tokens is None else format_count(bound.crossover_tokens)
     crossover.metric(
-        "Tokens at which KV = weights",
+        "KV weighs as weights at",
         tokens,
         help="Tokens in flight at which reading the cache takes as long as reading the weights. Below a quarter of it, "
         "G hardly moves speed; above it, G is the dial.",

@@ -48,14 +48,14 @@ def show_traffic(option: Option) -> None:
     """Live tokens, the chance of overflow, the batch that holds at 99 %, and the static worst case beside them."""
     job = option.plan.job
     try:
-        traffic = _traffic(job.context_length)
-        if traffic is None:
-            st.info("Upload a CSV of requests to size for them.")
-            return
-        fit = cached.traffic_fit(f"{job!r} {_key()}", job, traffic)
+        fitted = fitted_traffic(option)
     except TrafficError as error:
         st.error(str(error))
         return
+    if fitted is None:
+        st.info("Upload a CSV of requests to size for them.")
+        return
+    traffic, fit = fitted
     _figures(fit, traffic, job.context_length)
     found = fit.occupancy
     spec = cached.size_spec(
@@ -72,6 +72,16 @@ def show_traffic(option: Option) -> None:
         f"sequences are independent, tokens are rounded up to blocks of {job.block_size}, prefill time is left out. "
         f"Seeded Monte Carlo, {found.trials:,} trials. An engine that overflows preempts or queues."
     )
+
+
+def fitted_traffic(option: Option) -> tuple[Traffic, TrafficFit] | None:
+    """The traffic of the inputs and what the option's cache does under it; None while no file is there.
+
+    Raises TrafficError for traffic that cannot be.
+    """
+    job = option.plan.job
+    traffic = _traffic(job.context_length)
+    return None if traffic is None else (traffic, cached.traffic_fit(f"{job!r} {_key()}", job, traffic))
 
 
 def _traffic(context_length: int) -> Traffic | None:

@@ -1,12 +1,14 @@
 """The verdict in words, what is published about the G under discussion, and the picture of every option."""
 
+from typing import Any
+
 import streamlit as st
 
 from core.accelerators import explain_memory
 from core.diagrams.sizing import options_alt_text, options_chart
 from core.evidence import ChoiceEvidence, Dot, evidence_for
 from core.memory_plan import MemoryPlan
-from core.size_options import Option, OptionGrid, near_misses, verdict
+from core.size_options import Option, OptionGrid, cache_name, near_misses, verdict
 from core.units import GB
 from core.what_if import query_heads
 from pages import cached, style
@@ -57,12 +59,18 @@ def show_options(grid: OptionGrid, option: Option) -> None:
         f"Weights, KV cache and reserve for every G, against the {plan.budget_bytes / GB:.2f} GB that {where} "
         f"{plan.job.device.name} gives."
     )
-    spec = cached.size_spec(
-        f"options {grid.job!r} {grid.options[1].plan.job.kv_bits_per_element} {option.num_kv_heads} {option.kv_bits}",
-        st.context.theme.type or "light",
+    spec = options_spec(grid, option, st.context.theme.type or "light")
+    style.draw_spec(spec, sentence=sentence, alt_text=options_alt_text(grid), key="size_options")
+
+
+def options_spec(grid: OptionGrid, option: Option, theme: str) -> dict[str, Any]:
+    """The picture of every option, kept by what it depends on."""
+    scales = [at.plan.job.kv_bits_per_element for at in grid.options[: len(grid.widths)]]
+    return cached.size_spec(
+        f"options {grid.job!r} {scales} {option.num_kv_heads} {option.kv_bits}",
+        theme,
         lambda palette: options_chart(grid, palette, chosen=option.num_kv_heads, width_bits=option.kv_bits),
     )
-    style.draw_spec(spec, sentence=sentence, alt_text=options_alt_text(grid), key="size_options")
 
 
 def option_sentence(option: Option) -> str:
@@ -71,7 +79,7 @@ def option_sentence(option: Option) -> str:
     name = f"G = {option.num_kv_heads}" if option.num_kv_heads is not None else "As published"
     state = "leaves" if plan.fits else "lacks"
     return (
-        f"{name} with a {'bf16' if option.kv_bits == 16 else f'{option.kv_bits}-bit'} cache needs "
+        f"{name} with {cache_name(option.kv_bits)} needs "
         f"{plan.total_bytes / GB:,.2f} GB and {state} {abs(plan.headroom_bytes) / GB:,.2f} GB."
     )
 

@@ -39,7 +39,7 @@ def choose_dots() -> tuple[Dot, ...]:
         [0.0, 1.0, 7.0],
         default=0.0,
         required=True,
-        format_func=lambda size: "Any" if size == 0 else f"{size:g}B and up",
+        format_func=lambda size: "Any" if size == 0 else f"≥ {size:g}B",
         key="evidence_size",
         bind="query-params",
     )

@@ -5,11 +5,14 @@ import streamlit as st
 from core.model_spec import UnsupportedConfig
 from core.size_options import option_grid
 from core.sizing_error import SizingError
+from core.traffic import TrafficError
 from pages.parts import (
     size_inputs,
     size_limits,
+    size_measure,
     size_plan,
     size_ranks,
+    size_record,
     size_speed,
     size_traffic,
     size_verdict,
@@ -17,7 +20,9 @@ from pages.parts import (
 )
 from pages.parts.size_model import StillCounting
 
-TABS = ["The plan", "Every G", "Make it fit", "Limits", "Tensor parallel", "Traffic", "Speed and cost"]
+TABS = [
+    "The plan", "Every G", "Make it fit", "Limits", "Tensor parallel", "Traffic", "Speed and cost", "Measure", "Record",
+]  # fmt: skip
 
 st.title("Size a serving job")
 size_inputs.first_inputs()
@@ -36,7 +41,7 @@ except StillCounting as wait:
     st.stop()
 
 # What a closed tab would draw is not worked out; its inputs always run, so that they stay in the URL.
-plan_tab, table_tab, ways_tab, limits_tab, ranks_tab, traffic_tab, speed_tab = st.tabs(
+plan_tab, table_tab, ways_tab, limits_tab, ranks_tab, traffic_tab, speed_tab, measure_tab, record_tab = st.tabs(
     TABS, key="size_tab", bind="query-params"
 )
 with ways_tab:
@@ -51,6 +56,13 @@ with traffic_tab:
     size_traffic.traffic_inputs()
     if traffic_tab.open:
         size_traffic.show_traffic(option)
+with record_tab:
+    size_record.record_inputs()
+    if record_tab.open:
+        try:
+            size_record.show_record(asked, grid, option, wished)
+        except (SizingError, TrafficError) as error:
+            st.error(str(error))
 with answer:
     size_verdict.show_verdict(grid, option, wished)
     size_verdict.show_options(grid, option)
@@ -68,3 +80,7 @@ if limits_tab.open:
 if speed_tab.open:
     with speed_tab:
         size_speed.show_speed(option)
+        size_measure.show_last_measurement(grid)
+if measure_tab.open:
+    with measure_tab:
+        size_measure.show_measure(grid)

@@ -37,7 +37,7 @@ def test_a_link_restores_the_filter(open_page):
 
 
 def test_a_filter_that_leaves_nothing_says_so(open_page):
-    app = open_page(PAGE, evidence_size="7B and up")
+    app = open_page(PAGE, evidence_size="≥ 7B")
     assert [info.value for info in app.info] == ["No study in this selection reports perplexity."]
     assert len(alts(app)) == 1
 

@@ -1,0 +1,92 @@
+"""The sizing page in a real Chromium: the verdict, a job changed by hand, links that reopen the same, the benchmark."""
+
+import re
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from tests.dashboard import Dashboard
+
+HEADLINE = "Only G = 1 fits in bf16; 8-bit cache also allows G = 2; 4-bit also G = 4. G = 8 fits at none of the three."
+
+
+@pytest.fixture(autouse=True)
+def patience() -> Iterator[None]:
+    """The first run imports what draws; a busy machine takes its time over that."""
+    expect.set_options(timeout=30_000)
+    yield
+    expect.set_options(timeout=5_000)
+
+
+def test_the_verdict_moves_with_g_and_batch_and_a_link_reopens_it(server: Dashboard, page: Page, browser: Browser):
+    page.goto(f"{server.url}/size")
+    expect(page.get_by_role("heading", name=HEADLINE)).to_be_visible()
+    expect(page.get_by_text("✓ 66.9 GB").first).to_be_visible()
+    batch = page.get_by_label("Batch", exact=True)
+    batch.fill("4")
+    batch.press("Enter")
+    changed = re.compile(r"Only G = 1, 2, 4, 5 and 8 fit in bf16")
+    expect(page.get_by_role("heading", name=changed)).to_be_visible()
+    expect(page.get_by_text("✓ 66.9 GB")).to_have_count(0)
+    page.get_by_role("radio", name="5", exact=True).first.click()
+    expect(page.get_by_text("G = 5 with a bf16 cache needs")).to_be_visible()
+    expect(page).to_have_url(re.compile(r"size_batch=4"))
+    expect(page).to_have_url(re.compile(r"size_g=5"))
+    link = page.url
+
+    elsewhere = browser.new_context().new_page()
+    elsewhere.goto(link)
+    expect(elsewhere.get_by_role("heading", name=changed)).to_be_visible()
+    expect(elsewhere.get_by_text("G = 5 with a bf16 cache needs")).to_be_visible()
+    expect(elsewhere.get_by_label("Batch", exact=True)).to_have_value("4")
+    elsewhere.context.close()
+
+
+def test_a_way_to_fit_is_one_click(server: Dashboard, page: Page):
+    page.goto(f"{server.url}/size?size_tab=Make+it+fit")
+    expect(page.get_by_text("ways to make G = 8 fit")).to_be_visible()
+    page.get_by_role("button", name="Use this").first.click()
+    expect(page.get_by_text("G = 8 fits as it is.")).to_be_visible()
+    expect(page).to_have_url(re.compile(r"size_tp=2"))
+
+
+def test_inputs_of_closed_tabs_stay_in_the_address(server: Dashboard, page: Page):
+    page.goto(f"{server.url}/size?size_tab=Traffic&size_mean=8192&size_p95=20000&size_wish=4")
+    expect(page.get_by_text("Batch that holds at 99 %")).to_be_visible()
+    page.get_by_role("tab", name="Limits").click()
+    expect(page.get_by_text("Largest batch", exact=True)).to_be_visible()
+    expect(page).to_have_url(re.compile(r"size_mean=8192"))
+    expect(page).to_have_url(re.compile(r"size_wish=4"))
+
+
+def test_a_bad_value_is_said_and_stays(server: Dashboard, page: Page):
+    page.goto(f"{server.url}/size")
+    batch = page.get_by_label("Batch", exact=True)
+    batch.fill("0")
+    batch.press("Enter")
+    expect(page.get_by_role("alert").get_by_text("batch_size is 0: give a whole number from 1")).to_be_visible()
+    expect(batch).to_have_value("0")
+
+
+def test_the_decision_record_is_a_file_that_needs_nothing_else(server: Dashboard, page: Page):
+    page.goto(f"{server.url}/size?size_tab=Record&size_batch=16")
+    with page.expect_download() as saved:
+        page.get_by_role("button", name="Decision record, one HTML file").click()
+    html = saved.value.path().read_text(encoding="utf-8")
+    assert "<svg" in html
+    assert "size_batch=16" in html
+    with page.expect_download() as saved:
+        page.get_by_role("button", name="Benchmark plan, Markdown").click()
+    assert saved.value.path().read_text(encoding="utf-8").startswith("# Benchmark plan: G = 2 for Llama-2 13B")
+
+
+def test_the_benchmark_button_measures_this_host(server: Dashboard, page: Page):
+    page.goto(f"{server.url}/size?size_tab=Measure&size_batch=1&size_context=256")
+    page.get_by_role("button", name="Measure decoding on this host").click()
+    expect(
+        page.get_by_text(re.compile(r"One layer's step takes .* times as long at G = 40 as at G = 1"))
+    ).to_be_visible(timeout=300_000)
+    expect(page.get_by_role("heading", level=3).first).to_be_visible()
+    page.get_by_role("tab", name="Speed and cost").click()
+    expect(page.get_by_text("Measured on this host")).to_be_visible()
