@@ -40,7 +40,8 @@ class ConfigPart:
     def key(self, name: str) -> str | None:
         """The raw key that decides this field: an alias that the class maps to it wins, as it does in transformers."""
         own = self.model_class.aliases.get(name, name)
-        candidates = (*self.model_class.legacy.get(own, ()), *((name,) if name != own else ()), own)
+        others = (alias for alias, target in self.model_class.aliases.items() if target == own and alias != own)
+        candidates = (*self.model_class.legacy.get(own, ()), *others, own)
         return next((key for key in candidates if key in self.raw), None)
 
     def found(self, name: str) -> Found | None:

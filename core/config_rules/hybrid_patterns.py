@@ -89,6 +89,21 @@ def kimi_linear(part: ConfigPart, layers: int) -> Kinds:
     return Kinds(kinds=kinds, origin=rule("", "full_attn_layers counts from 1.", *origins))
 
 
+def listed_only(part: ConfigPart, layers: int) -> Kinds:
+    """The class derives nothing: the file has to list the kinds."""
+    part.refuse("layer_types", f"{part.model_class.name} needs a list of {layers} layer kinds")
+
+
+def olmo_hybrid(part: ConfigPart, layers: int) -> Kinds:
+    """Every fourth layer attends, and the last one where there is no fourth."""
+    kinds = [FULL if index % 4 == 3 else LINEAR for index in range(layers)]
+    if FULL not in kinds:
+        kinds[-1] = FULL
+    return Kinds(
+        kinds=tuple(kinds), origin=rule("", f"{part.model_class.name} makes every fourth layer full attention.")
+    )
+
+
 def lfm3(part: ConfigPart, layers: int) -> Kinds:
     """Full on 2, 6, 10, …; sliding on 4, 8, …; short convolution elsewhere."""
     kinds = tuple(FULL if index % 4 == 2 else SLIDING if index % 4 == 0 and index else CONV for index in range(layers))

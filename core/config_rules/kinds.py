@@ -70,7 +70,7 @@ def listed_kinds(part: ConfigPart, key: str, layers: int, names: dict[str, str])
     listed = part.raw[key]
     if not isinstance(listed, list | tuple):
         part.refuse(key, "a list of layer kinds is expected")
-    if part.model_type == "step3p7_text":
+    if part.model_type == "step3p5":
         listed = _without_extra(part, listed, layers)
     if len(listed) != layers:
         raise UnsupportedConfig(

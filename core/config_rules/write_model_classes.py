@@ -10,6 +10,7 @@ import gzip
 import inspect
 import json
 import re
+import sys
 import warnings
 from pathlib import Path
 from typing import Any
@@ -39,10 +40,14 @@ LEGACY = {"falcon": {"hidden_size": ["n_embed"]}, "bloom": {"hidden_size": ["n_e
 
 
 def main() -> None:
-    """Write the table and print its size."""
-    data = json.dumps(table(), sort_keys=True, separators=(",", ":")).encode()
-    TABLE.write_bytes(gzip.compress(data, 9, mtime=0))
-    print(json.dumps({"model_types": len(table()), "bytes": TABLE.stat().st_size}))
+    """Write the table and print its size; with --check compare it with the one on disk instead, and exit 1 if stale."""
+    fresh = json.dumps(table(), sort_keys=True, separators=(",", ":")).encode()
+    if sys.argv[1:] == ["--check"]:
+        same = gzip.decompress(TABLE.read_bytes()) == fresh
+        print("up to date" if same else "stale: run python -m core.config_rules.write_model_classes")
+        sys.exit(0 if same else 1)
+    TABLE.write_bytes(gzip.compress(fresh, 9, mtime=0))
+    print(json.dumps({"model_types": len(json.loads(fresh)), "bytes": TABLE.stat().st_size}))
 
 
 def table() -> dict[str, dict[str, Any]]:
