@@ -109,33 +109,38 @@ function key(state, event) {
   event.preventDefault()
 }
 
-function mount(root) {
-  const state = { root, screen: 0, shown: 0, count: 1, page: null, window: null }
+// What a run finds on the same root: made once, so that listeners added again are the same and count once.
+function stateOf(root) {
+  const state = { root, screen: 0, shown: 0, count: 1, page: null, window: null, waiting: false }
   for (const name of ["mark", "done", "panel"]) state[name] = root.querySelector(`#${name}`)
-  const listen = (event) => key(state, event)
-  document.addEventListener("keydown", listen)
-  let waiting = false
-  const watcher = new MutationObserver(() => {
-    if (waiting) return
-    waiting = true
-    requestAnimationFrame(() => { waiting = false; show(state); fit(state) })
+  state.listen = (event) => key(state, event)
+  state.watcher = new MutationObserver(() => {
+    if (state.waiting) return
+    state.waiting = true
+    requestAnimationFrame(() => { state.waiting = false; show(state); fit(state) })
   })
-  watcher.observe(document.querySelector('[data-testid="stMain"]') ?? document.body, { childList: true, subtree: true })
-  state.end = () => {
-    document.removeEventListener("keydown", listen)
-    watcher.disconnect()
-    document.documentElement.style.removeProperty("--room")
-    for (const block of document.querySelectorAll("[data-headroom-off]")) block.removeAttribute("data-headroom-off")
-    if (state.window && !state.window.closed) state.window.close()
-    held.delete(root)
-  }
   return state
+}
+
+function begin(state) {
+  document.addEventListener("keydown", state.listen)
+  const main = document.querySelector('[data-testid="stMain"]') ?? document.body
+  state.watcher.observe(main, { childList: true, subtree: true })
+}
+
+function end(state) {
+  document.removeEventListener("keydown", state.listen)
+  state.watcher.disconnect()
+  document.documentElement.style.removeProperty("--room")
+  for (const block of document.querySelectorAll("[data-headroom-off]")) block.removeAttribute("data-headroom-off")
+  if (state.window && !state.window.closed) state.window.close()
 }
 
 export default function (component) {
   const { data, parentElement, setStateValue, setTriggerValue } = component
-  const state = held.get(parentElement) ?? mount(parentElement)
+  const state = held.get(parentElement) ?? stateOf(parentElement)
   held.set(parentElement, state)
+  const run = (state.run = {})
   state.data = data
   state.keep = (screen) => setStateValue("screen", screen)
   state.go = (where) => setTriggerValue("go", where)
@@ -145,7 +150,8 @@ export default function (component) {
   parentElement.querySelector("#notes").onclick = () => toggleNotes(state)
   parentElement.querySelector("#window").onclick = () => openWindow(state)
   parentElement.querySelector("#leave").onclick = () => state.go("leave")
+  begin(state)
   show(state)
   fit(state)
-  return state.end
+  return () => { if (state.run === run) end(state) } // a later run on the same root goes on
 }

@@ -12,6 +12,9 @@ from typing import Any
 
 import streamlit as st
 
+from core import lessons
+from pages.parts import share
+
 ASSETS = Path(__file__).parents[1] / "assets"
 LAST = -1  # ?screen=-1: the last screen of a page, for who comes back to it from the next one
 _KEPT = "_presenting_on"
@@ -84,14 +87,11 @@ def _keep_screen() -> None:
 
 def _lesson(page: st.Page) -> dict[str, object]:
     """For a lesson: its key, which of its steps is shown, and that step's note."""
-    from core import lessons  # noqa: PLC0415  read for whoever presents, not for every visitor
-
-    if page.url_path not in lessons.ORDER:
+    if page.url_path not in share.LESSONS:
         return {"lesson": "", "note": ""}
-    from core.lesson_figures import texts  # noqa: PLC0415
+    from core.lesson_figures import texts  # noqa: PLC0415  computed for whoever presents, not for every visitor
 
     lesson = lessons.lesson(page.url_path)
-    asked = str(st.session_state.get(lesson.key) or st.query_params.get(lesson.key))
-    step = int(asked) if asked.isdigit() and 1 <= int(asked) <= len(lesson.steps) else 1
+    step = min(share.lesson_step(lesson.key), len(lesson.steps))
     note = lessons.fill(lesson.steps[step - 1].note, texts())
     return {"lesson": lesson.key, "step": step, "steps": len(lesson.steps), "note": note}

@@ -9,10 +9,12 @@ from urllib.parse import urlencode
 
 import streamlit as st
 
+from core import lessons as core_lessons
 from core.exports import Document, Picture, Section
 from core.palette import Palette, palette
 
-_PICTURES, _PAGE = "_share_pictures", "_share_page"
+LESSONS = frozenset(core_lessons.ORDER)
+_PICTURES, _PAGE, _WALK = "_share_pictures", "_share_page", "_share_walk"
 
 _LINK_HTML = """
 <button type="button" id="copy">Copy link</button>
@@ -52,21 +54,32 @@ _copy_link = st.components.v2.component("headroom_copy_link", html=_LINK_HTML, c
 
 
 def begin(page: st.Page) -> None:
-    """A page begins to run: forget the pictures of the last one."""
+    """A page begins to run: forget the pictures of the last one, but not those of the lesson that is being walked."""
     st.session_state[_PICTURES] = {}
-    st.session_state[_PAGE] = page.title
+    if st.session_state.get(_WALK, ("",))[0] != page.url_path:
+        st.session_state[_WALK] = (page.url_path, {})
+    st.session_state[_PAGE] = page
 
 
 def remember(name: str, picture: Picture) -> None:
     """A picture was drawn; drawn again under the same name it takes the place of the old one."""
     st.session_state.setdefault(_PICTURES, {})[name] = picture
+    page = st.session_state.get(_PAGE)
+    if page is not None and page.url_path in LESSONS:
+        st.session_state[_WALK][1][lesson_step(page.url_path)] = picture
+
+
+def lesson_step(key: str) -> int:
+    """The step, from 1, that the lesson of that key shows in this run; whatever cannot be a step is the first."""
+    asked = str(st.session_state.get(key) or st.query_params.get(key))
+    return int(asked) if asked.isdigit() and len(asked) < 4 and int(asked) > 0 else 1
 
 
 def source_line() -> str:
     """'Headroom · The three layouts · http://…/layouts?layouts_g64=1': where what is exported can be seen again."""
     query = {key: value for key, value in st.query_params.items() if key not in ("present", "screen")}
     address = (st.context.url or "").split("?")[0] + (f"?{urlencode(query)}" if query else "")
-    return " · ".join(part for part in ("Headroom", st.session_state.get(_PAGE, ""), address) if part)
+    return " · ".join(part for part in ("Headroom", _title(), address) if part)
 
 
 @st.fragment
@@ -105,10 +118,46 @@ def view_menu() -> None:
 
 
 def view_document() -> Document:
-    """What this view holds: its pictures in order, each with its sentence."""
-    pictures: dict[str, Picture] = st.session_state.get(_PICTURES, {})
-    sections = tuple(Section(title=picture.sentence, picture=picture) for picture in pictures.values())
-    return Document(title=st.session_state.get(_PAGE, "Headroom"), source=source_line(), sections=sections)
+    """What this view holds: a lesson's steps, else the page's pictures in order and what is compared as a table."""
+    page = st.session_state.get(_PAGE)
+    path = page.url_path if page is not None else ""
+    if path in LESSONS or path == "map":
+        sections = _walk_sections(path)
+    else:
+        pictures: dict[str, Picture] = st.session_state.get(_PICTURES, {})
+        sections = [Section(title=picture.sentence, picture=picture) for picture in pictures.values()]
+        sections += [_comparison()] if path == "models" else []
+    return Document(title=_title(), source=source_line(), sections=tuple(sections))
+
+
+def _walk_sections(path: str) -> list[Section]:
+    """The steps of a lesson with the pictures that were on screen in this visit; on the map, those of every lesson."""
+    from core.lesson_figures import texts  # noqa: PLC0415
+
+    lessons = core_lessons.lessons() if path == "map" else (core_lessons.lesson(path),)
+    pictures: dict[int, Picture] = st.session_state[_WALK][1]
+    figures, sections = texts(), []
+    for lesson in lessons:
+        for number, step in enumerate(lesson.steps, start=1):
+            title, text, note = (core_lessons.fill(part, figures) for part in (step.title, step.text, step.note))
+            sections.append(Section(title=title, text=text, note=note, picture=pictures.get(number)))
+    return sections
+
+
+def _comparison() -> Section:
+    """The models chosen on the Models page, as its table has them."""
+    from pages.parts import models_pick, models_table  # noqa: PLC0415
+
+    found = [models_pick.compared(name) for name in st.session_state.get("models_pick", [])]
+    frame = models_table.frame([model for model in found if model is not None and model.spec is not None])
+    frame = frame.drop(columns=["Layers", "Facts"], errors="ignore").astype(object)
+    rows = tuple(tuple(str(cell) for cell in row) for row in frame.where(frame.notna(), "–").itertuples(index=False))
+    return Section(title="The models side by side", table=(tuple(map(str, frame.columns)), rows))
+
+
+def _title() -> str:
+    page = st.session_state.get(_PAGE)
+    return str(page.title) if page is not None else "Headroom"
 
 
 def _file(label: str, name: str, mime: str, make: Callable[[], bytes]) -> None:

@@ -5,7 +5,7 @@ Also that each page fits its window, at 1280 pixels and on a phone upright, and 
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Page
 
 from tests.browser.screenshots import settle
 from tests.dashboard import Dashboard
@@ -48,3 +48,49 @@ def test_no_serious_violation(server: Dashboard, page: Page, path: str, theme: s
     page.goto(f"{server.url}/{path}")
     settle(page)
     assert violations(page) == []
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+@pytest.mark.parametrize("path", page_paths())
+def test_no_horizontal_scroll(server: Dashboard, page: Page, path: str, width: int):
+    page.set_viewport_size({"width": width, "height": 844})
+    page.goto(f"{server.url}/{path}")
+    settle(page)
+    wide = "element => element.scrollWidth > element.clientWidth + 1"
+    assert not page.get_by_test_id("stMain").evaluate(wide)
+    assert not page.locator("html").evaluate(wide)
+
+
+def test_the_focus_of_the_keyboard_can_be_seen(server: Dashboard, page: Page):
+    page.goto(f"{server.url}/layouts")
+    settle(page)
+    unseen = []
+    for _ in range(25):
+        page.keyboard.press("Tab")
+        focused = page.evaluate(
+            """() => {
+              const at = document.activeElement, own = getComputedStyle(at)
+              const ring = (style) => style.outlineStyle !== "none" && parseFloat(style.outlineWidth) > 0
+                || style.boxShadow !== "none"
+              let up = at, seen = false
+              for (let i = 0; up && i < 4 && !seen; i++, up = up.parentElement) seen = ring(getComputedStyle(up))
+              const name = at.getAttribute("aria-label") ?? at.innerText
+              return { tag: at.tagName, name, seen: seen || at === document.body }
+            }"""
+        )
+        if not focused["seen"]:
+            unseen.append(focused)
+    assert unseen == []
+
+
+def test_reduced_motion_stills_every_transition(server: Dashboard, page: Page):
+    page.emulate_media(reduced_motion="reduce")
+    page.goto(f"{server.url}/layouts")
+    settle(page)
+    slowest = page.evaluate(
+        """() => Math.max(...[...document.querySelectorAll("*")].map((node) => {
+          const style = getComputedStyle(node)
+          return Math.max(parseFloat(style.transitionDuration) || 0, parseFloat(style.animationDuration) || 0)
+        }))"""
+    )
+    assert slowest <= 0.001
