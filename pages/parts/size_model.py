@@ -27,6 +27,21 @@ class ChosenModel:
 class StillCounting(Exception):
     """The parameters of the model are being counted in the background; the message says so."""
 
+    def __init__(self, model: RegisteredModel) -> None:
+        super().__init__(
+            f"The parameters of {model.name} cannot be added up from its shapes alone, so its architecture is being "
+            "built without memory to count them. This takes some seconds, once. An exact count among More inputs "
+            "replaces it."
+        )
+        self.model = model
+
+
+@st.fragment(run_every=1.0)
+def wait_for_count(model: RegisteredModel) -> None:
+    """Nothing is drawn: when the count is there, the page is."""
+    if cached.meta_device_count(model.config_text).done():
+        st.rerun()
+
 
 def model_names() -> list[str]:
     """The registry's names, the headline's first."""
@@ -82,8 +97,5 @@ def _count(spec: ModelSpec, registered: RegisteredModel | None, typed_parameters
         return None
     counting = cached.meta_device_count(registered.config_text)
     if not counting.done():
-        raise StillCounting(
-            f"The parameters of {registered.name} cannot be added up from its shapes alone, so its architecture is "
-            "being built without memory to count them. This takes a few seconds, once."
-        )
+        raise StillCounting(registered)
     return counting.result()

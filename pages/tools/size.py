@@ -18,7 +18,7 @@ from pages.parts import (
     size_verdict,
     size_ways,
 )
-from pages.parts.size_model import StillCounting
+from pages.parts.size_model import StillCounting, wait_for_count
 
 TABS = [
     "The plan", "Every G", "Make it fit", "Limits", "Tensor parallel", "Traffic", "Speed and cost", "Measure", "Record",
@@ -37,7 +37,8 @@ except (SizingError, UnsupportedConfig) as error:
     answer.error(str(error))
     st.stop()
 except StillCounting as wait:
-    answer.info(str(wait))
+    answer.info(str(wait), icon=":material/hourglass_top:")
+    wait_for_count(wait.model)
     st.stop()
 
 # What a closed tab would draw is not worked out; its inputs always run, so that they stay in the URL.

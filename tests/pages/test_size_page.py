@@ -141,7 +141,7 @@ def test_ways_to_make_a_wished_g_fit(open_page):
 def test_limits_answer_the_inverse_questions(open_page):
     app = open_page(PAGE, size_tab="Limits", size_g="8")
     # 4 sequences fit in bf16 at G = 8 (section 6: 4)
-    assert app.metric[0].value == "4"
+    assert "### 4" in [element.value for element in app.markdown]
     assert "4 sequences of 65,536 tokens fit; 5 do not." in texts(app)
     assert "This job: 32 sequences of 65,536 tokens." in alts(app)
 
@@ -173,3 +173,39 @@ def test_speed_and_money(open_page):
     assert figures["Cost of 1 M tokens"] == "≥ 0.64"
     app.number_input(key="size_price").set_value(-1.0).run()
     assert "price per GPU-hour is -1.0" in app.error[0].value
+
+
+def test_the_record_and_the_plan_are_offered(open_page):
+    app = open_page(PAGE, size_tab="Record", size_kv_bits="8")
+    assert [button.label for button in app.get("download_button")] == [
+        "Decision record, Markdown", "Decision record, one HTML file", "Benchmark plan, Markdown",
+    ]  # fmt: skip
+    app.toggle(key="size_record_traffic").set_value(True).run()
+    app.number_input(key="size_share").set_value(0.0).run()
+    assert "output_share is 0.0" in app.error[0].value
+
+
+def test_the_benchmark_button_is_here(open_page):
+    app = open_page(PAGE, size_tab="Measure")
+    assert "Measure decoding on this host" in [button.label for button in app.button]
+    app.selectbox(key="size_model").set_value("Mamba-Codestral 7B")
+    app.number_input(key="size_parameters").set_value(7_285_403_648).run()
+    assert "The kernels measure layers of grouped attention with one shape" in app.info[0].value
+
+
+def test_a_count_that_takes_time_does_not_hold_up_the_page(open_page, monkeypatch):
+    from concurrent.futures import Future
+
+    from core.weights import ParameterCount
+    from pages import cached
+
+    counting: Future[ParameterCount] = Future()
+    monkeypatch.setattr(cached, "meta_device_count", lambda config_text: counting)
+    app = open_page(PAGE, size_model="Falcon-7B", size_batch="1", size_context="2048")
+    assert "The parameters of Falcon-7B cannot be added up from its shapes alone" in app.info[0].value
+    assert app.selectbox(key="size_model").value == "Falcon-7B"
+    counting.set_result(ParameterCount(parameters=6_921_720_704, source="meta device", sentence="Built."))
+    app.run()
+    assert not app.info
+    assert "### Every G fits in bf16." in texts(app)
+    assert "G = 71 with a bf16 cache needs" in texts(app)
