@@ -20,6 +20,7 @@ namespace {
 
 constexpr int LANES = 16;
 constexpr int KEYS = 256;  // keys per tile: 40 rows x 256 scores are 40 KB
+constexpr int SUB = 64;    // keys whose values stay in the first cache while every row passes over them
 typedef float floats __attribute__((vector_size(64), aligned(4)));
 typedef int32_t ints __attribute__((vector_size(64), aligned(4)));
 typedef uint32_t words __attribute__((vector_size(64), aligned(4)));
@@ -81,34 +82,70 @@ struct Plain {
   static inline floats step(floats acc, const T* p, query with) { return acc + load(p) * with; }
 };
 
-// scores[ROWS][KEYS] of BLOCKS blocks of 16 keys: ROWS x BLOCKS accumulators stay in registers over D
-template <class F, int ROWS, int BLOCKS>
-inline void score_block(const typename F::element* keys, const typename F::query* q, int steps, float* scores) {
-  floats acc[ROWS][BLOCKS] = {};
-  for (int i = 0; i < steps; ++i)
-    for (int b = 0; b < BLOCKS; ++b) {
-      const auto* k = keys + (size_t(b) * steps + i) * LANES * F::PER_STEP;
-      for (int r = 0; r < ROWS; ++r) acc[r][b] = F::step(acc[r][b], k, q[size_t(r) * steps + i]);
+constexpr int AHEAD = 8192;  // bytes: hardware prefetching stops at each 4 KB page, these do not
+
+// scores[ROWS][KEYS] of one block of 16 keys; SPLIT chains of accumulators a row hide the latency of a product
+template <class F, int ROWS, int SPLIT>
+inline void score_block(const typename F::element* k, const typename F::query* q, int steps, bool fetch, float* scores) {
+  floats acc[ROWS][SPLIT] = {};
+  for (int i = 0; i < steps; i += SPLIT)
+    for (int j = 0; j < SPLIT; ++j) {
+      const auto* at = k + size_t(i + j) * LANES * F::PER_STEP;
+      if (fetch) __builtin_prefetch((const char*)at + AHEAD);
+      for (int r = 0; r < ROWS; ++r) acc[r][j] = F::step(acc[r][j], at, q[size_t(r) * steps + i + j]);
     }
-  for (int r = 0; r < ROWS; ++r)
-    for (int b = 0; b < BLOCKS; ++b) *(floats*)(scores + size_t(r) * KEYS + b * LANES) = acc[r][b];
+  for (int r = 0; r < ROWS; ++r) {
+    floats sum = acc[r][0];
+    for (int j = 1; j < SPLIT; ++j) sum += acc[r][j];
+    *(floats*)(scores + size_t(r) * KEYS) = sum;
+  }
 }
 
-// out[ROWS][D] += weights[ROWS][keys] . values[keys][D], VECS vectors of 16 columns at a time
+// out[ROWS][dim] += weights[ROWS][steps] . values[steps][dim], VECS vectors of 16 columns at a time
 template <class F, int ROWS, int VECS>
 inline void value_block(const typename F::element* values, const typename F::query* w, int w_stride, int steps, int dim,
-                        float* out) {
+                        bool fetch, float* out) {
   for (int c = 0; c < dim; c += VECS * LANES) {
     floats acc[ROWS][VECS];
     for (int r = 0; r < ROWS; ++r)
       for (int v = 0; v < VECS; ++v) acc[r][v] = load(out + size_t(r) * dim + c + v * LANES);
     for (int i = 0; i < steps; ++i)
       for (int v = 0; v < VECS; ++v) {
-        const auto* x = values + (size_t(i) * dim + c + v * LANES) * F::PER_STEP;
-        for (int r = 0; r < ROWS; ++r) acc[r][v] = F::step(acc[r][v], x, w[size_t(r) * w_stride + i]);
+        const auto* at = values + (size_t(i) * dim + c + v * LANES) * F::PER_STEP;
+        if (fetch) __builtin_prefetch((const char*)at + AHEAD);
+        for (int r = 0; r < ROWS; ++r) acc[r][v] = F::step(acc[r][v], at, w[size_t(r) * w_stride + i]);
       }
     for (int r = 0; r < ROWS; ++r)
       for (int v = 0; v < VECS; ++v) *(floats*)(out + size_t(r) * dim + c + v * LANES) = acc[r][v];
+  }
+}
+
+// Rows in batches of eight, and what remains in one batch of its own: a tile is passed over as seldom as can be.
+template <class F, int ROWS>
+void score_rows(const typename F::element* k, const typename F::query* q, int steps, int rows, bool fetch, float* scores) {
+  if constexpr (ROWS > 0) {
+    constexpr int SPLIT = ROWS == 1 ? 8 : ROWS <= 4 ? 4 : 2;
+    if (rows >= ROWS) {
+      score_block<F, ROWS, SPLIT>(k, q, steps, fetch, scores);
+      if (rows > ROWS) score_rows<F, ROWS>(k, q + ROWS * steps, steps, rows - ROWS, false, scores + ROWS * KEYS);
+      return;
+    }
+    score_rows<F, ROWS - 1>(k, q, steps, rows, fetch, scores);
+  }
+}
+
+template <class F, int ROWS>
+void value_rows(const typename F::element* v, const typename F::query* w, int w_stride, int steps, int dim, int rows,
+                bool fetch, float* out) {
+  if constexpr (ROWS > 0) {
+    constexpr int VECS = ROWS <= 2 ? 8 : ROWS <= 6 ? 4 : 2;
+    if (rows >= ROWS) {
+      if (dim % (VECS * LANES) == 0) value_block<F, ROWS, VECS>(v, w, w_stride, steps, dim, fetch, out);
+      else value_block<F, ROWS, 1>(v, w, w_stride, steps, dim, fetch, out);
+      if (rows > ROWS) value_rows<F, ROWS>(v, w + ROWS * w_stride, w_stride, steps, dim, rows - ROWS, false, out + ROWS * dim);
+      return;
+    }
+    value_rows<F, ROWS - 1>(v, w, w_stride, steps, dim, rows, fetch, out);
   }
 }
 
@@ -147,30 +184,10 @@ void attend(const float* query, const typename F::element* keys, const typename 
     const int live = last - at < KEYS ? last - at : KEYS;
     const int blocks = (live + LANES - 1) / LANES;
     const auto* k = keys + size_t(at) * s.dim;
-    int r = 0;
-    for (; r + 8 <= s.rows; r += 8) {
-      int b = 0;
-      for (; b + 2 <= blocks; b += 2)
-        score_block<F, 8, 2>(k + size_t(b) * LANES * s.dim, &q[size_t(r) * steps], steps, &scores[size_t(r) * KEYS + b * LANES]);
-      for (; b < blocks; ++b)
-        score_block<F, 8, 1>(k + size_t(b) * LANES * s.dim, &q[size_t(r) * steps], steps, &scores[size_t(r) * KEYS + b * LANES]);
-    }
-    for (; r + 4 <= s.rows; r += 4) {
-      int b = 0;
-      for (; b + 4 <= blocks; b += 4)
-        score_block<F, 4, 4>(k + size_t(b) * LANES * s.dim, &q[size_t(r) * steps], steps, &scores[size_t(r) * KEYS + b * LANES]);
-      for (; b < blocks; ++b)
-        score_block<F, 4, 1>(k + size_t(b) * LANES * s.dim, &q[size_t(r) * steps], steps, &scores[size_t(r) * KEYS + b * LANES]);
-    }
-    for (; r < s.rows; ++r) {
-      int b = 0;
-      for (; b + 8 <= blocks; b += 8)
-        score_block<F, 1, 8>(k + size_t(b) * LANES * s.dim, &q[size_t(r) * steps], steps, &scores[size_t(r) * KEYS + b * LANES]);
-      for (; b < blocks; ++b)
-        score_block<F, 1, 1>(k + size_t(b) * LANES * s.dim, &q[size_t(r) * steps], steps, &scores[size_t(r) * KEYS + b * LANES]);
-    }
+    for (int b = 0; b < blocks; ++b)
+      score_rows<F, 8>(k + size_t(b) * LANES * s.dim, q.data(), steps, s.rows, true, &scores[b * LANES]);
     const int whole = blocks * LANES;
-    for (r = 0; r < s.rows; ++r) {
+    for (int r = 0; r < s.rows; ++r) {
       float* row = &scores[size_t(r) * KEYS];
       for (int i = live; i < whole; ++i) row[i] = -INFINITY;
       floats high = splat(-INFINITY);
@@ -197,17 +214,9 @@ void attend(const float* query, const typename F::element* keys, const typename 
       top[r] = peak;
     }
     const auto* v = values + size_t(at) * s.dim;
-    const int n = (live + per - 1) / per;
-    const bool wide = s.dim % (4 * LANES) == 0;
-    r = 0;
-    for (; r + 4 <= s.rows; r += 4) {
-      if (wide) value_block<F, 4, 4>(v, &w[size_t(r) * w_stride], w_stride, n, s.dim, out + size_t(r) * s.dim);
-      else value_block<F, 4, 1>(v, &w[size_t(r) * w_stride], w_stride, n, s.dim, out + size_t(r) * s.dim);
-    }
-    for (; r < s.rows; ++r) {
-      if (s.dim % (8 * LANES) == 0) value_block<F, 1, 8>(v, &w[size_t(r) * w_stride], w_stride, n, s.dim, out + size_t(r) * s.dim);
-      else value_block<F, 1, 1>(v, &w[size_t(r) * w_stride], w_stride, n, s.dim, out + size_t(r) * s.dim);
-    }
+    const int n = (live + per - 1) / per, some = SUB / per;
+    for (int i = 0; i < n; i += some)
+      value_rows<F, 6>(v + size_t(i) * s.dim * per, w.data() + i, w_stride, n - i < some ? n - i : some, s.dim, s.rows, true, out);
   }
 }
 

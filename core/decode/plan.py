@@ -13,6 +13,7 @@ DEVICES = ("auto", "cpu", "cuda")
 COLD_BYTES = (
     256 * 2**20
 )  # caches of several copies are rotated until this much is read: no step finds its own data cached
+MOST_COPIES = 128
 MAX_HEADS, MAX_HEAD_DIM, MAX_CONTEXT, MAX_BATCH = 1024, 1024, 16 * 2**20, 65_536
 
 
@@ -182,8 +183,8 @@ def _halved(job: DecodeJob) -> DecodeJob | None:
 
 
 def copies_for_cold_reads(stored_bytes: int) -> int:
-    """Copies of a cache to rotate through, so that COLD_BYTES are read before a copy is met again."""
-    return max(1, -(-COLD_BYTES // stored_bytes))
+    """Copies of a cache to rotate through, so that COLD_BYTES are read before one returns; at most MOST_COPIES."""
+    return max(1, min(MOST_COPIES, -(-COLD_BYTES // stored_bytes)))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -160,10 +160,10 @@ def small_job(dtype: str) -> DecodeJob:
 
 
 def check_against_transformers(
-    device: torch.device, dtype: str, *, shape: StepShape = SMALL, job: DecodeJob | None = None
+    device: torch.device, dtype: str, *, shape: StepShape | None = None, job: DecodeJob | None = None
 ) -> ModelCheck:
     """Our sum and LlamaForCausalLM on the same small shape, both with SDPA over repeated KV heads."""
-    job = job or small_job(dtype)
+    job, shape = job or small_job(dtype), shape or SMALL
     theirs = _transformers_seconds(device, job, shape)
     ours = _summed_seconds(device, job, shape, _kernel("repeat_kv"))
     g = job.kv_heads[0]

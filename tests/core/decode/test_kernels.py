@@ -1,0 +1,161 @@
+"""Every kernel of the CPU against float32 arithmetic written out per head; a planted wrong one is refused."""
+
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+
+from core.decode import kernels_cpu
+from core.decode.kernels import Call, Inputs, Kernel, Unavailable, all_kernels, reference, relative_error
+from core.decode.plan import ERROR_LIMITS, DecodeJob
+from core.decode.records import Roofline
+from core.decode.run import Run, make_inputs, run_quietly
+
+FAST = [k for k in all_kernels("cpu") if not k.slow_to_build]
+ROOFLINE = Roofline(bytes_per_second=1e9, flops_per_second=1e9, exp_per_second=1e9)
+
+
+def job(**changes: object) -> DecodeJob:
+    fields = {
+        "num_query_heads": 8, "kv_heads": (2,), "head_dim": 64, "context_length": 300, "batch_size": 3,
+        "dtype": "float32", "device": "cpu", "seed": 7,
+    }  # fmt: skip
+    return DecodeJob(**{**fields, **changes})
+
+
+def inputs_of(job: DecodeJob, g: int) -> Inputs:
+    return make_inputs(job, g, torch.device("cpu"), torch.Generator().manual_seed(g))
+
+
+def prepared(kernel: Kernel, inputs: Inputs) -> Call | None:
+    """The call, or None where the kernel has a reason not to take these inputs; plain matrix products always do."""
+    try:
+        return kernel.prepare(inputs)
+    except Unavailable as reason:
+        if not str(reason) or (kernel.name == "packed_rows_matmul" and inputs.keys.dtype.itemsize > 1):
+            raise
+        return None
+
+
+def by_hand(inputs: Inputs) -> torch.Tensor:
+    """Head by head: query head h reads KV head h // (H / G) over its own sequence's live keys."""
+    out = torch.empty(inputs.query.shape, dtype=torch.float64)
+    for b in range(out.shape[0]):
+        for h in range(out.shape[1]):
+            g, live = h // inputs.sizes[2], int(inputs.lengths[b])
+            keys, values = inputs.keys[b, g, :live].double(), inputs.values[b, g, :live].double()
+            weights = torch.exp(keys @ inputs.query[b, h].double() / math.sqrt(out.shape[2]))
+            out[b, h] = weights @ values / weights.sum()
+    return out
+
+
+@pytest.mark.parametrize("lengths", [(), (300, 1, 77)], ids=["equal", "ragged"])
+@pytest.mark.parametrize("g", [8, 2, 1])
+def test_the_reference_is_attention(g, lengths):
+    inputs = inputs_of(job(lengths=lengths), g)
+    assert relative_error(reference(inputs), by_hand(inputs).float()) < 2e-6
+
+
+@pytest.mark.parametrize("kernel", FAST, ids=lambda k: k.name)
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16", "float8_e4m3fn"])
+@pytest.mark.parametrize("lengths", [(), (300, 1, 77)], ids=["equal", "ragged"])
+def test_every_kernel_computes_attention_or_says_why_it_cannot(kernel: Kernel, dtype: str, lengths: tuple[int, ...]):
+    for g in (8, 2, 1):
+        inputs = inputs_of(job(dtype=dtype, lengths=lengths), g)
+        call = prepared(kernel, inputs)
+        if call is None:
+            continue
+        assert relative_error(call(), reference(inputs)) < ERROR_LIMITS[dtype], (kernel.name, g)
+        assert isinstance(kernel.describe(inputs), str)
+
+
+@pytest.mark.parametrize(
+    ("heads", "g", "context", "dim"), [(40, 1, 17, 16), (7, 7, 1, 128), (71, 1, 600, 64), (12, 2, 512, 48)]
+)
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])
+def test_the_host_kernel_at_odd_sizes(heads, g, context, dim, dtype):
+    inputs = inputs_of(job(num_query_heads=heads, kv_heads=(g,), context_length=context, head_dim=dim, dtype=dtype), g)
+    out = kernels_cpu._host_kernel(inputs)()
+    assert relative_error(out, reference(inputs)) < ERROR_LIMITS[dtype]
+
+
+def test_large_scores_do_not_overflow():
+    inputs = inputs_of(job(), 2)
+    loud = replace(inputs, query=inputs.query * 200)  # scores in the thousands: exp would be infinite without a maximum
+    for name in ("host_kernel", "split_k_flash", "packed_rows_matmul"):
+        kernel = next(k for k in FAST if k.name == name)
+        assert relative_error(kernel.prepare(loud)(), reference(loud)) < 1e-4
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning")  # of torch's own compiler
+@pytest.mark.parametrize("kernel", [k for k in all_kernels("cpu") if k.slow_to_build], ids=lambda k: k.name)
+def test_compiled_kernels(kernel: Kernel):
+    inputs = inputs_of(job(context_length=256), 2)
+    assert relative_error(kernel.prepare(inputs)(), reference(inputs)) < 1e-5
+
+
+def test_the_backend_of_sdpa_is_named():
+    inputs = inputs_of(job(), 2)
+    assert FAST[0].describe(inputs) == "SDPA backend: flash"
+    assert FAST[0].describe(
+        replace(inputs, query=inputs.query.half(), keys=inputs.keys.int(), values=inputs.values.int())
+    ) == ("SDPA backend: math")
+
+
+def test_without_a_compiler_the_host_kernel_says_so(monkeypatch):
+    kernels_cpu._library.cache_clear()
+    monkeypatch.delenv("CXX", raising=False)
+    monkeypatch.setenv("PATH", "/nowhere")
+    with pytest.raises(Unavailable, match=r"no C\+\+ compiler here: install g\+\+"):
+        kernels_cpu._host_kernel(inputs_of(job(), 2))
+
+
+def test_a_compiler_that_fails_is_quoted(monkeypatch):
+    kernels_cpu._library.cache_clear()
+    monkeypatch.setenv("CXX", "/bin/false")
+    with pytest.raises(Unavailable, match="/bin/false did not build it"):
+        kernels_cpu._host_kernel(inputs_of(job(), 2))
+    kernels_cpu._library.cache_clear()
+
+
+def planted(name: str, call) -> Kernel:
+    return Kernel(name=name, summary="planted", prepare=lambda inputs: lambda: call(inputs))
+
+
+def out_of_memory(_inputs: Inputs) -> torch.Tensor:
+    raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 1 bytes.")
+
+
+def test_wrong_numbers_are_refused_and_failures_are_results(monkeypatch):
+    wrong = {
+        "right": reference,
+        "one_head_off": lambda i: torch.cat([reference(i)[:, :-1], reference(i)[:, :1]], 1),
+        "nan": lambda i: reference(i) * math.nan,
+        "wrong_shape": lambda i: reference(i)[:, :3],
+        "full": out_of_memory,
+    }
+    monkeypatch.setattr("core.decode.run.all_kernels", lambda _type: tuple(planted(n, c) for n, c in wrong.items()))
+    monkeypatch.setattr("core.decode.run.measure_roofline", lambda *_: ROOFLINE)
+    record = run_quietly(Run(job(kv_heads=(8, 2))))
+    found = {(r.kv_heads, r.kernel): r for r in record.results}
+    assert [found[2, name].status for name in wrong] == ["accepted", "refused", "refused", "failed", "failed"]
+    assert "wrong numbers: relative error" in found[2, "one_head_off"].detail
+    assert found[2, "one_head_off"].samples == ()
+    assert found[8, "full"].detail.startswith("ran out of memory: ")
+    assert [r.kernel for r in record.results if r.best] == ["right", "right"]
+    assert record.status == "complete"
+
+
+def test_the_time_limit_ends_a_run_and_keeps_what_it_has(monkeypatch):
+    monkeypatch.setattr("core.decode.run.measure_roofline", lambda *_: ROOFLINE)
+    run = Run(job(seconds_limit=1.0))
+    run.started -= 2  # a second past its limit
+    record = run_quietly(run)
+    assert (record.status, record.message) == ("stopped", "The time limit of 1 s was reached.")
+
+
+def test_fresh_data_each_run_and_the_same_for_a_seed():
+    assert Run(job(seed=None)).job.seed != Run(job(seed=None)).job.seed
+    again = [inputs_of(job(), 2).keys for _ in range(2)]
+    assert torch.equal(*again)

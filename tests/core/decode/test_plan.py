@@ -1,0 +1,99 @@
+"""What a run will do: bytes and FLOPs by hand, scaling to memory, and refusals in words."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from core.decode.plan import DecodeJob, InvalidJob, bound, copies_for_cold_reads, fit_to_memory, needed_bytes
+
+
+def job(**changes: object) -> DecodeJob:
+    fields = {"num_query_heads": 40, "kv_heads": (40, 8, 1), "head_dim": 128, "context_length": 16384, "batch_size": 1}
+    return DecodeJob(**{**fields, **changes})
+
+
+def test_the_two_numbers_of_the_headline_shape():
+    # 2 x 40 x 128 x 2 bytes x 65,536 x 32 tokens = 42,949,672,960 (exactly 40 GiB); 4 x 40 x 128 x 2,097,152 FLOPs
+    headline = job(context_length=65_536, batch_size=32)
+    assert headline.kv_read_bytes(40) == 42_949_672_960
+    assert headline.kv_read_bytes(1) == 1_073_741_824
+    assert headline.attention_flops == 42_949_672_960
+    assert headline.exponentials == 83_886_080
+
+
+def test_a_ragged_batch_reads_its_own_tokens_and_stores_the_longest():
+    ragged = job(batch_size=3, lengths=(100, 1000, 17), context_length=1000)
+    assert ragged.tokens == 1117
+    assert ragged.kv_read_bytes(1) == 2 * 128 * 2 * 1117
+    assert ragged.stored_bytes(1) == 2 * 128 * 2 * 1008 * 3  # 1,000 rounded up to blocks of 16
+
+
+def test_the_bound_is_the_larger_of_bytes_and_flops():
+    # 8,388,608 bytes at 42 GB/s are 0.2 ms, 335,544,320 FLOPs at 419 GFLOP/s are 0.8 ms
+    limits = bound(job(), 1, bytes_per_second=41.94304e9, flops_per_second=419.4304e9, exp_per_second=6.5536e9)
+    assert limits.memory_seconds == pytest.approx(0.0002)
+    assert limits.matmul_seconds == pytest.approx(0.0008)
+    assert limits.exponential_seconds == pytest.approx(0.0001)
+    assert (limits.roofline_seconds, limits.limit) == (limits.matmul_seconds, "arithmetic")
+
+
+def test_a_job_that_fits_is_left_as_it_is():
+    fitted = fit_to_memory(job(), 10**11)
+    assert (fitted.scale, fitted.sentence) == (1, "")
+    assert fitted.measured == fitted.asked
+
+
+def test_the_batch_is_halved_before_the_context():
+    fitted = fit_to_memory(job(context_length=65_536, batch_size=32), 12 * 10**9)
+    assert (fitted.measured.batch_size, fitted.measured.context_length) == (2, 65_536)
+    assert fitted.scale == 16
+    assert fitted.sentence == (
+        "Scaled down to fit: batch 2 x 65,536 tokens instead of 32 x 65,536; "
+        "times for the job itself are 16.0 times longer."
+    )
+
+
+def test_too_little_memory_is_said():
+    with pytest.raises(InvalidJob, match=r"^0\.01 GB of memory are free, and the smallest run needs 0\.8"):
+        fit_to_memory(job(), 10**7)
+
+
+@given(
+    batch=st.integers(1, 64), context=st.integers(1, 100_000), ragged=st.booleans(), limit=st.integers(10**9, 10**11)
+)
+def test_whatever_is_scaled_fits_and_keeps_its_shape(batch: int, context: int, ragged: bool, limit: int):
+    lengths = tuple(1 + (i * 7919) % context for i in range(batch)) if ragged else ()
+    asked = job(batch_size=batch, context_length=context, lengths=lengths)
+    fitted = fit_to_memory(asked, limit)
+    assert needed_bytes(fitted.measured) <= limit
+    assert fitted.scale >= 1
+    assert len(fitted.measured.sequence_lengths) == fitted.measured.batch_size
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"kv_heads": (7,)}, "G = 7 does not divide 40 query heads: choose a divisor."),
+        ({"kv_heads": (0,)}, "G = 0 does not divide 40 query heads"),
+        ({"kv_heads": ()}, "no G given"),
+        ({"kv_heads": (8, 8)}, "G is given twice in 8, 8"),
+        ({"num_query_heads": 0}, "query heads is 0: give 1 to 1,024."),
+        ({"head_dim": 100}, "head_dim is 100: give a multiple of 16"),
+        ({"context_length": 0}, "context is 0 tokens"),
+        ({"batch_size": 0}, "batch is 0"),
+        ({"batch_size": 2, "lengths": (3,)}, "1 lengths for a batch of 2"),
+        ({"dtype": "int8"}, "dtype is 'int8'"),
+        ({"device": "tpu"}, "device is 'tpu'"),
+        ({"seconds_limit": 0}, "time limit is 0 s"),
+    ],
+)
+def test_a_job_that_cannot_be_says_why(changes, message):
+    with pytest.raises(InvalidJob) as refused:
+        job(**changes)
+    assert message in str(refused.value)
+
+
+def test_small_caches_are_rotated_until_they_are_cold():
+    assert copies_for_cold_reads(8_388_608) == 32  # 256 MiB / 8 MiB
+    assert copies_for_cold_reads(10**9) == 1
+    assert copies_for_cold_reads(1) == 128
