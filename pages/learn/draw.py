@@ -28,7 +28,7 @@ def stroke_by_stroke(stage: Stage, kind: str) -> None:
         kv_heads = st.session_state[stage.key(f"g{heads}")]
     last = count_strokes(heads, kv_heads)
     key = stage.key(f"{kind}{heads}_{kv_heads}")
-    made = second.slider("Strokes", 1, last, 1, key=key, bind="query-params")
+    made = second.slider("Strokes", 1, last, key=key, bind="query-params")
     third.button(
         "Draw" if made < last else "Start over", shortcut="D", key=f"{key}_more", on_click=one_more, args=(key, last)
     )
@@ -38,7 +38,7 @@ def stroke_by_stroke(stage: Stage, kind: str) -> None:
 def yours(stage: Stage) -> None:
     """Which KV head does this query head read? One question a number, so that a question is a link."""
     (first, _) = stage.controls(1, 2)
-    seed = int(first.number_input("Question", 1, LARGEST_SEED, 1, key=stage.key("question"), bind="query-params"))
+    seed = int(first.number_input("Question", 1, LARGEST_SEED, key=stage.key("question"), bind="query-params"))
     asked = reader_question(min(max(seed, 1), LARGEST_SEED))
     with stage.right:
         st.markdown(

@@ -42,7 +42,7 @@ def turn(stage: Stage) -> None:
             bind="query-params",
             wrap=True,
         )
-        st.number_input("Question", 1, LARGEST_SEED, 1, key=number_key, bind="query-params")
+        st.number_input("Question", 1, LARGEST_SEED, key=number_key, bind="query-params")
     level = st.session_state[stage.key("level")]
     number = drill.question_number(number_key)
     asked = cache_question(number, level)

@@ -4,6 +4,7 @@ import streamlit as st
 
 from core.lessons import PHASES, Lesson, lessons
 from pages.parts import progress
+from pages.parts.lesson import link_to
 
 
 def entry(lesson: Lesson) -> None:
@@ -13,9 +14,7 @@ def entry(lesson: Lesson) -> None:
     done = f" · {min(seen, len(lesson.steps))} of {len(lesson.steps)} seen" if seen else ""
     st.markdown(f"**{lesson.title}**\n\n{lesson.promise}  \n:small[{length}{done}]")
     number = lessons().index(lesson) + 1
-    st.page_link(
-        lesson.script, label=f"Lesson {number}", icon=":material/arrow_forward:", query_params=dict(st.query_params)
-    )
+    st.page_link(lesson.script, label=f"Lesson {number}", icon=":material/arrow_forward:", query_params=link_to(lesson))
 
 
 st.title("Lesson map")

@@ -34,7 +34,7 @@ def turn(stage: Stage) -> None:
     """One file, two answers, and then the lines that decide."""
     number_key = stage.key("question")
     with stage.left:
-        st.number_input("Question", 1, LARGEST_SEED, 1, key=number_key, bind="query-params")
+        st.number_input("Question", 1, LARGEST_SEED, key=number_key, bind="query-params")
         number = drill.question_number(number_key)
         asked = config_question(number - 1)
         name = f"spot-{number}"

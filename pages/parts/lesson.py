@@ -73,6 +73,7 @@ class Stage:
 
 
 Screen = Callable[[Stage], None]
+_LEFT_AT = "lesson_left_at"
 
 
 def run(key: str, screens: Mapping[str, Screen]) -> None:
@@ -95,6 +96,7 @@ def run(key: str, screens: Mapping[str, Screen]) -> None:
             ask(lesson, step)
         _figures(step)
     _findings(step, opened=lesson.phase == "cases" and step.question is None)
+    _keep_link(lesson)
     progress.saw(lesson.key, lesson.steps.index(step))
     progress.sync()
 
@@ -102,14 +104,17 @@ def run(key: str, screens: Mapping[str, Screen]) -> None:
 def _walk(lesson: Lesson) -> Step:
     """Back, the steps as numbers, and next; returns the step to show."""
     numbers = list(range(1, len(lesson.steps) + 1))
-    here = st.session_state.get(lesson.key, 1)
+    # before the control is drawn, a link's step is in the query alone
+    asked = st.session_state.get(lesson.key, st.query_params.get(lesson.key))
+    here = lesson.steps.index(lesson.step(asked)) + 1
     before, after = lessons.neighbours(lesson.key)
+    if lesson.key not in st.session_state and lesson.key not in st.query_params:
+        st.session_state[lesson.key] = 1  # no default beside it: the buttons set it too
     with st.container(horizontal=True, horizontal_alignment="right", vertical_alignment="center", gap="small"):
         _turn("Back", "Left", lesson, here - 1, before)
         chosen = st.segmented_control(
             "Step",
             numbers,
-            default=1,
             required=True,
             key=lesson.key,
             bind="query-params",
@@ -130,14 +135,30 @@ def _turn(name: str, shortcut: str, lesson: Lesson, number: int, other: Lesson |
     script = other.script if other else "learn/map.py"
     ahead = name == "Next"
     label = "Next lesson" if ahead and other else "Lesson map" if other is None else name
+    # a key of its own: the click that came to an end of the lesson must not count here in the same run
     if st.button(
         label,
         shortcut=shortcut,
-        key=key,
+        key=f"{key}_lesson",
         help=other.title if other else "All lessons at a glance",
         type="primary" if ahead else "secondary",
     ):
-        st.switch_page(script, query_params=dict(st.query_params))
+        st.switch_page(script, query_params=link_to(other))
+
+
+def link_to(lesson: Lesson | None) -> dict[str, str]:
+    """The query with which a lesson was left, so that its step and its controls are found again as they were."""
+    kept: dict[str, dict[str, str]] = st.session_state.get(_LEFT_AT, {})
+    query = dict(kept.get(lesson.key, {})) if lesson else {}
+    if st.query_params.get("present"):
+        query["present"] = st.query_params["present"]
+    return query
+
+
+def _keep_link(lesson: Lesson) -> None:
+    """Remember the lesson's part of the query: leaving a page by a button clears it from the address."""
+    own = {name: value for name, value in st.query_params.items() if name.split("_")[0] == lesson.key}
+    st.session_state[_LEFT_AT] = {**st.session_state.get(_LEFT_AT, {}), lesson.key: own}
 
 
 def thousands(count: int) -> str:

@@ -157,9 +157,8 @@ def test_every_cited_finding_is_in_the_evidence() -> None:
             assert set(step.evidence) <= known, step.slug
 
 
-
-     What may stand in a text as a digit: names of models, devices and formats, letters of formulas, and identities that the
-# next test multiplies out. Everything else has to be a placeholder.
+# What may stand in a text as a digit: names of models, devices and formats, letters of formulas, and identities that
+# the next test multiplies out. Everything else has to be a placeholder.
 ALLOWED = (
     # names
     r"Llama-2 70B", r"Llama-2 13B", r"Llama 2\b", r"Llama 3\b", r"LLaMA-7B", r"Mistral 7B(?: v0\.1)?",
