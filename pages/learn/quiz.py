@@ -36,19 +36,26 @@ def show(number: int) -> None:
     question = QUESTIONS[number]
     st.subheader(question.question, anchor=False)
     chosen = quiz.chosen(question, progress.current())
-    picked = st.radio(
-        "Your answer",
-        range(len(question.options)),
-        index=chosen,
-        format_func=lambda option: question.options[option],
-        key=f"quiz_answer_{question.id}_{chosen}",
-        label_visibility="collapsed",
-    )
-    if picked is not None and picked != chosen:
-        progress.answered(question.id, picked)
-        chosen = picked
+    for option, text in enumerate(question.options):
+        # buttons, not a radio: in a radio the arrow keys that turn the questions would change the answer
+        st.button(
+            text,
+            key=f"quiz_{question.id}_{option}",
+            type="primary" if option == chosen else "secondary",
+            icon=mark(question, option, chosen),
+            width=640,
+            on_click=progress.answered,
+            args=(question.id, option),
+        )
     if chosen is not None:
         explain(question, chosen)
+
+
+def mark(question: quiz.Question, option: int, chosen: int | None) -> str | None:
+    """Once there is an answer: a tick at the right option, a cross at a wrong choice."""
+    if chosen is None or (option != chosen and not question.is_right(option)):
+        return None
+    return ":material/check:" if question.is_right(option) else ":material/close:"
 
 
 def explain(question: quiz.Question, chosen: int) -> None:

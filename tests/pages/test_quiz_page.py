@@ -1,0 +1,62 @@
+"""The quiz without a browser: an answer is explained, counted, and noted for the browser."""
+
+from collections.abc import Callable
+
+from streamlit.testing.v1 import AppTest
+
+from core import quiz
+
+OpenPage = Callable[..., AppTest]
+FIRST, SECOND = quiz.questions()[:2]
+
+
+def answer(app: AppTest, question: quiz.Question, option: int) -> None:
+    app.button(key=f"quiz_{question.id}_{option}").click().run()
+    assert not app.exception
+
+
+def test_the_first_question_opens_without_an_answer(open_page: OpenPage) -> None:
+    app = open_page("learn/quiz.py")
+    assert app.subheader[0].value == FIRST.question
+    shown = [app.button(key=f"quiz_{FIRST.id}_{option}") for option in range(3)]
+    assert [button.label for button in shown] == list(FIRST.options)
+    assert not any(button.proto.icon for button in shown)
+    assert not app.success
+    assert not app.info
+    assert app.progress[0].text.startswith("15 questions.")
+
+
+def test_right_and_wrong_are_explained_and_counted(open_page: OpenPage) -> None:
+    app = open_page("learn/quiz.py")
+    answer(app, FIRST, FIRST.answer)
+    assert app.success[0].value == f"Right. {FIRST.why}"
+    app.button(key="quiz_next").click().run()
+    assert app.subheader[0].value == SECOND.question
+    wrong = (SECOND.answer + 1) % 3
+    answer(app, SECOND, wrong)
+    assert app.info[0].value == f"No: **{SECOND.options[SECOND.answer]}** {SECOND.why}"
+    assert app.button(key=f"quiz_{SECOND.id}_{wrong}").proto.icon == ":material/close:"
+    assert app.button(key=f"quiz_{SECOND.id}_{SECOND.answer}").proto.icon == ":material/check:"
+    assert app.progress[0].text == "1 of 2 right. 13 to go."
+
+
+def test_an_answer_can_be_changed(open_page: OpenPage) -> None:
+    app = open_page("learn/quiz.py")
+    answer(app, FIRST, (FIRST.answer + 1) % 3)
+    answer(app, FIRST, FIRST.answer)
+    assert app.progress[0].text == "1 of 1 right. 14 to go."
+
+
+def test_a_link_opens_its_question(open_page: OpenPage) -> None:
+    app = open_page("learn/quiz.py", quiz_number="2")
+    assert app.subheader[0].value == SECOND.question
+
+
+def test_clearing_forgets_the_answers(open_page: OpenPage) -> None:
+    app = open_page("learn/quiz.py")
+    assert app.button(key="quiz_clear").disabled
+    answer(app, FIRST, 0)
+    app.button(key="quiz_clear").click().run()
+    assert not app.success
+    assert not app.info
+    assert app.progress[0].text.startswith("15 questions.")

@@ -1,0 +1,112 @@
+"""FAQ, glossary and Ask as pages."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from core import ask, ask_model, faq, glossary
+from core.ask_model import Endpoint, Grounded, ModelError
+from core.model_registry import RegistryError, load_registry
+from core.registry_answer import kinds_by_model, sentence
+from pages import cached
+
+OpenPage = Callable[..., AppTest]
+
+
+def said(app: AppTest) -> str:
+    return "\n".join(element.value for element in (*app.markdown, *app.caption))
+
+
+def test_every_question_of_the_faq_is_there(open_page: OpenPage) -> None:
+    app = open_page("reference/faq.py")
+    assert [expander.label for expander in app.expander] == [entry.question for entry in faq.entries()]
+    assert not app.error
+
+
+def test_a_link_opens_its_question(open_page: OpenPage) -> None:
+    app = open_page("reference/faq.py", faq_open="pick")
+    opened = [expander.label for expander in app.expander if expander.proto.expanded]
+    assert opened == ["How do I pick G?"]
+
+
+def test_which_models_use_gqa_is_read_live(open_page: OpenPage, monkeypatch: pytest.MonkeyPatch) -> None:
+    app = open_page("reference/faq.py")
+    assert sentence(kinds_by_model(load_registry())) in said(app)
+    added = replace(next(m for m in load_registry() if m.name == "Mistral-7B v0.1"), name="A model added just now")
+    monkeypatch.setattr(cached, "registered_models", lambda: (*load_registry(), added))
+    app = open_page("reference/faq.py")
+    assert "A model added just now" in list(app.dataframe[0].value["model"])
+    app = open_page("reference/faq.py", faq_kind="MQA")
+    assert "Falcon-7B" in list(app.dataframe[0].value["model"])
+
+
+def test_a_registry_that_cannot_be_read_is_named(open_page: OpenPage, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken() -> None:
+        raise RegistryError("model_registry.yaml, entry 3: family is missing.")
+
+    monkeypatch.setattr(cached, "registered_models", broken)
+    app = open_page("reference/faq.py")
+    assert app.error[0].value == "model_registry.yaml, entry 3: family is missing."
+
+
+def test_the_glossary_shows_all_then_what_is_sought(open_page: OpenPage) -> None:
+    app = open_page("reference/glossary.py")
+    assert all(f"**{term.term}**" in said(app) for term in glossary.terms())
+    app = open_page("reference/glossary.py", glossary_find="H2O")
+    assert "**heavy hitters**" in said(app)
+    assert "**MHA**" not in said(app)
+    app = open_page("reference/glossary.py", glossary_find="zebra")
+    assert "No term has “zebra” in it." in app.info[0].value
+
+
+def test_ask_starts_with_examples_that_are_answered(open_page: OpenPage) -> None:
+    app = open_page("reference/ask.py")
+    examples = [link.value for link in app.page_link]
+    assert len(examples) >= 4
+    for example in examples:
+        assert not ask.ask(example).is_declined
+
+
+def test_ask_shows_passages_with_links(open_page: OpenPage) -> None:
+    app = open_page("reference/ask.py", ask_question="What is a block table in vLLM?")
+    found = ask.ask("What is a block table in vLLM?").passages
+    assert [f"**{number}. {passage.title}**" in said(app) for number, passage in enumerate(found, 1)] == [True] * 3
+    assert "Read it in: PagedAttention" in [link.value for link in app.page_link]
+    assert not app.warning
+
+
+def test_ask_declines_and_says_what_it_cannot_do(open_page: OpenPage) -> None:
+    app = open_page("reference/ask.py", ask_question="How do I bake sourdough bread?")
+    assert app.info[0].value == ask.DECLINED
+    assert "It does not predict what a change of G does to your costs" in said(app)
+
+
+def test_with_a_model_the_answer_stands_above_the_passages(
+    open_page: OpenPage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ask_model, "endpoint", lambda: Endpoint(url="http://127.0.0.1:9/v1", model="small"))
+    monkeypatch.setattr(ask_model, "answer", lambda *given: Grounded(text="One KV head [1].", cited=(1,)))
+    app = open_page("reference/ask.py", ask_question="What is MQA?")
+    assert "One KV head [1]." in said(app)
+    assert "Written by small from passages 1 below. Check them." in said(app)
+
+
+def test_a_failing_model_leaves_the_passages(open_page: OpenPage, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*given: object) -> Grounded:
+        raise ModelError("The model's server answered 500. Try again later.")
+
+    monkeypatch.setattr(ask_model, "endpoint", lambda: Endpoint(url="http://127.0.0.1:9/v1", model="small"))
+    monkeypatch.setattr(ask_model, "answer", fails)
+    app = open_page("reference/ask.py", ask_question="What is MQA?")
+    assert app.warning[0].value == "The model's server answered 500. Try again later."
+    assert "**1. " in said(app)
+
+
+def test_an_off_topic_question_never_reaches_a_model(open_page: OpenPage, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[object] = []
+    monkeypatch.setattr(ask_model, "endpoint", lambda: Endpoint(url="http://127.0.0.1:9/v1", model="small"))
+    monkeypatch.setattr(ask_model, "answer", lambda *given: asked.append(given))
+    open_page("reference/ask.py", ask_question="How do I bake sourdough bread?")
+    assert not asked
