@@ -1,0 +1,45 @@
+"""The decode pictures: rows with known figures, and charts that render in both themes."""
+
+import json
+
+import pytest
+import vl_convert
+
+from core.diagrams.decode import best_chart, best_rows, kernel_rows, kernels_chart
+from core.palette import DARK, LIGHT
+from tests.core.decode.records import run_record
+
+RESULTS = run_record().results
+
+
+def test_a_bar_is_the_fastest_correct_kernel_beside_its_prediction():
+    rows = best_rows(RESULTS, 8, LIGHT)
+    assert [row["name"] for row in rows] == ["G = 8 · MHA", "G = 1 · MQA"]
+    assert [row["measured"] for row in rows] == pytest.approx([4.0, 1.0])
+    assert [row["predicted"] for row in rows] == pytest.approx([2.0, 0.25])
+    assert [row["label"] for row in rows] == [
+        "4.00 ms  ·  50% of the roofline  ·  host_kernel",
+        "1.00 ms  ·  25% of the roofline  ·  host_kernel",
+    ]
+    assert [row["fill"] for row in rows] == [LIGHT.mha, LIGHT.mqa]
+
+
+def test_refused_and_missing_kernels_have_no_dot():
+    names = {(row["panel"], row["name"]) for row in kernel_rows(RESULTS)}
+    assert names == {(g, k) for g in ("G = 8", "G = 1") for k in ("sdpa_enable_gqa", "host_kernel")}
+
+
+@pytest.mark.parametrize("colours", [LIGHT, DARK], ids=["light", "dark"])
+def test_the_pictures_render(colours):
+    for chart in (best_chart(RESULTS, 8, colours), kernels_chart(RESULTS, colours)):
+        spec = json.loads(chart.to_json())
+        svg = vl_convert.vegalite_to_svg(spec)
+        assert svg.count("<text") > 4
+        assert "NaN" not in svg
+
+
+def test_the_prediction_is_drawn_on_the_axis_of_the_measurement():
+    layers = best_chart(RESULTS, 8, LIGHT).to_dict()["layer"]
+    domains = {tuple(layer["encoding"]["x"]["scale"]["domain"]) for layer in layers}
+    assert len(domains) == 1
+    assert next(iter(domains))[0] == 0

@@ -1,0 +1,132 @@
+"""The benchmark page through AppTest: the plan before the run, kept and recorded runs, every ending in words."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from core.decode import store, worker
+from core.decode.plan import DecodeJob
+from tests.core.decode.records import run_record
+
+PAGE = "tools/benchmark.py"
+Opener = Callable[..., AppTest]
+
+
+class Ended:
+    """A run that is over, as the worker would hand it out."""
+
+    key = "ended"
+
+    def __init__(self, state: worker.RunState) -> None:
+        self.state = state
+
+
+@pytest.fixture(autouse=True)
+def data_directory(tmp_path, monkeypatch) -> Iterator[None]:
+    monkeypatch.setenv("HEADROOM_DATA_DIR", str(tmp_path))
+    monkeypatch.setattr("core.decode.host_memory.available_bytes", lambda: 12 * 10**9)
+    monkeypatch.setattr("pages.parts.decode_panel.available_bytes", lambda: 12 * 10**9)
+    yield
+    worker.stop_all()
+
+
+def said(app: AppTest) -> str:
+    return " ".join(element.value for element in [*app.markdown, *app.caption])
+
+
+def alts(app: AppTest) -> list[str]:
+    return [chart.proto.alt for chart in app.get("vega_lite_chart")]
+
+
+def state_of(**changes: object) -> worker.RunState:
+    job = DecodeJob(num_query_heads=8, kv_heads=(8, 1), head_dim=64, context_length=1024, batch_size=2)
+    record = run_record()
+    fields = {"job": job, "status": "complete", "message": "", "record": record, "results": record.results}
+    return worker.RunState(**{**fields, **changes})
+
+
+def test_the_bytes_are_shown_before_the_run(open_page: Opener):
+    app = open_page(PAGE)
+    # 2 x G x 128 x 2 bytes x 16,384 tokens, and 4 x 40 x 128 x 16,384 FLOPs
+    assert "**335.5 MB** at G = 40, **67.1 MB** at G = 8, **8.4 MB** at G = 1, and compute 0.34 GFLOP" in said(app)
+    assert not app.error
+
+
+def test_a_link_sets_the_job_and_a_large_one_is_scaled_in_words(open_page: Opener):
+    app = open_page(PAGE, bench_context="65536", bench_batch="32", bench_run_size="Full: as large as memory allows")
+    assert (
+        "Scaled down to fit: batch 2 x 65,536 tokens instead of 32 x 65,536; times for the job itself are 16.0"
+        in said(app)
+    )
+
+
+def test_ragged_contexts_are_drawn_from_traffic(open_page: Opener):
+    app = open_page(PAGE, bench_batch="4", bench_contexts="Drawn from traffic")
+    assert "Contexts end log-normal: mean 4,096" in said(app)
+    assert "The 4 sequences hold" in said(app)
+
+
+def test_no_g_is_said_and_what_was_entered_stays(open_page: Opener):
+    app = open_page(PAGE, bench_context="2048")
+    app.multiselect(key="bench_kv_heads").set_value([]).run()
+    assert "no G given" in app.error[0].value
+    assert app.number_input(key="bench_context").value == 2048
+
+
+def test_a_result_shows_prediction_and_every_kernel(open_page: Opener, monkeypatch):
+    monkeypatch.setattr(worker, "find", lambda _key: Ended(state_of()))
+    app = open_page(PAGE)
+    assert "**One layer's step takes 4.0 times as long at G = 8 as at G = 1.**" in said(app)
+    assert "G = 8, 4.00 measured by host_kernel, 2.00 predicted" in alts(app)[0]
+    assert "32.0 GB/s read, 400 GFLOP/s, 3.00 billion exponentials/s" in said(app)
+    table = app.dataframe[0].value
+    assert list(table["Of the roofline"]) == ["50%", "25%"]
+    assert list(table["KV read (GB/s)"]) == ["16.0", "8.0"]
+    assert app.get("code")[0].value == "python -m core.decode run"
+
+
+def test_a_scaled_run_states_the_jobs_own_time(open_page: Opener, monkeypatch):
+    record = replace(run_record(), scale=16.0)
+    monkeypatch.setattr(worker, "find", lambda _key: Ended(state_of(record=record)))
+    app = open_page(PAGE)
+    assert "Measured at 1/16 of the job's tokens." in said(app)
+    assert list(app.dataframe[0].value["At the job's own size, x 16 (ms)"]) == ["64.0", "16.0"]
+
+
+@pytest.mark.parametrize(("status", "kind"), [("failed", "error"), ("stopped", "warning")])
+def test_an_early_end_is_said_and_what_was_measured_is_shown(open_page: Opener, monkeypatch, status, kind):
+    ended = state_of(status=status, message="Memory ran out.", warning="Runs cannot be kept in /x")
+    monkeypatch.setattr(worker, "find", lambda _key: Ended(ended))
+    app = open_page(PAGE)
+    assert app.get(kind)[0].value.startswith("Memory ran out.")
+    assert app.warning[-1].value == "Runs cannot be kept in /x"
+    assert alts(app)
+
+
+def test_recorded_runs_say_that_no_gpu_is_among_them(open_page: Opener):
+    app = open_page(PAGE, bench_tab="Recorded runs")
+    recorded = store.recorded_runs()
+    assert any("No GPU run is recorded yet" in info.value for info in app.info)
+    assert recorded[0].date in said(app)
+    assert recorded[0].device_name in said(app)
+    assert alts(app)
+
+
+def test_kept_runs_are_compared_and_deleted(open_page: Opener):
+    store.save(run_record("one", date="2026-11-22T09:00:00+00:00"))
+    store.save(run_record("two", date="2026-11-21T09:00:00+00:00"))
+    app = open_page(PAGE, bench_tab="Kept runs", bench_other="two")
+    app.selectbox(key="bench_other").select("two").run()
+    assert list(app.dataframe[0].value["Second over first, per KV byte"]) == ["1.00", "1.00"]
+    app.button(key="bench_delete").click().run()
+    assert not app.exception
+    assert [line.run_id for line in store.history()] == ["two"]
+
+
+def test_no_run_kept_and_no_folder_to_keep_one_in(open_page: Opener, monkeypatch, tmp_path):
+    assert "No run is kept yet" in open_page(PAGE, bench_tab="Kept runs").info[0].value
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("HEADROOM_DATA_DIR", str(tmp_path / "file" / "below"))
+    assert "Set HEADROOM_DATA_DIR" in open_page(PAGE, bench_tab="Kept runs").warning[0].value
