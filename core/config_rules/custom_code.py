@@ -37,9 +37,12 @@ LAYOUTS: dict[str, ModelClass] = {
     "exaone": _layout(
         "EXAONE's code", {"num_hidden_layers": "num_layers"}, defaults=KV, head_dim="declared", kv_null_is_heads=True
     ),
+    "gpt_refact": _layout("Refact's code", GPT2_NAMES),
     "hf_olmo": _layout("the first OLMo code", META_NAMES | {"hidden_size": "d_model"}, head_dim="absent"),
     "internlm": _layout("InternLM's code"),
     "jais": _layout("Jais's code", GPT2_NAMES),
+    "minimax_m1": _layout("MiniMax's code", defaults=KV, head_dim="declared"),
+    "minimax_text_01": _layout("MiniMax's code", defaults=KV, head_dim="declared"),
     "mixformer-sequential": _layout("the first Phi code", GPT2_NAMES),
     "nemotron-nas": _layout("DeciLM's code", defaults=KV),
     "openelm": _layout(
@@ -52,15 +55,22 @@ LAYOUTS: dict[str, ModelClass] = {
     "qwen": _layout("the first Qwen code", {"head_dim": "kv_channels"}, head_dim="declared"),
     "params.json": _layout(
         "Meta's and Mistral's params.json",
-        META_NAMES | {"num_key_value_heads": "n_kv_heads", "intermediate_size": "hidden_dim", "kv_null": "n_kv_heads"},
+        META_NAMES | {"num_key_value_heads": "n_kv_heads", "intermediate_size": "hidden_dim"},
         defaults=KV,
         head_dim="declared",
         kv_null_is_heads=True,
     ),
 }  # fmt: skip
 # Repository code that reads its file as a class of transformers does
-SAME_AS = {"kimi_k2": "deepseek_v3", "phi3_v": "phi3", "llava_llama": "llama", "llava_mistral": "mistral",
-           "llava_qwen": "qwen2", "llava_qwen2": "qwen2"}  # fmt: skip
+SAME_AS = {
+    "kimi_k2": "deepseek_v3",
+    "llava_llama": "llama",
+    "llava_mistral": "mistral",
+    "llava_qwen": "qwen2",
+    "llava_qwen2": "qwen2",
+    "phi3_v": "phi3",
+    "phi4mm": "phi3",
+}
 PLAIN = ("hidden_size", "num_hidden_layers", "num_attention_heads", "num_key_value_heads")
 HINTS = re.compile(
     r"window|sliding|kv|lora_rank|mamba|ssm|linear|conv|state|latent|layer_types|pattern|interval|cross|block_config"
@@ -69,7 +79,7 @@ HINTS = re.compile(
     re.IGNORECASE,
 )
 HARMLESS = re.compile(
-    r"^(num_attention_heads|num_key_value_heads|head_dim|use_cache|lm_head.*|num_local_experts|local_rank|n_group"
+    r"^(.*qkv.*|num_attention_heads|num_key_value_heads|head_dim|use_cache|lm_head.*|num_local_experts|local_rank|n_group"
     r"|topk_group|tie_word_embeddings|hidden_act|.*_shared_expert.*|.*shared_experts?.*|moe_.*|keep_.*|head_type)$"
 )
 
@@ -95,7 +105,10 @@ def layout_of(raw: Mapping[str, Any], path: str, model_type: str) -> tuple[str, 
 def _generic(raw: Mapping[str, Any], path: str, model_type: str) -> ModelClass:
     """Every figure stated in the plain spelling, and no key that hints at another attention."""
     _require(raw, path, model_type, PLAIN)
+    switched_off = ("sliding_window", "max_window_layers") if raw.get("use_sliding_window") is False else ()
     for key, value in raw.items():
+        if key in switched_off:
+            continue
         hint = isinstance(key, str) and HINTS.search(key) and not HARMLESS.match(key)
         if hint and value not in (None, False, {}, []):
             raise UnsupportedConfig(

@@ -254,6 +254,7 @@ RULES: dict[str, Callable[[ConfigPart], Heads]] = {
     "RefinedWeb": refined_web,
     "RefinedWebModel": refined_web,
     "chatglm": chatglm,
+    "gpt_refact": gpt_bigcode,
     "hf_olmo": hf_olmo,
     "phi-msft": phi_msft,
     "falcon": falcon,

@@ -29,7 +29,7 @@ def jamba(part: ConfigPart, layers: int) -> Kinds:
     """Attention where index % attn_layer_period == attn_layer_offset, Mamba elsewhere."""
     period, offset = part.integer("attn_layer_period"), part.integer("attn_layer_offset", minimum=0)
     kinds = tuple(FULL if index % period.value == offset.value else LINEAR for index in range(layers))
-    sentence = f"Attention on every {period.value}th layer from layer {offset.value}, Mamba on the others."
+    sentence = f"One layer in {period.value}, from layer {offset.value}, attends; the others are Mamba."
     return Kinds(kinds=kinds, origin=rule("", sentence, period, offset))
 
 
@@ -104,6 +104,15 @@ def olmo_hybrid(part: ConfigPart, layers: int) -> Kinds:
     )
 
 
+def minimax_list(part: ConfigPart, layers: int) -> Kinds:
+    """attn_type_list of MiniMax's own code: 1 is softmax attention, 0 lightning attention."""
+    flags = part.integers("attn_type_list")
+    if flags is None or len(flags) != layers or set(flags) - {0, 1}:
+        part.refuse("attn_type_list", f"{layers} entries of 0 or 1 are expected, one per layer")
+    origin = rule("", "1 is softmax attention, 0 lightning attention.", part.found("attn_type_list"))
+    return Kinds(kinds=tuple(FULL if flag else LINEAR for flag in flags), origin=origin)
+
+
 def lfm3(part: ConfigPart, layers: int) -> Kinds:
     """Full on 2, 6, 10, …; sliding on 4, 8, …; short convolution elsewhere."""
     kinds = tuple(FULL if index % 4 == 2 else SLIDING if index % 4 == 0 and index else CONV for index in range(layers))
@@ -129,8 +138,9 @@ def deci(part: ConfigPart, layers: int) -> Kinds:
         return Kinds(kinds=(FULL,) * layers, origin=rule("", "Every layer is full attention."))
     kinds = []
     for block in attention_blocks(part, layers):
-        if block.raw.get("sparsify") or block.raw.get("window_length") or block.raw.get("num_sink_tokens"):
-            block.refuse("sparsify" if block.raw.get("sparsify") else "window_length", "this kind is not read")
+        for key in ("sparsify", "window_length", "num_sink_tokens", "mamba", "llama4"):
+            if block.raw.get(key):
+                block.refuse(key, "this kind of attention block is not read")
         empty = block.boolean("no_op").value or block.boolean("replace_with_linear").value
         kinds.append("mlp" if empty else FULL)
     found = Found(value="", source="config", keys=(part.path + "block_configs",))

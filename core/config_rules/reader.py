@@ -1,5 +1,6 @@
 """Puts the rules together: a config.json in, layers with provenance out."""
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -58,14 +59,17 @@ def _read_layers(part: ConfigPart, kinds: Kinds) -> Reading:
     """Each layer once per distinct kind and overrides; equal layers are one object, whatever their number."""
     changed = overrides(part, kinds)
     sources = shared_from(part, kinds)
+    keys = [
+        (kind, *((name, found.value) for name, found in sorted(override.items())))
+        for kind, override in zip(kinds.kinds, changed, strict=True)
+    ]
+    number = Counter(keys)
     made: dict[tuple[Any, ...], Layer] = {}
-    layers: list[Layer] = []
-    for kind, override in zip(kinds.kinds, changed, strict=True):
-        key = (kind, *((name, found.value) for name, found in sorted(override.items())))
+    for key, kind, override in zip(keys, kinds.kinds, changed, strict=True):
         if key not in made:
-            made[key] = _layer(part, kind, override)
+            made[key] = _layer(part, kind, override, f"on {number[key]} of {len(keys)} layers")
             _note_window(part, kind, kinds, made[key])
-        layers.append(made[key])
+    layers = [made[key] for key in keys]
     for index, source in enumerate(sources):
         if source is not None:
             layers[index] = _shared(layers[source], source)
@@ -74,7 +78,7 @@ def _read_layers(part: ConfigPart, kinds: Kinds) -> Reading:
     return Reading(layers=tuple(layers), declared=_declared(part, changed))
 
 
-def _layer(part: ConfigPart, kind: str, override: Overrides) -> Layer:
+def _layer(part: ConfigPart, kind: str, override: Overrides, where: str) -> Layer:
     """One layer of this kind, noting the origin of its figures (of the first such layer only)."""
     if kind in kinds_of.NONE:
         return NoAttention(reason="feed-forward only")
@@ -85,20 +89,30 @@ def _layer(part: ConfigPart, kind: str, override: Overrides) -> Layer:
         part.notes += seen.notes
         return state
     attention = _latent(seen, kind) if is_latent(part) else _grouped(seen, kind)
-    _take_notes(part, seen)
+    _take_notes(part, seen, where)
     return attention if state is None else ParallelLayer(attention=attention, recurrent=state)
 
 
-def _take_notes(part: ConfigPart, seen: ConfigPart) -> None:
-    """Keep a figure's note if it is the first of its name or says something else than the ones before."""
-    known = {(note.figure, note.value) for note in part.notes}
-    part.notes += [note for note in seen.notes if (note.figure, note.value) not in known]
+def _take_notes(part: ConfigPart, seen: ConfigPart, where: str) -> None:
+    """Keep a figure's note if it is the first of its name; one that says another value says on how many layers."""
+    known = {note.figure for note in part.notes}
+    same = {(note.figure, note.value) for note in part.notes}
+    for note in seen.notes:
+        if note.figure not in known:
+            part.notes.append(note)
+        elif (note.figure, note.value) not in same:
+            part.notes.append(replace(note, value=f"{note.value} {where}"))
 
 
 def is_latent(part: ConfigPart) -> bool:
     """MLA by its fields: a latent rank and a rotary width that the class declares, and the file does not null."""
     fields = ("kv_lora_rank", "qk_rope_head_dim")
-    return all(name in part.model_class.defaults and part.value(name) is not None for name in fields)
+    if not all(name in part.model_class.defaults for name in fields):
+        return False
+    for name in fields:
+        if part.value(name) is None:
+            part.refuse(name, f"{part.model_class.name} needs it, and what the layers keep without it is not known")
+    return True
 
 
 def _latent(part: ConfigPart, kind: str) -> LatentAttention:

@@ -195,6 +195,8 @@ STATES: dict[str, State] = {
     "mamba": mamba1,
     "mamba2": mamba2,
     "minimax": lightning,
+    "minimax_m1": lightning,
+    "minimax_text_01": lightning,
     "nemotron_h": nemotron_h,
     "olmo_hybrid": gated_delta,
     "qwen3_5_moe_text": gated_delta,

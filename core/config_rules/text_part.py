@@ -29,6 +29,7 @@ FLAT_WHEN_ABSENT = {"qwen2_vl", "qwen2_5_vl", "hunyuan_vl", "paddleocr_vl", "fuy
 # Classes that put their own numbers under the nested object's, also where that object is there
 MERGED = {"voxtral", "voxtral_realtime", "glmasr"}
 DECODER_ALL_THE_SAME = {"trocr", "gpt_neox", "gpt_neox_japanese"}  # decoders whose class says is_decoder: false
+BIDIRECTIONAL = {"gemma3_text", "gemma4_text", "gemma4_unified_text"}  # the flag turns them into encoders
 # Decoders whose cache is not a sum of keys and values per token of context
 NOT_ANSWERED = {
     "cpmant": "it keeps learned prompt tokens beside the context, as many as a task needs",
@@ -145,10 +146,10 @@ def _decoder(
     """The part as the rules read it, once it is sure that it describes a decoder."""
     if model_class is None:
         model_type, model_class = layout_of(raw, path, model_type)
-    elif not path and not (model_class.is_language_model or model_type in nested_text_types()):
+    elif not (model_class.is_language_model or model_type in nested_text_types()):
         raise UnsupportedConfig(
-            f"model_type is {shown(model_type)}: transformers knows it as {model_class.name}, which is no decoder "
-            f"language model. {ADVICE}"
+            f"{path}model_type is {shown(model_type)}: transformers knows it as {model_class.name}, which is no "
+            f"decoder language model. {ADVICE}"
         )
     if defaults:
         model_class = replace(model_class, defaults={**model_class.defaults, **defaults})
@@ -162,6 +163,8 @@ def _decoder(
             f"{path}model_type is {shown(model_type)}: an encoder-decoder model, whose cache also depends on the "
             f"encoder's input. {ADVICE}"
         )
+    if part.raw.get("use_bidirectional_attention") in (True, "all") and model_type in BIDIRECTIONAL:
+        part.refuse("use_bidirectional_attention", "the model attends both ways and decodes nothing", ADVICE)
     encoder = model_class.defaults.get("is_decoder") is False and model_type not in DECODER_ALL_THE_SAME
     if encoder and part.boolean("is_decoder").value is not True:
         part.refuse("is_decoder", f"{model_type} is then an encoder, which keeps no KV cache", ADVICE)

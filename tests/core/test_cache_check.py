@@ -26,7 +26,8 @@ CONFIGS: dict[str, dict[str, Any]] = {
                     "moe_intermediate_size": 32},
     "qwen3_next": {**TINY, "model_type": "qwen3_next", "num_key_value_heads": 2, "head_dim": 24,
                    "linear_num_key_heads": 4, "linear_num_value_heads": 8, "linear_key_head_dim": 8,
-                   "linear_value_head_dim": 12, "num_experts": 8, "num_experts_per_tok": 2, "moe_intermediate_size": 32},
+                   "linear_value_head_dim": 12, "num_experts": 8, "num_experts_per_tok": 2,
+                   "moe_intermediate_size": 32},
 }  # fmt: skip
 
 

@@ -129,6 +129,22 @@ def test_falcon_40b_new_architecture() -> None:
         # Baichuan2-13B: no key for KV heads: 2 x 40 x 40 x 128 x 2
         ({"model_type": "baichuan", "hidden_size": 5_120, "num_attention_heads": 40, "num_hidden_layers": 40}, 819_200,
          "MHA", "absent"),
+        # Qwen2-VL-7B's file is flat; its text fields stand at the top level: 2 x 28 x 4 x 128 x 2
+        ({"model_type": "qwen2_vl", "hidden_size": 3_584, "num_hidden_layers": 28, "num_attention_heads": 28,
+          "num_key_value_heads": 4, "sliding_window": 32_768, "use_sliding_window": False, "vision_config": {}}, 57_344,
+         "GQA", "num_key_value_heads: 4"),
+        # InternVL: an unknown outer type around llm_config, whose type is unknown too but plain: 2 x 32 x 8 x 128 x 2
+        ({"model_type": "internvl_chat", "vision_config": {"num_attention_heads": 16}, "llm_config":
+          {"model_type": "internlm2", "hidden_size": 4_096, "num_hidden_layers": 32, "num_attention_heads": 32,
+           "num_key_value_heads": 8, "bias": False}}, 131_072, "GQA", "llm_config.num_key_value_heads: 8"),
+        # MiniMax-M1: one softmax layer in eight: 2 x 1 x 8 x 128 x 2
+        ({"model_type": "minimax_m1", "hidden_size": 6_144, "num_hidden_layers": 8, "num_attention_heads": 64,
+          "num_key_value_heads": 8, "head_dim": 128, "attn_type_list": [0, 0, 0, 0, 0, 0, 0, 1]}, 4_096, "GQA",
+         "num_key_value_heads: 8"),
+        # MiMo-7B: a window that is switched off does not count: 2 x 36 x 8 x 128 x 2
+        ({"model_type": "mimo", "hidden_size": 4_096, "num_hidden_layers": 36, "num_attention_heads": 32,
+          "num_key_value_heads": 8, "sliding_window": 32_768, "use_sliding_window": False}, 147_456, "GQA",
+         "num_key_value_heads: 8"),
         # Kimi-K2 says kimi_k2 and is read as DeepSeek-V3: 61 x 576 x 2
         ({"model_type": "kimi_k2", "hidden_size": 7_168, "num_hidden_layers": 61, "num_attention_heads": 64,
           "num_key_value_heads": 64, "kv_lora_rank": 512, "qk_rope_head_dim": 64}, 70_272, "MLA",
@@ -316,6 +332,11 @@ def test_gemma_3n_layers_that_share_keep_nothing() -> None:
         ({"peft_type": "LORA", "r": 16}, "a PEFT adapter's settings"),
         ({"tokenizer_class": "LlamaTokenizer"}, "a tokenizer's settings"),
         ({"hidden_size": 4_096, "num_hidden_layers": 32}, "model_type is absent"),
+        ({"model_type": "blip-2", "text_config": {"model_type": "t5", "num_layers": 24}}, "no decoder language model"),
+        ({"model_type": "outer", "text_config": {"model_type": "clip_text_model"}}, "no decoder language model"),
+        ({"model_type": "gemma3_text", "use_bidirectional_attention": True}, "attends both ways"),
+        ({"model_type": "deepseek_v2", "kv_lora_rank": None}, "kv_lora_rank is null"),
+        ({"model_type": "cpmant"}, "keeps learned prompt tokens"),
         (llama(model_type="brand_new"), None),  # plain and complete: the generic rule answers
         (llama(model_type="brand_new", num_key_value_heads=None), "nothing says what stands in for it"),
         (llama(model_type="brand_new", mamba_d_state=16), "mamba_d_state is 16"),
