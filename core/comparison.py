@@ -210,12 +210,14 @@ def context_sentence(models: Sequence[ComparedModel]) -> str:
         return "None of these keeps anything that grows or stays with the context."
     at_long = {name: kept_bytes(spec, LONG_CONTEXT) for name, spec in read}
     least, most = min(at_long, key=at_long.__getitem__), max(at_long, key=at_long.__getitem__)
-    full = [name for name, spec in read if kept_bytes(spec, LONG_CONTEXT) == kept_bytes(spec, 2 * LONG_CONTEXT)]
     said = f"At {LONG_CONTEXT:,} tokens **{plain(most)}** keeps {kib(at_long[most])} for one sequence"
     said += "." if least == most else f", **{plain(least)}** {kib(at_long[least])}."
-    if full:
-        stopped = ", ".join(f"**{plain(name)}**" for name in full)
-        said += f" {stopped} {'has' if len(full) == 1 else 'have'} stopped growing: nothing is kept beyond the window."
+    flat = [(name, spec) for name, spec in read if kept_bytes(spec, LONG_CONTEXT) == kept_bytes(spec, 2 * LONG_CONTEXT)]
+    if full := [f"**{plain(name)}**" for name, spec in flat if spec.kv_bytes_per_token()]:
+        has = "has" if len(full) == 1 else "have"
+        said += f" {', '.join(full)} {has} stopped growing: nothing is kept beyond the window."
+    if constant := [f"**{plain(name)}**" for name, spec in flat if not spec.kv_bytes_per_token()]:
+        said += f" {', '.join(constant)}: a state, the same at any length."
     return said
 
 

@@ -50,7 +50,7 @@ def _show(model: ComparedModel, measured: CacheMeasurement) -> None:
             f"per token, and {kib(measured.state_bytes)} of state."
         )
         rows = [{"Layer": layer.index, **_held(layer)} for layer in measured.layers]
-        st.dataframe(pd.DataFrame(rows), hide_index=True, key="models_measured", height=300)
+        _table(rows, key="models_measured")
         return
     layers = cache_check.compare(model.spec, measured)
     payload = sum(layer.payload_bytes for layer in layers)
@@ -75,7 +75,13 @@ def _show(model: ComparedModel, measured: CacheMeasurement) -> None:
         }
         for layer in layers
     ]
-    st.dataframe(pd.DataFrame(rows), hide_index=True, key="models_compared", height=300, placeholder="–")
+    _table(rows, key="models_compared")
+
+
+def _table(rows: list[dict[str, str | int]], *, key: str) -> None:
+    names = [name for name in rows[0] if name.endswith("bytes")] if rows else []
+    numbers = {name: st.column_config.NumberColumn(format="localized") for name in names}
+    st.dataframe(pd.DataFrame(rows), hide_index=True, column_config=numbers, key=key, height=300, placeholder="–")
 
 
 def _held(layer: MeasuredLayer) -> dict[str, str | int]:

@@ -16,11 +16,15 @@ RANKS = [1, 2, 4, 8, 16]
 MAX_SHOWN_CHARACTERS = 20_000
 
 
-def choose(models: Sequence[ComparedModel]) -> ComparedModel:
-    """A model of the comparison, by name; opens on Falcon-7B where it is one, since its file hides G best."""
+def choose(models: Sequence[ComparedModel], pending: Sequence[str]) -> ComparedModel:
+    """A model of the comparison, by name; opens on Falcon-7B where it is one, since its file hides G best.
+
+    pending names are on their way from the Hub: a link may point at one of them.
+    """
     by_name = {model.name: model for model in models}
     first = next((index for index, name in enumerate(by_name) if name == "Falcon-7B"), 0)
-    name = st.selectbox("Model", list(by_name), index=first, key="models_detail", bind="query-params")
+    names = [*by_name, *pending]
+    name = st.selectbox("Model", names, index=first, key="models_detail", bind="query-params")
     return by_name.get(name) or models[0]
 
 

@@ -14,6 +14,7 @@ OPENING = (
     "Mistral-Nemo 12B", "Falcon-7B", "Falcon-40B", "Falcon-180B",
 )  # fmt: skip
 START = "Llama, Mistral and Falcon"
+ALL = "All"
 
 
 def by_name() -> dict[str, RegisteredModel]:

@@ -9,6 +9,8 @@ from core.comparison import plain
 from core.model_hub import PullRequest, PullResult
 from pages.parts import models_pick
 
+MAX_REMEMBERED = 150  # results of one visitor: the whole registry and some typed ids
+
 
 def pull(names: Sequence[str]) -> None:
     """Pulls all of them together and remembers each result for this visitor."""
@@ -17,7 +19,7 @@ def pull(names: Sequence[str]) -> None:
         bar = st.progress(0.0)
         failed = 0
         for done, result in enumerate(model_hub.pull_many(requests), start=1):
-            models_pick.pulled()[result.request.key] = result
+            _remember(result)
             failed += result.error is not None
             bar.progress(done / len(requests), text=f"{done} of {len(requests)}")
             st.markdown(_line(result))
@@ -29,10 +31,20 @@ def pull(names: Sequence[str]) -> None:
 
 
 def _request(name: str) -> PullRequest:
-    known = models_pick.by_name().get(name)
-    if known is None:
+    """A registered model by its name, or by its repository typed in: both know the mirror of a gated original."""
+    known = models_pick.by_name()
+    found = known.get(name) or next((model for model in known.values() if model.repository == name), None)
+    if found is None:
         return PullRequest(key=name, repository=name)
-    return PullRequest(key=name, repository=known.repository, mirror=known.mirror)
+    return PullRequest(key=name, repository=found.repository, mirror=found.mirror)
+
+
+def _remember(result: PullResult) -> None:
+    """For this visitor, and not without end."""
+    kept = models_pick.pulled()
+    kept[result.request.key] = result
+    while len(kept) > MAX_REMEMBERED:
+        del kept[next(iter(kept))]
 
 
 def _line(result: PullResult) -> str:

@@ -65,10 +65,11 @@ def layer_by_layer(models: list[ComparedModel]) -> None:
 def registry() -> None:
     """Every recorded model of the chosen families, with a pull of them all."""
     known, families = models_pick.by_name(), models_pick.families()
+    options = [models_pick.ALL, *families]
     chosen = st.pills(
-        "Families", families, selection_mode="multi", default=families[:3], key="models_families", bind="query-params"
+        "Families", options, selection_mode="multi", default=families[:3], key="models_families", bind="query-params"
     )
-    names = [name for name, model in known.items() if model.family in chosen]
+    names = [name for name, model in known.items() if model.family in chosen or models_pick.ALL in chosen]
     if not names:
         st.info("No family is chosen.")
         return
@@ -108,7 +109,7 @@ elif not models_pick.pending(names):
     st.info("Pick a model, type a repository id, or paste a config.json.")
 if models:
     st.subheader("One model, line by line")
-    detail = models_detail.choose(models)
+    detail = models_detail.choose(models, models_pick.pending(names))
     models_detail.show(detail)
     models_check.check(detail)
 st.subheader("The registry")

@@ -130,6 +130,7 @@ def test_the_sentence_about_context_names_the_extremes_and_who_stopped() -> None
     # 524,288 x 131,072 bytes = 64 GiB
     assert "At 131,072 tokens **Llama-1 7B** keeps 64 GiB for one sequence, **Mistral-7B v0\\.1** 512 MiB." in said
     assert "**Mistral-7B v0\\.1** has stopped growing" in said
+    assert context_sentence([model("Mamba-Codestral 7B")]).endswith("7B**: a state, the same at any length.")
     assert "stopped" not in context_sentence([model("Llama-1 7B"), model("Falcon-7B")])
 
 

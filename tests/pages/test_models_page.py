@@ -118,6 +118,26 @@ def test_a_pull_names_commits_and_falls_back_to_mirror_and_recorded_facts(open_p
     assert app.get("status")[0].label == "2 of 4 pulled, 2 failed: the reasons are below the table"
 
 
+def test_the_whole_registry_is_pulled_together_and_every_row_has_its_answer(open_page: Opener, hub: HubServer) -> None:
+    hub.add("tiiuae/falcon-7b", config={"model_type": "falcon", **TINY})
+    hub.add("Qwen/Qwen3-8B", fault="rate_limited")
+    hub.add("openai/gpt-oss-20b", fault="hang")
+    app = open_page(PAGE, models_families=["All"]).button(key="models_pull_all").click().run()
+    rows = table(app, of_registry=True)
+    assert len(rows) == 90
+    assert rows["Status"].value_counts().to_dict() == {"pull failed": 89, "at 0123456": 1}
+    assert "Try again in 37 seconds" in rows.loc["Qwen3 8B"]["Facts"]
+    assert "did not answer" in rows.loc["gpt-oss-20b"]["Facts"]
+    assert "The Hub shows no microsoft/phi-4" in rows.loc["Phi-4"]["Facts"]
+
+
+def test_a_link_may_point_at_the_detail_of_a_typed_id(open_page: Opener, hub: HubServer) -> None:
+    hub.add("acme/new-model", config=TINY)
+    app = open_page(PAGE, models_pick=["Falcon-7B", "acme/new-model"], models_detail="acme/new-model")
+    assert app.selectbox(key="models_detail").value == "acme/new-model"
+    assert "&quot;num_key_value_heads&quot;: 4," in html(app)
+
+
 def test_a_second_pull_says_that_nothing_changed(open_page: Opener, hub: HubServer) -> None:
     hub.add("tiiuae/falcon-7b", config={"model_type": "falcon", **TINY})
     app = pick(open_page(PAGE), "Falcon-7B")
@@ -141,6 +161,13 @@ def test_a_typed_id_is_pulled_and_stands_in_the_comparison(open_page: Opener, hu
     # 16 layers x 4 heads x 128 x 4 bytes = 32,768 bytes
     assert table(app).loc["acme/new-model"]["KiB/token"] == 32.0
     assert table(app).loc["acme/new-model"]["Status"] == "at 0123456"
+
+
+def test_a_gated_id_of_the_registry_typed_in_finds_its_mirror(open_page: Opener, hub: HubServer) -> None:
+    hub.add("meta-llama/Llama-2-7b-hf", fault="gated")
+    hub.add("NousResearch/Llama-2-7b-hf", config=TINY)
+    facts = table(pick(open_page(PAGE), "meta-llama/Llama-2-7b-hf")).loc["meta-llama/Llama-2-7b-hf"]["Facts"]
+    assert "the original is gated, so its mirror NousResearch/Llama-2-7b-hf was read" in facts
 
 
 @pytest.mark.parametrize(
