@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from core.config_rules.file_bytes import MAX_BYTES
@@ -85,6 +85,7 @@ def test_an_error_shows_markup_as_text_and_shortens_it() -> None:
     assert "hidden_size" in message
 
 
+UNHURRIED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # a busy machine is no failure
 junk = st.one_of(
     st.none(),
     st.booleans(),
@@ -135,7 +136,7 @@ def read_or_refuse(config: Any) -> None:
         assert (item.value + item.sentence).encode("utf-8")
 
 
-@settings(max_examples=600, deadline=None)
+@settings(UNHURRIED, max_examples=600)
 @given(mutated())
 def test_mutations_of_good_configs_raise_nothing_else(config: dict[str, Any]) -> None:
     read_or_refuse(config)
@@ -151,7 +152,7 @@ model_types = st.sampled_from(
 )
 
 
-@settings(max_examples=400, deadline=None)
+@settings(UNHURRIED, max_examples=400)
 @given(st.dictionaries(st.sampled_from(KEYS + MORE_KEYS), json_values, max_size=12), model_types)
 def test_arbitrary_mappings_raise_nothing_else(config: dict[str, Any], model_type: str) -> None:
     read_or_refuse(config)
