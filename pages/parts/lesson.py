@@ -126,24 +126,27 @@ def _walk(lesson: Lesson) -> Step:
 
 
 def _turn(name: str, shortcut: str, lesson: Lesson, number: int, other: Lesson | None) -> None:
-    """A button to the step of that number, or past an end of the lesson to the neighbouring lesson or the map."""
+    """A button to the step of that number, or past an end of the lesson to the neighbouring lesson or the map.
+
+    The two have keys of their own: the click that comes to an end of a lesson must not leave it in the same run. The
+    container's key is what presenter mode presses.
+    """
     key = f"{lesson.key}_{name.lower()}"
-    if 1 <= number <= len(lesson.steps):
-        goes_to = lessons.fill(lesson.steps[number - 1].title, texts())
-        st.button(name, shortcut=shortcut, key=key, help=goes_to, on_click=_go, args=(lesson.key, number))
-        return
-    script = other.script if other else "learn/map.py"
-    ahead = name == "Next"
-    label = "Next lesson" if ahead and other else "Lesson map" if other is None else name
-    # a key of its own: the click that came to an end of the lesson must not count here in the same run
-    if st.button(
-        label,
-        shortcut=shortcut,
-        key=f"{key}_lesson",
-        help=other.title if other else "All lessons at a glance",
-        type="primary" if ahead else "secondary",
-    ):
-        st.switch_page(script, query_params=link_to(other))
+    with st.container(key=key, width="content"):
+        if 1 <= number <= len(lesson.steps):
+            goes_to = lessons.fill(lesson.steps[number - 1].title, texts())
+            st.button(name, shortcut=shortcut, key=f"{key}_step", help=goes_to, on_click=_go, args=(lesson.key, number))
+            return
+        ahead = name == "Next"
+        pressed = st.button(
+            "Next lesson" if ahead and other else "Lesson map" if other is None else name,
+            shortcut=shortcut,
+            key=f"{key}_lesson",
+            help=other.title if other else "All lessons at a glance",
+            type="primary" if ahead else "secondary",
+        )
+    if pressed:
+        st.switch_page(other.script if other else "learn/map.py", query_params=link_to(other))
 
 
 def link_to(lesson: Lesson | None) -> dict[str, str]:

@@ -54,11 +54,11 @@ def test_a_step_that_does_not_exist_opens_the_first(open_page, bad):
 
 def test_next_and_back_turn_the_steps(open_page):
     app = open_page("learn/formula.py")
-    app.button(key="formula_next").click().run()
+    app.button(key="formula_next_step").click().run()
     assert app.title[0].value == "Redo it on paper"
-    app.button(key="formula_next").click().run()
+    app.button(key="formula_next_step").click().run()
     assert app.title[0].value == "What is not in it"
-    app.button(key="formula_back").click().run()
+    app.button(key="formula_back_step").click().run()
     assert app.title[0].value == "Redo it on paper"
 
 
@@ -66,7 +66,7 @@ def test_next_and_back_turn_the_steps(open_page):
 def test_each_lesson_offers_the_arrow_keys(open_page, key):
     app = open_page(lesson(key).script)
     shortcuts = [
-        button.proto.shortcut for button in app.button if button.key.startswith((f"{key}_back", f"{key}_next"))
+        button.proto.shortcut for button in app.button if button.key.startswith((f"{key}_back", f"{key}_next_step"))
     ]
     assert shortcuts == ["left", "right"]
 
@@ -111,7 +111,7 @@ def test_a_case_remembers_the_first_answer_to_its_end(open_page):
     app = open_page("learn/case_llama.py")
     app.radio(key="case-llama_situation_answer").set_value(2).run()
     for _ in range(4):
-        app.button(key="case-llama_next").click().run()
+        app.button(key="case-llama_next_step").click().run()
     assert app.title[0].value == "A reasoned answer"
     assert "You answered at first: 16: closer to MHA, so safer." in words(app)
 
@@ -127,7 +127,7 @@ def test_a_control_moves_picture_and_sentence(open_page):
     assert "26.8 GB of cache" in words(app)
     app.select_slider(key="bottleneck_batch").set_value(32).run()
     assert "107.4 GB of cache" in words(app)
-    app.button(key="bottleneck_next").click().run()
+    app.button(key="bottleneck_next_step").click().run()
     assert "weights at 32 FLOPs" in words(app), "the job stays as it was set"
 
 

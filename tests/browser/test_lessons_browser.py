@@ -1,0 +1,134 @@
+"""The lessons in a real browser: the whole walk with one key, links that open a step, what was given is kept."""
+
+from urllib.parse import parse_qs, urlparse
+
+import pytest
+from playwright.sync_api import Locator, Page, expect
+
+from core.drills import cache_question
+from core.lesson_figures import texts
+from core.lessons import fill, lesson, lessons
+from tests.dashboard import Dashboard
+
+
+def title_of(key: str, number: int) -> str:
+    return fill(lesson(key).steps[number - 1].title, texts())
+
+
+def heading(page: Page, name: str) -> None:
+    expect(page.get_by_role("heading", level=1, name=name, exact=True)).to_be_visible()
+
+
+def query(page: Page) -> dict[str, list[str]]:
+    return parse_qs(urlparse(page.url).query)
+
+
+def open_at(page: Page, server: Dashboard, path: str, name: str) -> None:
+    page.goto(f"{server.url}/{path}")
+    heading(page, name)
+    expect(button(page, path.split("?")[0], "next")).to_be_enabled()
+
+
+def button(page: Page, key: str, name: str) -> Locator:
+    """The lesson's Next or Back, whichever of its two forms is shown."""
+    return page.locator(f".st-key-{key}_{name} button").first
+
+
+def test_one_key_walks_every_step_of_every_lesson_to_the_map(server: Dashboard, page: Page) -> None:
+    open_at(page, server, "bottleneck", title_of("bottleneck", 1))
+    for shown in lessons():
+        for number in range(1, len(shown.steps) + 1):
+            heading(page, title_of(shown.key, number))
+            expect(page.get_by_text(shown.title, exact=True).first).to_be_visible()
+            expect(page.locator("[data-testid=stException]")).to_have_count(0)
+            # the key counts once the buttons of this step are there
+            form = "lesson" if number == len(shown.steps) else "step"
+            expect(page.locator(f".st-key-{shown.key}_next_{form} button").first).to_be_enabled()
+            page.keyboard.press("ArrowRight")
+    heading(page, "Lesson map")
+
+
+def test_the_left_key_goes_back_over_the_edge_of_a_lesson(server: Dashboard, page: Page) -> None:
+    open_at(page, server, "formula?formula=2", title_of("formula", 2))
+    page.keyboard.press("ArrowLeft")
+    heading(page, title_of("formula", 1))
+    expect(page.locator(".st-key-formula_back_lesson button").first).to_be_enabled()
+    page.keyboard.press("ArrowLeft")
+    heading(page, title_of("bottleneck", 1))
+
+
+@pytest.mark.parametrize(("key", "number"), [("roof", 2), ("share", 3), ("crossing", 4)])
+def test_a_link_opens_its_step_with_its_controls(server: Dashboard, page: Page, key: str, number: int) -> None:
+    open_at(page, server, f"bottleneck?bottleneck={number}&bottleneck_batch=64", title_of("bottleneck", number))
+    expect(page.get_by_role("slider", name="Batch")).to_have_attribute("aria-valuetext", "64")
+    expect(page.locator("[data-testid=stVegaLiteChart]").first).to_be_visible()
+
+
+def test_a_turned_step_is_in_the_address(server: Dashboard, page: Page) -> None:
+    open_at(page, server, "levers", title_of("levers", 1))
+    button(page, "levers", "next").click()
+    heading(page, title_of("levers", 2))
+    page.wait_for_url("**levers=2**")
+    page.reload()
+    heading(page, title_of("levers", 2))
+
+
+def test_a_lesson_is_found_again_as_it_was_left(server: Dashboard, page: Page) -> None:
+    open_at(page, server, "bottleneck?bottleneck=4&bottleneck_batch=16", title_of("bottleneck", 4))
+    page.get_by_role("button", name="Next lesson").click()
+    heading(page, title_of("formula", 1))
+    page.locator(".st-key-formula_back_lesson button").first.click()
+    heading(page, title_of("bottleneck", 4))
+    assert query(page)["bottleneck_batch"] == ["16"]
+
+
+def test_an_answer_and_its_reply_survive_the_way_to_the_end_of_a_case(server: Dashboard, page: Page) -> None:
+    open_at(page, server, "case-falcon", title_of("case-falcon", 1))
+    page.get_by_text("No: its scores show that MQA hurt it.").click()
+    expect(page.get_by_text("The scores do not isolate MQA")).to_be_visible()
+    for number in range(2, 7):
+        button(page, "case-falcon", "next").click()
+        heading(page, title_of("case-falcon", number))
+    expect(page.get_by_text("You answered at first: No: its scores show that MQA hurt it.")).to_be_visible()
+
+
+def test_the_drill_is_played_with_the_keyboard(server: Dashboard, page: Page) -> None:
+    open_at(page, server, "headmath?headmath=2&headmath_question=7&headmath_level=token", title_of("headmath", 2))
+    asked = cache_question(7, "token")
+    for kind in ("MQA", "GQA", "MHA"):
+        page.get_by_label(kind, exact=True).fill(f"{asked.exact_bytes(kind):,} B")
+    page.keyboard.press("Enter")
+    expect(page.get_by_text("The shortcut", exact=True)).to_be_visible()
+    expect(page.get_by_text("1 of 1")).to_be_visible()
+    page.get_by_role("button", name="Next question").click()
+    expect(page.get_by_role("spinbutton", name="Question")).to_have_value("8")
+
+
+def test_strokes_are_drawn_by_one_key(server: Dashboard, page: Page) -> None:
+    open_at(page, server, "draw?draw=3", title_of("draw", 3))
+    expect(page.get_by_text("Stroke 1 of 7")).to_be_visible()
+    for number in range(2, 8):
+        page.keyboard.press("d")
+        expect(page.get_by_text(f"Stroke {number} of 7")).to_be_visible()
+
+
+def test_the_capstone_opens_its_choice_on_the_sizing_page(server: Dashboard, page: Page) -> None:
+    open_at_end = "pick?pick=7&pick_choice=4&pick_choice_bits=4"
+    page.goto(f"{server.url}/{open_at_end}")
+    heading(page, title_of("pick", 7))
+    expect(page.get_by_text("KV heads of the 13B model: G = 4, 4-bit cache")).to_be_visible()
+    page.get_by_role("link", name="Open this job on the sizing page").click()
+    heading(page, "Size a serving job")
+    assert query(page)["size_g"] == ["4"]
+    assert query(page)["size_kv_bits"] == ["4"]
+
+
+@pytest.mark.parametrize("width", [1280, 1920])
+def test_no_step_scrolls_sideways(server: Dashboard, page: Page, width: int) -> None:
+    page.set_viewport_size({"width": width, "height": 800})
+    for key, number in (("formula", 1), ("slider", 2), ("case-llama", 2), ("pick", 7), ("spot", 1)):
+        page.goto(f"{server.url}/{key}?{key}={number}")
+        heading(page, title_of(key, number))
+        page.wait_for_load_state("networkidle")
+        wide = page.evaluate("document.querySelector('[data-testid=stMain]').scrollWidth")
+        assert wide <= page.evaluate("document.querySelector('[data-testid=stMain]').clientWidth"), key
