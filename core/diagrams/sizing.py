@@ -16,10 +16,12 @@ from core.units import GB, MIB
 
 Row = dict[str, Any]
 
-ROW_HEIGHT = 29
+ROW_HEIGHT = 25
+AROUND = 66  # px above and under the rows: column titles, and the key
 CELL = 1.0  # width of a cell in budgets is CELL_BUDGETS; cells stand GAP apart
 CELL_BUDGETS = 2.15
 GAP = 0.10
+NARROW_PX = 420  # of the rows alone: below it the figures would overlap
 CUT_LABEL_FROM = 1.62  # in budgets: longer bars carry their label inside
 
 
@@ -114,7 +116,7 @@ def options_chart(
         *_headers(grid, x_scale, palette),
         *_key(grid, palette),
     ]
-    return alt.layer(*layers).properties(height=ROW_HEIGHT * len(order) + 8)
+    return alt.layer(*layers).properties(height=ROW_HEIGHT * len(order) + AROUND)
 
 
 def options_alt_text(grid: OptionGrid) -> str:
@@ -183,7 +185,7 @@ def _label(
     marks = labels.transform_filter(which).mark_text(
         align=align, fontSize=13, fontWeight=400 if align == "right" else 600, color=colour
     )
-    return marks.encode(y=y, x=place, text="says:N")
+    return marks.encode(y=y, x=place, text=_wide("datum.says", "datum.fits ? '✓' : ''"))
 
 
 def _key(grid: OptionGrid, palette: Palette) -> list[alt.Chart]:
@@ -193,25 +195,27 @@ def _key(grid: OptionGrid, palette: Palette) -> list[alt.Chart]:
     whole = f"{memory / MIB:,.0f} MiB" if job.device.memory_reported_bytes else f"{memory / GB:g} GB"
     budget = grid.options[0].plan.budget_bytes / GB
     bottom = _pixels("height + 20")  # under the rows, whatever height they are given
+    budget_words = f"budget {whole} × {job.memory_utilization:g} = {budget:.1f} GB; what is faded does not fit"
     entries = [
-        (0, palette.weights, "weights"),
-        (84, palette.cache, "KV cache"),
-        (172, palette.reserve, "reserve"),
-        (
-            248,
-            palette.text,
-            f"budget {whole} × {job.memory_utilization:g} = {budget:.1f} GB; what is faded does not fit",
-        ),
+        (0, palette.weights, "weights", "weights"),
+        (84, palette.cache, "KV cache", "KV cache"),
+        (172, palette.reserve, "reserve", "reserve"),
+        (248, palette.text, budget_words, ""),
     ]
-    rows = [{"left": left, "colour": colour, "word": word} for left, colour, word in entries]
+    rows = [{"left": left, "colour": colour, "word": word, "short": short} for left, colour, word, short in entries]
     key = alt.Chart(alt.Data(values=rows))
     swatch = key.mark_point(shape="square", size=110, filled=True, opacity=1)
     return [
         swatch.encode(x=_pixels("datum.left + 6"), y=bottom, color=alt.Color("colour:N", scale=None)),
         key.mark_text(align="left", fontSize=13, color=palette.text).encode(
-            x=_pixels("datum.left + 18"), y=bottom, text="word:N"
+            x=_pixels("datum.left + 18"), y=bottom, text=_wide("datum.word", "datum.short")
         ),
     ]
+
+
+def _wide(text: str, on_a_phone: str) -> Any:
+    """Words where there is room for them, else the short form: both are expressions on the row."""
+    return _pixels(f"width < {NARROW_PX} ? {on_a_phone} : {text}")
 
 
 def _pixels(expression: str) -> Any:
@@ -225,7 +229,7 @@ def _headers(grid: OptionGrid, x_scale: alt.Scale, palette: Palette) -> list[alt
         {
             "left": _left(grid, bits),
             "line": _left(grid, bits) + _cell(budget, budget),
-            "title": "bf16 cache" if bits == 16 else f"{bits}-bit cache",
+            "title": "bf16" if bits == 16 else f"{bits}-bit",
             "budget": f"budget {budget / GB:.1f} GB",
         }
         for bits in grid.widths
@@ -234,6 +238,10 @@ def _headers(grid: OptionGrid, x_scale: alt.Scale, palette: Palette) -> list[alt
     title = base.mark_text(align="left", fontSize=15, fontWeight=700, color=palette.text, dy=-16)
     line = base.mark_text(align="left", fontSize=12, color=palette.text, dy=-15, dx=0)
     return [
-        title.encode(x=alt.X("left:Q", scale=x_scale, axis=None), y=alt.value(0), text="title:N"),
-        line.encode(x=alt.X("line:Q", scale=x_scale, axis=None), y=alt.value(0), text="budget:N"),
+        title.encode(
+            x=alt.X("left:Q", scale=x_scale, axis=None),
+            y=alt.value(0),
+            text=_wide("datum.title + ' cache'", "datum.title"),
+        ),
+        line.encode(x=alt.X("line:Q", scale=x_scale, axis=None), y=alt.value(0), text=_wide("datum.budget", "''")),
     ]

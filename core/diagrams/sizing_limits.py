@@ -14,22 +14,47 @@ HEIGHT = 380
 HOLD_HEIGHT = 260
 
 
-def frontier_rows(points: Sequence[FrontierPoint], num_query_heads: int) -> list[dict[str, Any]]:
-    """Points that a log axis can show. Each line has its label on itself, staggered so that neighbours stay apart."""
-    rows = [
-        {
-            "g": point.num_kv_heads,
-            "kind": kind_of(num_query_heads, point.num_kv_heads),
-            "context": point.context_length,
-            "batch": point.largest_batch,
-        }
-        for point in points
-        if point.largest_batch
-    ]
-    for place, g in enumerate(dict.fromkeys(row["g"] for row in rows)):
-        line = [row for row in rows if row["g"] == g]
-        line[min(1 + 2 * (place % 3), len(line) - 1)]["label"] = f"G = {g}"
+def frontier_rows(
+    points: Sequence[FrontierPoint], num_query_heads: int, chosen: int | None = None
+) -> list[dict[str, Any]]:
+    """Points that a log axis can show. Each line has its label on itself, staggered so that neighbours stay apart.
+
+    G that hold nearly the same (copied heads, under tensor parallel) share one line and one label.
+    """
+    rows: list[dict[str, Any]] = []
+    for place, group in enumerate(_alike(points)):
+        line = [
+            {
+                "g": group[0],
+                "kind": kind_of(num_query_heads, chosen if chosen in group and chosen else group[-1]),
+                "chosen": chosen in group,
+                "context": point.context_length,
+                "batch": point.largest_batch,
+            }
+            for point in points
+            if point.num_kv_heads == group[-1] and point.largest_batch
+        ]
+        line[min(1 + 2 * (place % 3), len(line) - 1)]["label"] = f"G = {', '.join(map(str, group))}"
+        rows += line
     return rows
+
+
+def _alike(points: Sequence[FrontierPoint]) -> list[list[int]]:
+    """Neighbouring G whose largest batches stay within a tenth of each other at every context; G that hold nothing
+    are left out."""
+    by_g: dict[int, list[int]] = {}
+    for point in points:
+        by_g.setdefault(point.num_kv_heads, []).append(point.largest_batch)
+    groups: list[list[int]] = []
+    for g, batches in by_g.items():
+        if not any(batches):
+            continue
+        before = by_g[groups[-1][0]] if groups else []
+        if before and all(abs(a - b) <= 0.1 * max(a, b) for a, b in zip(before, batches, strict=True)):
+            groups[-1].append(g)
+        else:
+            groups.append([g])
+    return groups
 
 
 def frontier_chart(
@@ -43,9 +68,7 @@ def frontier_chart(
     fits: bool,
 ) -> alt.LayerChart | alt.FacetChart:
     """Each line is the most that one G holds; the job is the dot. Both axes are logarithmic."""
-    rows = frontier_rows(points, num_query_heads)
-    for row in rows:
-        row["chosen"] = row["g"] == chosen
+    rows = frontier_rows(points, num_query_heads, chosen)
     largest = max([row["batch"] for row in rows], default=1)
     contexts = [row["context"] for row in rows] + [context_length]
     x_scale = alt.Scale(type="log", base=2, domain=[min(contexts), max(contexts) * 1.6], nice=False)

@@ -57,11 +57,9 @@ def more_inputs() -> None:
     with st.expander("More inputs: weights, accelerators, windows, engine", icon=":material/tune:"):
         one, two, three, four = st.columns(4)
         one.selectbox("Weights, bits", [16, 8, 4], key="size_weight_bits", bind="query-params")
-        two.segmented_control(
+        two.selectbox(
             "Parameters that G frees",
             ["dropped", "spent"],
-            default="dropped",
-            required=True,
             key="size_freed",
             bind="query-params",
             help="Dropped: the model shrinks. Spent: the FFN is widened until the parameters are the same again.",
@@ -175,7 +173,7 @@ def _accelerator(name: str) -> Accelerator | str:
         state = st.session_state
         return Accelerator(
             id="custom",
-            name="your accelerator",
+            name="accelerator of your own",
             memory_reported_bytes=state["size_own_mib"] * MIB,
             bandwidth_bytes_per_s=state["size_own_bandwidth"] * 1e9 or None,
             bf16_dense_flops=state["size_own_flops"] * 1e12 or None,

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import streamlit as st
 
+from core import parameter_counts
 from core.model_registry import RegisteredModel
 from core.model_spec import ModelSpec, read_config
 from core.sizing_error import SizingError
@@ -85,7 +86,7 @@ def _own_shape() -> ModelSpec:
 
 
 def _count(spec: ModelSpec, registered: RegisteredModel | None, typed_parameters: int) -> ParameterCount | None:
-    """Typed in, else added up from the shapes (None says so), else counted in the background."""
+    """Typed in, else added up from the shapes (None says so), else counted before, else counted in the background."""
     if typed_parameters:
         return typed_count(typed_parameters)
     try:
@@ -95,6 +96,9 @@ def _count(spec: ModelSpec, registered: RegisteredModel | None, typed_parameters
             raise
     else:
         return None
+    recorded = parameter_counts.recorded_count(registered.repository)
+    if recorded is not None:
+        return recorded
     counting = cached.meta_device_count(registered.config_text)
     if not counting.done():
         raise StillCounting(registered)

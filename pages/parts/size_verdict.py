@@ -76,7 +76,7 @@ def options_spec(grid: OptionGrid, option: Option, theme: str) -> dict[str, Any]
 def option_sentence(option: Option) -> str:
     """The option under discussion: its total, and what is left or missing."""
     plan = option.plan
-    name = f"G = {option.num_kv_heads}" if option.num_kv_heads is not None else "As published"
+    name = f"G = {option.num_kv_heads}" if option.num_kv_heads is not None else "The model as published"
     state = "leaves" if plan.fits else "lacks"
     return (
         f"{name} with {cache_name(option.kv_bits)} needs "

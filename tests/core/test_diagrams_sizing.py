@@ -82,6 +82,12 @@ def test_the_frontier_has_a_label_for_every_g_and_the_job_as_a_dot():
     assert {layer["encoding"]["y"]["scale"]["type"] for layer in spec["layer"] if "y" in layer["encoding"]} == {"log"}
 
 
+def test_g_that_hold_the_same_share_a_line():
+    # on eight ranks G = 1, 2, 4 and 8 each keep one KV head a rank; only their K and V projections differ
+    points = frontier(JOB.where(num_accelerators=8, tensor_parallel=8))
+    assert [row["label"] for row in frontier_rows(points, 40, 8) if "label" in row] == ["G = 1, 2, 4, 8", "G = 40"]
+
+
 def test_the_hold_chart_marks_three_batches():
     traffic = lognormal_traffic(mean=16_384, p95=40_000, output_share=0.25, longest_context=65_536)
     found = fit_traffic(JOB.where(num_kv_heads=8, kv_bits=8), traffic).occupancy

@@ -193,6 +193,12 @@ def test_the_benchmark_button_is_here(open_page):
     assert "The kernels measure layers of grouped attention with one shape" in app.info[0].value
 
 
+def test_a_model_that_is_not_added_up_is_sized_at_once_from_its_recorded_count(open_page):
+    app = open_page(PAGE, size_model="Falcon-7B", size_batch="1", size_context="2048", size_g="1")
+    assert "6,921,720,704 × 16 / 8 / 1 = 13,843,441,408 bytes" in texts(app)
+    assert "32 × 1 × 128 × 2,048 × 1 × 16 / 8 / 1 = 16,777,216 bytes" in texts(app)  # 8,192 bytes per token
+
+
 def test_a_count_that_takes_time_does_not_hold_up_the_page(open_page, monkeypatch):
     from concurrent.futures import Future
 
@@ -201,6 +207,7 @@ def test_a_count_that_takes_time_does_not_hold_up_the_page(open_page, monkeypatc
 
     counting: Future[ParameterCount] = Future()
     monkeypatch.setattr(cached, "meta_device_count", lambda config_text: counting)
+    monkeypatch.setattr("core.parameter_counts.recorded_count", lambda repository: None)
     app = open_page(PAGE, size_model="Falcon-7B", size_batch="1", size_context="2048")
     assert "The parameters of Falcon-7B cannot be added up from its shapes alone" in app.info[0].value
     assert app.selectbox(key="size_model").value == "Falcon-7B"
