@@ -1,7 +1,8 @@
 """A short answer in a model's words, from the found passages and nothing else. Off unless an endpoint is configured.
 
-Any server that speaks OpenAI's chat completions will do, a local one too: `transformers serve`, vLLM, llama.cpp. It is
-named in the environment (or in the dashboard's secrets, which Streamlit exports to it):
+Any server that speaks OpenAI's chat completions will do, a local one too: `transformers serve` (with the serving extra
+of transformers), vLLM, llama.cpp. It is named in the environment, or in the dashboard's secrets, which Streamlit puts
+there:
 
     HEADROOM_ASK_URL     http://localhost:8000/v1
     HEADROOM_ASK_MODEL   the model's name there

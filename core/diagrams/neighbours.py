@@ -63,7 +63,8 @@ def use_chart(uses: Sequence[Use], published: Mapping[str, Any], colours: Palett
         for use in uses
     ]
     order = [row["policy"] for row in rows]
-    x = alt.X("share:Q", title="live tokens, % of reserved memory", scale=alt.Scale(domain=[0, 100]))
+    x = alt.X("share:Q", title="live tokens, % of reserved memory", scale=alt.Scale(domain=[0, 100]),
+              axis=alt.Axis(tickCount=10))  # fmt: skip
     y = alt.Y("policy:N", sort=order, title=None, axis=alt.Axis(ticks=False, domain=False, labelPadding=8))
     base = alt.Chart(alt.Data(values=rows)).encode(y=y)
     bands = alt.Chart(alt.Data(values=[{"low": low, "high": high}]))
@@ -201,7 +202,8 @@ def kivi_chart(rows: Sequence[Mapping[str, Any]], task: str, colours: Palette) -
     lowest, highest = min(dot["change"] for dot in dots), max(dot["change"] for dot in dots)
     room = 0.22 * (highest - lowest)
     scale = alt.Scale(domain=[lowest - room, max(highest, 0) + room], nice=False)
-    x = alt.X("change:Q", title="points against the same model at 16 bits", scale=scale)
+    axis = alt.Axis(tickCount=8)
+    x = alt.X("change:Q", title="points against the same model at 16 bits", scale=scale, axis=axis)
     base = alt.Chart(alt.Data(values=dots)).encode(y=y)
     hue = alt.Color("kind:N", legend=None, scale=kinds)
     zero = (
@@ -228,7 +230,12 @@ def latent_chart(colours: Palette) -> Picture:
     ]  # fmt: skip
     links = [{"x": 0.135, "y": 0.5, "x2": 0.295, "y2": 0.5}, {"x": 0.135, "y": 0.66, "x2": 0.295, "y2": 0.87}]
     links += [{"x": 0.565, "y": 0.5, "x2": 0.755, "y2": row["y"]} for row in heads]
-    links += [{"x": 0.338, "y": 0.82, "x2": 0.755, "y2": row["y"] + 0.03} for row in heads]
+    bus = 0.72  # the rotary key goes to every head: along one line, so that it crosses nothing
+    links += [
+        {"x": 0.338, "y": 0.87, "x2": bus, "y2": 0.87},
+        {"x": bus, "y": 0.87, "x2": bus, "y2": heads[0]["y"] + 0.04},
+    ]
+    links += [{"x": bus, "y": row["y"] + 0.04, "x2": 0.755, "y2": row["y"] + 0.04} for row in heads]
     inside = [{"x": 0.43, "y": 0.5, "text": "latent, 512"}]
     captions = [
         {"x": 0.065, "y": 0.16, "text": "computed, not kept"},
@@ -255,7 +262,8 @@ def shares_chart(shares: Sequence[Share], tensor_parallel: int, colours: Palette
     kinds = alt.Scale(domain=["MHA", "GQA", "MQA", "MLA"], range=[colours.mha, colours.gqa, colours.mqa, colours.mla])
     where = "the one GPU" if tensor_parallel == 1 else f"each of {tensor_parallel} GPUs"
     most = max(row["elements"] for row in rows)
-    x = alt.X("elements:Q", title=f"elements per token and layer on {where}", scale=alt.Scale(domain=[0, most * 1.12]))
+    x = alt.X("elements:Q", title=f"elements per token and layer on {where}", scale=alt.Scale(domain=[0, most * 1.12]),
+              axis=alt.Axis(tickCount=8))  # fmt: skip
     y = alt.Y("name:N", sort=[row["name"] for row in rows], title=None,
               axis=alt.Axis(ticks=False, domain=False, labelPadding=8))  # fmt: skip
     base = alt.Chart(alt.Data(values=rows)).encode(x=x, y=y, color=alt.Color("kind:N", legend=None, scale=kinds))

@@ -94,14 +94,15 @@ def loss_chart(
     base = alt.Chart(alt.Data(values=rows)).encode(x=x, y=y, color=hue)
     ends = [row for row in rows if row["g"] == 1]
     labels = alt.Chart(alt.Data(values=_apart(ends))).encode(x=x, color=hue)
-    name = labels.transform_calculate(name="datum.label").mark_text(
-        align="left" if against == "g" else "right", dx=10 if against == "g" else -10, fontWeight="bold"
-    )
+    beside: Row = {"align": "left", "dx": 10} if against == "g" else {"align": "right", "dx": -10}
+    place = alt.Y("place:Q", scale=scale)
+    halo = labels.mark_text(fontWeight="bold", stroke=colours.background, strokeWidth=6, **beside)
     return alt.layer(
         _level(recipe, colours, at_right=against == "bytes"),
         base.mark_line(strokeWidth=2.5).encode(strokeDash=dash),
         base.mark_point(filled=True, size=75, opacity=1).encode(tooltip=alt.Tooltip("says:N", title=" ")),
-        name.encode(y=alt.Y("place:Q", scale=scale), text="name:N"),
+        halo.encode(y=place, text="label:N"),
+        labels.mark_text(fontWeight="bold", **beside).encode(y=place, text="label:N"),
     ).properties(height=330)
 
 
