@@ -96,7 +96,8 @@ def _library() -> ctypes.CDLL:
         except (OSError, subprocess.TimeoutExpired) as e:
             raise Unavailable(f"{compiler} did not build it: {e}") from e
         if built.returncode:
-            raise Unavailable(f"{compiler} did not build it: {built.stderr.strip().splitlines()[0][:200]}")
+            said = built.stderr.strip().splitlines() or [f"exit code {built.returncode}"]
+            raise Unavailable(f"{compiler} did not build it: {said[0][:200]}")
         return ctypes.CDLL(str(target))  # stays mapped after the file is gone
 
 

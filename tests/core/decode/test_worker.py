@@ -112,11 +112,18 @@ def test_a_crash_names_its_signal():
 
 
 def test_memory_that_runs_out_is_a_message():
-    # 3 GB of address space hold torch and its threads, not the 1.5 GB cache with its second copy
-    shape = {**LONG, "kv_heads": (4,), "batch_size": 6, "context_length": 60_000, "dtype": "float32"}
+    # 3 GB of address space hold torch and the 1.5 GB cache, but no second copy of it: a kernel fails, the run goes on
+    shape = {
+        **LONG,
+        "kv_heads": (1,),
+        "batch_size": 24,
+        "kernels": ("packed_rows_matmul", "packed_rows_matmul_transposed"),
+    }
     state = worker.start(job(shape), "--address-space", "3").wait()
-    assert state.status in ("stopped", "failed")
-    assert "memory" in state.message
+    assert state.status == "complete", state.message
+    found = {r.kernel: r for r in state.results}
+    assert found["packed_rows_matmul_transposed"].status == "failed"
+    assert found["packed_rows_matmul_transposed"].detail.startswith("ran out of memory: ")
 
 
 def test_too_little_memory_is_said_before_the_run():
