@@ -92,7 +92,8 @@ def test_a_link_with_a_typed_id_shows_recorded_rows_while_the_hub_is_silent(page
     opened(page, dashboard, "models_pick=Falcon-7B&models_pick=Llama-1+7B&models_pick=acme/silent")
     seen(page.get_by_text(HEADLINE))
     seen(page.get_by_text("Asking the Hub for 1 config.json files"))
-    seen(page.get_by_text("did not answer for acme/silent in time. Try again."), 40_000)
+    error = page.get_by_test_id("stAlert").filter(has_text="did not answer for acme/silent in time. Try again.")
+    seen(error.first, 60_000)
     seen(page.get_by_text(HEADLINE))
 
 
