@@ -156,7 +156,8 @@ def losses(
 
 def training(colours: Palette, *, steps: tuple[tuple[int, float], ...], recipe: Recipe) -> Picture:
     last = f"after {steps[-1][0]:,} steps {steps[-1][1]:.3f}" if steps else "not started"
-    return made(uptraining.training_chart(steps, recipe, colours), "", f"Training loss, {last}")
+    sentence = "**Loss while it trains.** Each conversion starts high and comes down as the model trains on."
+    return made(uptraining.training_chart(steps, recipe, colours), sentence, f"Training loss, {last}")
 
 
 PICTURES: dict[str, Callable[..., Picture]] = {

@@ -110,9 +110,13 @@ def training_chart(losses: Sequence[tuple[int, float]], recipe: Recipe, colours:
     """Loss over all training steps so far: the checkpoint's descent, then one saw tooth a conversion."""
     rows = [{"step": step, "loss": max(loss, FLOOR)} for step, loss in losses]
     x = alt.X("step:Q", title="training steps, all variants", scale=alt.Scale(domain=[0, recipe.total_steps]))
-    y = alt.Y("loss:Q", title="training loss, nats", scale=alt.Scale(type="log", domain=[FLOOR, 20], clamp=True))
+    scale = alt.Scale(type="log", domain=[FLOOR, 20], clamp=True, nice=False)
+    axis = alt.Axis(values=[0.001, 0.01, 0.1, 1, 10], format="~g", gridDash=[2, 3])
+    y = alt.Y("loss:Q", title="training loss, nats", scale=scale, axis=axis)
     line = alt.Chart(alt.Data(values=rows)).mark_line(color=colours.keys_values).encode(x=x, y=y)
-    end = alt.Chart(alt.Data(values=[{"step": recipe.train_steps, "text": "converted from here on"}]))
+    end = alt.Chart(
+        alt.Data(values=[{"step": recipe.train_steps, "text": "checkpoint done: trained on, then converted"}])
+    )
     rule = end.mark_rule(color=colours.line, strokeDash=[4, 4]).encode(x=x)
     text = end.mark_text(align="left", dx=6, color=colours.muted).encode(x=x, y=alt.value(8), text="text:N")
     return alt.layer(line, rule, text).properties(height=190)
