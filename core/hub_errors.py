@@ -3,8 +3,6 @@
 Every failure of core.model_hub is a HubError: a kind for code, a sentence for people.
 """
 
-from typing import Literal
-
 import httpx2  # the HTTP client that huggingface_hub itself is built on
 from huggingface_hub import constants
 from huggingface_hub.errors import (
@@ -15,24 +13,7 @@ from huggingface_hub.errors import (
     RevisionNotFoundError,
 )
 
-Kind = Literal[
-    "bad_id", "gated", "bad_token", "not_found", "rate_limited", "server_error", "timeout", "offline", "too_large",
-    "bad_json",
-]  # fmt: skip
-
-
-class HubError(Exception):
-    """The Hub did not give the file; str() says why and what to do, kind is for code."""
-
-    def __init__(self, kind: Kind, repository: str, sentence: str) -> None:
-        super().__init__(sentence)
-        self.kind: Kind = kind
-        self.repository = repository
-
-
-def too_large(repository: str, filename: str, max_bytes: int) -> HubError:
-    limit = f"{max_bytes / 2**20:.0f} MiB"
-    return HubError("too_large", repository, f"{filename} of {repository} is larger than {limit}: it was not read.")
+from core.hub_pulls import HubError
 
 
 def hub_error(error: Exception, repository: str, filename: str, endpoint: str | None) -> HubError:

@@ -17,7 +17,6 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import httpx2  # the HTTP client that huggingface_hub itself is built on
 from huggingface_hub import (
@@ -31,7 +30,8 @@ from huggingface_hub import (
 from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled, RemoteEntryNotFoundError
 from huggingface_hub.utils import build_hf_headers, hf_raise_for_status  # type: ignore[attr-defined]  # no __all__
 
-from core.hub_errors import HubError, host_of, hub_error, too_large
+from core.hub_errors import host_of, hub_error
+from core.hub_pulls import HubError, PulledConfig, PullRequest, PullResult, repository_id, too_large
 from core.model_spec import UnsupportedConfig, load_config
 
 MAX_CONFIG_BYTES = 4 * 2**20  # the largest config.json on the Hub that we know of has 0.3 MB
@@ -41,43 +41,7 @@ FILENAMES = ("config.json", "params.json")  # params.json: the format of Meta's 
 # Headroom sends no telemetry. This also spares huggingface_hub's request for a list of harness names, which would go
 # out before ours and outside of our timeout.
 constants.HF_HUB_DISABLE_TELEMETRY = True
-_PAGE = re.compile(r"(?:https?://)?(?:www\.)?(?:huggingface\.co|hf\.co)/(?:models/)?", re.IGNORECASE)
-_ID = re.compile(r"(?:[A-Za-z0-9][\w.\-]{0,95}/)?[A-Za-z0-9][\w.\-]{0,95}", re.ASCII)
 _REVISION = re.compile(r"[A-Za-z0-9][\w.\-/]{0,99}", re.ASCII)
-
-
-@dataclass(frozen=True, kw_only=True)
-class PulledConfig:
-    """One file as the Hub gave it."""
-
-    requested: str  # the repository that was asked for
-    repository: str  # the one that answered: the mirror where the original is gated
-    filename: str  # 'config.json' or 'params.json'
-    text: str
-    config: dict[str, Any]
-    commit: str
-    etag: str
-    from_cache: bool  # the ETag was known: nothing but metadata was read
-    pulled_at: datetime
-
-
-@dataclass(frozen=True, kw_only=True)
-class PullRequest:
-    """What pull_many asks for; key is the caller's own name of it."""
-
-    key: str
-    repository: str
-    mirror: str | None = None
-    revision: str | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class PullResult:
-    """Either pulled or error is set."""
-
-    request: PullRequest
-    pulled: PulledConfig | None = None
-    error: HubError | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,21 +50,6 @@ class ParameterCount:
 
     total: int
     by_dtype: dict[str, int]
-
-
-def repository_id(text: str) -> str:
-    """'owner/name' from an id or a model page's address. Raises HubError (bad_id) before anything is asked."""
-    stripped = _PAGE.sub("", text.strip(), count=1) if _PAGE.match(text.strip()) else text.strip()
-    if stripped != text.strip():
-        stripped = "/".join(stripped.split("?")[0].split("#")[0].split("/")[:2])
-    if _ID.fullmatch(stripped) is None or ".." in stripped or "--" in stripped:
-        shown = text.strip() if len(text.strip()) <= 80 else text.strip()[:77] + "..."
-        raise HubError(
-            "bad_id",
-            text,
-            f"'{shown}' is not a repository id. Write owner/name as the model's page has it, such as tiiuae/falcon-7b.",
-        )
-    return stripped
 
 
 def pull_config(

@@ -3,8 +3,7 @@
 import streamlit as st
 
 from core.comparison import MAX_COMPARED, ComparedModel, compare, plain
-from core.hub_errors import HubError
-from core.model_hub import PulledConfig, PullResult, repository_id
+from core.hub_pulls import HubError, PulledConfig, PullResult, repository_id
 from core.model_registry import EVIDENCE, RegisteredModel
 from core.model_spec import UnsupportedConfig, load_config, read_config
 from pages import cached

@@ -4,9 +4,8 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from core import model_hub
 from core.comparison import plain
-from core.model_hub import PullRequest, PullResult
+from core.hub_pulls import PullRequest, PullResult
 from pages.parts import models_pick
 
 MAX_REMEMBERED = 150  # results of one visitor: the whole registry and some typed ids
@@ -14,6 +13,8 @@ MAX_REMEMBERED = 150  # results of one visitor: the whole registry and some type
 
 def pull(names: Sequence[str]) -> None:
     """Pulls all of them together and remembers each result for this visitor."""
+    from core import model_hub  # noqa: PLC0415  the Hub's client loads with the first pull, not with the page
+
     requests = [_request(name) for name in names]
     with st.status(f"Asking the Hub for {len(requests)} config.json files", expanded=True) as status:
         bar = st.progress(0.0)
