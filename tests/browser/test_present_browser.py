@@ -1,0 +1,176 @@
+"""Presenter mode in a real Chromium: keys, screens, the address, the notes, and the way out."""
+
+import re
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser.screenshots import settle
+from tests.dashboard import Dashboard
+from tests.paths import page_paths
+
+expect.set_options(timeout=20_000)
+FIRST = "GQA: 64 query heads share 8"
+SECOND = "The three side by side"
+
+
+def mark(page: Page) -> str:
+    return page.get_by_role("navigation", name="Presenter").get_by_role("status").inner_text()
+
+
+def says(page: Page, words: str) -> None:
+    """The mark says where one is: that is also the sign that the keys are there."""
+    expect(page.get_by_role("navigation", name="Presenter").get_by_role("status")).to_have_text(re.compile(words))
+
+
+def enter(page: Page, address: str) -> None:
+    """A link into presenter mode, until the keys answer."""
+    page.goto(address)
+    says(page, r"\w")
+    settle(page)
+
+
+def at(page: Page, query: str) -> None:
+    """The address names the screen."""
+    expect(page).to_have_url(re.compile(query))
+
+
+@pytest.fixture
+def room(server: Dashboard, page: Page) -> Page:
+    """The layouts page in presenter mode on a projector."""
+    page.set_viewport_size({"width": 1920, "height": 1080})
+    enter(page, f"{server.url}/layouts?present=1")
+    return page
+
+
+def test_p_enters_and_leaves(server: Dashboard, page: Page):
+    page.goto(f"{server.url}/layouts")
+    settle(page)
+    expect(page.get_by_test_id("stSidebar")).to_be_visible()
+    page.keyboard.press("p")
+    expect(page.get_by_role("navigation", name="Presenter")).to_be_visible()
+    says(page, "The three layouts")
+    at(page, r"present=1")
+    expect(page.get_by_test_id("stSidebar")).to_be_hidden()
+    expect(page.get_by_test_id("stHeader")).to_be_hidden()
+    settle(page)
+    page.keyboard.press("p")
+    expect(page.get_by_test_id("stSidebar")).to_be_visible()
+    expect(page).not_to_have_url(re.compile("present"))
+    expect(page.get_by_text(SECOND)).to_be_visible()
+
+
+def test_p_in_a_text_field_is_a_letter(server: Dashboard, page: Page):
+    page.goto(f"{server.url}/models")
+    settle(page)
+    page.get_by_role("combobox").first.press_sequentially("pp")
+    settle(page)
+    expect(page).not_to_have_url(re.compile("present"))
+
+
+def test_arrows_turn_screens_and_the_address_follows(room: Page):
+    expect(room.get_by_text(FIRST).first).to_be_visible()
+    expect(room.get_by_text(SECOND)).to_be_hidden()
+    says(room, "^The three layouts · 1 of 2$")
+    room.keyboard.press("ArrowRight")
+    expect(room.get_by_text(SECOND)).to_be_visible()
+    expect(room.get_by_role("heading", name="The three layouts", exact=True)).to_be_hidden()
+    says(room, "^The three layouts · 2 of 2$")
+    at(room, r"screen=1")
+    room.keyboard.press("ArrowLeft")
+    expect(room.get_by_text(SECOND)).to_be_hidden()
+    at(room, r"screen=0")
+
+
+def test_a_link_opens_the_screen(server: Dashboard, page: Page):
+    page.goto(f"{server.url}/layouts?present=1&screen=1")
+    expect(page.get_by_text(SECOND)).to_be_visible()
+    settle(page)
+    expect(page.get_by_role("heading", name="The three layouts", exact=True)).to_be_hidden()
+
+
+def test_past_the_last_screen_comes_the_next_page_and_back(room: Page):
+    paths = page_paths()
+    after = paths[paths.index("layouts") + 1]
+    room.keyboard.press("ArrowRight")
+    room.keyboard.press("ArrowRight")
+    at(room, rf"/{after}\?.*present=1")
+    says(room, "1 of|^(?!The three layouts)")
+    room.get_by_role("navigation", name="Presenter").get_by_role("button", name="Leave").click()
+    expect(room.get_by_test_id("stSidebar")).to_be_visible()
+
+
+def test_back_from_the_first_screen_is_the_last_screen_of_the_page_before(server: Dashboard, page: Page):
+    enter(page, f"{server.url}/evidence?present=1")
+    paths = page_paths()
+    page.keyboard.press("PageUp")
+    at(page, rf"/{paths[paths.index('evidence') - 1]}\?.*present=1")
+    says(page, "^(?!Evidence)")
+    settle(page)
+    shown = mark(page)
+    found = re.search(r"(\d+) of (\d+)", shown)
+    assert found is None or found[1] == found[2], shown
+
+
+def test_a_lesson_is_turned_by_arrows_and_by_a_clicker(server: Dashboard, page: Page):
+    enter(page, f"{server.url}/bottleneck?present=1")
+    steps = int(re.search(r"1 of (\d+)", mark(page))[1])
+    page.keyboard.press("ArrowRight")
+    at(page, r"bottleneck=2")
+    says(page, f"2 of {steps}$")
+    page.keyboard.press("PageDown")
+    at(page, r"bottleneck=3")
+    says(page, "3 of")
+    page.keyboard.press("PageUp")
+    at(page, r"bottleneck=2")
+    expect(page.get_by_role("button", name="Next", exact=True).first).to_be_visible()  # the bar's own
+
+
+def test_n_shows_the_notes_of_the_step(server: Dashboard, page: Page):
+    enter(page, f"{server.url}/bottleneck?present=1")
+    notes = page.get_by_role("complementary", name="Speaker notes")
+    expect(notes).to_be_hidden()
+    page.keyboard.press("n")
+    expect(notes).to_be_visible()
+    expect(notes).to_contain_text("Two bars to the same scale")
+    page.keyboard.press("n")
+    expect(notes).to_be_hidden()
+
+
+def test_where_a_page_has_no_notes_the_pictures_speak(room: Page):
+    room.keyboard.press("n")
+    notes = room.get_by_role("complementary", name="Speaker notes")
+    expect(notes).to_contain_text("GQA diagram: a row of 64 query heads")
+
+
+def test_w_puts_the_notes_into_a_window_that_follows(server: Dashboard, page: Page):
+    enter(page, f"{server.url}/bottleneck?present=1")
+    with page.expect_popup() as opened:
+        page.keyboard.press("w")
+    window = opened.value
+    expect(window.locator("body")).to_contain_text("Two bars to the same scale")
+    page.bring_to_front()
+    page.keyboard.press("PageDown")
+    expect(window.locator("body")).to_contain_text("2 of")
+    window.close()
+
+
+def test_a_screen_fits_the_room(room: Page):
+    room.wait_for_timeout(500)
+    main = room.get_by_test_id("stMain")
+    assert main.evaluate("element => element.scrollHeight <= element.clientHeight * 1.02")
+    assert main.evaluate("element => element.scrollWidth <= element.clientWidth")
+    size_px = room.get_by_text(FIRST).first.evaluate("element => parseFloat(getComputedStyle(element).fontSize)")
+    assert size_px > 16
+
+
+def test_type_is_larger_than_on_a_desk_and_charts_grow_with_it(server: Dashboard, page: Page):
+    page.set_viewport_size({"width": 1920, "height": 1080})
+    label = page.locator('[data-testid="stVegaLiteChart"] svg text').first
+    page.goto(f"{server.url}/bottleneck")
+    settle(page)
+    desk = label.bounding_box()["height"]
+    enter(page, f"{server.url}/bottleneck?present=1")
+    assert label.bounding_box()["height"] > 1.3 * desk
+    chart = page.get_by_test_id("stVegaLiteChart").locator("svg").bounding_box()
+    assert chart["x"] + chart["width"] <= 1920

@@ -1,0 +1,125 @@
+"""Sharing in a real Chromium: the link, a picture as a file, a report and slides; and what a menu costs closed."""
+
+import csv
+import struct
+import xml.etree.ElementTree as ET
+from io import BytesIO, StringIO
+from pathlib import Path
+
+from playwright.sync_api import Page, expect
+from pptx import Presentation
+
+from tests.browser.screenshots import settle
+from tests.dashboard import Dashboard
+
+VIEW = "layouts?layouts_model=Mistral+7B&layouts_g32=4"
+SAYS = "GQA: 32 query heads share 4 key and value heads, 8 to each."
+
+
+def open_view(server: Dashboard, page: Page, path: str = VIEW) -> None:
+    page.goto(f"{server.url}/{path}")
+    settle(page)
+
+
+def saved(page: Page, label: str) -> tuple[str, bytes]:
+    """Name and content of the file behind a button."""
+    with page.expect_download() as download:
+        page.get_by_test_id("stDownloadButton").filter(has_text=label).first.get_by_role("button").click()
+    return download.value.suggested_filename, Path(download.value.path()).read_bytes()
+
+
+def test_copy_link_copies_the_address_of_the_view(server: Dashboard, page: Page):
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    open_view(server, page)
+    page.get_by_role("button", name="Share").click()
+    page.get_by_role("button", name="Copy link").click()
+    expect(page.get_by_role("button", name="Link copied")).to_be_visible()
+    assert page.evaluate("navigator.clipboard.readText()") == page.url
+    assert page.url.endswith(VIEW)
+
+
+def test_without_a_clipboard_the_address_is_shown(server: Dashboard, page: Page):
+    page.add_init_script("Object.defineProperty(navigator, 'clipboard', { value: undefined })")
+    open_view(server, page)
+    page.get_by_role("button", name="Share").click()
+    page.get_by_role("button", name="Copy link").click()
+    expect(page.get_by_label("Link to this view")).to_have_value(page.url)
+
+
+def test_a_picture_saves_as_svg_with_title_and_source(server: Dashboard, page: Page):
+    open_view(server, page)
+    page.get_by_role("button", name="Save").first.click()
+    name, content = saved(page, "SVG")
+    assert name == "headroom-gqa-32-query-heads-share-4-key-and.svg"
+    root = ET.fromstring(content)
+    said = " ".join("".join(node.itertext()) for node in root.findall("{http://www.w3.org/2000/svg}text"))
+    assert said.startswith(SAYS)
+    assert "layouts_g32=4" in said
+    assert "The three layouts" in said
+
+
+def test_a_picture_saves_as_png_at_slide_size(server: Dashboard, page: Page):
+    open_view(server, page)
+    page.get_by_role("button", name="Save").first.click()
+    name, content = saved(page, "PNG")
+    assert name.endswith(".png")
+    assert struct.unpack(">II", content[16:24]) == (1920, 1080)
+
+
+def test_the_menu_follows_the_picture(server: Dashboard, page: Page):
+    open_view(server, page)
+    page.get_by_role("radio", name="1", exact=True).click()
+    expect(page.get_by_text("MQA: all 32 query heads").first).to_be_visible()
+    settle(page)
+    page.get_by_role("button", name="Save").first.click()
+    name, _ = saved(page, "SVG")
+    assert name.startswith("headroom-mqa-all-32")
+
+
+def test_a_closed_menu_holds_nothing(server: Dashboard, page: Page):
+    open_view(server, page)
+    expect(page.get_by_role("button", name="Save").first).to_be_visible()
+    expect(page.get_by_role("button", name="SVG")).to_have_count(0)
+    expect(page.get_by_role("button", name="Copy link")).to_have_count(0)
+
+
+def test_a_view_as_a_report(server: Dashboard, page: Page):
+    open_view(server, page)
+    page.get_by_role("button", name="Share").click()
+    name, content = saved(page, "Report")
+    html = content.decode()
+    assert name == "headroom-the-three-layouts.html"
+    assert SAYS in html
+    assert html.count("<figure") == 4
+    assert "<script" not in html
+
+
+def test_the_comparison_as_slides_has_its_table(server: Dashboard, page: Page):
+    open_view(server, page, "models")
+    page.get_by_role("button", name="Share").click()
+    _, content = saved(page, "Slides")
+    deck = Presentation(BytesIO(content))
+    tables = [shape.table for slide in deck.slides for shape in slide.shapes if shape.has_table]
+    heads = [cell.text for cell in tables[0].rows[0].cells]
+    assert heads[0] == "Model"
+    rows = {row.cells[0].text: [cell.text for cell in row.cells] for row in tables[0].rows}
+    assert rows["Llama-2 70B"][heads.index("G")] == "8"
+
+
+def test_a_lesson_as_slides_has_every_step_with_its_note(server: Dashboard, page: Page):
+    open_view(server, page, "bottleneck")
+    page.get_by_role("button", name="Share").click()
+    _, content = saved(page, "Slides")
+    slides = list(Presentation(BytesIO(content)).slides)
+    assert len(slides) == 5  # a title, and the lesson's four steps
+    assert "Two bars to the same scale" in slides[1].notes_slide.notes_text_frame.text
+    kinds = [[shape.shape_type for shape in slide.shapes] for slide in slides]
+    assert 13 in kinds[1]  # MSO_SHAPE_TYPE.PICTURE: the step that was on screen
+
+
+def test_a_table_saves_as_csv_at_full_precision(server: Dashboard, page: Page):
+    open_view(server, page, "models")
+    name, content = saved(page, "Save as CSV")
+    assert name == "headroom-models.csv"
+    rows = {row["Model"]: row for row in csv.DictReader(StringIO(content.decode()))}
+    assert rows["Llama-2 70B"]["Bytes per token"] == "327680"  # 2 x 80 layers x 8 KV heads x 128 x 2 bytes
