@@ -38,7 +38,7 @@ def show_ways(asked: Asked, wished: int | None) -> None:
 def _show_way(rank: int, way: WayToFit) -> None:
     with st.container(border=True, gap="xsmall"):
         words, figures, button = st.columns([5, 3, 1.3], vertical_alignment="center")
-        words.markdown(f"**{rank}. {way.label}**")
+        words.markdown(f"**{rank}. {way.label[:1].upper()}{way.label[1:]}**")
         figures.markdown(f"{way.headroom_bytes / GB:,.1f} GB to spare  \n{step_text(way)}")
         button.button("Use this", key=f"size_use_{rank}", on_click=use_way, args=(way.job,), width="stretch")
         st.caption(quality_text(way))
