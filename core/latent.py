@@ -7,7 +7,7 @@ keys and values of every head are computed from them. Split over ranks, GQA's he
 from dataclasses import dataclass
 
 from core.attention import GroupedAttention, LatentAttention
-from core.tensor_parallel import copies_per_kv_head
+from core.tensor_parallel import check_split, copies_per_kv_head
 
 DEEPSEEK_V2 = LatentAttention(num_query_heads=128, latent_dim=512, rope_dim=64)
 DEEPSEEK_V2_HEAD_DIM = 128
@@ -40,6 +40,7 @@ def shares(*, num_query_heads: int, num_kv_heads: int, head_dim: int, tensor_par
     """
     found = []
     for kind, g in (("MHA", num_query_heads), ("GQA", num_kv_heads), ("MQA", 1)):
+        check_split(num_query_heads, g, tensor_parallel)
         layer = GroupedAttention(num_query_heads=num_query_heads, num_kv_heads=g, head_dim=head_dim, value_dim=head_dim)
         copies = copies_per_kv_head(g, tensor_parallel)
         elements = layer.cached_elements(1) * copies / tensor_parallel

@@ -10,6 +10,7 @@ from core import eviction, latent, paging, published, quantisation
 from core.evidence import published as evidence
 from core.evidence_records import EvidenceError
 from core.paging import Arrival, LengthDistribution, PagingError
+from core.sizing_error import SizingError
 
 ONE_LENGTH = LengthDistribution(prompt_median=100, output_median=1, spread=0, context_limit=200)
 
@@ -231,6 +232,12 @@ def test_shares_over_ranks_by_hand() -> None:
         "MQA": 2 * 128,
         "MLA": 576,
     }
+
+
+@pytest.mark.parametrize(("g", "ranks", "says"), [(3, 1, "does not"), (8, 3, "does not"), (8, 256, "does not")])
+def test_a_split_that_leaves_a_remainder_is_refused(g: int, ranks: int, says: str) -> None:
+    with pytest.raises(SizingError, match=says):
+        latent.shares(num_query_heads=128, num_kv_heads=g, head_dim=128, tensor_parallel=ranks)
 
 
 # published figures
