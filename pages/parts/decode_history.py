@@ -73,6 +73,8 @@ def _load(run_id: str | None) -> RunRecord | None:
 def _show(run: RunRecord, key: str) -> None:
     if run.status != "complete":
         st.warning(f"This run is {run.status}: {run.message}")
+    elif run.message:
+        st.caption(run.message)
     layers = run.steps[0].num_layers if run.steps else 1
     show_result(run.results, int(run.job["num_query_heads"]), layers, int(run.job["batch_size"]), key=key, record=run)
 
