@@ -1,6 +1,6 @@
 """The whole formula on a Post-it: each factor a control with its own picture, the sum by hand, what is left out."""
 
-from core.layouts import PRESETS, Layout
+from core.layouts import PRESETS, Layout, LayoutError
 from pages.parts.lesson import Stage, run, thousands
 
 LAYERS = (12, 16, 24, 28, 32, 40, 48, 60, 64, 80)
@@ -32,9 +32,13 @@ def factors(stage: Stage) -> None:
         context_length=tokens,
         batch=batch,
     )
-    layout = Layout(
-        num_query_heads=heads, num_kv_heads=heads, head_dim=head_dim, num_layers=layers, bytes_per_element=width
-    )
+    try:
+        layout = Layout(
+            num_query_heads=heads, num_kv_heads=heads, head_dim=head_dim, num_layers=layers, bytes_per_element=width
+        )
+    except LayoutError as refused:
+        stage.right.error(str(refused))
+        return
     stage.picture("against_memory", cache_bytes=layout.kv_bytes_per_token * tokens * batch)
 
 

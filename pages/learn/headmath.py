@@ -33,11 +33,10 @@ def turn(stage: Stage) -> None:
     number_key = stage.key("question")
     with stage.left:
         st.segmented_control(
-            "Level",
+            "Work it out for one token, one sequence or a whole batch",
             list(LEVELS),
             default="sequence",
             required=True,
-            format_func=LEVELS.__getitem__,
             key=stage.key("level"),
             bind="query-params",
             wrap=True,

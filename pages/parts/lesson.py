@@ -11,6 +11,7 @@ needs nothing but the same call.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from time import monotonic
 from typing import Any
 
 import streamlit as st
@@ -74,6 +75,7 @@ class Stage:
 
 Screen = Callable[[Stage], None]
 _LEFT_AT = "lesson_left_at"
+SETTLES_S = 1.5
 
 
 def run(key: str, screens: Mapping[str, Screen]) -> None:
@@ -104,6 +106,7 @@ def run(key: str, screens: Mapping[str, Screen]) -> None:
 def _walk(lesson: Lesson) -> Step:
     """Back, the steps as numbers, and next; returns the step to show."""
     numbers = list(range(1, len(lesson.steps) + 1))
+    _settle(lesson.key)
     # before the control is drawn, a link's step is in the query alone
     asked = st.session_state.get(lesson.key, st.query_params.get(lesson.key))
     here = lesson.steps.index(lesson.step(asked)) + 1
@@ -119,6 +122,8 @@ def _walk(lesson: Lesson) -> Step:
             key=lesson.key,
             bind="query-params",
             label_visibility="collapsed",
+            on_change=_picked,
+            args=(lesson.key,),
         )
         here = chosen if chosen in numbers else 1
         _turn("Next", "Right", lesson, here + 1, after)
@@ -171,6 +176,23 @@ def thousands(count: int) -> str:
 
 def _go(key: str, number: int) -> None:
     st.session_state[key] = number
+    st.session_state[f"{key}_turned"] = (number, monotonic())
+
+
+def _picked(key: str) -> None:
+    """A step was chosen by its number: that counts, and no earlier press of a button."""
+    st.session_state.pop(f"{key}_turned", None)
+
+
+def _settle(key: str) -> None:
+    """Hold a step that was just turned to.
+
+    The store of what was seen answers from the browser a moment after a step is drawn. If it answers while a press of
+    Next is on its way, it brings the step of before with it, and the press would be lost.
+    """
+    number, since = st.session_state.get(f"{key}_turned", (None, 0.0))
+    if number is not None and monotonic() - since < SETTLES_S and st.session_state.get(key) != number:
+        st.session_state[key] = number
 
 
 def ask(lesson: Lesson, step: Step) -> int | None:

@@ -11,6 +11,9 @@ from core.lessons import fill, lesson, lessons
 from tests.dashboard import Dashboard
 
 
+expect.set_options(timeout=30_000)
+
+
 def title_of(key: str, number: int) -> str:
     return fill(lesson(key).steps[number - 1].title, texts())
 
@@ -29,6 +32,11 @@ def open_at(page: Page, server: Dashboard, path: str, name: str) -> None:
     expect(button(page, path.split("?")[0], "next")).to_be_enabled()
 
 
+def rested(page: Page) -> None:
+    """The step is drawn to its end, as a reader has it before turning on."""
+    expect(page.locator("[data-testid=stApp]")).to_have_attribute("data-test-script-state", "notRunning")
+
+
 def button(page: Page, key: str, name: str) -> Locator:
     """The lesson's Next or Back, whichever of its two forms is shown."""
     return page.locator(f".st-key-{key}_{name} button").first
@@ -44,6 +52,7 @@ def test_one_key_walks_every_step_of_every_lesson_to_the_map(server: Dashboard, 
             # the key counts once the buttons of this step are there
             form = "lesson" if number == len(shown.steps) else "step"
             expect(page.locator(f".st-key-{shown.key}_next_{form} button").first).to_be_enabled()
+            rested(page)
             page.keyboard.press("ArrowRight")
     heading(page, "Lesson map")
 
@@ -53,6 +62,7 @@ def test_the_left_key_goes_back_over_the_edge_of_a_lesson(server: Dashboard, pag
     page.keyboard.press("ArrowLeft")
     heading(page, title_of("formula", 1))
     expect(page.locator(".st-key-formula_back_lesson button").first).to_be_enabled()
+    rested(page)
     page.keyboard.press("ArrowLeft")
     heading(page, title_of("bottleneck", 1))
 
