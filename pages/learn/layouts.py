@@ -59,7 +59,7 @@ def figures(layout: Layout) -> None:
 
 
 def side_by_side(layout: Layout) -> None:
-    """MHA, the chosen layout and MQA next to each other."""
+    """MHA, the model's own layout (a typical GQA where it has none) and MQA next to each other, whatever G is tried."""
     heads = layout.num_query_heads
     between = layout.num_kv_heads if layout.kind == "GQA" else _typical_kv_heads(heads)
     choices = list(dict.fromkeys([heads, between, 1]))
@@ -75,13 +75,9 @@ def _typical_kv_heads(num_query_heads: int) -> int:
     return max((d for d in between if d <= max(num_query_heads / 4, between[0])), default=num_query_heads)
 
 
-st.title("The three layouts")
-st.markdown(
-    "One integer separates them: **G**, how many key and value heads a layer keeps for its **H** query heads. "
-    "G = H is MHA, G = 1 is MQA, anything between is GQA."
-)
-try:
-    model = choose_shape()
+@st.fragment
+def follow(model: Layout) -> None:
+    """G, and all that follows it: a fragment, so that a click on G reruns nothing else."""
     chosen = choose_kv_heads(model)
     picture(chosen, 900, key="layouts_main")
     figures(chosen)
@@ -90,6 +86,16 @@ try:
             f"{preset.name} chose G = {preset.layout.num_kv_heads} ({preset.layout.kind}); "
             f"its config.json says `{preset.declared}`. Bytes are for a 16-bit cache."
         )
-    side_by_side(chosen)
+
+
+st.title("The three layouts")
+st.markdown(
+    "One integer separates them: **G**, how many key and value heads a layer keeps for its **H** query heads. "
+    "G = H is MHA, G = 1 is MQA, anything between is GQA."
+)
+try:
+    shape = choose_shape()
+    follow(shape)
+    side_by_side(shape)
 except LayoutError as error:
     st.error(str(error))
