@@ -10,7 +10,6 @@ from core.lesson_figures import texts
 from core.lessons import fill, lesson, lessons
 from tests.dashboard import Dashboard
 
-
 expect.set_options(timeout=30_000)
 
 
