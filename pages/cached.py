@@ -10,12 +10,12 @@ if TYPE_CHECKING:
 
     from core.accelerators import HostAccelerator
     from core.diagrams.lessons import Picture
+    from core.hub_model import HubModel
     from core.model_registry import RegisteredModel
     from core.palette import Palette
     from core.serving_job import ServingJob
     from core.traffic import Traffic
     from core.traffic_fit import TrafficFit
-    from core.weights import ParameterCount
     from pages.style import AnyChart
 
 
@@ -81,18 +81,17 @@ def host_accelerator() -> "HostAccelerator | None":
     return accelerators.host_accelerator()
 
 
-@st.cache_resource(ttl=7 * 86_400, max_entries=256, show_spinner=False)
-def meta_device_count(config_text: str) -> "Future[ParameterCount]":
-    """An exact parameter count, worked out in the background: the page asks whether it is done."""
-    import json  # noqa: PLC0415
+@st.cache_resource(ttl=3_600, max_entries=256, show_spinner=False)
+def hub_model(repository: str, mirror: str | None) -> "Future[HubModel]":
+    """config.json and exact parameters of a repository, in the background: the page asks whether they are there."""
     from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415
 
-    from core.weights import count_on_meta_device  # noqa: PLC0415
+    from core.hub_model import fetch_hub_model  # noqa: PLC0415
 
     worker = ThreadPoolExecutor(max_workers=1)
-    counting = worker.submit(count_on_meta_device, json.loads(config_text))
+    asking = worker.submit(fetch_hub_model, repository, mirror)
     worker.shutdown(wait=False)
-    return counting
+    return asking
 
 
 @st.cache_data(ttl=86_400, max_entries=512, show_spinner=False)

@@ -33,7 +33,13 @@ def first_inputs() -> None:
     model, batch, context, bits, device = st.columns(
         [1.75, 0.85, 1.1, 2.15, 1.95], gap="small", vertical_alignment="bottom"
     )
-    model.selectbox("Model", model_names(), key="size_model", bind="query-params")
+    model.selectbox(
+        "Model, or owner/name on the Hub",
+        model_names(),
+        key="size_model",
+        bind="query-params",
+        accept_new_options=True,
+    )
     batch.number_input("Batch", value=32, step=1, key="size_batch", bind="query-params")
     context.number_input("Context, tokens", value=65_536, step=1_024, key="size_context", bind="query-params")
     bits.segmented_control(
@@ -89,7 +95,7 @@ def more_inputs() -> None:
 
 
 def asked() -> Asked:
-    """The job that the inputs say. Raises SizingError, UnsupportedConfig or StillCounting."""
+    """The job that the inputs say. Raises SizingError, UnsupportedConfig, HubError or StillAsking."""
     state = st.session_state
     model = chosen_model(state["size_model"], state["size_parameters"])
     bits, scale_bits = state["size_kv_bits"], state["size_scale_bits"]

@@ -1,16 +1,21 @@
-"""Which model the sizing page sizes: one of the registry, or a shape typed in; and how many parameters it has."""
+"""Which model the sizing page sizes: of the registry, of the Hub, or a shape typed in; and its parameters."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import streamlit as st
 
 from core import parameter_counts
+from core.hub_pulls import HubError, repository_id
 from core.model_registry import RegisteredModel
 from core.model_spec import ModelSpec, read_config
 from core.sizing_error import SizingError
 from core.typed_shape import typed_shape
 from core.weights import ParameterCount, analytic_count, typed_count
 from pages import cached
+
+if TYPE_CHECKING:
+    from core.hub_model import HubModel
 
 HEADLINE = "Llama-2 13B"
 OWN_SHAPE = "A shape of your own"
@@ -25,22 +30,22 @@ class ChosenModel:
     count: ParameterCount | None
 
 
-class StillCounting(Exception):
-    """The parameters of the model are being counted in the background; the message says so."""
+class StillAsking(Exception):
+    """The Hub is being asked in the background; the message says so."""
 
-    def __init__(self, model: RegisteredModel) -> None:
+    def __init__(self, repository: str, mirror: str | None = None) -> None:
         super().__init__(
-            f"The parameters of {model.name} cannot be added up from its shapes alone, so its architecture is being "
-            "built without memory to count them. This takes some seconds, once. An exact count among More inputs "
-            "replaces it."
+            f"Asking the Hub for {repository}: its config.json, and its exact parameters from safetensors metadata. "
+            "This takes some seconds, once. A count typed among More inputs needs no asking for a registered model."
         )
-        self.model = model
+        self.repository = repository
+        self.mirror = mirror
 
 
 @st.fragment(run_every=1.0)
-def wait_for_count(model: RegisteredModel) -> None:
-    """Nothing is drawn: when the count is there, the page is."""
-    if cached.meta_device_count(model.config_text).done():
+def wait_for_hub(waiting: StillAsking) -> None:
+    """Nothing is drawn: when the answer is there, the page is."""
+    if cached.hub_model(waiting.repository, waiting.mirror).done():
         st.rerun()
 
 
@@ -62,14 +67,21 @@ def own_shape_inputs() -> None:
 
 
 def chosen_model(name: str, typed_parameters: int) -> ChosenModel:
-    """The model of that name. Raises SizingError or UnsupportedConfig where it cannot be sized, StillCounting where
-    its exact count is not there yet."""
+    """The model of that name: registered, the shape typed in, else a repository id of the Hub.
+
+    Raises SizingError, UnsupportedConfig or HubError where it cannot be sized, StillAsking where the Hub has yet to
+    answer.
+    """
     if name == OWN_SHAPE:
-        spec, registered = _own_shape(), None
-    else:
-        registered = next(model for model in cached.registered_models() if model.name == name)
-        spec = read_config(registered.config)
-    return ChosenModel(name=name, spec=spec, count=_count(spec, registered, typed_parameters))
+        count = typed_count(typed_parameters) if typed_parameters else None
+        return ChosenModel(name=name, spec=_own_shape(), count=count)
+    registered = {model.name: model for model in cached.registered_models()}.get(name)
+    if registered is None:
+        found = _from_hub(repository_id(name))
+        exact = typed_count(typed_parameters) if typed_parameters else found.count
+        return ChosenModel(name=name, spec=read_config(found.config), count=exact)
+    spec = read_config(registered.config)
+    return ChosenModel(name=name, spec=spec, count=_registered_count(spec, registered, typed_parameters))
 
 
 def _own_shape() -> ModelSpec:
@@ -85,21 +97,36 @@ def _own_shape() -> ModelSpec:
     )
 
 
-def _count(spec: ModelSpec, registered: RegisteredModel | None, typed_parameters: int) -> ParameterCount | None:
-    """Typed in, else added up from the shapes (None says so), else counted before, else counted in the background."""
+def _registered_count(spec: ModelSpec, registered: RegisteredModel, typed_parameters: int) -> ParameterCount | None:
+    """Typed in, else added up from the shapes (None says so), else counted before, else what the Hub says.
+
+    The registry holds attention facts alone, so no architecture is built from them: its count would be wrong.
+    """
     if typed_parameters:
         return typed_count(typed_parameters)
     try:
         analytic_count(spec)
     except SizingError:
-        if registered is None:
-            raise
-    else:
-        return None
-    recorded = parameter_counts.recorded_count(registered.repository)
-    if recorded is not None:
-        return recorded
-    counting = cached.meta_device_count(registered.config_text)
-    if not counting.done():
-        raise StillCounting(registered)
-    return counting.result()
+        recorded = parameter_counts.recorded_count(registered.repository)
+        return recorded if recorded is not None else _hub_count(registered)
+    return None
+
+
+def _hub_count(registered: RegisteredModel) -> ParameterCount:
+    try:
+        return _from_hub(registered.repository, registered.mirror).count
+    except HubError as error:
+        raise SizingError(
+            f"The parameters of {registered.name} are neither added up nor recorded, and the Hub did not give them: "
+            f"{error} Or type the exact count among More inputs."
+        ) from error
+
+
+def _from_hub(repository: str, mirror: str | None = None) -> "HubModel":
+    """What the Hub gave. A failure is raised once and asked again at the next run: it may have passed."""
+    asking = cached.hub_model(repository, mirror)
+    if not asking.done():
+        raise StillAsking(repository, mirror)
+    if asking.exception() is not None:
+        cached.hub_model.clear(repository, mirror)
+    return asking.result()

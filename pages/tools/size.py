@@ -2,6 +2,8 @@
 
 import streamlit as st
 
+from core.comparison import plain
+from core.hub_pulls import HubError
 from core.model_spec import UnsupportedConfig
 from core.size_options import option_grid
 from core.sizing_error import SizingError
@@ -18,7 +20,7 @@ from pages.parts import (
     size_verdict,
     size_ways,
 )
-from pages.parts.size_model import StillCounting, wait_for_count
+from pages.parts.size_model import StillAsking, wait_for_hub
 
 TABS = [
     "The plan", "Every G", "Make it fit", "Limits", "Tensor parallel", "Traffic", "Speed and cost", "Measure", "Record",
@@ -36,9 +38,12 @@ try:
 except (SizingError, UnsupportedConfig) as error:
     answer.error(str(error))
     st.stop()
-except StillCounting as wait:
+except HubError as error:  # repeats what was typed: shown as text, whatever it holds
+    answer.error(plain(str(error), links=True))
+    st.stop()
+except StillAsking as wait:
     answer.info(str(wait), icon=":material/hourglass_top:")
-    wait_for_count(wait.model)
+    wait_for_hub(wait)
     st.stop()
 
 # What a closed tab would draw is not worked out; its inputs always run, so that they stay in the URL.

@@ -199,20 +199,80 @@ def test_a_model_that_is_not_added_up_is_sized_at_once_from_its_recorded_count(o
     assert "32 × 1 × 128 × 2,048 × 1 × 16 / 8 / 1 = 16,777,216 bytes" in texts(app)  # 8,192 bytes per token
 
 
-def test_a_count_that_takes_time_does_not_hold_up_the_page(open_page, monkeypatch):
+@pytest.fixture
+def hub_answer(monkeypatch):
+    """What the page's background question to the Hub is answered with; the questions asked stand in .asked."""
     from concurrent.futures import Future
 
+    from core.hub_model import HubModel
     from core.weights import ParameterCount
     from pages import cached
 
-    counting: Future[ParameterCount] = Future()
-    monkeypatch.setattr(cached, "meta_device_count", lambda config_text: counting)
+    class Answer(Future[HubModel]):
+        def give(self, config, parameters):
+            count = ParameterCount(parameters=parameters, source="safetensors metadata", sentence="Counted.")
+            self.set_result(HubModel(repository="owner/name", commit="c" * 40, config=config, count=count))
+
+    answer = Answer()
+    answer.asked = []
+
+    def hub_model(repository, mirror):
+        answer.asked.append((repository, mirror))
+        return answer
+
+    hub_model.clear = lambda repository, mirror: None
+    monkeypatch.setattr(cached, "hub_model", hub_model)
+    return answer
+
+
+def test_a_count_that_takes_time_does_not_hold_up_the_page(open_page, monkeypatch, hub_answer):
     monkeypatch.setattr("core.parameter_counts.recorded_count", lambda repository: None)
     app = open_page(PAGE, size_model="Falcon-7B", size_batch="1", size_context="2048")
-    assert "The parameters of Falcon-7B cannot be added up from its shapes alone" in app.info[0].value
+    assert "Asking the Hub for tiiuae/falcon-7b" in app.info[0].value
     assert app.selectbox(key="size_model").value == "Falcon-7B"
-    counting.set_result(ParameterCount(parameters=6_921_720_704, source="meta device", sentence="Built."))
+    hub_answer.give({}, 6_921_720_704)
     app.run()
     assert not app.info
     assert "### Every G fits in bf16." in texts(app)
     assert "G = 71 with a bf16 cache needs" in texts(app)
+
+
+def test_any_repository_of_the_hub_can_be_sized(open_page, hub_answer):
+    config = {
+        "model_type": "olmo2",
+        "num_hidden_layers": 2,
+        "num_attention_heads": 8,
+        "num_key_value_heads": 2,
+        "hidden_size": 1024,
+    }
+    hub_answer.give(config, 123_456_789)
+    app = open_page(PAGE, size_model="owner/name", size_batch="1", size_context="2048", size_g="2")
+    assert hub_answer.asked == [("owner/name", None)] * len(hub_answer.asked)
+    assert "123,456,789 × 16 / 8 / 1 = 246,913,578 bytes" in texts(app)
+    # 2 layers x 2 heads x (128 + 128) x 2,048 tokens x 2 bytes
+    assert "2 × 2 × 256 × 2,048 × 1 × 16 / 8 / 1 = 4,194,304 bytes" in texts(app)
+
+
+def test_what_the_hub_refuses_is_said_and_what_was_typed_stays(open_page, hub_answer):
+    from core.hub_pulls import HubError
+
+    hub_answer.set_exception(HubError("not_found", "owner/name", "There is no owner/name on the Hub."))
+    app = open_page(PAGE, size_model="owner/name", size_batch="7")
+    assert "There is no owner/name on the Hub" in app.error[0].value
+    assert (app.selectbox(key="size_model").value, app.number_input(key="size_batch").value) == ("owner/name", 7)
+
+
+def test_an_id_that_is_none_is_refused_before_anything_is_asked(open_page, hub_answer):
+    app = open_page(PAGE, size_model="not an id")
+    assert "is not a repository id" in app.error[0].value
+    assert hub_answer.asked == []
+
+
+def test_a_registered_model_without_any_count_asks_for_one(open_page, monkeypatch, hub_answer):
+    from core.hub_pulls import HubError
+
+    monkeypatch.setattr("core.parameter_counts.recorded_count", lambda repository: None)
+    hub_answer.set_exception(HubError("offline", "tiiuae/falcon-7b", "The Hub cannot be reached."))
+    app = open_page(PAGE, size_model="Falcon-7B", size_batch="1", size_context="2048")
+    assert "neither added up nor recorded" in app.error[0].value
+    assert "The Hub cannot be reached" in app.error[0].value
