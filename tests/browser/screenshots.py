@@ -1,4 +1,4 @@
-"""`make screenshots`: every page, both sizes, both themes, into screenshots/.
+"""`make screenshots`: every page and presenter mode, both sizes, both themes, into screenshots/.
 
 `python -m tests.browser.screenshots layouts` takes only the pages whose path contains the word.
 """
@@ -50,6 +50,11 @@ def take(browser: Browser, url: str, path: str, folder: Path, full: bool) -> Non
                 page.set_viewport_size({"width": width, "height": min(max(height, height_px), 8000)})
                 settle(page)
                 page.screenshot(path=folder / f"{name}_full_{theme}.png")
+            if size == "1920":
+                page.goto(f"{url}/{path}?present=1")
+                page.get_by_role("navigation", name="Presenter").get_by_role("status").wait_for()
+                settle(page)
+                page.screenshot(path=folder / f"{name}_present_{theme}.png")
             context.close()
 
 
