@@ -114,7 +114,8 @@ def heads_and_bits(colours: Palette, *, num_kv_heads: int, bits: int) -> Picture
     )
     equal = [f"G = {g} in {width} bits" for g in BUDGET_HEADS for width in BUDGET_BITS if g * width == chosen]
     price = format_binary(head * chosen / 16)
-    sentence = f"In the 13B shape **{price} a token** buys {_listed(equal)}: the same bytes, with different evidence behind them."
+    bought = f"In the 13B shape **{price} a token** buys {_listed(equal)}"
+    sentence = f"{bought}: the same bytes, with different evidence behind them."
     alt_text = f"A grid of KiB a token for G of 1 to 8 and 16 to 2 bits; cells at {price} are marked: {_listed(equal)}."
     return made(alt.layer(tiles, words).properties(height=300), sentence, alt_text)
 

@@ -75,6 +75,7 @@ class Stage:
 
 Screen = Callable[[Stage], None]
 _LEFT_AT = "lesson_left_at"
+_LEAVING = "lesson_leaving"
 SETTLES_S = 1.5
 
 
@@ -83,6 +84,7 @@ def run(key: str, screens: Mapping[str, Screen]) -> None:
     lesson = lessons.lesson(key)
     if set(screens) != {step.slug for step in lesson.steps}:
         raise lessons.LessonError(f"{key}: the page draws {sorted(screens)}, the text has other steps")
+    _go_on()
     head, bar = st.columns([3, 7], vertical_alignment="center")
     with bar:
         step = _walk(lesson)
@@ -143,15 +145,15 @@ def _turn(name: str, shortcut: str, lesson: Lesson, number: int, other: Lesson |
             st.button(name, shortcut=shortcut, key=f"{key}_step", help=goes_to, on_click=_go, args=(lesson.key, number))
             return
         ahead = name == "Next"
-        pressed = st.button(
+        st.button(
             "Next lesson" if ahead and other else "Lesson map" if other is None else name,
             shortcut=shortcut,
             key=f"{key}_lesson",
             help=other.title if other else "All lessons at a glance",
             type="primary" if ahead else "secondary",
+            on_click=_leave,
+            args=(other,),
         )
-    if pressed:
-        st.switch_page(other.script if other else "learn/map.py", query_params=link_to(other))
 
 
 def link_to(lesson: Lesson | None) -> dict[str, str]:
@@ -172,6 +174,19 @@ def _keep_link(lesson: Lesson) -> None:
 def thousands(count: int) -> str:
     """65536 -> '65,536': how a control names a count of tokens."""
     return f"{count:,}"
+
+
+def _leave(other: Lesson | None) -> None:
+    """Remember where to go: a run that is cut short forgets a press, and what the session holds stays."""
+    st.session_state[_LEAVING] = other.key if other else ""
+
+
+def _go_on() -> None:
+    """Leave for the lesson or the map that a button was pressed for."""
+    leaving = st.session_state.pop(_LEAVING, None)
+    if leaving is not None:
+        other = lessons.lesson(leaving) if leaving else None
+        st.switch_page(other.script if other else "learn/map.py", query_params=link_to(other))
 
 
 def _go(key: str, number: int) -> None:
