@@ -40,6 +40,49 @@ class ResponseHeaders:
         await self.app(scope, receive, send_with_headers if scope["type"] == "http" else send)
 
 
+STYLE_SHEET = ROOT / "pages" / "assets" / "headroom.css"
+
+
+class StyleInThePage:
+    """Puts the style sheet into the HTML page that Streamlit serves, so that the first paint has it.
+
+    The page is asked for uncompressed and whole; it has a few kilobytes.
+    """
+
+    ASKED_OTHERWISE = (b"accept-encoding", b"if-none-match", b"if-modified-since", b"range")
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+        # Nested under an id that nothing has: Streamlit's own rules come later and must not win for that alone.
+        self.style = f"<style>body:not(#none){{{STYLE_SHEET.read_text(encoding='utf-8')}}}</style></head>".encode()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or "." in scope["path"] or "/_stcore/" in scope["path"]:
+            await self.app(scope, receive, send)
+            return
+        kept = [header for header in scope["headers"] if header[0] not in self.ASKED_OTHERWISE]
+        started: list[Message] = []
+        body = bytearray()
+
+        async def send_with_style(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                started.append(message)
+                return
+            body.extend(message.get("body", b""))
+            if not message.get("more_body", False):
+                await self._send(started[0], bytes(body), send)
+
+        await self.app({**scope, "headers": kept}, receive, send_with_style)
+
+    async def _send(self, start: Message, body: bytes, send: Send) -> None:
+        headers = [header for header in start["headers"] if header[0] not in (b"content-length", b"etag")]
+        if any(name == b"content-type" and value.startswith(b"text/html") for name, value in headers):
+            body = body.replace(b"</head>", self.style, 1)
+        headers.append((b"content-length", str(len(body)).encode()))
+        await send({**start, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
+
+
 @asynccontextmanager
 async def lifespan(_app: st.App) -> AsyncIterator[None]:
     """Nothing to start; on the way out, every measurement still running is ended with the server."""
@@ -49,4 +92,4 @@ async def lifespan(_app: st.App) -> AsyncIterator[None]:
         runs.stop_all()
 
 
-app = st.App("pages/frame.py", lifespan=lifespan, middleware=[Middleware(ResponseHeaders)])
+app = st.App("pages/frame.py", lifespan=lifespan, middleware=[Middleware(ResponseHeaders), Middleware(StyleInThePage)])

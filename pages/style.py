@@ -1,8 +1,8 @@
 """Small pieces that every page draws with: the viewer's palette, and charts with their sentence and alt text."""
 
+import re
 from dataclasses import asdict
 from hashlib import blake2s
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import streamlit as st
@@ -18,20 +18,16 @@ if TYPE_CHECKING:
     AnyChart = alt.Chart | alt.LayerChart | alt.HConcatChart | alt.VConcatChart | alt.ConcatChart | alt.FacetChart
 
 
-CSS = (Path(__file__).parent / "assets" / "headroom.css").read_text(encoding="utf-8")
-
-
 def current_palette() -> Palette:
     """The palette of the theme that the viewer looks at."""
     return palette(st.context.theme.type)
 
 
 def look() -> None:
-    """The style sheet of every page, with the palette of the viewer's theme as CSS variables."""
-    colours = "".join(
-        f"--headroom-{name.replace('_', '-')}:{value};" for name, value in asdict(current_palette()).items()
-    )
-    st.html(f"<style>:root{{{colours}}}{CSS}</style>")
+    """The palette of the viewer's theme as CSS variables, for the style sheet that dashboard.py puts into the page."""
+    colours = asdict(current_palette()).items()
+    variables = "".join(f"--headroom-{name.replace('_', '-')}:{colour};" for name, colour in colours)
+    st.html(f"<style>:root{{{variables}}}</style>")
 
 
 def draw(chart: "AnyChart", *, sentence: str, alt_text: str, key: str | None = None) -> None:
@@ -50,4 +46,13 @@ def draw_spec(spec: dict[str, Any], *, sentence: str, alt_text: str, key: str | 
             if sentence:
                 st.markdown(sentence)
             share.picture_menu(name, picture)
+        _reserve(name, dressed)
         st.vega_lite_chart(spec=dressed, width="stretch", theme=None, alt=alt_text, key=key)
+
+
+def _reserve(name: str, spec: dict[str, Any]) -> None:
+    """Keep a chart's height while the browser draws it, so that what follows does not move; a spec may not say it."""
+    height_px = spec.get("height")
+    if isinstance(height_px, int | float) and ("layer" in spec or "mark" in spec):
+        key = re.sub(r"[^a-zA-Z0-9_-]", "-", f"picture_{name}")
+        st.html(f"<style>.st-key-{key} > :last-child{{min-height:{height_px}px}}</style>")
