@@ -11,7 +11,6 @@ from importlib import import_module
 from typing import Any
 
 import altair as alt
-import pandas  # noqa: F401  altair asks sys.modules for it, and breaks on one that another thread has half loaded
 
 from core.palette import Palette
 
