@@ -87,9 +87,10 @@ class StyleInThePage:
 async def lifespan(_app: st.App) -> AsyncIterator[None]:
     """Nothing to start; on the way out, every measurement still running is ended with the server."""
     yield
-    runs = sys.modules.get("core.decode.worker")  # never imported: then nothing was ever started
-    if runs is not None:
-        runs.stop_all()
+    for name in ("core.decode.worker", "core.uptraining.runs"):
+        runs = sys.modules.get(name)  # never imported: then nothing was ever started
+        if runs is not None:
+            runs.stop_all()
 
 
 app = st.App("pages/frame.py", lifespan=lifespan, middleware=[Middleware(ResponseHeaders), Middleware(StyleInThePage)])

@@ -1,0 +1,84 @@
+"""The house keeps its own promises: imports point one way, nothing heavy loads early, README and tree agree."""
+
+import re
+import subprocess
+import sys
+import textwrap
+
+import pytest
+
+from tests.dashboard import ROOT
+from tests.paths import page_files, page_paths
+from tests.readme_tree import written
+
+HEAVY = ("streamlit", "torch", "transformers", "huggingface_hub")
+# Loaded by a button, never by a page: the Hub client itself, and the script that writes core/data/model_classes
+ON_DEMAND = (
+    "core.model_hub",
+    "core.hub_errors",
+    "core.hub_model",
+    "core.config_rules.write_model_classes",
+    "core.uptraining.network",
+)
+
+
+def tracked() -> list[str]:
+    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True)
+    return [path for path in listed.stdout.splitlines() if (ROOT / path).exists()]
+
+
+def core_modules() -> list[str]:
+    """Every importable module of core but the measuring processes, which are started, never imported."""
+    paths = [p.relative_to(ROOT) for p in sorted((ROOT / "core").rglob("*.py"))]
+    names = [".".join(path.with_suffix("").parts).removesuffix(".__init__") for path in paths]
+    started = [name for name in names if name.startswith("core.decode") or name.endswith("worker")]
+    return [name for name in names if name not in (*started, *ON_DEMAND)]
+
+
+def test_core_loads_without_anything_heavy():
+    """One fresh process imports all of core; Streamlit, torch, transformers and the Hub client must stay out."""
+    code = (
+        f"import importlib, sys\nfor name in {core_modules()!r}: importlib.import_module(name)\n"
+        f"print([name for name in {HEAVY!r} if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == "[]"
+
+
+def test_every_page_of_the_frame_exists_and_has_an_address_of_its_own():
+    assert all((ROOT / "pages" / script).is_file() for script in page_files())
+    assert len(set(page_paths())) == len(page_paths())
+
+
+def test_every_page_script_is_in_the_frame():
+    """A page that nothing leads to is a page that nobody sees."""
+    folders = ("learn", "tools", "reference")
+    scripts = {p.relative_to(ROOT / "pages").as_posix() for f in folders for p in (ROOT / "pages" / f).glob("*.py")}
+    assert {s for s in scripts if not s.endswith("__init__.py")} <= set(page_files())
+
+
+def test_the_readme_tree_is_the_tree():
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert written(readme) == readme, "run: python -m tests.readme_tree"
+
+
+def test_the_readme_examples_run():
+    """The indented Python block of the README, in a process of its own."""
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    start = readme.index("    from core.model_shapes import")
+    block = readme[start : readme.index("## How figures are checked")]
+    done = subprocess.run([sys.executable, "-c", textwrap.dedent(block)], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert block.count("assert") == 3
+
+
+@pytest.mark.parametrize("pattern", [r"/(work|root|home)/\w", r"/tmp/bash", r"pypi\.org|files\.pythonhosted"])
+def test_no_path_or_host_of_a_machine_is_committed(pattern):
+    found = []
+    for path in tracked():
+        if path == "tests/test_repository.py" or path.endswith((".png", ".gz", ".svg")):
+            continue
+        if re.search(pattern, (ROOT / path).read_text(encoding="utf-8", errors="replace")):
+            found.append(path)
+    assert found == []
