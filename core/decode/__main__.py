@@ -11,7 +11,17 @@ from core.decode import store
 from core.decode.device_lock import DeviceBusy, device_lock
 from core.decode.guard import end_with_parent, prefer_to_be_killed, restrict_address_space
 from core.decode.plan import ELEMENT_BYTES, DecodeJob, InvalidJob, StepShape
-from core.decode.records import InvalidRecord, KernelResult, RunRecord, from_csv, from_json, summary, to_json
+from core.decode.records import (
+    InvalidRecord,
+    KernelResult,
+    RunRecord,
+    from_csv,
+    from_json,
+    result_from,
+    roofline_from,
+    summary,
+    to_json,
+)
 
 EXIT_INVALID, EXIT_BUSY, EXIT_FAILED = 2, 3, 1
 
@@ -119,12 +129,13 @@ def _run(options: argparse.Namespace, command: str) -> int:
         limit = int(options.memory_limit * 1e9) if options.memory_limit else None
         run = Run(job, memory_limit_bytes=limit, command=command)
         record = run_quietly(run, _print_event if options.jsonl else _tell)
-    if options.record:
-        path = store.RECORDED_RUNS / f"{record.run_id}.json"
-        path.write_text(to_json(record) + "\n")
-        print(f"recorded in {path}", file=sys.stderr)
     if not options.no_save:
         _save(record, jsonl=options.jsonl)
+    if options.record:
+        path = store.RECORDED_RUNS / f"{record.run_id}.json"
+        with path.open("x") as file:  # a run of this id is never replaced
+            file.write(to_json(record) + "\n")
+        print(f"recorded in {path}", file=sys.stderr)
     print(json.dumps({"event": "end"} if options.jsonl else summary(record)), flush=True)
     return 0
 
@@ -156,7 +167,9 @@ def _tell(event: dict[str, object]) -> None:
             f"{_number(event, 'exp_per_second') / 1e9:,.2f} G exp/s"
         )
     elif kind == "result":
-        print(_result_line(_result_of(event)))
+        print(_result_line(result_from({k: v for k, v in event.items() if k != "event"})))
+    elif kind == "figures":
+        _tell_figures(event["roofline"], event["results"])
 
 
 def _number(event: dict[str, object], name: str) -> float:
@@ -165,8 +178,15 @@ def _number(event: dict[str, object], name: str) -> float:
     return value
 
 
-def _result_of(event: dict[str, object]) -> KernelResult:
-    return KernelResult(**{k: v for k, v in event.items() if k != "event"})  # type: ignore[arg-type]
+def _tell_figures(roofline: object, results: object) -> None:
+    rates = roofline_from(roofline)
+    assert isinstance(results, list | tuple)  # the run's own event
+    print(
+        f"the best of each G again, in interleaved rounds; {rates.bytes_per_second / 1e9:,.1f} GB/s read and "
+        f"{rates.flops_per_second / 1e9:,.0f} GFLOP/s over start and rounds:"
+    )
+    for best in (r for r in map(result_from, results) if r.best):
+        print(_result_line(best))
 
 
 def _result_line(result: KernelResult) -> str:

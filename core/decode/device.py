@@ -90,8 +90,13 @@ def time_calls(
     end = time.perf_counter() + seconds
     while len(samples) < least or (len(samples) < most and time.perf_counter() < end):
         call = calls[len(samples) % len(calls)]
-        samples.append(_time_cuda(call) if device.type == "cuda" else _time_cpu(call))
+        samples.append(time_once(device, call))
     return tuple(samples)
+
+
+def time_once(device: torch.device, call: Callable[[], object]) -> float:
+    """Seconds of one call; on CUDA between two events."""
+    return _time_cuda(call) if device.type == "cuda" else _time_cpu(call)
 
 
 def _time_cpu(call: Callable[[], object]) -> float:

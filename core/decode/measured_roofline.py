@@ -1,39 +1,68 @@
 """What this host can do at most, measured in the same run: sustained reads, matrix products, exponentials.
 
 Bandwidth is read on a buffer far beyond any cache by several operations that read every byte once; the fastest is the
-figure, since a slower one only shows its own overhead. Medians throughout.
+figure, since a slower one only shows its own overhead. The fastest read and the fastest matrix product are repeated in
+the rounds of core.decode.rounds; a run's rate is the median over the samples at its start and in its rounds together.
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from statistics import median
 
 import torch
 
-from core.decode.device import time_calls
+from core.decode.device import time_calls, time_once
 from core.decode.records import Roofline
+
+READ_BYTES = {"cpu": 2**29, "cuda": 4 * 2**30}
 
 
 def measure_roofline(device: torch.device, dtype: torch.dtype, limit_bytes: int) -> Roofline:
     """Rates per second. fp8 products are not formed by any path here: the rate is bfloat16's."""
     reads, read_by = _fastest(device, _readers(device, limit_bytes))
-    compute = torch.bfloat16 if dtype.itemsize == 1 else dtype
-    products, size = _matmul_rate(device, compute)
+    compute = compute_dtype(dtype)
+    products, size = _matmul_rates(device, compute)
     exps, exp_by = _fastest(device, _exponentials(device))
-    detail = f"reads by {read_by}; {size} matrix products in {str(compute).removeprefix('torch.')}; exp by {exp_by}"
-    return Roofline(bytes_per_second=reads, flops_per_second=products, exp_per_second=exps, detail=detail)
+    name = str(compute).removeprefix("torch.")
+    return Roofline(
+        bytes_per_second=median(reads), flops_per_second=median(products), exp_per_second=median(exps),
+        detail=f"reads by {read_by}; {size} x {size} matrix products in {name}; exp by {exp_by}",
+        read_by=read_by, product_size=size, start_reads=reads, start_products=products,
+    )  # fmt: skip
 
 
-def measure_bandwidth(device: torch.device, limit_bytes: int) -> float:
-    """Bytes read per second, alone: taken again at the end of a run to see whether the host kept its pace."""
-    return _fastest(device, _readers(device, limit_bytes))[0]
+def compute_dtype(dtype: torch.dtype) -> torch.dtype:
+    return torch.bfloat16 if dtype.itemsize == 1 else dtype
+
+
+def read_turn(device: torch.device, limit_bytes: int, read_by: str) -> Callable[[], float]:
+    """One read of a fresh buffer by the operation that was fastest at the start; it returns bytes per second."""
+    _, amount, call = next(work for work in _readers(device, limit_bytes) if work[0] == read_by)
+    call()  # the buffer's pages are there before the first figure
+    return lambda: amount / time_once(device, call)
+
+
+def product_turn(device: torch.device, dtype: torch.dtype, size: int) -> Callable[[], float]:
+    """One product of the size that was fastest at the start, warmed up first; it returns FLOPs per second."""
+    call = _product(device, dtype, size)
+    return lambda: 2 * size**3 / time_calls(device, [call], least=1, most=1, seconds=0.02)[0]
+
+
+def with_rounds(start: Roofline, reads: tuple[float, ...], products: tuple[float, ...]) -> Roofline:
+    """The rates of a run: medians over the samples of the start and of the rounds together."""
+    all_reads, all_products = (*start.start_reads, *reads), (*start.start_products, *products)
+    return replace(
+        start, round_reads=reads, round_products=products,
+        bytes_per_second=median(all_reads) if reads else start.bytes_per_second,
+        flops_per_second=median(all_products) if products else start.flops_per_second,
+    )  # fmt: skip
 
 
 Work = tuple[str, float, Callable[[], object]]
 
 
 def _readers(device: torch.device, limit_bytes: int) -> list[Work]:
-    wanted = 4 * 2**30 if device.type == "cuda" else 2**29
-    size = max(2**26, min(wanted, limit_bytes // 3)) // 16384 * 16384
+    size = max(2**26, min(READ_BYTES[device.type], limit_bytes // 3)) // 16384 * 16384
     data = torch.ones(size // 4, device=device)
     words = data.view(torch.int64)
     rows, vector = data.view(-1, 4096), torch.ones(4096, device=device)
@@ -56,23 +85,28 @@ def _exponentials(device: torch.device) -> list[Work]:
     ]
 
 
-def _matmul_rate(device: torch.device, dtype: torch.dtype) -> tuple[float, str]:
-    """FLOP/s at the best of the sizes tried; small ones first, so that a slow dtype ends early."""
-    best, best_size = 0.0, 0
+def _product(device: torch.device, dtype: torch.dtype, size: int) -> Callable[[], object]:
+    a = torch.randn(size, size, device=device).to(dtype)
+    return lambda: a @ a
+
+
+def _matmul_rates(device: torch.device, dtype: torch.dtype) -> tuple[tuple[float, ...], int]:
+    """FLOP/s of each sample at the best of the sizes tried; small ones first, so that a slow dtype ends early."""
+    found: list[tuple[float, tuple[float, ...], int]] = []
     for size in (4096, 8192) if device.type == "cuda" else (256, 1024, 2048):
-        a = torch.randn(size, size, device=device).to(dtype)
-        samples = time_calls(device, [lambda a=a: a @ a], least=3, most=15, seconds=0.5)  # type: ignore[misc]
-        rate = 2 * size**3 / median(samples)
-        if rate > best:
-            best, best_size = rate, size
+        samples = time_calls(device, [_product(device, dtype, size)], least=3, most=15, seconds=0.5)
+        rates = tuple(2 * size**3 / seconds for seconds in samples)
+        found.append((median(rates), rates, size))
         if median(samples) > 0.5:
             break
-    return best, f"{best_size} x {best_size}"
+    _, rates, size = max(found)
+    return rates, size
 
 
-def _fastest(device: torch.device, works: list[Work]) -> tuple[float, str]:
+def _fastest(device: torch.device, works: list[Work]) -> tuple[tuple[float, ...], str]:
+    """The rates of every sample of the operation with the highest median, and its name."""
     rates = [
-        (amount / median(time_calls(device, [call], least=5, most=25, seconds=0.4)), name)
+        (tuple(amount / s for s in time_calls(device, [call], least=5, most=25, seconds=0.4)), name)
         for name, amount, call in works
     ]
-    return max(rates)
+    return max(rates, key=lambda found: median(found[0]))

@@ -37,19 +37,25 @@ class KernelResult:
     matmul_seconds: float = 0.0
     exponential_seconds: float = 0.0
     relative_error: float | None = None
-    samples: tuple[float, ...] = ()
+    samples: tuple[float, ...] = ()  # of the search, each kernel timed by itself
+    round_samples: tuple[float, ...] = ()  # of the interleaved rounds; best kernels have them
     best: bool = False
 
     @property
+    def figure_samples(self) -> tuple[float, ...]:
+        """The samples that the figure rests on: those of the rounds where there are any."""
+        return self.round_samples or self.samples
+
+    @property
     def median_seconds(self) -> float | None:
-        return median(self.samples) if self.samples else None
+        return median(self.figure_samples) if self.figure_samples else None
 
     @property
     def spread_seconds(self) -> tuple[float, float] | None:
         """Quartiles of the samples."""
-        if not self.samples:
+        if not self.figure_samples:
             return None
-        ordered = sorted(self.samples)
+        ordered = sorted(self.figure_samples)
         return ordered[len(ordered) // 4], ordered[(3 * len(ordered)) // 4]
 
     @property
@@ -61,12 +67,21 @@ class KernelResult:
 
 @dataclass(frozen=True, kw_only=True)
 class Roofline:
-    """Rates measured in the same run: sustained reads far beyond the cache, matrix products at the dtype, exp."""
+    """Rates measured in the same run: sustained reads far beyond the cache, matrix products at the dtype, exp.
+
+    Reads and products are medians over the samples at the start and in the interleaved rounds, taken together.
+    """
 
     bytes_per_second: float
     flops_per_second: float
     exp_per_second: float
     detail: str = ""  # which operation gave each rate
+    read_by: str = ""
+    product_size: int = 0
+    start_reads: tuple[float, ...] = ()  # bytes per second of each sample
+    round_reads: tuple[float, ...] = ()
+    start_products: tuple[float, ...] = ()  # FLOPs per second of each sample
+    round_products: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,6 +135,7 @@ class RunRecord:
     results: tuple[KernelResult, ...]
     steps: tuple[StepResult, ...] = ()
     model_check: ModelCheck | None = None
+    rule: str = ""  # in words: which samples the figures and the roofline rest on
     schema: int = field(default=SCHEMA)
 
     def best(self) -> dict[int, KernelResult]:
@@ -128,14 +144,18 @@ class RunRecord:
 
 
 def mark_best(results: tuple[KernelResult, ...]) -> tuple[KernelResult, ...]:
-    """The same results with best set on the fastest accepted kernel of each (G, dtype)."""
-    fastest: dict[tuple[int, str], tuple[float, int]] = {}
+    """The same results with best set on the fastest accepted kernel of each (G, dtype).
+
+    A kernel that was timed again in rounds was the fastest of its search and stays the best: times of different seconds
+    are not compared.
+    """
+    fastest: dict[tuple[int, str], tuple[bool, float, int]] = {}
     for i, r in enumerate(results):
         seconds = r.median_seconds
         if r.status == "accepted" and seconds is not None:
             key = (r.kv_heads, r.dtype)
-            fastest[key] = min(fastest.get(key, (math.inf, -1)), (seconds, i))
-    chosen = {i for _, i in fastest.values()}
+            fastest[key] = min(fastest.get(key, (True, math.inf, -1)), (not r.round_samples, seconds, i))
+    chosen = {i for _, _, i in fastest.values()}
     return tuple(KernelResult(**{**_shallow(r), "best": i in chosen}) for i, r in enumerate(results))
 
 
@@ -157,8 +177,8 @@ def from_dict(raw: object) -> RunRecord:
     if data.get("schema") != SCHEMA:
         raise InvalidRecord(f"schema is {data.get('schema')!r}: this version reads {SCHEMA}.")
     try:
-        results = tuple(_result(r) for r in _list(data["results"], "results"))
-        roof = None if data["roofline"] is None else Roofline(**_object(data["roofline"], "roofline"))
+        results = tuple(result_from(r) for r in _list(data["results"], "results"))
+        roof = None if data["roofline"] is None else roofline_from(data["roofline"])
         steps = tuple(StepResult(**_object(s, "steps")) for s in _list(data.get("steps", []), "steps"))
         check = None if data.get("model_check") is None else ModelCheck(**_object(data["model_check"], "model_check"))
         record = RunRecord(**{**data, "results": results, "roofline": roof, "steps": steps, "model_check": check})
@@ -179,9 +199,20 @@ def from_json(text: str) -> RunRecord:
         raise InvalidRecord(f"not JSON: {e}.") from e
 
 
-def _result(raw: object) -> KernelResult:
+RATE_SAMPLES = ("start_reads", "round_reads", "start_products", "round_products")
+
+
+def roofline_from(raw: object) -> Roofline:
+    """Raises InvalidRecord or TypeError for what is not a roofline."""
+    data = _object(raw, "roofline")
+    return Roofline(**{**data, **{name: tuple(_list(data.get(name, []), name)) for name in RATE_SAMPLES}})
+
+
+def result_from(raw: object) -> KernelResult:
+    """Raises InvalidRecord or TypeError for what is not a result."""
     data = _object(raw, "results")
-    return KernelResult(**{**data, "samples": tuple(_list(data.get("samples", []), "samples"))})
+    samples = {name: tuple(_list(data.get(name, []), name)) for name in ("samples", "round_samples")}
+    return KernelResult(**{**data, **samples})
 
 
 def _object(value: object, name: str) -> dict[str, Any]:
@@ -191,22 +222,22 @@ def _object(value: object, name: str) -> dict[str, Any]:
 
 
 def _list(value: object, name: str) -> list[Any]:
-    if not isinstance(value, list):
+    if not isinstance(value, list | tuple):
         raise InvalidRecord(f"{name} is {type(value).__name__}: expected a list.")
-    return value
+    return list(value)
 
 
 def _check(record: RunRecord) -> None:
     if not isinstance(record.run_id, str) or not re.fullmatch(r"[0-9A-Za-z_.-]{1,80}", record.run_id):
         raise InvalidRecord(f"run_id is {record.run_id!r}: expected letters, digits, '.', '_' and '-'.")
-    for name in ("date", "status", "message", "command", "device", "device_name"):
+    for name in ("date", "status", "message", "command", "device", "device_name", "rule"):
         if not isinstance(getattr(record, name), str):
             raise InvalidRecord(f"{name} is not text.")
     for name in ("host", "job", "asked"):
         _object(getattr(record, name), name)
     _positive(record.scale, "scale")
-    for rate in () if record.roofline is None else ("bytes_per_second", "flops_per_second", "exp_per_second"):
-        _positive(getattr(record.roofline, rate), f"roofline.{rate}")
+    if record.roofline is not None:
+        _check_roofline(record.roofline)
     for result in record.results:
         _check_result(result)
     for step in record.steps:
@@ -217,6 +248,14 @@ def _check(record: RunRecord) -> None:
         _positive(record.model_check.summed_seconds, "model_check.summed_seconds")
 
 
+def _check_roofline(roofline: Roofline) -> None:
+    for rate in ("bytes_per_second", "flops_per_second", "exp_per_second"):
+        _positive(getattr(roofline, rate), f"roofline.{rate}")
+    for name in RATE_SAMPLES:
+        for sample in getattr(roofline, name):
+            _positive(sample, f"roofline.{name}")
+
+
 def _check_result(result: KernelResult) -> None:
     if result.status not in STATUSES:
         raise InvalidRecord(f"status of a result is {result.status!r}: expected one of {', '.join(STATUSES)}.")
@@ -225,7 +264,7 @@ def _check_result(result: KernelResult) -> None:
             raise InvalidRecord(f"{name} of a result is not text.")
     if not isinstance(result.kv_heads, int) or result.kv_heads < 1:
         raise InvalidRecord(f"kv_heads is {result.kv_heads!r}: expected a positive whole number.")
-    for sample in result.samples:
+    for sample in (*result.samples, *result.round_samples):
         _positive(sample, "samples")
     for name in ("roofline_seconds", "memory_seconds", "matmul_seconds", "exponential_seconds", "kv_bytes"):
         _positive(getattr(result, name), name, zero=True)
@@ -241,7 +280,8 @@ def _positive(value: object, name: str, *, zero: bool = False) -> None:
 
 CSV_FIELDS = (
     "kv_heads", "dtype", "kernel", "status", "best", "median_ms", "kv_bytes", "relative_error", "roofline_fraction",
-    "roofline_seconds", "memory_seconds", "matmul_seconds", "exponential_seconds", "detail", "layout", "samples", "run",
+    "roofline_seconds", "memory_seconds", "matmul_seconds", "exponential_seconds", "detail", "layout", "samples",
+    "round_samples", "run",
 )  # fmt: skip
 
 
@@ -255,7 +295,8 @@ def to_csv(record: RunRecord) -> str:
         row = {name: getattr(r, name) for name in KernelResult.__dataclass_fields__}
         row["median_ms"] = "" if r.median_seconds is None else r.median_seconds * 1e3
         row["roofline_fraction"] = "" if r.roofline_fraction is None else r.roofline_fraction
-        row["samples"] = " ".join(repr(s) for s in r.samples)
+        for name in ("samples", "round_samples"):
+            row[name] = " ".join(repr(s) for s in getattr(r, name))
         writer.writerow({**row, "run": run})
     return out.getvalue()
 
@@ -286,6 +327,7 @@ def _csv_result(row: dict[str, str]) -> dict[str, Any]:
         "best": row["best"] == "True",
         "relative_error": float(row["relative_error"]) if row["relative_error"] else None,
         "samples": [float(s) for s in row["samples"].split()],
+        "round_samples": [float(s) for s in row.get("round_samples", "").split()],
     }
 
 
@@ -301,6 +343,7 @@ def summary(record: RunRecord) -> dict[str, Any]:
         "message": record.message,
         "scale": record.scale,
         "job": record.job,
+        "rule": record.rule,
         "roofline": None
         if roof is None
         else {

@@ -1,7 +1,9 @@
 """A run: the roofline, then every kernel at every G on fresh random data, checked and timed, told as events.
 
-execute() yields plain dictionaries: plan, roofline, progress, result, step, model_check, then done with the whole
-record. Whatever a kernel does wrong is a result, not the end: refused when its numbers are off, failed when it raises.
+The fastest correct kernel of each G is then timed again in interleaved rounds (core.decode.rounds), and those are the
+figures; the rates of the roofline are medians over start and rounds together. execute() yields plain dictionaries:
+plan, roofline, progress, result, figures, then done with the whole record. Whatever a kernel does wrong is a result,
+not the end: refused when its numbers are off, failed when it raises.
 """
 
 import gc
@@ -16,7 +18,7 @@ import torch
 
 from core.decode import device as devices
 from core.decode.kernels import Inputs, Kernel, Unavailable, all_kernels, reference, relative_error
-from core.decode.measured_roofline import measure_roofline
+from core.decode.measured_roofline import compute_dtype, measure_roofline
 from core.decode.plan import (
     ERROR_LIMITS,
     DecodeJob,
@@ -30,7 +32,9 @@ from core.decode.records import KernelResult, Roofline, RunRecord, mark_best, to
 
 Event = dict[str, Any]
 SAMPLES = (5, 40)  # least and most of one kernel
-KERNEL_SECONDS, QUICK_SECONDS = 1.5, 0.4
+KERNEL_SECONDS, QUICK_SECONDS = 0.8, 0.4
+ROUND_SECONDS, QUICK_ROUND_SECONDS = 15.0, 4.0
+ROUND_SHARE = 0.25  # of the time limit, at most: the search leaves it to the rounds
 
 
 def chosen_kernels(job: DecodeJob, device_type: str) -> tuple[Kernel, ...]:
@@ -73,12 +77,24 @@ class Run:
         self.command = command
         self.started = time.monotonic()
         self.done_parts = 0
-        self.total_parts = 1 + len(job.kv_heads) * len(self.kernels) + (len(job.kv_heads) + 1 if job.step else 0)
+        self.total_parts = 2 + len(job.kv_heads) * len(self.kernels) + (len(job.kv_heads) + 1 if job.step else 0)
         now = datetime.now(UTC)
         self.date = now.isoformat(timespec="seconds")
         self.run_id = f"{now:%Y%m%d-%H%M%S}-{seed:08x}"
         self.results: list[KernelResult] = []
+        self.rule = ""
+        self.compute_dtype = compute_dtype(getattr(torch, self.job.dtype))
+        wanted = QUICK_ROUND_SECONDS if self.job.quick else ROUND_SECONDS
+        self.round_seconds = min(wanted, ROUND_SHARE * self.job.seconds_limit)
         self.status, self.message = "complete", ""
+
+    @property
+    def deadline(self) -> float:
+        """The time limit as a time of time.monotonic()."""
+        return self.started + self.job.seconds_limit
+
+    def generator(self, offset: int) -> torch.Generator:
+        return torch.Generator(self.device).manual_seed((self.job.seed or 0) + offset)
 
     def execute(self) -> Iterator[Event]:
         """Events until done. MemoryError and CUDA failures inside a kernel are results; elsewhere they raise."""
@@ -89,6 +105,11 @@ class Run:
         yield {"event": "roofline", **asdict(roofline)}
         for g in self.job.kv_heads:
             yield from self._measure_kv_heads(g, roofline)
+        self.results = list(mark_best(tuple(self.results)))
+        if any(r.best for r in self.results):
+            yield self._progress("The best kernel of each G again, in interleaved rounds")
+            roofline = self._take_rounds(roofline)
+            yield {"event": "figures", "roofline": asdict(roofline), "results": [asdict(r) for r in self.results]}
         record = self._record(roofline)
         if self.job.step is not None and not self._out_of_time():
             from core.decode.step import measure_steps
@@ -98,15 +119,29 @@ class Run:
                 yield self._progress(part.message)
         yield {"event": "done", "run": to_dict(record)}
 
+    def _take_rounds(self, roofline: Roofline) -> Roofline:
+        """Figures of the best kernels, and the run's own rates."""
+        from core.decode.rounds import time_best_again
+
+        self._free()
+        try:
+            figures = time_best_again(self, tuple(self.results), roofline, self.round_seconds)
+            self.results, self.rule, roofline = list(figures.results), figures.rule, figures.roofline
+        except Exception as e:  # noqa: BLE001  memory, mostly: what the search found stands
+            self.rule = f"No interleaved rounds: {_reason(e)}. Figures are medians of each kernel timed by itself."
+        self.done_parts += 1
+        self._free()
+        return roofline
+
     def _measure_kv_heads(self, g: int, roofline: Roofline) -> Iterator[Event]:
-        generator = torch.Generator(self.device).manual_seed((self.job.seed or 0) + g)
+        generator = self.generator(g)
         self._free()
         copies = copies_for_cold_reads(self.job.stored_bytes(g))
         inputs = [make_inputs(self.job, g, self.device, generator) for _ in range(copies)]
         expected = reference(inputs[0])
         for kernel in self.kernels:
             yield self._progress(f"G = {g}: {kernel.name}")
-            if self._out_of_time():
+            if self._out_of_time(self.round_seconds):
                 self.status, self.message = "stopped", f"The time limit of {self.job.seconds_limit:,.0f} s was reached."
                 return
             result = self._measure_kernel(kernel, g, inputs, expected, roofline)
@@ -156,7 +191,7 @@ class Run:
             run_id=self.run_id, date=self.date, status=self.status, message=self.message, command=self.command,
             device=str(self.device), device_name=devices.name_of(self.device), host=devices.host_facts(self.device),
             job=_plain(self.job), asked=_plain(self.fitted.asked), scale=self.fitted.scale, roofline=roofline,
-            results=mark_best(tuple(self.results)),
+            results=mark_best(tuple(self.results)), rule=self.rule,
         )  # fmt: skip
 
     def _plan(self) -> Event:
@@ -175,8 +210,8 @@ class Run:
             "seconds_left": left, "elapsed": elapsed,
         }  # fmt: skip
 
-    def _out_of_time(self) -> bool:
-        return time.monotonic() - self.started > self.job.seconds_limit
+    def _out_of_time(self, reserved_seconds: float = 0.0) -> bool:
+        return time.monotonic() > self.deadline - reserved_seconds
 
     def _free(self) -> None:
         gc.collect()

@@ -22,7 +22,16 @@ from typing import IO, Any
 from core.decode import store
 from core.decode.device_lock import DeviceBusy
 from core.decode.plan import DecodeJob
-from core.decode.records import InvalidRecord, KernelResult, Roofline, RunRecord, from_dict, mark_best
+from core.decode.records import (
+    InvalidRecord,
+    KernelResult,
+    Roofline,
+    RunRecord,
+    from_dict,
+    mark_best,
+    result_from,
+    roofline_from,
+)
 
 ROOT = Path(__file__).resolve().parents[2]
 GRACE_SECONDS = 60.0  # beyond the time limit, which the child keeps by itself between kernels
@@ -134,10 +143,12 @@ class LiveRun:
                 message=event["doing"], done=event["done"], total=event["total"], seconds_left=event["seconds_left"]
             )
         elif kind == "roofline":
-            self._update(roofline=Roofline(**event))
+            self._update(roofline=roofline_from(event))
         elif kind == "result":
-            result = KernelResult(**{**event, "samples": tuple(event["samples"])})
-            self._update(results=mark_best((*self.state.results, result)))
+            self._update(results=mark_best((*self.state.results, result_from(event))))
+        elif kind == "figures":
+            results = tuple(result_from(raw) for raw in event["results"])
+            self._update(results=results, roofline=roofline_from(event["roofline"]))
         elif kind == "done":
             record = from_dict(event["run"])
             self._update(record=record, results=record.results, done=self.state.total)

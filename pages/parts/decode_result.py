@@ -158,6 +158,8 @@ def show_origin(record: RunRecord) -> None:
             f"{roof.flops_per_second / 1e9:,.0f} GFLOP/s, {roof.exp_per_second / 1e9:,.2f} billion exponentials/s "
             f"({roof.detail}). Predicted time is the larger of bytes over bandwidth and FLOPs over rate."
         )
+    if record.rule:
+        st.caption(record.rule)
     versions = ", ".join(f"{name} {value}" for name, value in record.host.items())
     st.caption(f"{record.device_name}, {record.date}. {versions}.")
     st.code(record.command, language="shell", wrap_lines=True)

@@ -1,0 +1,150 @@
+"""Interleaved rounds with planted clocks and kernels: their order, their end, and what the figures rest on."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from core.decode.kernels import Inputs, Kernel, reference
+from core.decode.measured_roofline import with_rounds
+from core.decode.plan import DecodeJob
+from core.decode.records import Roofline, from_json, mark_best, to_json
+from core.decode.rounds import interleave, part_of, rule_in_words
+from core.decode.run import Run, make_inputs, run_quietly
+from tests.core.decode.records import result, run_record
+
+START = Roofline(
+    bytes_per_second=30e9, flops_per_second=400e9, exp_per_second=1e9, read_by="sum", product_size=256,
+    start_reads=(28e9, 30e9, 32e9), start_products=(390e9, 400e9, 410e9),
+)  # fmt: skip
+JOB = DecodeJob(
+    num_query_heads=8, kv_heads=(8, 2, 1), head_dim=32, context_length=100, batch_size=2, dtype="float32", device="cpu",
+    seed=5, quick=True,
+)  # fmt: skip
+
+
+class Clock:
+    """A clock that only the turns move."""
+
+    def __init__(self) -> None:
+        self.now, self.calls = 0.0, []
+
+    def turn(self, name, seconds):
+        def call() -> float:
+            self.now += seconds
+            self.calls.append(name)
+            return seconds
+
+        return call
+
+
+def taken(clock: Clock, turns, **changes):
+    limits = {"least": 2, "most": 4, "seconds": 100.0, "deadline": 1000.0, "clock": lambda: clock.now}
+    return interleave(turns, **{**limits, **changes})
+
+
+def test_a_round_gives_every_turn_one_call_in_the_same_order():
+    clock = Clock()
+    found = taken(clock, {n: clock.turn(n, 1.0) for n in ("read", 40, 1)}, most=3)
+    assert clock.calls == ["read", 40, 1] * 3
+    assert found.rounds == 3
+    assert found.samples == {"read": (1.0,) * 3, 40: (1.0,) * 3, 1: (1.0,) * 3}
+
+
+@pytest.mark.parametrize(
+    ("limits", "rounds"),
+    [
+        ({"seconds": 0}, 2),  # the least, whatever the time
+        ({"seconds": 30, "most": 9}, 3),  # rounds of 10 s begin at 0, 10 and 20
+        ({"deadline": 10}, 1),  # the second would begin at the deadline
+        ({"deadline": 0}, 0),
+    ],
+)
+def test_rounds_end_by_time_and_never_begin_past_the_deadline(limits, rounds):
+    clock = Clock()
+    assert taken(clock, {8: clock.turn(8, 4.0), 1: clock.turn(1, 6.0)}, **limits).rounds == rounds
+
+
+def test_drift_meets_every_g_alike():
+    clock, pace = Clock(), [1.0, 1.0, 3.0, 3.0]  # the machine slows to a third half way
+
+    def turn(seconds):
+        return lambda: seconds * pace[len(clock.calls) // 2] + (clock.calls.append(0) or 0.0)
+
+    found = taken(clock, {5: turn(1.1), 4: turn(1.0)})
+    assert all(a > b for a, b in zip(found.samples[5], found.samples[4], strict=True))
+
+
+def test_a_turn_that_fails_is_given_up_and_the_others_go_on():
+    clock, broken = Clock(), iter([0.5])
+    found = taken(clock, {8: lambda: next(broken), 1: clock.turn(1, 1.0)})
+    assert found.samples == {1: (1.0,) * 4}
+    assert isinstance(found.failures[8], StopIteration)
+
+
+def test_the_rates_of_a_run_are_medians_over_start_and_rounds_together():
+    # reads 20, 20, 20, 28, 30, 32: between 20 and 28; products 300, 390, 400, 410: between 390 and 400
+    rates = with_rounds(START, (20e9, 20e9, 20e9), (300e9,))
+    assert (rates.bytes_per_second, rates.flops_per_second) == (24e9, 395e9)
+    assert (rates.start_reads, rates.round_reads) == (START.start_reads, (20e9,) * 3)
+    assert with_rounds(START, (), ()) == START
+
+
+def test_the_figure_is_the_median_of_the_rounds_and_both_sets_of_samples_are_kept():
+    searched, other = result(8, "a", 4.0), result(8, "b", 5.0)
+    again = replace(searched, round_samples=(0.006, 0.007, 0.009))
+    assert again.median_seconds == 0.007
+    assert again.samples == searched.samples
+    assert [r.best for r in mark_best((again, other))] == [True, False]  # other seconds, no contest
+    record = run_record(results=mark_best((again, other)), rule="A rule.", roofline=with_rounds(START, (1.0,), ()))
+    assert from_json(to_json(record)) == record
+
+
+def test_a_smaller_g_reads_the_beginning_of_the_pool():
+    pool = make_inputs(JOB, 8, torch.device("cpu"), torch.Generator().manual_seed(1))
+    part = part_of(pool, 2)
+    assert part.keys.shape == (2, 2, 100, 32)
+    assert part.keys.data_ptr() == pool.keys.data_ptr()
+    assert torch.equal(part.values.reshape(-1), pool.values.reshape(-1)[: 2 * 2 * 100 * 32])
+
+
+def test_a_run_times_its_best_again_and_says_so(monkeypatch):
+    calls = []
+
+    def planted(inputs: Inputs):
+        g = inputs.sizes[1]
+        return lambda: calls.append(g) or reference(inputs)
+
+    monkeypatch.setattr(
+        "core.decode.run.all_kernels", lambda _type: (Kernel(name="planted", summary="", prepare=planted),)
+    )
+    monkeypatch.setattr("core.decode.run.measure_roofline", lambda *_: START)
+    monkeypatch.setattr("core.decode.rounds.ROUNDS", (3, 3))
+    monkeypatch.setattr("core.decode.rounds.read_turn", lambda *_: lambda: 10e9)
+    monkeypatch.setattr("core.decode.rounds.product_turn", lambda *_: lambda: 100e9)
+    record = run_quietly(Run(JOB))
+    assert calls[-12:] == [8, 2, 1] * 4  # once each to warm up, then three rounds
+    assert [(len(r.round_samples), r.best) for r in record.results] == [(3, True)] * 3
+    assert all(r.samples for r in record.results)
+    assert record.roofline.bytes_per_second == 19e9  # 10, 10, 10, 28, 30, 32
+    assert record.results[0].memory_seconds == pytest.approx(2 * 8 * 32 * 4 * 200 / 19e9)
+    assert "timed again in 3 interleaved rounds" in record.rule
+
+
+def test_rounds_that_fail_leave_what_the_search_found(monkeypatch):
+    def full(*_arguments):
+        raise MemoryError("no room")
+
+    monkeypatch.setattr("core.decode.run.measure_roofline", lambda *_: START)
+    monkeypatch.setattr("core.decode.rounds.read_turn", full)
+    record = run_quietly(Run(replace(JOB, kernels=("packed_rows_matmul",))))
+    assert record.rule.startswith("No interleaved rounds: ran out of memory: no room")
+    assert [r.best for r in record.results] == [True] * 3
+    assert all(r.median_seconds for r in record.results)
+
+
+def test_a_kernel_without_room_for_its_layout_is_left_out_in_words():
+    assert rule_in_words(9, {40: "host_kernel needs 4.0 GB beside the others"}).endswith(
+        " G = 40 was timed by itself: host_kernel needs 4.0 GB beside the others."
+    )
+    assert rule_in_words(0, {}).startswith("The time limit left none for interleaved rounds")
