@@ -17,6 +17,7 @@ MAX_HEADS_DRAWN = 128
 MAX_GROUPS_DRAWN = 16
 BLOCK_LINES = 9
 NARROW_PX = 600  # below this the words get shorter
+ROOM_FOR_COUNT_PX = 92  # what "16 query heads" takes
 
 Row = dict[str, Any]
 
@@ -245,11 +246,15 @@ def _strip(layout: Layout, colours: Palette, width_px: int) -> list[alt.Chart]:
 
 
 def _group_counts(layout: Layout, colours: Palette, width_px: int) -> alt.Chart:
-    """Above each group, how many query heads it has: said in full once there is room."""
+    """Above each group, how many query heads it has: said in full once the picture, as it stands, has the room."""
     columns = slots(layout)
-    room_px = width_px / len(columns)
-    rows: list[Row] = [{"centre": s.centre, "count": _count_says(s, room_px)} for s in columns]
-    return _label(rows, "count", COUNT_Y, colours.muted, 12 if room_px >= 60 else 10)
+    rows: list[Row] = [
+        {"centre": s.centre, "full": _count_says(s), "short": f"×{s.heads}" if s.group is not None else "…"}
+        for s in columns
+    ]
+    size_px = 12 if width_px / len(columns) >= 60 else 10
+    by_room = f"width >= {ROOM_FOR_COUNT_PX * len(columns)} ? datum.full : datum.short"
+    return _label(rows, "count", COUNT_Y, colours.muted, size_px).transform_calculate(count=by_room)
 
 
 def _label(rows: list[Row], field: str, y: float, colour: str, size_px: int, bold: bool = False) -> alt.Chart:
@@ -266,12 +271,8 @@ def _line_of_text(text: str, y: float, colour: str, size_px: int, bold: bool = F
     return chart.encode(x=_x("left"), y=_y(y), text="text:N")
 
 
-def _count_says(slot: Slot, room_px: float) -> str:
-    if slot.group is None:
-        return f"{slot.groups} more groups"
-    return (
-        f"{slot.heads} query heads" if room_px >= 95 else (f"{slot.heads} heads" if room_px >= 55 else f"×{slot.heads}")
-    )
+def _count_says(slot: Slot) -> str:
+    return f"{slot.groups} more groups" if slot.group is None else f"{slot.heads} query heads"
 
 
 def _block_label(slot: Slot) -> str:

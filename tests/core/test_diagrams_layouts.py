@@ -92,3 +92,11 @@ def test_dress_keeps_what_the_chart_set_itself():
     assert dressed["config"]["view"] == {"stroke": None}
     assert spec == {"config": {"view": {"continuousWidth": 300}, "axis": {"grid": False}}}
     assert house_config(LIGHT, scale=2)["title"]["fontSize"] == 34
+
+
+@pytest.mark.parametrize(("width", "says", "not_said"), [(900, "8 query heads", "×8"), (310, "×8", "8 query heads")])
+def test_group_counts_are_as_long_as_the_picture_has_room_for(width, says, not_said):
+    spec = layout_chart(Layout(num_query_heads=64, num_kv_heads=8), LIGHT).properties(width=width).to_dict()
+    svg = vl_convert.vegalite_to_svg(dress(spec, LIGHT))
+    assert f">{says}<" in svg
+    assert f">{not_said}<" not in svg
