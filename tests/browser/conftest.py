@@ -3,10 +3,12 @@
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import ConsoleMessage, Page
+from playwright.sync_api import ConsoleMessage, Page, expect
 
 from tests.chromium import find_chromium
 from tests.dashboard import Dashboard, running_dashboard
+
+expect.set_options(timeout=60_000)  # a busy machine is slow, not wrong
 
 LAUNCH_ARGS = [
     "--no-sandbox",
