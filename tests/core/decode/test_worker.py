@@ -194,7 +194,7 @@ def terminal(*arguments: str) -> subprocess.CompletedProcess[str]:
 def test_the_terminal_ends_in_one_json_object_and_needs_no_streamlit():
     done = terminal(
         "run", "--query-heads", "4", "--kv-heads", "4,1", "--head-dim", "32", "--context", "128", "--batch", "1",
-        "--dtype", "bfloat16", "--device", "cpu", "--kernels", "packed_rows_matmul,split_k_flash",
+        "--dtype", "bfloat16", "--device", "cpu", "--kernels", "packed_rows_matmul,split_k_flash", "--quick",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     said = json.loads(done.stdout.splitlines()[-1])
