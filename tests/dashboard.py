@@ -37,11 +37,11 @@ def free_port() -> int:
 
 @contextmanager
 def running_dashboard(folder: Path, env: Mapping[str, str] | None = None) -> Iterator[Dashboard]:
-    """`streamlit run dashboard.py`, its data and Hub cache in `folder`; `env` is added to the environment."""
+    """`streamlit run dashboard.py`, its data, Hub cache and device lock in `folder`; `env` is added to the environment."""
     port = free_port()
     log_path = folder / "dashboard.log"
     command = [sys.executable, "-m", "streamlit", "run", "dashboard.py", "--server.port", str(port)]
-    own = {"HEADROOM_DATA_DIR": str(folder / "data"), "HF_HOME": str(folder / "hf")}
+    own = {"HEADROOM_DATA_DIR": str(folder / "data"), "HF_HOME": str(folder / "hf"), "TMPDIR": str(folder)}
     with log_path.open("wb") as log:
         process = subprocess.Popen(
             command, cwd=ROOT, env={**os.environ, **own, **(env or {})}, stdout=log, stderr=subprocess.STDOUT
