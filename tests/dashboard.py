@@ -37,7 +37,7 @@ def free_port() -> int:
 
 @contextmanager
 def running_dashboard(folder: Path, env: Mapping[str, str] | None = None) -> Iterator[Dashboard]:
-    """`streamlit run dashboard.py`, its data, Hub cache and device lock in `folder`; `env` is added to the environment."""
+    """`streamlit run dashboard.py`, its data, Hub cache and device lock in `folder`; `env` is added to its own."""
     port = free_port()
     log_path = folder / "dashboard.log"
     command = [sys.executable, "-m", "streamlit", "run", "dashboard.py", "--server.port", str(port)]
