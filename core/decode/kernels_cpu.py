@@ -21,7 +21,9 @@ from torch import Tensor
 from core.decode.kernels import NATURAL, Call, Inputs, Kernel, Unavailable, _needs_16_or_32_bits, _softmax_to
 
 SOURCE = Path(__file__).with_name("host_kernel.cpp")
-FLAGS = ("-O3", "-march=native", "-ffast-math", "-fno-finite-math-only", "-std=c++17", "-shared", "-fPIC", "-pthread")
+# Sums may be reordered. Not -ffast-math: its start-up code would flush small numbers to zero in the whole process.
+ARITHMETIC = ("-fno-math-errno", "-fno-trapping-math", "-fno-signed-zeros", "-fassociative-math", "-freciprocal-math")
+FLAGS = ("-O3", "-march=native", *ARITHMETIC, "-std=c++17", "-shared", "-fPIC", "-pthread")
 KINDS = {torch.float32: 0, torch.bfloat16: 1, torch.float16: 2}
 PACKED = (
     "keys [batch, KV head, token / 16, head_dim, 16], values as usual; bf16 in pairs: "

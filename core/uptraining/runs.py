@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 from collections import OrderedDict
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -92,8 +93,9 @@ class Run:
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         try:
-            self._process.stdin.write(json.dumps(self.recipe.as_dict()) + "\n")
-            self._process.stdin.flush()
+            with suppress(BrokenPipeError):  # a worker that ended before it read: its status, below, says why
+                self._process.stdin.write(json.dumps(self.recipe.as_dict()) + "\n")
+                self._process.stdin.flush()
             for line in self._process.stdout:
                 self._take(line)
         except (OSError, ValueError) as error:

@@ -8,6 +8,7 @@ from playwright.sync_api import Locator, Page, expect
 from core.drills import cache_question
 from core.lesson_figures import texts
 from core.lessons import fill, lesson, lessons
+from tests.browser.keys import press
 from tests.dashboard import Dashboard
 
 expect.set_options(timeout=30_000)
@@ -123,8 +124,8 @@ def test_strokes_are_drawn_by_one_key(server: Dashboard, page: Page) -> None:
     open_at(page, server, "draw?draw=3", title_of("draw", 3))
     expect(page.get_by_text("Stroke 1 of 7")).to_be_visible()
     for number in range(2, 8):
-        page.keyboard.press("d")
-        expect(page.get_by_text(f"Stroke {number} of 7")).to_be_visible()
+        drawn = page.get_by_text(f"Stroke {number} of 7")
+        press(page, "d", lambda ms, drawn=drawn: expect(drawn).to_be_visible(timeout=ms))
 
 
 def test_the_capstone_opens_its_choice_on_the_sizing_page(server: Dashboard, page: Page) -> None:

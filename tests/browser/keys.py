@@ -1,0 +1,19 @@
+"""Keys as a reader presses them: when the page stands, and once more if a redraw swallowed the press."""
+
+from collections.abc import Callable
+
+from playwright.sync_api import Page
+
+from tests.browser.screenshots import settle
+
+
+def press(page: Page, key: str, done: Callable[[float], object]) -> None:
+    """Presses key until done(timeout in ms) holds, twice at most; done raises AssertionError while it does not."""
+    settle(page)
+    page.keyboard.press(key)
+    try:
+        done(20_000)
+    except AssertionError:
+        settle(page)
+        page.keyboard.press(key)
+        done(60_000)
