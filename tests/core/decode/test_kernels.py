@@ -103,6 +103,14 @@ def test_the_backend_of_sdpa_is_named():
     ) == ("SDPA backend: math")
 
 
+def test_the_host_kernel_leaves_small_numbers_as_they_are():
+    """Loading a library linked with -ffast-math would flush subnormal numbers to zero in the whole process."""
+    kernels_cpu._host_kernel(inputs_of(job(), 2))()
+    smallest_normal, smallest = 2.0**-1022, math.ulp(0.0)
+    assert smallest_normal / 2 > 0
+    assert smallest * 1.0 == smallest
+
+
 def test_without_a_compiler_the_host_kernel_says_so(monkeypatch):
     kernels_cpu._library.cache_clear()
     monkeypatch.delenv("CXX", raising=False)
