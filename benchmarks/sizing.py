@@ -12,11 +12,11 @@ import sys
 import time
 from collections.abc import Callable
 
-from core.model_shapes import LLAMA_2_13B
-from core.serving_job import ServingJob
+from core.serving.job import ServingJob
+from core.serving.model_shapes import LLAMA_2_13B
+from core.serving.sweep import frontier, sweep
+from core.serving.what_if import allowed_kv_heads
 from core.sizing import plan, ways_to_fit
-from core.sizing_sweep import frontier, sweep
-from core.what_if import allowed_kv_heads
 
 KV_BITS = (16, 8, 4)
 ACCELERATORS = ("a100-80-sxm", "h100-sxm", "h200-sxm", "b200-sxm", "mi300x")

@@ -16,7 +16,7 @@ from typing import Any
 
 import yaml
 
-from core.sizing_error import SizingError
+from core.serving.error import SizingError
 from core.units import GB, GIB, MIB
 
 CATALOGUE_PATH = Path(__file__).parent / "data" / "accelerators.yaml"

@@ -30,8 +30,8 @@ from huggingface_hub import (
 from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled, RemoteEntryNotFoundError
 from huggingface_hub.utils import build_hf_headers, hf_raise_for_status  # type: ignore[attr-defined]  # no __all__
 
-from core.hub_errors import host_of, hub_error
-from core.hub_pulls import HubError, PulledConfig, PullRequest, PullResult, repository_id, too_large
+from core.hub.errors import host_of, hub_error
+from core.hub.pulls import HubError, PulledConfig, PullRequest, PullResult, repository_id, too_large
 from core.model_spec import UnsupportedConfig, load_config
 
 MAX_CONFIG_BYTES = 4 * 2**20  # the largest config.json on the Hub that we know of has 0.3 MB

@@ -16,9 +16,9 @@ from dataclasses import dataclass
 from fractions import Fraction
 from math import ceil, isfinite
 
-from core.footprint import Footprint, footprint
-from core.serving_job import ServingJob
-from core.sizing_error import SizingError
+from core.serving.error import SizingError
+from core.serving.footprint import Footprint, footprint
+from core.serving.job import ServingJob
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,11 +7,8 @@ ways_to_fit(job)                what would make it fit, with the cost in quality
 """
 
 from core.accelerators import Accelerator
-from core.memory_plan import MemoryPlan, plan
-from core.plan_lines import PlanLine
-from core.serving_job import ServingJob
-from core.sizing_error import SizingError
-from core.sizing_inverse import (
+from core.serving.error import SizingError
+from core.serving.inverse import (
     Answer,
     fewest_accelerators,
     fewest_accelerators_with_copies,
@@ -20,9 +17,12 @@ from core.sizing_inverse import (
     largest_kv_heads,
     longest_context,
 )
-from core.ways_to_fit import Change, WayToFit, ways_to_fit
-from core.weights import ParameterCount
-from core.what_if import WindowPattern, allowed_kv_heads, own_kv_heads
+from core.serving.job import ServingJob
+from core.serving.memory_plan import MemoryPlan, plan
+from core.serving.plan_lines import PlanLine
+from core.serving.ways_to_fit import Change, WayToFit, ways_to_fit
+from core.serving.weights import ParameterCount
+from core.serving.what_if import WindowPattern, allowed_kv_heads, own_kv_heads
 
 __all__ = [
     "Accelerator",

@@ -10,12 +10,12 @@ if TYPE_CHECKING:
 
     from core.accelerators import HostAccelerator
     from core.diagrams.lessons import Picture
-    from core.hub_model import HubModel
+    from core.hub.sizable import HubModel
     from core.model_registry import RegisteredModel
     from core.palette import Palette
-    from core.serving_job import ServingJob
-    from core.traffic import Traffic
-    from core.traffic_fit import TrafficFit
+    from core.serving.job import ServingJob
+    from core.serving.traffic import Traffic
+    from core.serving.traffic_fit import TrafficFit
     from pages.style import AnyChart
 
 
@@ -35,8 +35,8 @@ def layout_spec(num_query_heads: int, num_kv_heads: int, head_dim: int, theme: s
 def headline_spec(theme: str) -> dict[str, Any]:
     """The Vega-Lite picture of the overview: always the same job, in two themes."""
     from core.diagrams.overview import headline_chart  # noqa: PLC0415
-    from core.headline import headline_points  # noqa: PLC0415
     from core.palette import palette  # noqa: PLC0415
+    from core.serving.headline import headline_points  # noqa: PLC0415
 
     return headline_chart(headline_points(), palette(theme)).to_dict()
 
@@ -86,7 +86,7 @@ def hub_model(repository: str, mirror: str | None) -> "Future[HubModel]":
     """config.json and exact parameters of a repository, in the background: the page asks whether they are there."""
     from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415
 
-    from core.hub_model import fetch_hub_model  # noqa: PLC0415
+    from core.hub.sizable import fetch_hub_model  # noqa: PLC0415
 
     worker = ThreadPoolExecutor(max_workers=1)
     asking = worker.submit(fetch_hub_model, repository, mirror)
@@ -105,7 +105,7 @@ def size_spec(key: str, theme: str, _chart: "Callable[[Palette], AnyChart]") -> 
 @st.cache_data(ttl=86_400, max_entries=128, show_spinner="Simulating the traffic")
 def traffic_fit(key: str, _job: "ServingJob", _traffic: "Traffic") -> "TrafficFit":
     """A job under traffic: a Monte Carlo of a quarter of a second. key must say both."""
-    from core.traffic_fit import fit_traffic  # noqa: PLC0415
+    from core.serving.traffic_fit import fit_traffic  # noqa: PLC0415
 
     return fit_traffic(_job, _traffic)
 

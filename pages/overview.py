@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from core.headline import headline_points, headline_sentence
+from core.serving.headline import headline_points, headline_sentence
 from pages import cached, style
 
 JOBS = (

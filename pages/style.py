@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import streamlit as st
 
 from core.diagrams.house import dress
-from core.exports import Picture
 from core.palette import Palette, palette
+from core.reports.exports import Picture
 from pages.parts import share
 
 if TYPE_CHECKING:

@@ -4,9 +4,9 @@ from math import log10
 
 import altair as alt
 
-from core import lesson_arithmetic as sums
 from core.diagrams.lessons import Picture, Row, data, label, made
-from core.lesson_figures import milliseconds
+from core.learning import arithmetic as sums
+from core.learning.figures import milliseconds
 from core.palette import Palette
 from core.units import format_bytes
 

@@ -4,12 +4,12 @@ from typing import Any
 
 import altair as alt
 
-from core import lesson_arithmetic as sums
 from core.diagrams.lessons import Picture, Row, data, label, made
 from core.layouts import Layout, divisors
-from core.lesson_figures import FALCON_PARAMETERS, milliseconds, node_sequences
+from core.learning import arithmetic as sums
+from core.learning.figures import FALCON_PARAMETERS, milliseconds, node_sequences
 from core.palette import Palette
-from core.tensor_parallel import copies_per_kv_head
+from core.serving.tensor_parallel import copies_per_kv_head
 from core.units import format_binary, format_bytes
 
 SHAPES = {"13B": sums.LAYOUT_13B, "70B": sums.LAYOUT_70B}

@@ -7,8 +7,8 @@ import altair as alt
 
 from core.accelerators import find_accelerator
 from core.diagrams.lessons import Picture, Row, data, label, made
-from core.drills import cache_question
 from core.layouts import PRESETS, Layout
+from core.learning.drills import cache_question
 from core.palette import Palette
 from core.units import format_binary, format_both, format_bytes
 

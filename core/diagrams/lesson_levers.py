@@ -5,11 +5,11 @@ from typing import Any
 
 import altair as alt
 
-from core import lesson_arithmetic as sums
 from core.accelerators import find_accelerator
 from core.diagrams.lessons import Picture, Row, data, label, made
 from core.evidence import evidence_for, range_text
 from core.layouts import divisors
+from core.learning import arithmetic as sums
 from core.palette import Palette
 from core.units import format_bytes
 

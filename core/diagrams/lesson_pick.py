@@ -5,7 +5,7 @@ from typing import Any
 import altair as alt
 
 from core.diagrams.lessons import Picture, Row, data, label, made
-from core.lesson_figures import CAPSTONE, CAPSTONE_CHOICES, milliseconds
+from core.learning.figures import CAPSTONE, CAPSTONE_CHOICES, milliseconds
 from core.palette import Palette
 from core.roofline import decode_bound
 from core.sizing import ServingJob, WindowPattern, largest_batch, plan

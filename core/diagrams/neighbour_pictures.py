@@ -2,11 +2,11 @@
 
 from collections.abc import Callable
 
-from core import eviction, latent, paging, quantisation
 from core.diagrams import neighbours, uptraining
 from core.diagrams.lessons import Picture, made
+from core.neighbours import eviction, latent, paging, quantisation
+from core.neighbours.published import published
 from core.palette import Palette
-from core.published import published
 from core.uptraining import results
 from core.uptraining.recipe import SCRATCH, Recipe
 from core.uptraining.results import Point

@@ -6,13 +6,13 @@ from typing import Any
 import altair as alt
 
 from core.diagrams.marks import Picture, Row, boxes, lines, words
-from core.eviction import POLICIES as EVICTIONS
-from core.eviction import Kept
-from core.latent import Share
-from core.paging import POLICIES as RESERVATIONS
-from core.paging import Pool, Use
+from core.neighbours.eviction import POLICIES as EVICTIONS
+from core.neighbours.eviction import Kept
+from core.neighbours.latent import Share
+from core.neighbours.paging import POLICIES as RESERVATIONS
+from core.neighbours.paging import Pool, Use
+from core.neighbours.quantisation import AXES, Trial
 from core.palette import Palette
-from core.quantisation import AXES, Trial
 
 COLUMNS = 4  # of the pool of blocks
 TABLES_RIGHT = 0.40

@@ -4,8 +4,8 @@ from typing import Any
 
 import altair as alt
 
-from core.headline import HeadlinePoint
 from core.palette import Palette
+from core.serving.headline import HeadlinePoint
 from core.units import GB
 
 

@@ -11,7 +11,7 @@ import altair as alt
 
 from core.attention import kind_of
 from core.palette import Palette
-from core.size_options import Option, OptionGrid, width_name
+from core.serving.options import Option, OptionGrid, width_name
 from core.units import GB, MIB
 
 Row = dict[str, Any]

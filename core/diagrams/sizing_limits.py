@@ -7,8 +7,8 @@ import altair as alt
 
 from core.attention import kind_of
 from core.palette import Palette
-from core.sizing_sweep import FrontierPoint
-from core.traffic import Occupancy
+from core.serving.sweep import FrontierPoint
+from core.serving.traffic import Occupancy
 
 HEIGHT = 380
 HOLD_HEIGHT = 260

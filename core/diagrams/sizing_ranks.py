@@ -10,7 +10,7 @@ from typing import Any
 import altair as alt
 
 from core.palette import Palette
-from core.tensor_parallel import HeadSplit, split_heads
+from core.serving.tensor_parallel import HeadSplit, split_heads
 from core.units import KIB
 
 MOST_BLOCKS = 8  # KV heads drawn in one rank; above, the rank says its number

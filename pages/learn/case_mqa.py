@@ -1,6 +1,6 @@
 """Case: your team wants MQA. Four questions in the order that settles it soonest, then the verdict from conditions."""
 
-from core.lesson_verdicts import MqaPlan, verdict_on_mqa
+from core.learning.verdicts import MqaPlan, verdict_on_mqa
 from pages.parts.lesson import Stage, run, thousands
 from pages.parts.quality import choose_dots
 

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from core.drills import config_questions
+from core.learning.drills import config_questions
 from pages.parts.lesson import Stage, run
 
 EXAMPLES = {

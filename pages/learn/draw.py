@@ -2,9 +2,9 @@
 
 import streamlit as st
 
-from core.drills import LARGEST_SEED, reader_question
 from core.layouts import divisors
-from core.strokes import count_strokes
+from core.learning.drills import LARGEST_SEED, reader_question
+from core.learning.strokes import count_strokes
 from pages.parts.lesson import Stage, run
 
 HEADS = (4, 6, 8, 12)

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from core.published import published
+from core.neighbours.published import published
 from pages.parts import beside
 
 

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from core.drills import KINDS, LARGEST_SEED, LEVELS, CacheQuestion, cache_question, judge, shortcut
+from core.learning.drills import KINDS, LARGEST_SEED, LEVELS, CacheQuestion, cache_question, judge, shortcut
 from pages.parts import drill
 from pages.parts.lesson import Stage, run
 

@@ -3,7 +3,7 @@
 import pandas as pd
 import streamlit as st
 
-from core.published import published
+from core.neighbours.published import published
 from core.units import format_count
 from pages.parts import beside
 

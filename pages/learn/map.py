@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from core.lessons import PHASES, Lesson, lessons
+from core.learning.lessons import PHASES, Lesson, lessons
 from pages.parts import progress
 from pages.parts.lesson import link_to
 

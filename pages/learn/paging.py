@@ -2,8 +2,8 @@
 
 import streamlit as st
 
-from core import paging
-from core.published import published
+from core.neighbours import paging
+from core.neighbours.published import published
 from pages.parts import beside
 
 

@@ -3,7 +3,7 @@
 import streamlit as st
 
 from core.evidence import evidence_for
-from core.lesson_record import decision_record
+from core.learning.record import decision_record
 from core.sizing import SizingError
 from pages.parts.lesson import Stage, run
 from pages.parts.quality import quality_dots

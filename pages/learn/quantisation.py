@@ -4,8 +4,8 @@ import pandas as pd
 import streamlit as st
 
 from core.layouts import Layout
-from core.published import published
-from core.quantisation import BITS, stored_bits
+from core.neighbours.published import published
+from core.neighbours.quantisation import BITS, stored_bits
 from core.units import format_binary
 from pages.parts import beside
 

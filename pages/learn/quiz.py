@@ -2,8 +2,8 @@
 
 import streamlit as st
 
-from core import quiz
-from core.places import place
+from core.learning import quiz
+from core.learning.places import place
 from pages.parts import progress
 
 QUESTIONS = quiz.questions()

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from core.drills import LARGEST_SEED, ConfigQuestion, config_question
+from core.learning.drills import LARGEST_SEED, ConfigQuestion, config_question
 from pages.parts import drill
 from pages.parts.lesson import Stage, run
 

@@ -12,11 +12,12 @@ from typing import Any
 
 import streamlit as st
 
-from core import glossary, neighbours
 from core.evidence_records import Source
-from core.lesson_figures import figures as lesson_figures
-from core.neighbour_figures import figures, filled
-from core.neighbours import Section
+from core.learning import glossary
+from core.learning.figures import figures as lesson_figures
+from core.neighbours import texts as neighbours
+from core.neighbours.figures import figures, filled
+from core.neighbours.texts import Section
 from pages import cached, style
 from pages.parts import progress
 

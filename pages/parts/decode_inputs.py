@@ -55,7 +55,7 @@ def _drawn_lengths(batch: int, context: int) -> tuple[int, ...]:
     """One live context per sequence, as traffic of this mean and 95th percentile would hold them."""
     import numpy as np  # noqa: PLC0415  only a ragged batch needs it
 
-    from core.traffic import lognormal_traffic  # noqa: PLC0415
+    from core.serving.traffic import lognormal_traffic  # noqa: PLC0415
 
     columns = st.columns(3)
     mean = columns[0].number_input(

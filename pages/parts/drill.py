@@ -4,7 +4,7 @@ from time import monotonic
 
 import streamlit as st
 
-from core.drills import LARGEST_SEED, Score
+from core.learning.drills import LARGEST_SEED, Score
 
 
 def question_number(key: str) -> int:

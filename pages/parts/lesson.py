@@ -17,11 +17,11 @@ from typing import Any
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from core import lessons
 from core.evidence import published
 from core.layouts import Layout, LayoutError, alt_text, sentence
-from core.lesson_figures import figures, texts
-from core.lessons import Lesson, Step
+from core.learning import lessons
+from core.learning.figures import figures, texts
+from core.learning.lessons import Lesson, Step
 from pages import cached, style
 from pages.parts import progress
 

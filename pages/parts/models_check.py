@@ -6,8 +6,8 @@ from hashlib import sha256
 import pandas as pd
 import streamlit as st
 
-from core import cache_check
-from core.cache_check import CacheCheckError, CacheMeasurement, MeasuredLayer
+from core.cache import check as cache_check
+from core.cache.check import CacheCheckError, CacheMeasurement, MeasuredLayer
 from core.comparison import ComparedModel, kib, plain
 
 TIME_LIMIT_SECONDS = 90.0

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import pandas as pd
 import streamlit as st
 
-from core.cache_definitions import definitions
+from core.cache.definitions import definitions
 from core.comparison import ComparedModel, kib, layers_text, plain
 from core.config_view import config_html, config_lines, figures_html
 from core.model_spec import ModelSpec

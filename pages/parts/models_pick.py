@@ -3,7 +3,7 @@
 import streamlit as st
 
 from core.comparison import MAX_COMPARED, ComparedModel, compare, plain
-from core.hub_pulls import HubError, PulledConfig, PullResult, repository_id
+from core.hub.pulls import HubError, PulledConfig, PullResult, repository_id
 from core.model_registry import EVIDENCE, RegisteredModel
 from core.model_spec import UnsupportedConfig, load_config, read_config
 from pages import cached

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import streamlit as st
 
 from core.comparison import plain
-from core.hub_pulls import PullRequest, PullResult
+from core.hub.pulls import PullRequest, PullResult
 from pages.parts import models_pick
 
 MAX_REMEMBERED = 150  # results of one visitor: the whole registry and some typed ids

@@ -12,7 +12,7 @@ from typing import Any
 
 import streamlit as st
 
-from core import lessons
+from core.learning import lessons
 from pages.parts import share
 
 ASSETS = Path(__file__).parents[1] / "assets"
@@ -89,7 +89,7 @@ def _lesson(page: st.Page) -> dict[str, object]:
     """For a lesson: its key, which of its steps is shown, and that step's note."""
     if page.url_path not in share.LESSONS:
         return {"lesson": "", "note": ""}
-    from core.lesson_figures import texts  # noqa: PLC0415  computed for whoever presents, not for every visitor
+    from core.learning.figures import texts  # noqa: PLC0415  computed for whoever presents, not for every visitor
 
     lesson = lessons.lesson(page.url_path)
     step = min(share.lesson_step(lesson.key), len(lesson.steps))

@@ -9,8 +9,8 @@ import json
 
 import streamlit as st
 
-from core import progress
-from core.progress import Change, Progress
+from core.learning import progress
+from core.learning.progress import Change, Progress
 
 _KEPT, _CHANGES = "_progress_kept", "_progress_changes"
 STORE_KEY = "headroom.progress"

@@ -9,9 +9,9 @@ from urllib.parse import urlencode
 
 import streamlit as st
 
-from core import lessons as core_lessons
-from core.exports import Document, Picture, Section
+from core.learning import lessons as core_lessons
 from core.palette import Palette, palette
+from core.reports.exports import Document, Picture, Section
 
 LESSONS = frozenset(core_lessons.ORDER)
 _PICTURES, _PAGE, _WALK = "_share_pictures", "_share_page", "_share_walk"
@@ -88,7 +88,7 @@ def picture_menu(name: str, picture: Picture) -> None:
     menu = st.popover("Save", icon=":material/download:", type="tertiary", key=f"save_{name}", on_change="rerun")
     if not menu.open:
         return
-    from core import exports  # noqa: PLC0415
+    from core.reports import exports  # noqa: PLC0415
 
     source, colours, stem = source_line(), _colours(), exports.file_stem(picture.sentence or picture.alt_text)
     with menu:
@@ -104,7 +104,7 @@ def view_menu() -> None:
     menu = st.popover("Share", type="tertiary", key="share_view", on_change="rerun")
     if not menu.open:
         return
-    from core import exports, slides  # noqa: PLC0415
+    from core.reports import exports, slides  # noqa: PLC0415
 
     document, colours = view_document(), _colours()
     stem = exports.file_stem(document.title)
@@ -132,7 +132,7 @@ def view_document() -> Document:
 
 def _walk_sections(path: str) -> list[Section]:
     """The steps of a lesson with the pictures that were on screen in this visit; on the map, those of every lesson."""
-    from core.lesson_figures import texts  # noqa: PLC0415
+    from core.learning.figures import texts  # noqa: PLC0415
 
     lessons = core_lessons.lessons() if path == "map" else (core_lessons.lesson(path),)
     pictures: dict[int, Picture] = st.session_state[_WALK][1]

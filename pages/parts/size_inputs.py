@@ -5,10 +5,10 @@ from dataclasses import dataclass
 import streamlit as st
 
 from core.accelerators import Accelerator, AcceleratorSources, catalogue
-from core.serving_job import ServingJob
-from core.size_options import OptionGrid
+from core.serving.job import ServingJob
+from core.serving.options import OptionGrid
+from core.serving.what_if import WindowPattern, allowed_kv_heads, own_kv_heads
 from core.units import GB, MIB
-from core.what_if import WindowPattern, allowed_kv_heads, own_kv_heads
 from pages import cached
 from pages.parts.size_model import OWN_SHAPE, ChosenModel, chosen_model, model_names, own_shape_inputs
 

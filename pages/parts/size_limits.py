@@ -3,16 +3,16 @@
 import streamlit as st
 
 from core.diagrams.sizing_limits import frontier_chart
-from core.size_options import Option, OptionGrid
-from core.sizing_inverse import (
+from core.serving.inverse import (
     fewest_accelerators,
     fewest_kv_bits,
     largest_batch,
     largest_kv_heads,
     longest_context,
 )
-from core.sizing_sweep import FrontierPoint, frontier
-from core.what_if import query_heads
+from core.serving.options import Option, OptionGrid
+from core.serving.sweep import FrontierPoint, frontier
+from core.serving.what_if import query_heads
 from pages import cached, style
 
 

@@ -5,7 +5,7 @@ import streamlit as st
 from core.attention import GroupedAttention
 from core.decode.records import RunRecord
 from core.decode.store import StoreUnavailable, history, load
-from core.size_options import OptionGrid
+from core.serving.options import OptionGrid
 from pages.parts.decode_panel import benchmark_panel
 
 MEASURED = 4  # layouts that one run measures

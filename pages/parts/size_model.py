@@ -5,17 +5,17 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from core import parameter_counts
-from core.hub_pulls import HubError, repository_id
+from core.hub.pulls import HubError, repository_id
 from core.model_registry import RegisteredModel
 from core.model_spec import ModelSpec, read_config
-from core.sizing_error import SizingError
-from core.typed_shape import typed_shape
-from core.weights import ParameterCount, analytic_count, typed_count
+from core.serving import parameter_counts
+from core.serving.error import SizingError
+from core.serving.typed_shape import typed_shape
+from core.serving.weights import ParameterCount, analytic_count, typed_count
 from pages import cached
 
 if TYPE_CHECKING:
-    from core.hub_model import HubModel
+    from core.hub.sizable import HubModel
 
 HEADLINE = "Llama-2 13B"
 OWN_SHAPE = "A shape of your own"

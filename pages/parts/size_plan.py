@@ -5,8 +5,8 @@ from typing import Any
 import streamlit as st
 
 from core.accelerators import explain_memory
-from core.memory_plan import MemoryPlan
-from core.size_options import Option, OptionGrid, width_name
+from core.serving.memory_plan import MemoryPlan
+from core.serving.options import Option, OptionGrid, width_name
 from core.units import GB, GIB, format_both
 
 

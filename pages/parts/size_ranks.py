@@ -5,12 +5,12 @@ import streamlit as st
 from core.attention import GroupedAttention, LatentAttention
 from core.diagrams.sizing_ranks import node_bytes_per_token, ranks_alt_text, ranks_chart, splits
 from core.evidence import findings_for
-from core.model_shapes import llama_shape
 from core.model_spec import ModelSpec
-from core.serving_job import ServingJob
-from core.size_options import Option
-from core.tensor_parallel import divisors
-from core.what_if import allowed_kv_heads, query_heads
+from core.serving.job import ServingJob
+from core.serving.model_shapes import llama_shape
+from core.serving.options import Option
+from core.serving.tensor_parallel import divisors
+from core.serving.what_if import allowed_kv_heads, query_heads
 from pages import cached, style
 
 THIS_JOB = "This job"

@@ -6,15 +6,15 @@ from urllib.parse import urlencode
 
 import streamlit as st
 
-from core.benchmark_plan import benchmark_plan
-from core.decision_record import Decision, document_html, document_markdown, record_document
 from core.diagrams.house import dress
 from core.diagrams.sizing import options_alt_text
-from core.exports import Picture
 from core.palette import LIGHT
+from core.reports.benchmark_plan import benchmark_plan
+from core.reports.decision_record import Decision, document_html, document_markdown, record_document
+from core.reports.exports import Picture
 from core.roofline import decode_bound
-from core.size_options import Option, OptionGrid, at_width
-from core.ways_to_fit import ways_to_fit
+from core.serving.options import Option, OptionGrid, at_width
+from core.serving.ways_to_fit import ways_to_fit
 from pages.parts.size_inputs import Asked
 from pages.parts.size_traffic import fitted_traffic
 from pages.parts.size_verdict import choice_evidence, options_spec

@@ -4,8 +4,8 @@ import streamlit as st
 
 from core.diagrams.sizing_speed import step_chart
 from core.roofline import StepBound, cost_per_million_tokens, decode_bound
-from core.size_options import Option
-from core.sizing_error import SizingError
+from core.serving.error import SizingError
+from core.serving.options import Option
 from core.units import GB, format_count
 from pages import cached, style
 

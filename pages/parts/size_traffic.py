@@ -3,8 +3,8 @@
 import streamlit as st
 
 from core.diagrams.sizing_limits import hold_chart
-from core.size_options import Option
-from core.traffic import (
+from core.serving.options import Option
+from core.serving.traffic import (
     CSV_COLUMNS,
     MAX_CSV_BYTES,
     MAX_SIMULATED_BATCH,
@@ -14,7 +14,7 @@ from core.traffic import (
     csv_traffic,
     lognormal_traffic,
 )
-from core.traffic_fit import TrafficFit
+from core.serving.traffic_fit import TrafficFit
 from core.units import GB
 from pages import cached, style
 

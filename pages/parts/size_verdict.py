@@ -7,10 +7,10 @@ import streamlit as st
 from core.accelerators import explain_memory
 from core.diagrams.sizing import options_alt_text, options_chart
 from core.evidence import ChoiceEvidence, Dot, evidence_for
-from core.memory_plan import MemoryPlan
-from core.size_options import Option, OptionGrid, cache_name, near_misses, verdict
+from core.serving.memory_plan import MemoryPlan
+from core.serving.options import Option, OptionGrid, cache_name, near_misses, verdict
+from core.serving.what_if import query_heads
 from core.units import GB
-from core.what_if import query_heads
 from pages import cached, style
 
 MOST_SOURCES = 3

@@ -4,12 +4,12 @@ sets the inputs to them."""
 import streamlit as st
 
 from core.accelerators import catalogue
-from core.memory_plan import plan
-from core.serving_job import ServingJob
-from core.size_options import at_width
+from core.serving.job import ServingJob
+from core.serving.memory_plan import plan
+from core.serving.options import at_width
+from core.serving.ways_evidence import evidence_for_way
+from core.serving.ways_to_fit import WayToFit, ways_to_fit
 from core.units import GB
-from core.ways_evidence import evidence_for_way
-from core.ways_to_fit import WayToFit, ways_to_fit
 from pages.parts.size_inputs import PATTERN, Asked
 
 SHOWN = 8

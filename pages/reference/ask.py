@@ -2,8 +2,8 @@
 
 import streamlit as st
 
-from core import ask, ask_model
-from core.ask import Passage
+from core.learning import ask, ask_model
+from core.learning.ask import Passage
 
 EXAMPLES = (
     "Why is the KV cache the bottleneck?",

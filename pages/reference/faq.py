@@ -3,10 +3,10 @@
 import pandas as pd
 import streamlit as st
 
-from core import faq, glossary
+from core.learning import faq, glossary
+from core.learning.places import place
+from core.learning.registry_answer import kinds_by_model, sentence
 from core.model_registry import RegistryError
-from core.places import place
-from core.registry_answer import kinds_by_model, sentence
 from pages import cached
 
 

@@ -2,8 +2,8 @@
 
 import streamlit as st
 
-from core import glossary
-from core.places import place
+from core.learning import glossary
+from core.learning.places import place
 
 st.title("Glossary")
 wanted = st.text_input("Find a word", key="glossary_find", bind="query-params", placeholder="KV head, sharding, H2O…")

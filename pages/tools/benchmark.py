@@ -3,7 +3,7 @@
 import streamlit as st
 
 from core.decode.plan import InvalidJob
-from core.traffic import TrafficError
+from core.serving.traffic import TrafficError
 from pages.parts import decode_history, decode_inputs, decode_panel
 
 st.title("Measure decoding")

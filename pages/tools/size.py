@@ -3,11 +3,11 @@
 import streamlit as st
 
 from core.comparison import plain
-from core.hub_pulls import HubError
+from core.hub.pulls import HubError
 from core.model_spec import UnsupportedConfig
-from core.size_options import option_grid
-from core.sizing_error import SizingError
-from core.traffic import TrafficError
+from core.serving.error import SizingError
+from core.serving.options import option_grid
+from core.serving.traffic import TrafficError
 from pages.parts import (
     size_inputs,
     size_limits,

@@ -5,9 +5,9 @@ from urllib.parse import parse_qs, urlparse
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from core.drills import cache_question
-from core.lesson_figures import texts
-from core.lessons import fill, lesson, lessons
+from core.learning.drills import cache_question
+from core.learning.figures import texts
+from core.learning.lessons import fill, lesson, lessons
 from tests.browser.keys import press
 from tests.dashboard import Dashboard
 

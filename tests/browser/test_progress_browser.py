@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import BrowserContext, BrowserType, Page, expect
 
-from core import quiz
+from core.learning import quiz
 from tests.dashboard import Dashboard
 
 STORE = "headroom.progress"

@@ -16,7 +16,7 @@ from core.accelerators import (
     load_catalogue,
     read_nvidia_smi,
 )
-from core.sizing_error import SizingError
+from core.serving.error import SizingError
 
 
 def test_h100_figures() -> None:

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from core.attention import GroupedAttention, LatentAttention, Layer, ParallelLayer
-from core.cache_definitions import transformers_stored
+from core.cache.definitions import transformers_stored
 from core.model_spec import UnsupportedConfig, read_config
 from tests.core.measured_cases import measured_cases
 

@@ -6,10 +6,10 @@ import pytest
 
 from core.accelerators import Accelerator
 from core.roofline import attention_intensity, cost_per_million_tokens, decode_bound
-from core.serving_job import ServingJob
-from core.sizing_error import SizingError
-from core.weights import ParameterCount
-from tests.core.sizing_models import HYBRID, LLAMA_2_13B, LLAMA_2_70B, MISTRAL_7B, MLA, SHARED
+from core.serving.error import SizingError
+from core.serving.job import ServingJob
+from core.serving.weights import ParameterCount
+from tests.core.serving.sizing_models import HYBRID, LLAMA_2_13B, LLAMA_2_70B, MISTRAL_7B, MLA, SHARED
 
 SOME_COUNT = ParameterCount(parameters=1_000_000_000, source="typed in", sentence="Typed in.")
 

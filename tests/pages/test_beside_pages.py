@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from core import neighbours
+from core.neighbours import texts as neighbours
 from core.uptraining import results, runs
 from core.uptraining.recipe import Recipe
 

@@ -4,9 +4,9 @@ import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
-from core.drills import KINDS, cache_question, config_question
-from core.lesson_figures import texts
-from core.lessons import ORDER, fill, lesson, lessons
+from core.learning.drills import KINDS, cache_question, config_question
+from core.learning.figures import texts
+from core.learning.lessons import ORDER, fill, lesson, lessons
 from core.units import format_binary
 from tests.dashboard import ROOT
 

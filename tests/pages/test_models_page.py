@@ -12,8 +12,9 @@ import pytest
 from huggingface_hub import constants
 from streamlit.testing.v1 import AppTest
 
-from core import cache_check, model_hub
-from core.cache_check import CacheCheckError, CacheMeasurement, MeasuredLayer
+from core import model_hub
+from core.cache import check as cache_check
+from core.cache.check import CacheCheckError, CacheMeasurement, MeasuredLayer
 from tests.hub_server import HubServer
 
 ROOT = Path(__file__).resolve().parents[2]

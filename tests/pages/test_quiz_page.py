@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from streamlit.testing.v1 import AppTest
 
-from core import quiz
+from core.learning import quiz
 
 OpenPage = Callable[..., AppTest]
 FIRST, SECOND = quiz.questions()[:2]

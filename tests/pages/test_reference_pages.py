@@ -6,10 +6,10 @@ from dataclasses import replace
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from core import ask, ask_model, faq, glossary
-from core.ask_model import Endpoint, Grounded, ModelError
+from core.learning import ask, ask_model, faq, glossary
+from core.learning.ask_model import Endpoint, Grounded, ModelError
+from core.learning.registry_answer import kinds_by_model, sentence
 from core.model_registry import RegistryError, load_registry
-from core.registry_answer import kinds_by_model, sentence
 from pages import cached
 
 OpenPage = Callable[..., AppTest]

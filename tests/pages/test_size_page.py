@@ -204,8 +204,8 @@ def hub_answer(monkeypatch):
     """What the page's background question to the Hub is answered with; the questions asked stand in .asked."""
     from concurrent.futures import Future
 
-    from core.hub_model import HubModel
-    from core.weights import ParameterCount
+    from core.hub.sizable import HubModel
+    from core.serving.weights import ParameterCount
     from pages import cached
 
     class Answer(Future[HubModel]):
@@ -226,7 +226,7 @@ def hub_answer(monkeypatch):
 
 
 def test_a_count_that_takes_time_does_not_hold_up_the_page(open_page, monkeypatch, hub_answer):
-    monkeypatch.setattr("core.parameter_counts.recorded_count", lambda repository: None)
+    monkeypatch.setattr("core.serving.parameter_counts.recorded_count", lambda repository: None)
     app = open_page(PAGE, size_model="Falcon-7B", size_batch="1", size_context="2048")
     assert "Asking the Hub for tiiuae/falcon-7b" in app.info[0].value
     assert app.selectbox(key="size_model").value == "Falcon-7B"
@@ -254,7 +254,7 @@ def test_any_repository_of_the_hub_can_be_sized(open_page, hub_answer):
 
 
 def test_what_the_hub_refuses_is_said_and_what_was_typed_stays(open_page, hub_answer):
-    from core.hub_pulls import HubError
+    from core.hub.pulls import HubError
 
     hub_answer.set_exception(HubError("not_found", "owner/name", "There is no owner/name on the Hub."))
     app = open_page(PAGE, size_model="owner/name", size_batch="7")
@@ -269,9 +269,9 @@ def test_an_id_that_is_none_is_refused_before_anything_is_asked(open_page, hub_a
 
 
 def test_a_registered_model_without_any_count_asks_for_one(open_page, monkeypatch, hub_answer):
-    from core.hub_pulls import HubError
+    from core.hub.pulls import HubError
 
-    monkeypatch.setattr("core.parameter_counts.recorded_count", lambda repository: None)
+    monkeypatch.setattr("core.serving.parameter_counts.recorded_count", lambda repository: None)
     hub_answer.set_exception(HubError("offline", "tiiuae/falcon-7b", "The Hub cannot be reached."))
     app = open_page(PAGE, size_model="Falcon-7B", size_batch="1", size_context="2048")
     assert "neither added up nor recorded" in app.error[0].value

@@ -1,0 +1,36 @@
+"""Where a page's key leads: its script, relative to pages/, and its title. Keys stand in texts, scripts do not."""
+
+from dataclasses import dataclass
+
+from core.learning import lessons
+from core.neighbours import texts as neighbours
+
+OTHERS = {
+    "faq": ("reference/faq.py", "FAQ"),
+    "glossary": ("reference/glossary.py", "Glossary"),
+    "evidence": ("reference/evidence.py", "Evidence"),
+    "size": ("tools/size.py", "Size"),
+    "models": ("tools/models.py", "Models"),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """A page of the dashboard."""
+
+    key: str
+    script: str
+    title: str
+
+
+def place(key: str) -> Place:
+    """The page of that key. Raises KeyError for one that leads nowhere."""
+    if key in OTHERS:
+        script, title = OTHERS[key]
+        return Place(key=key, script=script, title=title)
+    if key in neighbours.ORDER:
+        return Place(key=key, script=f"learn/{key}.py", title=neighbours.topic(key).title)
+    if key in lessons.ORDER:
+        lesson = lessons.lesson(key)
+        return Place(key=key, script=lesson.script, title=lesson.title)
+    raise KeyError(f"no page has the key '{key}'")

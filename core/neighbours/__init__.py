@@ -1,0 +1,1 @@
+"""The ideas beside GQA that spare the same cache: paging, eviction, fewer bits, and a latent."""

@@ -1,0 +1,1 @@
+"""What leaves Headroom: pictures, HTML reports, decision records and slides."""

@@ -1,0 +1,272 @@
+"""The decision record of a sizing: the job, the options weighed, the chosen G and why, the evidence, and the link that
+restores the view; as Markdown, and as one HTML file that needs nothing else.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from core.evidence import ChoiceEvidence
+from core.evidence_records import CONFIDENCES
+from core.palette import Palette
+from core.reports.exports import Document, Picture, Section, Table, html_report
+from core.roofline import StepBound, cost_per_million_tokens
+from core.serving.options import Option, OptionGrid, cache_name, near_misses, verdict, width_name
+from core.serving.traffic import Traffic
+from core.serving.traffic_fit import TrafficFit
+from core.serving.ways_evidence import evidence_for_way
+from core.serving.ways_to_fit import WayToFit
+from core.units import GB, GIB
+
+MOST_WAYS = 6
+
+
+@dataclass(frozen=True, kw_only=True)
+class Decision:
+    """Everything that a record is made of. written is a date, ISO 8601; link restores the view."""
+
+    model_name: str
+    grid: OptionGrid
+    option: Option
+    evidence: ChoiceEvidence | None
+    bound: StepBound
+    wished: int | None
+    ways: tuple[WayToFit, ...]
+    link: str
+    written: str
+    price_per_gpu_hour: float | None = None
+    traffic: tuple[Traffic, TrafficFit] | None = None
+    picture: Picture | None = None
+
+
+def record_document(decision: Decision) -> Document:
+    """The record as sections; what the decision does not have (traffic, ways) is left out."""
+    sections = [
+        Section(title="Decision", text=_decision_text(decision)),
+        Section(title="The job", table=_job_table(decision)),
+        Section(
+            title="Options weighed",
+            text="Every G at every width of the cache, on one accelerator. GB are 10^9 bytes.",
+            picture=decision.picture,
+            table=_option_table(decision.grid),
+        ),
+        Section(
+            title=f"Memory of {_name(decision.option)}",
+            text="Each line with its formula and numbers.",
+            table=_plan_table(decision.option),
+        ),
+        Section(title="Evidence on quality", text=_evidence_text(decision), table=_evidence_table(decision.evidence)),
+        Section(title="Speed and cost", text=_speed_text(decision)),
+    ]
+    if decision.ways:
+        title = f"What would make G = {decision.wished} fit"
+        sections.append(Section(title=title, table=_ways_table(decision.ways[:MOST_WAYS])))
+    if decision.traffic is not None:
+        sections.append(Section(title="Under real traffic", text=_traffic_text(*decision.traffic)))
+    sections.append(Section(title="What this record does not know", text=_limits_text(decision)))
+    return Document(
+        title=f"Decision record: {_name(decision.option)} for {decision.model_name}",
+        source=f"Written {decision.written} by Headroom. The view: {decision.link}",
+        sections=tuple(sections),
+    )
+
+
+def document_markdown(document: Document) -> str:
+    """The document as Markdown; pictures are left out, since a Markdown file cannot hold one."""
+    parts = [f"# {document.title}", document.source]
+    for section in document.sections:
+        parts.append(f"## {section.title}")
+        parts += [section.text] if section.text else []
+        parts += [markdown_table(section.table)] if section.table and section.table[1] else []
+    return "\n\n".join(parts) + "\n"
+
+
+def document_html(document: Document, colours: Palette) -> str:
+    """One HTML file with inline SVG and no script; addresses become links. Raises core.reports.exports.ExportError."""
+    html = html_report(document, colours)
+    return re.sub(r"(?<![\"'=\w])(https?://[^\s<>\"')]+)", r'<a href="\1">\1</a>', html)
+
+
+def markdown_table(table: Table) -> str:
+    """Heads and rows with their bars escaped."""
+    heads, rows = table
+    lines = [heads, tuple("---" for _ in heads), *rows]
+    return "\n".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |" for line in lines)
+
+
+def _name(option: Option) -> str:
+    return "the model as published" if option.num_kv_heads is None else f"G = {option.num_kv_heads}"
+
+
+def _decision_text(decision: Decision) -> str:
+    grid, option = decision.grid, decision.option
+    plan = option.plan
+    fits = (
+        f"It needs {plan.total_bytes / GB:,.2f} GB of a budget of {plan.budget_bytes / GB:,.2f} GB and leaves "
+        f"{plan.headroom_bytes / GB:,.2f} GB."
+        if plan.fits
+        else f"It needs {plan.total_bytes / GB:,.2f} GB and lacks {-plan.headroom_bytes / GB:,.2f} GB: it is recorded "
+        "here as weighed, not as possible."
+    )
+    why = _why(grid, option)
+    chosen = f"**{_name(option)} with {cache_name(option.kv_bits)}.** {fits} {why}".strip()
+    return f"{chosen}\n\n{verdict(grid, decision.wished)} {near_misses(grid)}".strip()
+
+
+def _why(grid: OptionGrid, option: Option) -> str:
+    """Why this G and not the next larger one."""
+    if option.num_kv_heads is None or not option.plan.fits:
+        return ""
+    larger = [g for g in grid.kv_heads if g is not None and g > option.num_kv_heads]
+    if not larger:
+        return "It is MHA: no head is shared."
+    after = grid.at(min(larger), option.kv_bits)
+    if after.plan.fits:
+        return f"G = {after.num_kv_heads} would fit too, with {after.plan.headroom_bytes / GB:,.2f} GB to spare."
+    return f"It is the largest G that fits: G = {after.num_kv_heads} lacks {-after.plan.headroom_bytes / GB:,.2f} GB."
+
+
+def _job_table(decision: Decision) -> Table:
+    job, plan = decision.grid.job, decision.option.plan
+    pattern = job.window_pattern
+    windows = (
+        "the model's own"
+        if pattern is None
+        else f"{pattern.global_layers} global and {pattern.local_layers} local layers of {pattern.window:,} tokens"
+    )
+    rows = (
+        ("Model", f"{decision.model_name}, {plan.parameters.parameters:,} parameters at {_name(decision.option)}"),
+        ("Sequences × tokens", f"{job.batch_size:,} × {job.context_length:,}"),
+        ("Weights and KV cache", f"{job.weight_bits:g} bits and {float(job.kv_bits_per_element):g} bits an element"),
+        ("Windows", windows),
+        ("Accelerators", f"{job.num_accelerators} × {job.device.name}, tensor parallel {job.tensor_parallel}"),
+        ("Memory utilisation and reserve", f"{job.memory_utilization:g} and {job.runtime_reserve_bytes / GB:g} GB"),
+        ("Block and prefill chunk", f"{job.block_size} and {job.prefill_chunk:,} tokens"),
+        ("Parameters that G frees", job.freed_parameters),
+    )
+    return ("Input", "Value"), rows
+
+
+def _option_table(grid: OptionGrid) -> Table:
+    rows = tuple(
+        (
+            "as published" if option.num_kv_heads is None else str(option.num_kv_heads),
+            width_name(option.kv_bits),
+            f"{option.plan.parameters.parameters:,}",
+            f"{option.plan.weight_bytes / GB:,.2f}",
+            f"{option.plan.kv_reserved_bytes / GB:,.2f}",
+            f"{option.plan.total_bytes / GB:,.2f}",
+            f"{option.plan.headroom_bytes / GB:+,.2f}".replace("-", "−"),
+            "yes" if option.plan.fits else "no",
+        )
+        for option in grid.options
+    )
+    return ("G", "Cache", "Parameters", "Weights, GB", "KV cache, GB", "Total, GB", "Headroom, GB", "Fits"), rows
+
+
+def _plan_table(option: Option) -> Table:
+    rows = tuple(
+        (
+            line.label,
+            line.formula,
+            line.substituted,
+            f"{line.num_bytes:,}",
+            f"{line.num_bytes / GB:,.2f}",
+            f"{line.num_bytes / GIB:,.2f}",
+            line.provenance,
+        )
+        for line in option.plan.lines
+    )
+    return ("Figure", "Formula", "With numbers", "Bytes", "GB", "GiB", "From"), rows
+
+
+def _evidence_text(decision: Decision) -> str:
+    if decision.evidence is None:
+        return "This model's G is no dial, so no study of fewer KV heads applies."
+    said = [decision.evidence.sentence]
+    said += [
+        f"{finding.statement} {finding.caveat} ({finding.citation}{_address(finding.link)})"
+        for finding in decision.evidence.findings
+    ]
+    return "\n\n".join(said)
+
+
+def _evidence_table(evidence: ChoiceEvidence | None) -> Table | None:
+    if evidence is None or not evidence.dots:
+        return None
+    rows = tuple(
+        (
+            dot.study.label,
+            dot.variant,
+            dot.change_text,
+            dot.study.training,
+            "yes" if dot.study.parameters_held_equal else "no",
+            dot.study.caveat,
+            f"{dot.study.where}{_address(dot.study.link)} ({CONFIDENCES[dot.study.confidence]})",
+        )
+        for dot in evidence.dots
+    )
+    return ("Study", "Layout", "Against MHA", "Training", "Parameters held equal", "Caveat", "Source"), rows
+
+
+def _speed_text(decision: Decision) -> str:
+    bound = decision.bound
+    if bound.step_seconds is None or bound.tokens_per_second is None:
+        return " ".join(bound.caveats)
+    side = {"memory": "reading memory binds", "compute": "arithmetic binds", None: "only one side is known"}
+    text = (
+        f"A decode step takes at least {bound.step_seconds * 1e3:.1f} ms ({side[bound.binds]}): at most "
+        f"{1 / bound.step_seconds:,.1f} tokens/s for each user and {bound.tokens_per_second:,.0f} in all."
+    )
+    if decision.price_per_gpu_hour is not None:
+        cost = cost_per_million_tokens(bound, decision.price_per_gpu_hour, decision.grid.job.num_accelerators)
+        text += f" At {decision.price_per_gpu_hour:g} per GPU-hour, a million tokens cost at least {cost:,.2f}."
+    return " ".join([text, *bound.caveats])
+
+
+def _ways_table(ways: Sequence[WayToFit]) -> Table:
+    rows = tuple(
+        (
+            way.label,
+            f"{way.headroom_bytes / GB:,.1f}",
+            "unknown" if way.step_seconds_after is None else f"{way.step_seconds_after * 1e3:.1f}",
+            _way_quality(way),
+        )
+        for way in ways
+    )
+    return ("Change", "Spare, GB", "Step at least, ms", "Quality"), rows
+
+
+def _way_quality(way: WayToFit) -> str:
+    said = [
+        "no published figure here" if finding is None else f"{finding.statement} ({finding.citation})"
+        for _, finding in evidence_for_way(way)
+    ]
+    return " ".join(said) or "no cost: the model itself does not change"
+
+
+def _traffic_text(traffic: Traffic, fit: TrafficFit) -> str:
+    found = fit.occupancy
+    chance = (
+        f"no overflow in {found.trials:,} trials"
+        if found.overflow_probability == 0
+        else f"{found.overflow_probability:.2%} ± {found.overflow_error:.2%} of moments overflow"
+    )
+    return (
+        f"{traffic.sentence} A sequence in flight holds {fit.mean_live_tokens:,.0f} tokens on average. With "
+        f"{found.batch_size:,} sequences {chance}; {found.holding_batch:,} hold at 99 % "
+        f"({found.holding_range[0]:,} to {found.holding_range[1]:,}), static allocation holds {found.static_batch:,}."
+    )
+
+
+def _limits_text(decision: Decision) -> str:
+    return (
+        "Bytes are computed, not measured: an engine may reserve more. Step times are bounds without launch overhead, "
+        "communication or sampling. Published quality figures are from other models, mostly single runs. Confirm both "
+        "with the benchmark plan before the choice is final.\n\n"
+        f"{decision.option.plan.job.device.memory_basis}"
+    )
+
+
+def _address(link: str | None) -> str:
+    return f", {link}" if link else ""

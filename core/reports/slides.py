@@ -1,0 +1,145 @@
+"""A walk or a comparison as a .pptx whose text can be edited: one idea a slide, its note for the presenter below.
+
+Pictures are PNGs of the charts at the size of the slide's picture; titles, sentences, tables and the source line are
+text. python-pptx is imported when a deck is asked for, not before.
+"""
+
+import re
+from io import BytesIO
+from typing import TYPE_CHECKING, Any
+
+from core.palette import Palette
+from core.reports.exports import Document, Picture, Section, Table, chart_svg, plain
+
+if TYPE_CHECKING:
+    from pptx.slide import Slide
+
+WIDTH_IN, HEIGHT_IN, MARGIN_IN = 13.333, 7.5, 0.6
+TITLE_TOP_IN, BODY_TOP_IN, FOOT_TOP_IN = 0.45, 1.75, 6.95
+PICTURE_PX_PER_IN = 144
+BLANK_LAYOUT, ROWS_A_SLIDE = 6, 14
+
+
+def deck(document: Document, colours: Palette) -> bytes:
+    """The .pptx: a title slide, then a slide a section (a long table takes several). Raises ExportError."""
+    from pptx import Presentation  # noqa: PLC0415  loaded for the first deck that someone asks for
+    from pptx.util import Inches  # noqa: PLC0415
+
+    presentation = Presentation()
+    presentation.slide_width, presentation.slide_height = Inches(WIDTH_IN), Inches(HEIGHT_IN)
+    blank = presentation.slide_layouts[BLANK_LAYOUT]
+    presentation.core_properties.title = document.title
+    opening = _Page(presentation.slides.add_slide(blank), colours)
+    opening.text(document.title, top=2.6, height=1.4, points=44, bold=True)
+    opening.text(document.source, top=4.1, height=1.0, points=16, colour=colours.muted)
+    for section in document.sections:
+        for part in _parts(section):
+            page = _Page(presentation.slides.add_slide(blank), colours)
+            page.section(part, document.source)
+    written = BytesIO()
+    presentation.save(written)
+    return written.getvalue()
+
+
+def _parts(section: Section) -> list[Section]:
+    """The section as slides: picture and words on one, a table on slides of ROWS_A_SLIDE rows."""
+    slides = []
+    if section.table is None or section.text or section.picture is not None:
+        slides.append(
+            Section(title=section.title, text=section.text, picture=section.picture, note=section.note, table=None)
+        )
+    if section.table is not None:
+        heads, rows = section.table
+        for start in range(0, max(len(rows), 1), ROWS_A_SLIDE):
+            part: Table = (heads, rows[start : start + ROWS_A_SLIDE])
+            slides.append(Section(title=section.title, table=part, note=section.note))
+    return slides
+
+
+class _Page:
+    """One slide being filled."""
+
+    def __init__(self, slide: "Slide", colours: Palette) -> None:
+        self.slide, self.colours = slide, colours
+        self.slide.background.fill.solid()
+        self.slide.background.fill.fore_color.rgb = _rgb(colours.background)
+
+    def section(self, section: Section, source: str) -> None:
+        """Title, words, picture or table, source line and note."""
+        self.text(plain(section.title), top=TITLE_TOP_IN, height=1.2, points=30, bold=True)
+        words = plain(section.text)
+        beside = section.picture is not None and bool(words)
+        if words:
+            self.text(words, top=BODY_TOP_IN, height=4.9, points=18 if beside else 22, width=4.3 if beside else None)
+        if section.picture is not None:
+            left = MARGIN_IN + (4.6 if beside else 0.0)
+            self.picture(section.picture, left=left, width=WIDTH_IN - MARGIN_IN - left)
+        if section.table is not None:
+            self.table(section.table)
+        self.text(source, top=FOOT_TOP_IN, height=0.35, points=11, colour=self.colours.muted)
+        if section.note:
+            notes: Any = self.slide.notes_slide.notes_text_frame
+            notes.text = plain(section.note)
+
+    def text(
+        self, words: str, *, top: float, height: float, points: int, bold: bool = False,
+        colour: str | None = None, width: float | None = None,
+    ) -> None:  # fmt: skip
+        """A text box across the slide, or of that width from the left; a blank line begins a paragraph."""
+        from pptx.util import Inches, Pt  # noqa: PLC0415
+
+        across = width or WIDTH_IN - 2 * MARGIN_IN
+        frame = self.slide.shapes.add_textbox(Inches(MARGIN_IN), Inches(top), Inches(across), Inches(height)).text_frame
+        frame.word_wrap = True
+        for number, words_of in enumerate(re.split(r"\n\s*\n", words)):
+            paragraph = frame.paragraphs[0] if number == 0 else frame.add_paragraph()
+            run = paragraph.add_run()
+            run.text = words_of.replace("\n", " ")
+            run.font.size, run.font.bold = Pt(points), bold
+            run.font.color.rgb = _rgb(colour or self.colours.text)
+            paragraph.space_after = Pt(points / 2)
+
+    def picture(self, picture: Picture, *, left: float, width: float) -> None:
+        """The chart at its own proportions in the room below the title; alt text goes with it."""
+        import vl_convert  # noqa: PLC0415
+        from pptx.util import Inches  # noqa: PLC0415
+
+        height = FOOT_TOP_IN - BODY_TOP_IN - 0.15
+        room = (round(width * PICTURE_PX_PER_IN), round(height * PICTURE_PX_PER_IN))
+        png = bytes(vl_convert.svg_to_png(chart_svg(picture.spec, room=room), scale=2))
+        shape: Any = self.slide.shapes.add_picture(BytesIO(png), Inches(left), Inches(BODY_TOP_IN), width=Inches(width))
+        if shape.height > Inches(height):
+            shape.width, shape.height = round(shape.width * Inches(height) / shape.height), Inches(height)
+        shape.name = plain(picture.sentence)[:80] or "Picture"
+        shape._element.nvPicPr.cNvPr.set("descr", picture.alt_text)
+
+    def table(self, table: Table) -> None:
+        """Rows as text that can be edited."""
+        from pptx.util import Inches  # noqa: PLC0415
+
+        heads, rows = table
+        grid: Any = self.slide.shapes.add_table(
+            len(rows) + 1, len(heads), Inches(MARGIN_IN), Inches(BODY_TOP_IN - 0.2),
+            Inches(WIDTH_IN - 2 * MARGIN_IN), Inches(0.34 * (len(rows) + 1)),
+        ).table  # fmt: skip
+        for number, row in enumerate((heads, *rows)):
+            for column, words in enumerate(row):
+                self._cell(grid.cell(number, column), words, head=number == 0)
+
+    def _cell(self, cell: Any, words: str, *, head: bool) -> None:
+        from pptx.util import Pt  # noqa: PLC0415
+
+        cell.fill.solid()
+        cell.fill.fore_color.rgb = _rgb(self.colours.panel if head else self.colours.background)
+        cell.text = words
+        run = cell.text_frame.paragraphs[0].runs
+        for part in run:
+            part.font.size, part.font.bold, part.font.color.rgb = Pt(12), head, _rgb(self.colours.text)
+
+
+def _rgb(colour: str) -> Any:
+    """'#1b2430' as python-pptx wants it."""
+    from pptx.dml.color import RGBColor  # noqa: PLC0415
+
+    make: Any = RGBColor  # python-pptx carries no types here
+    return make(*bytes.fromhex(colour.lstrip("#")))

@@ -1,0 +1,139 @@
+"""What one accelerator needs for a job, as functions of batch and context: everything else is worked out once.
+
+Searches and sweeps ask for many batches and contexts of one job; each call here is a handful of integer operations.
+All bytes are exact whole numbers, shares rounded up.
+"""
+
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import lru_cache
+from math import ceil
+
+from core.attention import GroupedAttention, NoAttention, SharedCache
+from core.model_spec import ModelSpec
+from core.serving.job import ServingJob
+from core.serving.kv_ledger import KvLedger, kv_ledger
+from core.serving.weights import ParameterCount, ResizedWeights, analytic_count, resize
+
+ACTIVATION_BYTES = 2
+LOGIT_BYTES = 4
+
+
+@dataclass(frozen=True, kw_only=True)
+class Workspace:
+    """Bytes of activations on one rank: per prefilled token inside a layer, and per sequence for a row of logits."""
+
+    bytes_per_token: int
+    logit_bytes_per_sequence: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Footprint:
+    """A job without its batch and context; batch below means sequences of one copy of the model."""
+
+    weights: ResizedWeights
+    weight_bytes: int
+    ledger: KvLedger
+    kv_bits_per_element: Fraction
+    tensor_parallel: int
+    block_size: int
+    prefill_chunk: int
+    reserve_bytes: int
+    workspace: Workspace | None  # None where the dimensions for it are not known
+
+    def payload_bytes(self, batch: int, context_length: int) -> int:
+        """The attention pattern's own need, each KV head once, over tensor_parallel."""
+        elements = self.ledger.payload_elements(context_length) * batch
+        return _bytes(elements, self.kv_bits_per_element, 8 * self.tensor_parallel)
+
+    def reserved_bytes(self, batch: int, context_length: int) -> int:
+        """What a paged engine allocates on one rank."""
+        elements = self.ledger.reserved_elements(context_length, self.block_size) * batch
+        return _bytes(elements, self.kv_bits_per_element, 8)
+
+    def state_bytes(self, batch: int) -> int:
+        """Recurrent state, in full on every rank."""
+        return self.ledger.state_bytes * batch
+
+    def workspace_bytes(self, batch: int, context_length: int) -> int | None:
+        """Activations of one prefill chunk or the logits of one step, whichever is larger; None where not known."""
+        if self.workspace is None:
+            return None
+        tokens = min(self.prefill_chunk, context_length * batch)
+        return max(tokens * self.workspace.bytes_per_token, batch * self.workspace.logit_bytes_per_sequence)
+
+    def runtime_bytes(self, batch: int, context_length: int) -> int:
+        """The larger of the workspace and the runtime reserve."""
+        return max(self.workspace_bytes(batch, context_length) or 0, self.reserve_bytes)
+
+    def total_bytes(self, batch: int, context_length: int) -> int:
+        """Weights + KV reserved + recurrent state + runtime. Grows with batch and context, never shrinks."""
+        cache = self.reserved_bytes(batch, context_length) + self.state_bytes(batch)
+        return self.weight_bytes + cache + self.runtime_bytes(batch, context_length)
+
+
+def footprint(job: ServingJob) -> Footprint:
+    """Everything of a job but its batch and context. Raises SizingError where the parameters cannot be counted."""
+    weights = served_weights(job)
+    return Footprint(
+        weights=weights,
+        weight_bytes=weight_bytes(job, weights.count.parameters),
+        ledger=kv_ledger(job.served_model, job.tensor_parallel),
+        kv_bits_per_element=job.kv_bits_per_element,
+        tensor_parallel=job.tensor_parallel,
+        block_size=job.block_size,
+        prefill_chunk=job.prefill_chunk,
+        reserve_bytes=ceil(job.runtime_reserve_bytes),
+        workspace=workspace(weights.model, job.tensor_parallel),
+    )
+
+
+def served_weights(job: ServingJob) -> ResizedWeights:
+    """Parameters of the served model, freed ones dropped or spent. Raises SizingError where they cannot be counted."""
+    return _served_weights(job.published_shape, job.served_model, job.parameter_count, job.freed_parameters)
+
+
+@lru_cache(maxsize=1024)
+def _served_weights(
+    model: ModelSpec, served: ModelSpec, given: ParameterCount | None, freed_parameters: str
+) -> ResizedWeights:
+    return resize(model, served, given or analytic_count(model), freed_parameters)
+
+
+def weight_bytes(job: ServingJob, parameters: int) -> int:
+    """parameters x weight bits / 8 / tensor_parallel, rounded up."""
+    return _bytes(parameters, Fraction(str(job.weight_bits)), 8 * job.tensor_parallel)
+
+
+@lru_cache(maxsize=1024)
+def workspace(model: ModelSpec, tensor_parallel: int) -> Workspace | None:
+    """Activations at 2 bytes; None for experts, latent or recurrent layers, or where a dimension is missing.
+
+    Inside a layer the residual stream and its norm are alive with the wider of attention's intermediates (Q, K, V and
+    the output) and the FFN's (gate, up and their product; or the one matrix and its activation). Engines reuse that
+    memory from layer to layer. At the end, one row of logits per sequence at 4 bytes.
+    """
+    dimensions = model.dimensions
+    plain = all(isinstance(layer, GroupedAttention | SharedCache | NoAttention) for layer in model.layers)
+    if dimensions.num_experts is not None or not plain:
+        return None
+    if dimensions.intermediate_size is None or dimensions.vocab_size is None:
+        return None
+    ffn = -(-dimensions.intermediate_size // tensor_parallel) * (3 if dimensions.gated_ffn else 2)
+    widest = max(ffn, _attention_width(kv_ledger(model, tensor_parallel), tensor_parallel))
+    return Workspace(
+        bytes_per_token=(2 * dimensions.hidden_size + widest) * ACTIVATION_BYTES,
+        logit_bytes_per_sequence=dimensions.vocab_size * LOGIT_BYTES,
+    )
+
+
+def _attention_width(ledger: KvLedger, tensor_parallel: int) -> int:
+    """Elements per token of Q, K, V and the output on one rank; the widest layer's."""
+    # attention_flops = 2 x H x (key + value width), and Q with the output are H x (key + value width)
+    widths = (group.attention_flops // 2 // tensor_parallel + group.rank_width for group in ledger.groups)
+    return max(widths, default=0)
+
+
+def _bytes(elements: int, bits: Fraction, divisor: int) -> int:
+    """elements x bits / divisor, rounded up, in whole numbers."""
+    return -(-elements * bits.numerator // (bits.denominator * divisor))

@@ -1,0 +1,189 @@
+"""The questions behind a plan: how large a batch, how long a context, which G, how many accelerators, how few KV bits.
+
+Each answer is exact: the total grows with batch and context, so bisection finds the last value that fits, with
+windows, whole blocks and copied KV heads as the plan counts them; G, accelerators and bits are few enough to try. An
+answer is an int that explains itself: 0 with `fits` False means that nothing fits, and the sentence says so.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from core.serving.error import SizingError
+from core.serving.footprint import footprint
+from core.serving.job import MAX_ACCELERATORS, MAX_BATCH_SIZE, ServingJob
+from core.serving.memory_plan import MemoryPlan, budget_bytes, plan, total_bytes
+from core.serving.tensor_parallel import divisors
+from core.serving.what_if import MAX_CONTEXT_LENGTH, allowed_kv_heads, query_heads, require_own_heads
+
+KV_WIDTHS = (16, 8, 4, 2)  # bits that published KV caches use: bf16, fp8 or int8, 4-bit, and KIVI's 2
+
+
+class Answer(int):
+    """A whole number with its reason. job is the job at that number; None where nothing fits (the number is then 0).
+
+    at_limit says that the largest number that Headroom accepts still fits, so memory is not what limits.
+    """
+
+    job: ServingJob | None
+    sentence: str
+    at_limit: bool
+
+    def __new__(cls, value: int, *, job: ServingJob | None, sentence: str, at_limit: bool = False) -> "Answer":
+        answer = super().__new__(cls, value)
+        answer.job, answer.sentence, answer.at_limit = job, sentence, at_limit
+        return answer
+
+    def __getnewargs_ex__(self) -> tuple[tuple[int], dict[str, Any]]:
+        """So that a pickled answer (Streamlit's cache) keeps its reason."""
+        return (int(self),), {"job": self.job, "sentence": self.sentence, "at_limit": self.at_limit}
+
+    @property
+    def fits(self) -> bool:
+        """Whether anything fits."""
+        return self.job is not None
+
+    @property
+    def plan(self) -> MemoryPlan | None:
+        """The memory plan at the answer; None where nothing fits."""
+        return None if self.job is None else plan(self.job)
+
+
+def largest_batch(job: ServingJob) -> Answer:
+    """The largest batch_size that fits, everything else as in the job."""
+    needs, budget, copies = footprint(job), budget_bytes(job), job.replicas
+    best = _last_fitting(
+        lambda value: needs.total_bytes(-(-value // copies), job.context_length) <= budget, MAX_BATCH_SIZE
+    )
+    each = f"sequences of {job.context_length:,} tokens"
+    if best == 0:
+        return _nothing(f"No batch fits: {_shortfall(job.where(batch_size=1))} with a single sequence.")
+    at = job.where(batch_size=best)
+    if best == MAX_BATCH_SIZE:
+        return Answer(best, job=at, at_limit=True, sentence=f"Memory sets no limit: {best:,} {each} fit.")
+    return Answer(best, job=at, sentence=f"{best:,} {each} fit; {best + 1:,} do not.")
+
+
+def longest_context(job: ServingJob) -> Answer:
+    """The longest context_length that fits for every sequence of the batch."""
+    needs, budget = footprint(job), budget_bytes(job)
+    best = _last_fitting(lambda value: needs.total_bytes(job.batch_per_replica, value) <= budget, MAX_CONTEXT_LENGTH)
+    if best == 0:
+        return _nothing(f"No context fits: {_shortfall(job.where(context_length=1))} with a single token.")
+    at = job.where(context_length=best)
+    trained = job.model.dimensions.max_context_length
+    beyond = f" The config declares {trained:,} at most." if trained is not None and best > trained else ""
+    if best == MAX_CONTEXT_LENGTH:
+        return Answer(best, job=at, at_limit=True, sentence=f"Memory sets no limit: {best:,} tokens fit.{beyond}")
+    sentence = f"{best:,} tokens in each of {job.batch_size:,} sequences fit; {best + 1:,} do not.{beyond}"
+    return Answer(best, job=at, sentence=sentence)
+
+
+def largest_kv_heads(job: ServingJob) -> Answer:
+    """The largest G, among those the model and tensor_parallel allow, that fits. Raises SizingError where G has no
+    dial."""
+    require_own_heads(job.model)
+    choices = allowed_kv_heads(job.model, job.tensor_parallel)
+    for kv_heads in reversed(choices):
+        at = job.where(num_kv_heads=kv_heads)
+        if job_fits(at):
+            larger = f"; G = {min(g for g in choices if g > kv_heads)} does not" if kv_heads < choices[-1] else ""
+            return Answer(kv_heads, job=at, sentence=f"G = {kv_heads} fits{larger}.", at_limit=kv_heads == choices[-1])
+    return _nothing(f"No G fits: {_shortfall(job.where(num_kv_heads=choices[0]))} with G = {choices[0]}.")
+
+
+def fewest_kv_bits(job: ServingJob) -> Answer:
+    """How few bits a KV element must come down to: the widest of 16, 8, 4 and 2 that fits (16 has no scales)."""
+    for position, bits in enumerate(KV_WIDTHS):
+        at = with_kv_bits(job, bits)
+        if job_fits(at):
+            wider = f"; {KV_WIDTHS[position - 1]} bits do not" if position else ""
+            return Answer(bits, job=at, sentence=f"{bits} bits an element fit{wider}.", at_limit=not position)
+    return _nothing(f"No width fits: {_shortfall(with_kv_bits(job, KV_WIDTHS[-1]))} at {KV_WIDTHS[-1]} bits.")
+
+
+def fewest_accelerators(job: ServingJob) -> Answer:
+    """The fewest accelerators that hold one copy of the model with the whole batch, tensor_parallel being that number.
+
+    The sentence also says where several copies that share the batch would do with fewer.
+    """
+    ranks = [count for count in parallel_choices(job) if job_fits(job.where(**_one_copy(count)))]
+    if not ranks:
+        largest = max(parallel_choices(job))
+        reason = _shortfall(job.where(**_one_copy(largest)))
+        return _nothing(f"No number fits: {reason} at tensor_parallel {largest}, the largest that divides.")
+    best = ranks[0]
+    copies = fewest_accelerators_with_copies(job)
+    shared = ""
+    if copies.job is not None and copies < best:
+        shared = f" {copies.job.replicas} copies that share the batch would do with {int(copies)} in all."
+    sentence = f"{best} hold one copy with the whole batch; no smaller number that divides the heads does.{shared}"
+    return Answer(best, job=job.where(**_one_copy(best)), sentence=sentence)
+
+
+def fewest_accelerators_with_copies(job: ServingJob) -> Answer:
+    """The fewest accelerators where copies of the model may share the batch; among equals the one with most
+    headroom."""
+    found: list[ServingJob] = []
+    for ranks in parallel_choices(job):
+        each = largest_batch(job.where(**_one_copy(ranks)))
+        copies = -(-job.batch_size // each) if each else 0
+        if 0 < copies * ranks <= MAX_ACCELERATORS:
+            found.append(job.where(num_accelerators=copies * ranks, tensor_parallel=ranks))
+    if not found:
+        return _nothing("No number of accelerators fits: one sequence is too large at every tensor_parallel.")
+    best = min(found, key=lambda at: (at.num_accelerators, -headroom_bytes(at)))
+    sentence = f"{best.num_accelerators} in all: {best.replicas} copies at tensor_parallel {best.tensor_parallel}."
+    return Answer(best.num_accelerators, job=best, sentence=sentence)
+
+
+def job_fits(job: ServingJob) -> bool:
+    """plan(job).fits without the rest of the plan."""
+    return total_bytes(job) <= budget_bytes(job)
+
+
+def headroom_bytes(job: ServingJob) -> int:
+    """plan(job).headroom_bytes without the rest of the plan."""
+    return budget_bytes(job) - total_bytes(job)
+
+
+def with_kv_bits(job: ServingJob, bits: int) -> ServingJob:
+    """The job at another KV width; 16 bits need no scales."""
+    overhead = 0 if bits >= 16 else job.kv_scale_overhead_bits
+    return job.where(kv_bits=bits, kv_scale_overhead_bits=overhead)
+
+
+def parallel_choices(job: ServingJob) -> list[int]:
+    """Every tensor_parallel, ascending, over which the served model's heads divide or repeat evenly; 1 is always
+    there."""
+    choices = []
+    for ranks in divisors(query_heads(job.served_model)):
+        try:
+            job.where(**_one_copy(ranks))
+        except SizingError:
+            continue
+        choices.append(ranks)
+    return choices
+
+
+def _one_copy(ranks: int) -> dict[str, int]:
+    return {"num_accelerators": ranks, "tensor_parallel": ranks}
+
+
+def _last_fitting(fits: Callable[[int], bool], largest: int) -> int:
+    """The last value of 1..largest that fits, for a question that turns from yes to no once; 0 where 1 does not fit."""
+    if fits(largest):
+        return largest
+    fitting, failing = 0, largest
+    while failing - fitting > 1:
+        middle = (fitting + failing) // 2
+        fitting, failing = (middle, failing) if fits(middle) else (fitting, middle)
+    return fitting
+
+
+def _nothing(sentence: str) -> Answer:
+    return Answer(0, job=None, sentence=sentence)
+
+
+def _shortfall(job: ServingJob) -> str:
+    missing = -headroom_bytes(job)
+    return f"{missing / 1e9:,.2f} GB are missing" if missing >= 10_000_000 else f"{missing:,} bytes are missing"

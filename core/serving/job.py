@@ -1,0 +1,148 @@
+"""A serving job: a model, how it is served, and on what. Every field is checked when the job is made.
+
+`model` is the model as published; `num_kv_heads` and `window_pattern` ask what if. A field that cannot be honoured
+raises SizingError with what is wrong, which value, and what to do: nothing is guessed and nothing is clamped.
+"""
+
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from functools import cached_property
+from typing import Any
+
+from core.accelerators import Accelerator, find_accelerator
+from core.model_spec import ModelSpec
+from core.serving.error import SizingError, require_number, require_whole
+from core.serving.weights import ParameterCount
+from core.serving.what_if import (
+    MAX_CONTEXT_LENGTH,
+    WindowPattern,
+    allowed_kv_heads,
+    apply_what_if,
+    check_parallel_layers,
+    own_kv_heads,
+    query_heads,
+)
+
+# a job's what-ifs are part of its face
+__all__ = ["ServingJob", "WindowPattern", "allowed_kv_heads", "apply_what_if", "own_kv_heads", "query_heads"]
+
+MAX_BATCH_SIZE = 2**20
+MAX_ACCELERATORS = 2**16
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServingJob:
+    """What is to be served. Raises SizingError on construction where a field or a combination is not possible.
+
+    num_kv_heads          G to use instead of the model's own in every grouped layer; None keeps the model's
+    batch_size            sequences decoded together over all accelerators
+    context_length        tokens held per sequence
+    weight_bits, kv_bits  per stored element; KV scales: kv_scale_overhead_bits for every kv_elements_per_scale elements
+    accelerator           an id of the catalogue, or an Accelerator
+    num_accelerators      a multiple of tensor_parallel; beyond it, copies of the model share the batch
+    memory_utilization    part of the accelerator's memory that the engine may use, above 0 and up to 1
+    runtime_reserve_bytes for the runtime, activations and fragmentation; prefill workspace counts where it is larger
+    freed_parameters      'dropped', or 'spent' on a wider FFN, when num_kv_heads changes the K and V projections
+    window_pattern        what-if pattern of global and local layers; None keeps the model's windows
+    block_size            tokens per block of a paged cache; 1 for no rounding
+    prefill_chunk         tokens that one prefill step works on
+    parameter_count       exact count of the published model, with its source; None adds it up from the shapes
+    """
+
+    model: ModelSpec
+    batch_size: int
+    context_length: int
+    num_kv_heads: int | None = None
+    weight_bits: float = 16
+    kv_bits: int = 16
+    kv_scale_overhead_bits: int = 0
+    kv_elements_per_scale: int = 64
+    accelerator: str | Accelerator = "h100-sxm"
+    num_accelerators: int = 1
+    tensor_parallel: int = 1
+    memory_utilization: float = 0.9
+    runtime_reserve_bytes: float = 2e9
+    freed_parameters: str = "dropped"
+    window_pattern: WindowPattern | None = None
+    block_size: int = 16
+    prefill_chunk: int = 8192
+    parameter_count: ParameterCount | None = None
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.model, ModelSpec):
+            raise SizingError(f"model is a {type(self.model).__name__}: give a ModelSpec, such as read_config returns")
+        for name, (smallest, largest) in _WHOLE_FIELDS.items():
+            require_whole(name, getattr(self, name), smallest, largest)
+        require_number("weight_bits", self.weight_bits, 0.5, 64)
+        require_number("memory_utilization", self.memory_utilization, 1e-6, 1)
+        require_number("runtime_reserve_bytes", self.runtime_reserve_bytes, 0, 1e15)
+        if self.freed_parameters not in ("dropped", "spent"):
+            raise SizingError(f"freed_parameters is {self.freed_parameters!r}: use 'dropped' or 'spent'")
+        if not isinstance(self.accelerator, str | Accelerator):
+            raise SizingError(f"accelerator is {self.accelerator!r}: give an id of the catalogue or an Accelerator")
+        if self.parameter_count is not None and not isinstance(self.parameter_count, ParameterCount):
+            raise SizingError(
+                f"parameter_count is {self.parameter_count!r}: give a ParameterCount, or None to add it up"
+            )
+        _check_memory_known(self.device)
+        if self.num_accelerators % self.tensor_parallel:
+            raise SizingError(
+                f"num_accelerators is {self.num_accelerators}, not a multiple of tensor_parallel "
+                f"{self.tensor_parallel}: each copy of the model takes {self.tensor_parallel} accelerators"
+            )
+        check_parallel_layers(self.served_model, self.tensor_parallel)
+
+    @property
+    def device(self) -> Accelerator:
+        """The accelerator itself, whether given by id or as an object."""
+        return find_accelerator(self.accelerator) if isinstance(self.accelerator, str) else self.accelerator
+
+    @cached_property
+    def published_shape(self) -> ModelSpec:
+        """The model's shapes without the record of where they were read, which would make every look-up slow."""
+        return ModelSpec(model_type=self.model.model_type, layers=self.model.layers, dimensions=self.model.dimensions)
+
+    @cached_property
+    def served_model(self) -> ModelSpec:
+        """The shapes with num_kv_heads and window_pattern applied; weights.resize changes the FFN width."""
+        return apply_what_if(self.published_shape, self.num_kv_heads, self.window_pattern)
+
+    @property
+    def replicas(self) -> int:
+        """Copies of the model: num_accelerators / tensor_parallel. They share the batch."""
+        return self.num_accelerators // self.tensor_parallel
+
+    @property
+    def batch_per_replica(self) -> int:
+        """Sequences of the fullest copy: ceil(batch_size / replicas)."""
+        return -(-self.batch_size // self.replicas)
+
+    @property
+    def kv_bits_per_element(self) -> Fraction:
+        """KV bits and their share of a scale, exact: kv_bits + overhead / elements per scale."""
+        return self.kv_bits + Fraction(self.kv_scale_overhead_bits, self.kv_elements_per_scale)
+
+    def where(self, **changes: Any) -> "ServingJob":
+        """The same job with fields changed, checked again."""
+        return replace(self, **changes)
+
+
+_WHOLE_FIELDS: dict[str, tuple[int, int]] = {
+    "batch_size": (1, MAX_BATCH_SIZE),
+    "context_length": (1, MAX_CONTEXT_LENGTH),
+    "kv_bits": (1, 64),
+    "kv_scale_overhead_bits": (0, 128),
+    "kv_elements_per_scale": (1, 2**20),
+    "num_accelerators": (1, MAX_ACCELERATORS),
+    "tensor_parallel": (1, MAX_ACCELERATORS),
+    "block_size": (1, 2**20),
+    "prefill_chunk": (1, MAX_CONTEXT_LENGTH),
+}
+
+
+def _check_memory_known(accelerator: Accelerator) -> None:
+    if accelerator.memory_bytes is None:
+        raise SizingError(
+            f"accelerator {accelerator.id!r}: its memory size is not established, so a fit cannot be judged; "
+            f"choose another, or type its memory in as a custom accelerator"
+        )

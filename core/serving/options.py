@@ -1,0 +1,140 @@
+"""Every G at every width of the cache: the grid that the sizing page opens on, and its verdict in words."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from core.serving.job import ServingJob
+from core.serving.memory_plan import MemoryPlan, plan
+from core.serving.what_if import allowed_kv_heads
+from core.units import GB
+
+WIDTHS = (16, 8, 4)  # bits of the caches that are compared
+NEAR = 0.03  # a G that misses by less than this share of the budget is worth a word
+NUMBERS = {2: "two", 3: "three", 4: "four"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Option:
+    """One G at one width. num_kv_heads is None for a model whose G is not a dial (latent attention, several G)."""
+
+    num_kv_heads: int | None
+    kv_bits: int
+    plan: MemoryPlan
+
+
+@dataclass(frozen=True, kw_only=True)
+class OptionGrid:
+    """Options by G ascending, then width descending; job is the one asked about."""
+
+    job: ServingJob
+    widths: tuple[int, ...]
+    kv_heads: tuple[int | None, ...]
+    options: tuple[Option, ...]
+
+    def at(self, num_kv_heads: int | None, kv_bits: int) -> Option:
+        """The option of that G and width. KeyError where the grid does not hold it."""
+        for option in self.options:
+            if (option.num_kv_heads, option.kv_bits) == (num_kv_heads, kv_bits):
+                return option
+        raise KeyError((num_kv_heads, kv_bits))
+
+    def fitting(self, kv_bits: int) -> tuple[int | None, ...]:
+        """Every G that fits at a width."""
+        return tuple(o.num_kv_heads for o in self.options if o.kv_bits == kv_bits and o.plan.fits)
+
+    def largest_fitting(self, kv_bits: int) -> int | None:
+        """The largest G that fits at a width; None where none does or G is no dial."""
+        return max((g for g in self.fitting(kv_bits) if g is not None), default=None)
+
+
+def option_grid(job: ServingJob, *, scale_overhead_bits: int = 0) -> OptionGrid:
+    """Plans for every allowed G at 16, 8 and 4 bits and the job's own width; below 16 bits the scales are counted.
+
+    Raises SizingError as plan(job) does.
+    """
+    widths = tuple(sorted({*WIDTHS, job.kv_bits}, reverse=True))
+    kv_heads: tuple[int | None, ...] = allowed_kv_heads(job.model, job.tensor_parallel) or (None,)
+    options = tuple(
+        Option(num_kv_heads=g, kv_bits=bits, plan=plan(at_width(job.where(num_kv_heads=g), bits, scale_overhead_bits)))
+        for g in kv_heads
+        for bits in widths
+    )
+    return OptionGrid(job=job, widths=widths, kv_heads=kv_heads, options=options)
+
+
+def at_width(job: ServingJob, kv_bits: int, scale_overhead_bits: int) -> ServingJob:
+    """The job with its cache at another width; 16 bits and more carry no scales."""
+    return job.where(kv_bits=kv_bits, kv_scale_overhead_bits=0 if kv_bits >= 16 else scale_overhead_bits)
+
+
+def verdict(grid: OptionGrid, wished: int | None = 8) -> str:
+    """What fits, in one or two sentences; `wished` is named where it fits at no width."""
+    if grid.kv_heads == (None,):
+        return _verdict_without_dial(grid)
+    first, *narrower = grid.widths
+    seen = set(grid.fitting(first))
+    parts = [_first_width(grid, first)]
+    for bits in narrower:
+        gained = [g for g in grid.fitting(bits) if g not in seen]
+        if gained:
+            also = "also " if seen else ""
+            verb = "" if any("cache" in part for part in parts) else "cache "
+            allows = "allows " if verb else ""
+            parts.append(f"{bits}-bit {verb}{also}{allows}{_named(gained)}")
+            seen |= set(gained)
+    if len(parts) == 1 and len(seen) < len(grid.kv_heads):
+        parts.append("fewer bits add none")
+    text = "; ".join(parts) + "."
+    if wished in grid.kv_heads and wished not in seen and seen:
+        text += f" G = {wished} fits at none of the {NUMBERS.get(len(grid.widths), len(grid.widths))}."
+    return text
+
+
+def near_misses(grid: OptionGrid) -> str:
+    """'G = 5 misses by 1.08 GB at 4 bits.' for options just above the budget; empty where there is none."""
+    close = [
+        f"G = {option.num_kv_heads} misses by {-option.plan.headroom_bytes / GB:.2f} GB at {width_name(option.kv_bits)}"
+        for option in grid.options
+        if option.num_kv_heads is not None and -NEAR * option.plan.budget_bytes < option.plan.headroom_bytes < 0
+    ]
+    return f"{'; '.join(close)}." if close else ""
+
+
+def width_name(kv_bits: int) -> str:
+    """'bf16', or '8 bits'."""
+    return "bf16" if kv_bits == 16 else f"{kv_bits} bits"
+
+
+def cache_name(kv_bits: int) -> str:
+    """'a bf16 cache', 'an 8-bit cache', 'a 4-bit cache'."""
+    if kv_bits == 16:
+        return "a bf16 cache"
+    return f"{'an' if kv_bits in (8, 11, 18) else 'a'} {kv_bits}-bit cache"
+
+
+def _first_width(grid: OptionGrid, bits: int) -> str:
+    fitting = grid.fitting(bits)
+    if not fitting:
+        return f"No G fits in {width_name(bits)}"
+    if len(fitting) == len(grid.kv_heads):
+        return f"Every G fits in {width_name(bits)}"
+    return f"Only {_named(fitting)} {'fits' if len(fitting) == 1 else 'fit'} in {width_name(bits)}"
+
+
+def _named(kv_heads: Iterable[int | None]) -> str:
+    """'G = 1', 'G = 1 and 2', 'G = 1, 2 and 4'."""
+    *most, last = [str(g) for g in kv_heads]
+    return f"G = {', '.join(most)} and {last}" if most else f"G = {last}"
+
+
+def _verdict_without_dial(grid: OptionGrid) -> str:
+    """For a model whose G cannot be changed: at which widths it fits as published."""
+    fitting = [bits for bits in grid.widths if grid.fitting(bits)]
+    if not fitting:
+        return f"The model as published does not fit, not even with a {grid.widths[-1]}-bit cache."
+    best = grid.at(None, fitting[0]).plan
+    spare = f"with {best.headroom_bytes / GB:.1f} GB to spare"
+    if fitting[0] == grid.widths[0]:
+        return f"The model as published fits in {width_name(fitting[0])}, {spare}."
+    widest = width_name(grid.widths[0])
+    return f"The model as published does not fit in {widest}; at {fitting[0]} bits it does, {spare}."

@@ -1,0 +1,68 @@
+"""One serving job under traffic: the cache that is left for live tokens, and the batch that it holds."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from core.serving.job import ServingJob
+from core.serving.kv_ledger import KvLedger, kv_ledger
+from core.serving.memory_plan import MemoryPlan, plan
+from core.serving.traffic import FloatArray, IntArray, Occupancy, Traffic, occupancy
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrafficFit:
+    """A job's cache under traffic, per copy of the model. capacity_bytes is per accelerator."""
+
+    capacity_bytes: int
+    mean_live_tokens: float
+    live_tokens_deviation: float
+    mean_live_bytes: float  # of the whole batch, on one accelerator
+    worst_case_bytes: int  # what static allocation sets aside for the batch, on one accelerator
+    occupancy: Occupancy
+
+    @property
+    def fill(self) -> float:
+        """Share of the cache that the batch uses on average; above 1 it cannot hold."""
+        return self.mean_live_bytes / self.capacity_bytes if self.capacity_bytes > 0 else float("inf")
+
+
+def fit_traffic(job: ServingJob, traffic: Traffic, *, holds: float = 0.99, seed: int = 0) -> TrafficFit:
+    """Raises TrafficError for a batch too large to simulate, SizingError where the job cannot be planned."""
+    planned = plan(job)
+    capacity = cache_capacity_bytes(planned)
+    ledger = kv_ledger(job.served_model, job.tensor_parallel)
+    bytes_per_element = float(job.kv_bits_per_element) / 8
+
+    def cost(tokens: IntArray) -> FloatArray:
+        return reserved_elements(ledger, tokens, job.block_size) * bytes_per_element
+
+    found = occupancy(traffic, capacity=capacity, batch_size=job.batch_per_replica, cost=cost, holds=holds, seed=seed)
+    sample = traffic.sample(50_000, np.random.default_rng(seed))
+    worst = float(cost(np.array([traffic.longest_context]))[0])
+    return TrafficFit(
+        capacity_bytes=capacity,
+        mean_live_tokens=traffic.mean_live_tokens,
+        live_tokens_deviation=traffic.live_tokens_deviation,
+        mean_live_bytes=float(cost(sample).mean()) * job.batch_per_replica,
+        worst_case_bytes=round(worst * job.batch_per_replica),
+        occupancy=found,
+    )
+
+
+def cache_capacity_bytes(planned: MemoryPlan) -> int:
+    """What is left of the budget for keys and values on one accelerator, 0 where the rest alone is too much."""
+    fixed = planned.total_bytes - planned.kv_reserved_bytes
+    return max(planned.budget_bytes - fixed, 0)
+
+
+def reserved_elements(ledger: KvLedger, tokens: IntArray, block_size: int) -> FloatArray:
+    """KvLedger.reserved_elements for many context lengths at once."""
+    needed = np.zeros(tokens.shape, dtype=np.float64)
+    blocks = -(-tokens // block_size)
+    for group in ledger.groups:
+        kept = blocks
+        if group.window is not None:
+            kept = np.minimum(blocks, -(-(group.window - 1) // block_size) + 1)
+        needed += kept * float(block_size * group.layers * group.rank_width)
+    return needed

@@ -1,0 +1,260 @@
+"""Ways to make a wished-for G fit: single and paired changes, ranked, each with its cost in quality and in speed.
+
+Two sorts of change. Widths and windows have few values (KV bits 8 and 4, weight bits 8 and 4, two published window
+patterns) and are tried one by one; batch, context, accelerators and the accelerator are solved for: the least change
+that fits. Listed are one change alone, one width or window with one solved change, and up to three widths and windows
+together. Pairs of two solved changes trade continuously (batch against context is the frontier chart) and are not
+listed.
+
+A way is left out where another needs no more of any of its changes, or where its second change spares less than a
+quarter of a doubling of the first. The quality cost is a topic that published evidence is looked up by, never a
+number made here.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import product
+from math import log2
+
+from core.accelerators import Accelerator, catalogue
+from core.roofline import decode_bound
+from core.serving.error import SizingError
+from core.serving.inverse import (
+    fewest_accelerators,
+    fewest_accelerators_with_copies,
+    headroom_bytes,
+    job_fits,
+    largest_batch,
+    longest_context,
+    with_kv_bits,
+)
+from core.serving.job import ServingJob
+from core.serving.kv_ledger import kv_ledger
+from core.serving.memory_plan import budget_bytes, total_bytes
+from core.serving.what_if import WindowPattern
+
+LOWER_BITS = (8, 4)
+# one global layer in four with a window of 4,096 (Command R7B), one in six with 1,024 (Gemma 3)
+WINDOW_PATTERNS = ((4, 4096), (6, 1024))
+SPARED_DOUBLINGS = 0.25
+WIDTHS_AND_WINDOWS = ("kv_bits", "weight_bits", "window")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Change:
+    """One field changed. axis is what changes; topic names the evidence on its cost in quality ('none' where it has
+    none).
+
+    doublings is how large the change is: log2 of the factor by which bits, KV payload, batch or context shrink, or by
+    which accelerators or memory grow.
+    """
+
+    axis: str  # 'kv_bits', 'weight_bits', 'window', or solved: 'batch_size', 'context_length', 'tensor_parallel', ...
+    label: str
+    before: str
+    after: str
+    topic: str  # 'kv_quantisation', 'weight_quantisation', 'window', 'none'
+    doublings: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class WayToFit:
+    """Changes that together make the job fit, and the job after them.
+
+        Step seconds are bounds from core.serving.memory_plan import budget_bytes, total_bytes
+    from core.roofline, before as if the job had fitted; None where the bandwidth is unknown.
+        tokens_per_second_after is over all users.
+    """
+
+    changes: tuple[Change, ...]
+    job: ServingJob
+    headroom_bytes: int
+    step_seconds_before: float | None
+    step_seconds_after: float | None
+    tokens_per_second_after: float | None
+
+    @property
+    def topics(self) -> tuple[str, ...]:
+        """Evidence topics of the changes that can cost quality; empty where none can."""
+        return tuple(change.topic for change in self.changes if change.topic != "none")
+
+    @property
+    def quality_cost(self) -> str:
+        """'none', or the topics joined by ' + '."""
+        return " + ".join(self.topics) or "none"
+
+    @property
+    def doublings(self) -> float:
+        return sum(change.doublings for change in self.changes)
+
+    @property
+    def label(self) -> str:
+        return " + ".join(change.label for change in self.changes)
+
+
+def ways_to_fit(job: ServingJob) -> tuple[WayToFit, ...]:
+    """Every way, best first; empty where the job fits as it is, or where none of the changes helps.
+
+    Order: fewest changes, then fewest that can cost quality, then the smallest changes (sum of doublings).
+    """
+    if job_fits(job):
+        return ()
+    ways = [_way(job, changes, changed) for changes, changed in _candidates(job)]
+    ways = [way for way in ways if not any(_makes_needless(other, way) for other in ways)]
+    return tuple(sorted(ways, key=lambda way: (len(way.changes), len(way.topics), way.doublings)))
+
+
+def _candidates(job: ServingJob) -> Iterator[tuple[tuple[Change, ...], ServingJob]]:
+    for changes, changed in _discrete(job):
+        if changes and job_fits(changed):
+            yield changes, changed
+        elif len(changes) < 2:
+            for change, solved in _solved(changed):
+                yield (*changes, change), solved
+
+
+def _discrete(job: ServingJob) -> Iterator[tuple[tuple[Change, ...], ServingJob]]:
+    """Every combination of KV bits, weight bits and window pattern, the unchanged job included."""
+    options = [(None, *_kv_changes(job)), (None, *_weight_changes(job)), (None, *_window_changes(job))]
+    for chosen in product(*options):
+        steps = [step for step in chosen if step is not None]
+        fields: dict[str, object] = {}
+        for _, changed in steps:
+            fields |= changed
+        yield tuple(change for change, _ in steps), job.where(**fields)
+
+
+_Step = tuple[Change, dict[str, object]]
+
+
+def _kv_changes(job: ServingJob) -> list[_Step]:
+    changed = [with_kv_bits(job, bits) for bits in LOWER_BITS if bits < job.kv_bits]
+    return [
+        (
+            _change("kv_bits", f"KV cache at {at.kv_bits} bits", job.kv_bits, at.kv_bits, "kv_quantisation"),
+            {"kv_bits": at.kv_bits, "kv_scale_overhead_bits": at.kv_scale_overhead_bits},
+        )
+        for at in changed
+    ]
+
+
+def _weight_changes(job: ServingJob) -> list[_Step]:
+    return [
+        (
+            _change("weight_bits", f"weights at {bits} bits", job.weight_bits, bits, "weight_quantisation"),
+            {"weight_bits": bits},
+        )
+        for bits in LOWER_BITS
+        if bits < job.weight_bits
+    ]
+
+
+def _window_changes(job: ServingJob) -> list[_Step]:
+    """Published patterns that shrink this model's cache; none where its layers take no window."""
+    payload = _payload_elements(job)
+    steps: list[_Step] = []
+    layers = sum(group.layers for group in kv_ledger(job.served_model, 1).groups)
+    for one_in, window in WINDOW_PATTERNS:
+        local = layers - -(-layers // one_in)
+        pattern = WindowPattern(global_layers=layers - local, local_layers=local, window=window)
+        try:
+            smaller = _payload_elements(job.where(window_pattern=pattern))
+        except SizingError:
+            return []
+        if smaller < payload:
+            after = f"{layers - local} global + {local} local layers, window {window:,}"
+            change = _change("window", after, "the model's own windows", after, "window", payload / smaller)
+            steps.append((change, {"window_pattern": pattern}))
+    return steps
+
+
+def _solved(job: ServingJob) -> Iterator[tuple[Change, ServingJob]]:
+    """The least change of batch, of context, of the number of accelerators and of the accelerator that fits."""
+    batch, context = largest_batch(job), longest_context(job)
+    if batch.job is not None:
+        label = f"batch of {int(batch):,}"
+        factor = job.batch_size / batch
+        yield _change("batch_size", label, job.batch_size, int(batch), "none", factor), batch.job
+    if context.job is not None:
+        label = f"context of {int(context):,}"
+        factor = job.context_length / context
+        yield _change("context_length", label, job.context_length, int(context), "none", factor), context.job
+    for more in _more_accelerators(job):
+        yield _accelerators_change(job, more), more
+    for device in _larger_accelerators(job):
+        yield _device_change(job, device), job.where(accelerator=device.id)
+
+
+def _more_accelerators(job: ServingJob) -> list[ServingJob]:
+    """One copy over more accelerators; several copies too where they need fewer in all."""
+    one, shared = fewest_accelerators(job).job, fewest_accelerators_with_copies(job).job
+    found = [at for at in (one, shared) if at is not None and at.num_accelerators > job.num_accelerators]
+    return found[:1] if len(found) == 2 and found[0].num_accelerators <= found[1].num_accelerators else found
+
+
+def _accelerators_change(job: ServingJob, more: ServingJob) -> Change:
+    axis, label = "tensor_parallel", f"{more.num_accelerators} accelerators, tensor parallel {more.tensor_parallel}"
+    if more.replicas > 1:
+        axis, label = "copies", f"{label}, {more.replicas} copies"
+    factor = more.num_accelerators / job.num_accelerators
+    return _change(axis, label, job.num_accelerators, more.num_accelerators, "none", factor)
+
+
+def _larger_accelerators(job: ServingJob) -> list[Accelerator]:
+    """The smallest that fits of the same vendor, and of any other where that one is smaller still.
+
+    Devices that read memory more slowly than the job's own are left out: fitting there would trade memory for time.
+    """
+    own = job.device.bandwidth_bytes_per_s or 0
+    known = [at for at in catalogue().values() if at.memory_bytes and (at.bandwidth_bytes_per_s or 0) >= own]
+    needed = total_bytes(job)
+    fitting = [device for device in known if needed <= budget_bytes(job.where(accelerator=device.id))]
+    fitting.sort(key=lambda device: (device.memory_bytes or 0, -(device.bandwidth_bytes_per_s or 0)))
+    same = [device for device in fitting if device.vendor == job.device.vendor]
+    return list(dict.fromkeys([*same[:1], *fitting[:1]]))
+
+
+def _device_change(job: ServingJob, device: Accelerator) -> Change:
+    factor = (device.memory_bytes or 1) / (job.device.memory_bytes or 1)
+    return _change("accelerator", device.name, job.device.name, device.name, "none", factor)
+
+
+def _change(axis: str, label: str, before: object, after: object, topic: str, factor: float | None = None) -> Change:
+    if factor is None:
+        factor = float(str(before)) / float(str(after))
+    shown = [f"{value:,}" if isinstance(value, int) else str(value) for value in (before, after)]
+    return Change(axis=axis, label=label, before=shown[0], after=shown[1], topic=topic, doublings=log2(factor))
+
+
+def _payload_elements(job: ServingJob) -> int:
+    return kv_ledger(job.served_model, job.tensor_parallel).payload_elements(job.context_length)
+
+
+def _way(job: ServingJob, changes: tuple[Change, ...], changed: ServingJob) -> WayToFit:
+    after = decode_bound(changed)
+    return WayToFit(
+        changes=changes,
+        job=changed,
+        headroom_bytes=headroom_bytes(changed),
+        step_seconds_before=decode_bound(job).step_seconds,
+        step_seconds_after=after.step_seconds,
+        tokens_per_second_after=after.tokens_per_second,
+    )
+
+
+def _makes_needless(other: WayToFit, way: WayToFit) -> bool:
+    """Whether `other` asks no more on each of its axes, or hardly more with fewer changes."""
+    needed, asked = _asked(other), _asked(way)
+    if needed == asked or not needed.keys() <= asked.keys():
+        return False
+    spared = SPARED_DOUBLINGS if len(needed) < len(asked) else 0.0
+    return all(needed[axis] <= asked[axis] + (0.0 if axis in WIDTHS_AND_WINDOWS else spared) for axis in needed)
+
+
+def _asked(way: WayToFit) -> dict[str, float]:
+    """Doublings by axis; accelerators of different vendors are different axes."""
+    vendor = way.job.device.vendor
+    return {
+        f"{change.axis} of {vendor}" if change.axis == "accelerator" else change.axis: change.doublings
+        for change in way.changes
+    }

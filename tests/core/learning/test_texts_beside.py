@@ -1,0 +1,253 @@
+"""The texts beside the lessons: every figure is a placeholder that core fills, a condition, or accounted for here."""
+
+import math
+import re
+from collections.abc import Iterator
+
+import pytest
+import yaml
+
+from core.accelerators import find_accelerator
+from core.evidence import published as evidence
+from core.learning import faq, glossary, lessons, quiz
+from core.learning.places import OTHERS, place
+from core.learning.progress import Progress, answered
+from core.neighbours import figures as neighbour_figures
+from core.neighbours import quantisation
+from core.neighbours import texts as neighbours
+from core.neighbours.published import published
+from core.sizing import ServingJob, plan
+from core.units import MIB
+
+NUMBER = re.compile(r"(?<![\w.×-])\d[\d,.]*\d|(?<![\w.-])\d")
+# What a sentence supposes rather than claims: a G, H or TP, a bit width, a model's name or nominal size.
+CONDITION = re.compile(
+    r"\{[a-z0-9_]+\}|[GH] = \d+( [a-z]+ \d+)*|GQA-\d+|\d+-bit|\d+ bits( to \d+)?|from \d+ to \d+|"
+    r"\b\d+(\.\d+)?B\b|Llama[- ]\d(\.\d)?|\d+ GPUs|"
+    r"H / 2|G = 2 at 8 and G = 4 at 4"
+)
+# The rest, by where it stands, with what makes it true.
+ACCOUNTED: dict[tuple[str, str], bool] = {
+    ("eviction/published", "16"): "16K" in "Inputs of 16K tokens" and published()["snapkv"].source.where == "Abstract",
+    ("quantisation/bits", "32"): quantisation.SCALE_BITS + quantisation.ZERO_BITS == 32,
+    ("quantisation/bits", "16"): quantisation.stored_bits(16, 32) == 16,
+    ("latent/equal", "2"): True,  # the factor for keys and values, in the formula that test_neighbour_topics checks
+    ("faq/difference", "128"): True,  # a condition: head_dim 128
+    ("faq/window", "0.2"): "version 0.2 dropped the window" in next(
+        finding.caveat for finding in evidence().findings if finding.id == "mistral-window"
+    ),
+    ("glossary/GQA", "1"): True,
+    ("glossary/head_dim", "128"): True,  # "often 128": so in most of the registry
+    ("glossary/bits", "2"): True,  # 16 bits are 2 bytes
+    ("glossary/perplexity", "1"): math.isclose(math.log(1.01), 0.01, abs_tol=1e-4),
+    ("glossary/perplexity", "0.01"): True,
+    ("glossary/GB and GiB", "10"): True,
+    ("glossary/GB and GiB", "2"): True,
+    ("glossary/GB and GiB", "80"): True,  # the name of the product
+    ("glossary/GB and GiB", "81,559"): find_accelerator("h100-sxm").memory_bytes == 81_559 * MIB,
+    ("quiz/what-g-is", "8"): True,
+    ("quiz/formula", "2"): True,
+    ("quiz/llama-token", "32"): True,
+    ("quiz/llama-token", "128"): True,
+    ("quiz/llama-token", "2"): True,
+    ("quiz/llama-token", "8"): True,
+    ("quiz/spot", "40"): True,
+    ("quiz/mistral", "4,096"): True,  # the situation; Mistral 7B, Table 1
+    ("quiz/mistral", "2,000"): True,
+    ("quiz/capstone", "4"): True,  # an option
+    ("quiz/capstone", "32"): True,
+    ("quiz/capstone", "64"): True,
+    ("quiz/capstone", "80"): True,
+}  # fmt: skip
+
+
+def texts() -> Iterator[tuple[str, str]]:
+    """Where a text stands, and the text with its placeholders."""
+    for topic in neighbours.topics():
+        for section in topic.sections:
+            yield f"{topic.key}/{section.slug}", f"{section.title} {section.text}"
+    for entry in yaml.safe_load(faq.PATH.read_text(encoding="utf-8")):
+        yield f"faq/{entry['id']}", f"{entry['question']} {entry['answer']}"
+    for entry in yaml.safe_load(glossary.PATH.read_text(encoding="utf-8")):
+        yield f"glossary/{entry['term']}", entry["text"]
+    for entry in yaml.safe_load(quiz.PATH.read_text(encoding="utf-8")):
+        yield f"quiz/{entry['id']}", " ".join([entry["question"], *map(str, entry["options"]), entry["why"]])
+
+
+@pytest.mark.parametrize(("where", "text"), [pytest.param(where, text, id=where) for where, text in texts()])
+def test_no_number_is_typed_without_an_account(where: str, text: str) -> None:
+    for number in NUMBER.findall(CONDITION.sub(" ", text)):
+        assert ACCOUNTED.get((where, number)), f"{where}: {number} is neither computed nor accounted for"
+
+
+def test_every_account_is_used_and_true() -> None:
+    found = {(where, number) for where, text in texts() for number in NUMBER.findall(CONDITION.sub(" ", text))}
+    assert set(ACCOUNTED) <= found
+    assert all(ACCOUNTED.values())
+
+
+def test_figures_by_hand() -> None:
+    """Arithmetic done on paper: 2 x 40 x 40 x 128 x 2 = 819,200 B; 40e9 / 819,200 = 48,828; 8,192 x 800 KiB = 6.25 GiB;
+    4 + 32/32 = 5 bits and 16/5 = 3.2; 2 x 128 x 128 = 32,768; 2 x 32 x 8 x 128 x 2 = 128 KiB; K and V of 32 of 40
+    heads are 2 x 40 x 5120 x 32 x 128 = 1.678e9 of 13.016e9 parameters, 13 %."""
+    expected = {
+        "page_mha_token": "800 KiB", "page_g8_token": "160 KiB", "page_mha_tokens": "48,828",
+        "page_g8_tokens": "244,140", "evict_full": "6.25 GiB", "evict_kept": "1.56 GiB",
+        "evict_g_equal": "G = 10 of 40", "quant_bits": "5", "quant_factor": "3.2", "quant_naive": "4",
+        "mla_elements": "576", "mla_equal": "2.25", "mla_mha": "32,768", "mla_g8_rank": "256",
+        "mla_small_share": "14 %", "mla_large_share": "4 %", "q_group": "4", "q_llama8b": "128 KiB",
+        "q_llama8b_half": "64 KiB", "q_llama8b_mha": "512 KiB", "faq_params": "1.7 B", "faq_params_share": "13 %",
+        "upt_chance": "2.77",
+    }  # fmt: skip
+    figures = neighbour_figures.figures()
+    assert {name: figures[name].text for name in expected} == expected
+
+
+def test_figures_from_the_evidence() -> None:
+    figures = neighbour_figures.figures()
+    said = next(finding for finding in evidence().findings if finding.id == "uptraining-cost").statement
+    assert f"{figures['upt_paper_percent'].text} % more pretraining" in said
+    assert f"about {figures['upt_chip_days'].text} TPUv3" in said
+    assert (figures["upt_paper_mqa"].text, figures["upt_paper_gqa"].text) == ("0.6", "0.1")  # 47.2 - 46.6, 47.2 - 47.1
+    assert (figures["page_earlier"].text, figures["page_paged"].text) == ("20.4 to 38.2 %", "96.3 %")
+
+
+def test_no_figure_shadows_one_of_the_lessons() -> None:
+    from core.learning import figures as lesson_figures
+
+    assert not set(neighbour_figures.figures()) & set(lesson_figures.figures())
+
+
+def test_every_figure_is_used_and_says_how() -> None:
+    everything = " ".join(text for _, text in texts())
+    for name, figure in neighbour_figures.figures().items():
+        assert figure.how
+        assert f"{{{name}}}" in everything, f"no text shows {name}"
+
+
+def test_an_unknown_figure_is_named() -> None:
+    with pytest.raises(lessons.LessonError, match="no_such_figure"):
+        neighbour_figures.filled("{no_such_figure}")
+
+
+# neighbours
+
+
+def test_pages_are_those_of_the_files() -> None:
+    assert {path.stem for path in neighbours.FOLDER.glob("*.md")} == set(neighbours.ORDER)
+    assert neighbours.topic("paging").section("table").title == "A block table, filled token by token"
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [("no head", "begin with key"), ("---\nkey: b\ntitle: t\npromise: p\n---\n# a: A\nx", "file's name"),
+     ("---\nkey: a\ntitle: t\npromise: p\n---\nno section", "'# slug: Title'")],
+)  # fmt: skip
+def test_a_malformed_page_is_named(text: str, says: str) -> None:
+    with pytest.raises(neighbours.NeighbourError, match=says):
+        neighbours.parse(text, "a.md")
+
+
+def test_unknown_pages_and_sections_are_named() -> None:
+    with pytest.raises(neighbours.NeighbourError, match="no page 'x'"):
+        neighbours.topic("x")
+    with pytest.raises(neighbours.NeighbourError, match="no section 'x'"):
+        neighbours.topic("paging").section("x")
+
+
+# links
+
+
+def test_every_key_in_a_text_leads_to_a_script() -> None:
+    from tests.dashboard import ROOT
+
+    keys = {question.lesson for question in quiz.questions()} | {term.see for term in glossary.terms()}
+    keys |= {key for entry in faq.entries() for key in entry.see} | set(neighbours.ORDER) | set(OTHERS)
+    for key in keys:
+        assert (ROOT / "pages" / place(key).script).exists(), key
+    with pytest.raises(KeyError, match="nowhere"):
+        place("nowhere")
+
+
+# quiz
+
+
+def test_fifteen_questions_with_their_answers_in_different_places() -> None:
+    questions = quiz.questions()
+    assert len(questions) == 15
+    places = [question.answer for question in questions]
+    assert all(places.count(place) >= 3 for place in (0, 1, 2))
+
+
+def test_the_capstone_question_is_what_the_plan_says() -> None:
+    """Only G = 1 fits at 16 bits; G = 2 fits from 8 bits, G = 4 from 4 bits."""
+    from core.serving.model_shapes import LLAMA_2_13B
+
+    def fits(kv_heads: int, bits: int) -> bool:
+        job = ServingJob(model=LLAMA_2_13B, batch_size=32, context_length=65_536, num_kv_heads=kv_heads, kv_bits=bits)
+        return plan(job).fits
+
+    assert [fits(1, 16), fits(2, 16), fits(2, 8), fits(4, 8), fits(4, 4), fits(8, 4)] == [
+        True, False, True, False, True, False,
+    ]  # fmt: skip
+
+
+def test_score_counts_what_was_answered() -> None:
+    first, second, *_ = quiz.questions()
+    kept = Progress().with_changes([answered(first.id, first.answer), answered(second.id, (second.answer + 1) % 3)])
+    score = quiz.score(kept)
+    assert (score.answered, score.right, score.total) == (2, 1, 15)
+    assert score.sentence == "1 of 2 right. 13 to go."
+    assert quiz.first_open(kept) == 2
+    assert not score.is_complete
+
+
+def test_a_finished_quiz_says_so_and_old_answers_do_not_count() -> None:
+    every = Progress().with_changes([answered(question.id, question.answer) for question in quiz.questions()])
+    assert quiz.score(every).sentence == "15 of 15 right. That was the last one."
+    assert quiz.first_open(every) == 14
+    stale = Progress().with_changes([answered(quiz.questions()[0].id, 7), answered("gone", 0)])
+    assert quiz.score(stale).answered == 0
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [({"answer": 4}, "answer must number"), ({"answer": 0}, "answer must number"), ({"why": None}, "keys must be"),
+     ({"options": ["a", "a"]}, "different options")],
+)  # fmt: skip
+def test_a_malformed_question_is_named(change: dict[str, object], says: str) -> None:
+    entry = {"id": "q", "lesson": "slider", "question": "?", "options": ["a", "b", "c"], "answer": 1, "why": "x"}
+    entry |= change
+    with pytest.raises(quiz.QuizError, match=f"q.*{says}"):
+        quiz.parse({key: value for key, value in entry.items() if value is not None})
+
+
+# glossary and FAQ
+
+
+def test_a_term_is_linked_once_and_never_inside_code_bold_or_links() -> None:
+    text = "GQA and GQA, `GQA`, **GQA**, [GQA](x), $GQA$"
+    assert glossary.linked(text) == text.replace("GQA and", "[GQA](glossary?glossary_find=GQA) and", 1)
+    assert glossary.linked("a batch of G heads") == "a batch of G heads"  # everyday words stay
+    assert glossary.linked("multi-query") == "[multi-query](glossary?glossary_find=MQA)"
+
+
+def test_the_glossary_is_searched_by_name_and_meaning() -> None:
+    assert glossary.find("h2o")[0].term == "heavy hitters"
+    assert glossary.find("GQA")[0].term == "GQA"
+    assert glossary.find("zebra") == ()
+    assert glossary.find("") == glossary.terms()
+
+
+def test_a_malformed_entry_is_named() -> None:
+    with pytest.raises(glossary.GlossaryError, match="MHA"):
+        glossary.parse({"term": "MHA", "text": "x"})
+    with pytest.raises(faq.FaqError, match="why"):
+        faq.parse({"id": "why", "question": "?"})
+
+
+def test_the_five_questions_of_the_path_are_answered() -> None:
+    asked = " ".join(entry.question for entry in faq.entries())
+    for words in ("difference between", "keep quality", "pick G", "the bottleneck", "Which open models use GQA"):
+        assert words in asked
+    assert [entry.id for entry in faq.entries() if entry.shows_registry] == ["models"]

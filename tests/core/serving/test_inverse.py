@@ -1,0 +1,234 @@
+"""Inverse answers: literal cases, tightness (the answer fits, the next does not) and what 'nothing fits' looks like."""
+
+import pickle
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from core.accelerators import Accelerator
+from core.serving.inverse import KV_WIDTHS, parallel_choices, with_kv_bits
+from core.serving.job import MAX_BATCH_SIZE, ServingJob
+from core.serving.weights import ParameterCount
+from core.serving.what_if import MAX_CONTEXT_LENGTH, WindowPattern, allowed_kv_heads
+from core.sizing import (
+    Answer,
+    SizingError,
+    fewest_accelerators,
+    fewest_accelerators_with_copies,
+    fewest_kv_bits,
+    largest_batch,
+    largest_kv_heads,
+    longest_context,
+    plan,
+)
+from tests.core.serving.sizing_models import (
+    FALCON_7B,
+    HYBRID,
+    LLAMA_2_13B,
+    LLAMA_2_70B,
+    MISTRAL_7B,
+    MLA,
+    SHARED,
+    UNHURRIED,
+)
+
+SOME_COUNT = ParameterCount(parameters=1_000_000_007, source="typed in", sentence="Typed in.")
+
+
+def job(**changes: Any) -> ServingJob:
+    return ServingJob(**({"model": LLAMA_2_13B, "batch_size": 32, "context_length": 65_536} | changes))
+
+
+@st.composite
+def jobs(draw: st.DrawFn) -> ServingJob:
+    """Jobs near the edge of their accelerator: windows, blocks, copies, ranks and scales included."""
+    model = draw(st.sampled_from([LLAMA_2_13B, LLAMA_2_70B, MISTRAL_7B, MLA, SHARED, HYBRID]))
+    ranks = draw(st.sampled_from([1, 2, 8] if model in (LLAMA_2_13B, LLAMA_2_70B, MISTRAL_7B, MLA) else [1, 2]))
+    return ServingJob(
+        model=model,
+        num_kv_heads=draw(st.sampled_from([None, *allowed_kv_heads(model, ranks)])),
+        batch_size=draw(st.integers(1, 64)),
+        context_length=draw(st.integers(1, 40_000)),
+        weight_bits=draw(st.sampled_from([16, 8])),
+        kv_bits=draw(st.sampled_from([16, 8, 4])),
+        kv_scale_overhead_bits=draw(st.sampled_from([0, 32])),
+        accelerator=Accelerator(
+            id="mine", name="Mine", memory_reported_bytes=draw(st.integers(1_000_000_000, 160_000_000_000))
+        ),
+        tensor_parallel=ranks,
+        num_accelerators=ranks * draw(st.integers(1, 3)),
+        memory_utilization=draw(st.sampled_from([0.5, 0.9, 1.0])),
+        runtime_reserve_bytes=draw(st.sampled_from([0, 2e9])),
+        freed_parameters=draw(st.sampled_from(["dropped", "spent"])) if model is LLAMA_2_13B else "dropped",
+        block_size=draw(st.sampled_from([1, 16, 100])),
+        parameter_count=SOME_COUNT if model in (MLA, HYBRID, SHARED) else None,
+    )
+
+
+@UNHURRIED
+@given(jobs())
+def test_largest_batch_is_tight(serving: ServingJob) -> None:
+    answer = largest_batch(serving)
+    assert answer.fits == (answer > 0)
+    if answer.fits:
+        assert plan(serving.where(batch_size=answer)).fits
+    if answer < MAX_BATCH_SIZE:
+        assert not plan(serving.where(batch_size=answer + 1)).fits
+    assert answer.at_limit == (answer == MAX_BATCH_SIZE)
+
+
+@UNHURRIED
+@given(jobs())
+def test_longest_context_is_tight(serving: ServingJob) -> None:
+    answer = longest_context(serving)
+    assert answer.fits == (answer > 0)
+    if answer.fits:
+        assert plan(serving.where(context_length=answer)).fits
+    if answer < MAX_CONTEXT_LENGTH:
+        assert not plan(serving.where(context_length=answer + 1)).fits
+    assert answer.at_limit == (answer == MAX_CONTEXT_LENGTH)
+
+
+@UNHURRIED
+@given(jobs())
+def test_largest_g_is_tight(serving: ServingJob) -> None:
+    choices = allowed_kv_heads(serving.model, serving.tensor_parallel)
+    if not choices:
+        with pytest.raises(SizingError, match="has no G"):
+            largest_kv_heads(serving)
+        return
+    answer = largest_kv_heads(serving)
+    fitting = [g for g in choices if plan(serving.where(num_kv_heads=g)).fits]
+    assert answer == max(fitting, default=0)
+    assert answer.fits == bool(fitting)
+
+
+@UNHURRIED
+@given(jobs())
+def test_fewest_kv_bits_is_the_widest_that_fits(serving: ServingJob) -> None:
+    answer = fewest_kv_bits(serving)
+    assert answer == max((bits for bits in KV_WIDTHS if plan(with_kv_bits(serving, bits)).fits), default=0)
+
+
+@UNHURRIED
+@given(jobs())
+def test_fewest_accelerators_is_tight(serving: ServingJob) -> None:
+    """One copy: the first count that divides the heads and fits. Copies: none of the smaller counts fits at any
+    split."""
+    choices = parallel_choices(serving)
+    one = fewest_accelerators(serving)
+    fitting = [n for n in choices if plan(serving.where(num_accelerators=n, tensor_parallel=n)).fits]
+    assert one == min(fitting, default=0)
+    shared = fewest_accelerators_with_copies(serving)
+    if shared.job is not None:
+        assert plan(shared.job).fits
+    for total in range(1, min(shared - 1, 40) + 1):
+        splits = [ranks for ranks in choices if total % ranks == 0]
+        assert not any(plan(serving.where(num_accelerators=total, tensor_parallel=n)).fits for n in splits)
+    if one.fits:
+        assert 0 < shared <= one
+
+
+@UNHURRIED
+@given(jobs(), st.integers(1, 80_000_000_000))
+def test_more_memory_never_answers_less(serving: ServingJob, more: int) -> None:
+    memory = serving.device.memory_bytes
+    assert memory is not None
+    larger = serving.where(accelerator=Accelerator(id="more", name="More", memory_reported_bytes=memory + more))
+    for question in (largest_batch, longest_context, fewest_kv_bits):
+        assert question(larger) >= question(serving)
+
+
+def test_nothing_fits_is_said() -> None:
+    """26.03 + 53.69 + 2.00 - 76.97 = 4.75 GB."""
+    answer = largest_batch(job(num_kv_heads=40))
+    assert answer == 0
+    assert not answer.fits
+    assert answer.plan is None
+    assert answer.sentence == "No batch fits: 4.75 GB are missing with a single sequence."
+
+
+@pytest.mark.parametrize(
+    ("question", "start"),
+    [
+        (largest_batch, "No batch fits: "),
+        (longest_context, "No context fits: "),
+        (largest_kv_heads, "No G fits: "),
+        (fewest_kv_bits, "No width fits: "),
+    ],
+)
+def test_weights_alone_can_be_too_large(question: Any, start: str) -> None:
+    """Llama-2 70B in bf16 on one H100: 137.95 GB of weights."""
+    answer = question(job(model=LLAMA_2_70B))
+    assert (answer, answer.fits) == (0, False)
+    assert answer.sentence.startswith(start)
+
+
+def test_no_number_of_accelerators_can_be_enough() -> None:
+    """A reserve that fills every accelerator on its own."""
+    answer = fewest_accelerators(job(runtime_reserve_bytes=80e9))
+    assert (answer, answer.fits) == (0, False)
+    assert answer.sentence.startswith("No number fits: ")
+    assert answer.sentence.endswith("at tensor_parallel 40, the largest that divides.")
+    copies = fewest_accelerators_with_copies(job(runtime_reserve_bytes=80e9))
+    assert (copies, copies.fits) == (0, False)
+
+
+def test_windows_without_global_layers_set_no_limit_on_context() -> None:
+    pattern = WindowPattern(global_layers=0, local_layers=40, window=1024)
+    answer = longest_context(job(window_pattern=pattern))
+    assert answer.at_limit
+    assert answer.sentence == "Memory sets no limit: 1,073,741,824 tokens fit."
+
+
+def test_batch_without_a_cache_to_grow() -> None:
+    """One window of one token, on a tiny model: a million sequences fit."""
+    pattern = WindowPattern(global_layers=0, local_layers=2, window=1)
+    tiny = ServingJob(
+        model=SHARED, num_kv_heads=1, batch_size=1, context_length=1, kv_bits=1, block_size=1, window_pattern=pattern,
+        parameter_count=SOME_COUNT,
+    )  # fmt: skip
+    assert largest_batch(tiny).at_limit
+    assert largest_batch(tiny) == MAX_BATCH_SIZE
+
+
+def test_sentences_of_answers() -> None:
+    eight = job(num_kv_heads=8, freed_parameters="spent")
+    assert largest_batch(eight).sentence == "4 sequences of 65,536 tokens fit; 5 do not."
+    assert largest_kv_heads(eight).sentence == "G = 1 fits; G = 2 does not."
+    assert fewest_kv_bits(eight).sentence == "2 bits an element fit; 4 bits do not."
+    assert fewest_accelerators(eight).sentence == (
+        "8 hold one copy with the whole batch; no smaller number that divides the heads does. "
+        "3 copies that share the batch would do with 6 in all."
+    )
+    assert fewest_accelerators_with_copies(eight).sentence == "6 in all: 3 copies at tensor_parallel 2."
+
+
+def test_a_context_beyond_the_declared_one_is_said() -> None:
+    declared = replace(LLAMA_2_13B, dimensions=replace(LLAMA_2_13B.dimensions, max_context_length=4096))
+    answer = longest_context(job(model=declared, num_kv_heads=1))
+    assert answer.sentence.endswith(" do not. The config declares 4,096 at most.")
+
+
+def test_sixteen_bits_need_no_scales() -> None:
+    scaled = job(num_kv_heads=1, kv_bits=4, kv_scale_overhead_bits=32)
+    answer = fewest_kv_bits(scaled)
+    assert answer == 16
+    assert answer.job is not None
+    assert answer.job.kv_scale_overhead_bits == 0
+
+
+def test_a_head_count_that_divides_nothing_stays_on_one_accelerator() -> None:
+    falcon = ServingJob(model=FALCON_7B, batch_size=1, context_length=2048, parameter_count=SOME_COUNT)
+    assert parallel_choices(falcon) == [1, 71]
+
+
+def test_an_answer_is_an_int_that_survives_a_cache() -> None:
+    answer = largest_batch(job(num_kv_heads=1))
+    again = pickle.loads(pickle.dumps(answer))
+    assert isinstance(again, Answer)
+    assert (int(again), again.sentence, again.job) == (int(answer), answer.sentence, answer.job)
+    assert f"{answer:,}" == str(int(answer))

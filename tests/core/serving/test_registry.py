@@ -1,0 +1,35 @@
+"""Every registered model can be sized: its payload is the cache that the reader adds up, and every question answers."""
+
+import pytest
+
+from core.model_registry import RegisteredModel, load_registry
+from core.model_spec import read_config
+from core.roofline import decode_bound
+from core.serving.parameter_counts import recorded_count
+from core.serving.weights import ParameterCount, analytic_count
+from core.sizing import ServingJob, SizingError, WayToFit, fewest_accelerators, largest_batch, plan, ways_to_fit
+
+SOME_COUNT = ParameterCount(parameters=100_000_000_000, source="typed in", sentence="Typed in.")
+
+
+@pytest.mark.parametrize("model", load_registry(), ids=lambda model: model.name)
+def test_every_registered_model_is_sized(model: RegisteredModel) -> None:
+    spec = read_config(model.config)
+    job = ServingJob(model=spec, batch_size=3, context_length=50_000, parameter_count=_count(model))
+    found = plan(job)
+    assert found.kv_payload_bytes == spec.kv_cache_bytes(context_length=50_000, batch_size=3)
+    assert found.state_bytes == spec.state_bytes(batch_size=3)
+    assert decode_bound(job).kv_read_bytes >= found.kv_payload_bytes
+    assert largest_batch(job).sentence
+    assert fewest_accelerators(job).sentence
+    assert all(isinstance(way, WayToFit) for way in ways_to_fit(job))
+
+
+def _count(model: RegisteredModel) -> ParameterCount:
+    recorded = recorded_count(model.repository)
+    if recorded is not None:
+        return recorded
+    try:
+        return analytic_count(read_config(model.config))
+    except SizingError:
+        return SOME_COUNT

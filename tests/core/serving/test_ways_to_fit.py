@@ -1,0 +1,151 @@
+"""Ways to make a wished-for G fit: the headline's list, its ranking, and that no way is wrong or needless."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from core.roofline import decode_bound
+from core.serving.job import ServingJob
+from core.serving.weights import ParameterCount
+from core.sizing import WayToFit, WindowPattern, plan, ways_to_fit
+from tests.core.serving.sizing_models import FALCON_7B, LLAMA_2_13B, MISTRAL_7B, MLA, UNHURRIED
+
+SOME_COUNT = ParameterCount(parameters=40_000_000_000, source="typed in", sentence="Typed in.")
+
+
+def job(**changes: Any) -> ServingJob:
+    return ServingJob(**({"model": LLAMA_2_13B, "batch_size": 32, "context_length": 65_536} | changes))
+
+
+def headline(**changes: Any) -> dict[str, WayToFit]:
+    return {way.label: way for way in ways_to_fit(job(num_kv_heads=8, freed_parameters="spent", **changes))}
+
+
+def test_the_headline_at_g8_has_the_ways_of_the_review() -> None:
+    """Parameters held: four users, or TP = 8, or fp8 with TP = 4, or a hybrid with fp8 cache and fp8 weights."""
+    ways = headline()
+    assert "batch of 4" in ways
+    assert "8 accelerators, tensor parallel 8" in ways
+    assert "KV cache at 8 bits + batch of 9" in ways
+    assert "KV cache at 4 bits + batch of 18" in ways
+    four = ways["KV cache at 8 bits + 4 accelerators, tensor parallel 4"]
+    assert plan(four.job).weight_bytes + plan(four.job).kv_reserved_bytes == pytest.approx(49.5e9, abs=0.05e9)
+    assert "KV cache at 8 bits + 7 global + 33 local layers, window 1,024" in ways
+    assert "KV cache at 8 bits + weights at 8 bits + 10 global + 30 local layers, window 4,096" in ways
+
+
+def test_a_missing_gigabyte_is_found_in_the_weights() -> None:
+    """G = 5 at 4 bits misses by 4.75 GB with the parameters held: 8-bit weights alone are enough."""
+    ways = ways_to_fit(job(num_kv_heads=5, kv_bits=4, freed_parameters="spent"))
+    alone = [way for way in ways if way.label == "weights at 8 bits"]
+    assert [way.topics for way in alone] == [("weight_quantisation",)]
+    assert not any("weights at 4 bits" in way.label for way in ways)
+
+
+def test_order_is_fewest_changes_then_quality_then_size() -> None:
+    ways = ways_to_fit(job(num_kv_heads=8))
+    keys = [(len(way.changes), len(way.topics), round(way.doublings, 9)) for way in ways]
+    assert keys == sorted(keys)
+    assert ways[0].quality_cost == "none"
+
+
+def test_costs_in_quality_and_speed_are_named() -> None:
+    """The job as wished would read 26.03 + 343.6 GB: 110.3 ms. With 8 bits and four ranks, (26.03 + 171.8) / 4 /
+    3.35."""
+    way = headline()["KV cache at 8 bits + 4 accelerators, tensor parallel 4"]
+    assert way.topics == ("kv_quantisation",)
+    assert way.step_seconds_before == pytest.approx(110.3e-3, abs=0.05e-3)
+    assert way.step_seconds_after == pytest.approx(14.76e-3, abs=0.01e-3)
+    assert way.tokens_per_second_after == pytest.approx(32 / 14.76e-3, rel=1e-3)
+    hybrid = headline()["KV cache at 8 bits + 7 global + 33 local layers, window 1,024"]
+    assert hybrid.quality_cost == "kv_quantisation + window"
+
+
+def test_changes_carry_before_and_after() -> None:
+    change = headline()["batch of 4"].changes[0]
+    assert (change.axis, change.before, change.after, change.topic, change.doublings) == (
+        "batch_size", "32", "4", "none", 3.0,
+    )  # fmt: skip
+
+
+def test_copies_are_listed_where_they_need_fewer() -> None:
+    way = headline()["6 accelerators, tensor parallel 2, 3 copies"]
+    assert (way.job.num_accelerators, way.job.tensor_parallel) == (6, 2)
+
+
+def test_slower_memory_is_not_a_way() -> None:
+    """A 512 GB Apple M3 Ultra would hold G = 8 in bf16, at a quarter of the bandwidth."""
+    ways = ways_to_fit(job(num_kv_heads=8))
+    assert not any("M3 Ultra" in way.label for way in ways)
+    own = job().device.bandwidth_bytes_per_s
+    assert all((way.job.device.bandwidth_bytes_per_s or 0) >= (own or 0) for way in ways)
+
+
+def test_a_job_that_fits_needs_no_way() -> None:
+    assert ways_to_fit(job(num_kv_heads=1)) == ()
+
+
+def test_a_reserve_larger_than_the_memory_has_no_way_on_that_accelerator() -> None:
+    assert all("B200" in way.label or "H200" in way.label or way.job.device.vendor != "NVIDIA"
+               for way in ways_to_fit(job(num_kv_heads=8, runtime_reserve_bytes=80e9)))  # fmt: skip
+
+
+def test_windows_are_not_offered_where_they_save_nothing() -> None:
+    """Mistral's own window of 4,096 on every layer is smaller than either pattern."""
+    ways = ways_to_fit(ServingJob(model=MISTRAL_7B, batch_size=500, context_length=32_768))
+    assert ways
+    assert not any(change.axis == "window" for way in ways for change in way.changes)
+
+
+def test_latent_attention_has_ways_without_windows() -> None:
+    ways = ways_to_fit(ServingJob(model=MLA, batch_size=64, context_length=65_536, parameter_count=SOME_COUNT))
+    assert any(change.axis == "weight_bits" for way in ways for change in way.changes)
+    assert not any(change.axis == "window" for way in ways for change in way.changes)
+
+
+def test_seventy_one_heads_are_not_split_over_two() -> None:
+    ways = ways_to_fit(ServingJob(model=FALCON_7B, batch_size=9000, context_length=2048, parameter_count=SOME_COUNT))
+    assert {way.job.tensor_parallel for way in ways} <= {1, 71}
+
+
+def test_scales_stay_when_bits_shrink() -> None:
+    ways = ways_to_fit(job(num_kv_heads=8, kv_bits=8, kv_scale_overhead_bits=16, kv_elements_per_scale=64))
+    smaller = [way for way in ways if any(change.axis == "kv_bits" for change in way.changes)]
+    assert smaller
+    assert {way.job.kv_scale_overhead_bits for way in smaller} == {16}
+
+
+@settings(UNHURRIED, max_examples=25)
+@given(
+    kv_heads=st.sampled_from([2, 4, 5, 8, 10, 20, 40]),
+    batch=st.integers(1, 256),
+    context=st.integers(100, 200_000),
+    bits=st.sampled_from([16, 8]),
+)
+def test_every_way_fits_differs_and_none_can_be_shortened(kv_heads: int, batch: int, context: int, bits: int) -> None:
+    wished = job(num_kv_heads=kv_heads, batch_size=batch, context_length=context, kv_bits=bits)
+    fields = {
+        "kv_bits": "kv_bits", "weight_bits": "weight_bits", "window": "window_pattern", "batch_size": "batch_size",
+        "context_length": "context_length", "accelerator": "accelerator",
+    }  # fmt: skip
+    ways = ways_to_fit(wished)
+    assert len({way.label for way in ways}) == len(ways)
+    for way in ways:
+        found = plan(way.job)
+        assert found.fits
+        assert found.headroom_bytes == way.headroom_bytes
+        assert way.job.num_kv_heads == kv_heads
+        assert decode_bound(way.job).step_seconds == way.step_seconds_after
+        for change in way.changes:
+            assert change.doublings > 0
+            if change.axis in fields:
+                undone = way.job.where(**{fields[change.axis]: getattr(wished, fields[change.axis])})
+                assert not plan(undone).fits, (way.label, change.axis)
+
+
+def test_a_window_already_asked_for_can_shrink_further() -> None:
+    wide = WindowPattern(global_layers=20, local_layers=20, window=8192)
+    ways = ways_to_fit(job(num_kv_heads=8, kv_bits=8, window_pattern=wide))
+    assert any(change.axis == "window" for way in ways for change in way.changes)
