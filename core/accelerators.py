@@ -94,7 +94,7 @@ class HostAccelerator:
 
 
 def explain_memory(accelerator: Accelerator) -> str:
-    """What the product's GB means on this device, in one line: nominal GB and GiB, and the device's own reading."""
+    """What the product's GB means on this device: nominal GB and GiB, the device's own reading, which one counts."""
     parts = []
     if accelerator.memory_nominal_bytes is not None:
         nominal = accelerator.memory_nominal_bytes
@@ -102,7 +102,8 @@ def explain_memory(accelerator: Accelerator) -> str:
     if accelerator.memory_reported_bytes is not None:
         own = accelerator.memory_reported_bytes
         parts.append(f"the device reports {own / MIB:,.0f} MiB = {own / GIB:.2f} GiB = {own / GB:.2f} GB")
-    return "; ".join([*parts, accelerator.memory_basis])
+    readings = "; ".join(parts)
+    return f"{readings[:1].upper()}{readings[1:]}. {accelerator.memory_basis}" if parts else accelerator.memory_basis
 
 
 @cache

@@ -188,6 +188,7 @@ def context_rows(models: Iterable[ComparedModel]) -> list[Row]:
         {
             "model": model.name,
             "kind": _colour_kind(model.spec),
+            "word": kind_word(model.spec),
             "context": context,
             "bytes": kept_bytes(model.spec, context),
         }
@@ -313,13 +314,12 @@ def _run_label(layer: Layer, share: float) -> str:
     attention = attention_of(layer)
     match attention:
         case GroupedAttention():
-            long = f"G = {attention.num_kv_heads}" + (
-                "" if attention.window is None else f", last {attention.window:,}"
-            )
+            long = f"{attention.kind}, G = {attention.num_kv_heads}"
+            long += "" if attention.window is None else f", last {attention.window:,}"
             long += f" beside {layer.recurrent.mechanism}" if isinstance(layer, ParallelLayer) else ""
             short = str(attention.num_kv_heads)
         case LatentAttention():
-            long, short = f"latent {attention.latent_dim + attention.rope_dim}", "c"
+            long, short = f"MLA, latent {attention.latent_dim + attention.rope_dim}", "c"
         case RecurrentState():
             long, short = attention.mechanism, "s"
         case SharedCache():

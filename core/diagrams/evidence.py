@@ -14,6 +14,9 @@ from core.palette import Palette
 
 Scale = Literal["points", "perplexity"]
 ROW_HEIGHT = 58
+AXIS_HEIGHT = 50  # px under the rows: ticks, labels, title
+LINE_HEIGHT = 14  # px between the three lines of a study's name
+NEAR = 0.075  # of the axis: half of what a label takes; nearer to the zero line it stands on its own side of it
 AXIS = {
     "points": ("Change of the mean benchmark score against MHA, points", "worse ←  MHA  → better"),
     "perplexity": ("Change of perplexity against MHA, % (axis reversed: less is better)", "worse ←  MHA  → better"),
@@ -51,8 +54,11 @@ def quality_chart(dots: Sequence[Dot], scale: Scale, palette: Palette) -> alt.La
     x_scale = alt.Scale(domain=domain, reverse=scale == "perplexity", nice=False, zero=False)
     axis_title, direction = AXIS[scale]
     x = alt.X("change:Q", title=axis_title, scale=x_scale, axis=alt.Axis(grid=True, tickCount=8))
-    y_axis = alt.Axis(labelExpr="split(datum.label, '|')", labelLimit=360, ticks=False, domain=False, labelPadding=14)
-    y = alt.Y("study:N", title=None, sort=order, axis=y_axis, scale=alt.Scale(paddingInner=0.2))
+    y_axis = alt.Axis(
+        labelExpr="split(datum.label, '|')", labelLimit=360, labelLineHeight=LINE_HEIGHT, labelOffset=-LINE_HEIGHT,
+        ticks=False, domain=False, labelPadding=14,
+    )  # fmt: skip
+    y = alt.Y("study:N", title=None, sort=order, axis=y_axis)
     base = alt.Chart(alt.Data(values=rows)).encode(y=y)
     line = alt.Chart(alt.Data(values=[{"zero": 0, "says": direction}]))
     kind_scale = alt.Scale(domain=["MQA", "GQA"], range=[palette.mqa, palette.gqa])
@@ -70,9 +76,8 @@ def quality_chart(dots: Sequence[Dot], scale: Scale, palette: Palette) -> alt.La
         base.transform_filter("!datum.held")
         .mark_point(size=140, filled=True, fill=palette.background, strokeWidth=3, opacity=1)
         .encode(x=x, stroke=alt.Stroke("kind:N", scale=kind_scale, legend=None), tooltip=hover),
-        *_labels(base, "datum.above", -16, x, kinds, palette),
-        *_labels(base, "!datum.above", 18, x, kinds, palette),
-    ).properties(height=alt.Step(ROW_HEIGHT))
+        *_labels(base, NEAR * (domain[1] - domain[0]), scale, x, kinds, palette),
+    ).properties(height=ROW_HEIGHT * len(order) + AXIS_HEIGHT)
 
 
 def quality_alt_text(dots: Sequence[Dot], scale: Scale) -> str:
@@ -81,14 +86,29 @@ def quality_alt_text(dots: Sequence[Dot], scale: Scale) -> str:
     return f"Quality change against MHA, right is better. {listed}."
 
 
-def _labels(base: alt.Chart, which: str, dy: int, x: alt.X, kinds: alt.Color, palette: Palette) -> list[alt.Chart]:
-    """The labels of some dots, each over a halo so that grid and zero line do not run through the figures."""
-    marks = base.transform_filter(which)
-    halo = marks.mark_text(dy=dy, fontWeight=600, stroke=palette.background, strokeWidth=5, strokeJoin="round")
-    return [
-        halo.encode(x=x, text="label:N"),
-        marks.mark_text(dy=dy, fontWeight=600).encode(x=x, text="label:N", color=kinds),
-    ]
+def _labels(
+    base: alt.Chart, near: float, scale: Scale, x: alt.X, kinds: alt.Color, palette: Palette
+) -> list[alt.Chart]:
+    """The labels of the dots, GQA's above and MQA's under them, each over a halo so that no grid runs through it.
+
+    Near the zero line a label begins or ends at its dot, so that it stays on its side of the line.
+    """
+    right = "datum.change >= 0" if scale == "points" else "datum.change <= 0"
+    sides: tuple[tuple[str, Literal["left", "center", "right"], int], ...] = (
+        (f"abs(datum.change) >= {near}", "center", 0),
+        (f"abs(datum.change) < {near} && {right}", "left", -8),
+        (f"abs(datum.change) < {near} && !({right})", "right", 8),
+    )
+    made = []
+    for which, align, dx in sides:
+        for above, dy in (("datum.above", -16), ("!datum.above", 18)):
+            marks = base.transform_filter(f"{which} && {above}")
+            halo = marks.mark_text(
+                align=align, dx=dx, dy=dy, fontWeight=600, stroke=palette.background, strokeWidth=5, strokeJoin="round"
+            )
+            text = marks.mark_text(align=align, dx=dx, dy=dy, fontWeight=600)
+            made += [halo.encode(x=x, text="label:N"), text.encode(x=x, text="label:N", color=kinds)]
+    return made
 
 
 def _held(dot: Dot) -> str:

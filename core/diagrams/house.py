@@ -52,7 +52,10 @@ def dress(spec: dict[str, Any], colours: Palette, scale: float = 1.0) -> dict[st
     merged = {key: _merge(base.get(key), own.get(key)) for key in {**base, **own}}
     # Altair's own default fixes a 300 x 300 view; a chart that names no size should take the page's
     merged["view"] = {k: v for k, v in merged["view"].items() if k not in ("continuousWidth", "continuousHeight")}
-    return {**spec, "config": merged, "background": spec.get("background") or "transparent"}
+    dressed = {**spec, "config": merged, "background": spec.get("background") or "transparent"}
+    if isinstance(spec.get("height"), dict):  # as many steps as there are rows: only the width can take the page's
+        dressed.setdefault("autosize", {"type": "fit-x", "contains": "padding"})
+    return dressed
 
 
 def _merge(base: Any, own: Any) -> Any:

@@ -1,6 +1,7 @@
 """Models side by side: bytes per token as bars, what a sequence keeps as lines, every layer as a strip.
 
-Rows come from core.comparison. Each mark carries its own label, so no legend has to be decoded; one colour a kind.
+Rows come from core.comparison. Each mark carries its own label with its kind in words, so no legend has to be decoded
+and nothing is told by colour alone; one colour a kind.
 """
 
 import math
@@ -14,6 +15,7 @@ from core.comparison import kib
 from core.palette import Palette
 
 BAR_HEIGHT = 30
+AXIS_HEIGHT = 52  # px under the bars: ticks, labels, title
 STRIP_HEIGHT = 36
 LINES_HEIGHT = 430
 LABEL_GAP = 17  # pixels between the labels at the end of two lines
@@ -50,7 +52,7 @@ def bytes_chart(rows: Sequence[Row], colours: Palette, *, ghosts: bool = False) 
         bars.encode(x=end, color=alt.value(colours.ghost), tooltip=hover),
         bars.encode(x=x, color=_kinds(colours), tooltip=hover),
         base.mark_text(align="left", dx=8, fontSize=14, fontWeight=600).encode(x=end, text="says:N"),
-    ).properties(height=alt.Step(BAR_HEIGHT))
+    ).properties(height=BAR_HEIGHT * len(values) + AXIS_HEIGHT)
 
 
 def _saves(row: Row) -> bool:
@@ -88,7 +90,7 @@ def context_chart(rows: Sequence[Row], colours: Palette) -> alt.LayerChart | alt
         x=x, x2="name_at:Q", y=alt.Y("bytes:Q", scale=y_scale), y2="at:Q", color=_kinds(colours)
     )
     names = ends.mark_text(align="left", dx=5, fontSize=13, fontWeight=600, limit=260).encode(
-        x=alt.X("name_at:Q", scale=x_scale), y=alt.Y("at:Q", scale=y_scale), text="model:N", color=_kinds(colours)
+        x=alt.X("name_at:Q", scale=x_scale), y=alt.Y("at:Q", scale=y_scale), text="named:N", color=_kinds(colours)
     )
     return alt.layer(lines, leaders, names).properties(height=LINES_HEIGHT)
 
@@ -108,7 +110,10 @@ def end_labels(rows: Sequence[Row]) -> list[Row]:
     highest = top
     for index, height in enumerate(heights):  # none above the frame: then all below it give way
         heights[index] = highest = min(height, highest - gap / 2 if index == 0 else highest - gap)
-    return [{**row, "at": math.exp(height), "name_at": last * 1.5} for row, height in zip(ends, heights, strict=True)]
+    return [
+        {**row, "at": math.exp(height), "name_at": last * 1.5, "named": f"{row['model']} · {row['word']}"}
+        for row, height in zip(ends, heights, strict=True)
+    ]
 
 
 def layers_chart(layers: Sequence[Row], runs: Sequence[Row], colours: Palette) -> alt.LayerChart | alt.FacetChart:
@@ -155,7 +160,10 @@ def _label_place(kept: str) -> float:
 
 def _plate(place: int, row: Row) -> Row:
     half = min(row["share"] / 2, 0.0062 * len(row["label"]))
-    return {"left": row["centre"] - half, "right": row["centre"] + half, **_cell(place, row["kept"])}
+    cell = _cell(place, row["kept"])  # inset by half the line around a cell, so that it is no taller than one
+    inset = 0.5 / STRIP_HEIGHT
+    box = {"top": cell["top"] + inset, "bottom": cell["bottom"] - inset}
+    return {"left": row["centre"] - half, "right": row["centre"] + half, **box}
 
 
 def _kinds(colours: Palette) -> alt.Color:

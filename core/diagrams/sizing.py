@@ -106,7 +106,7 @@ def options_chart(
             x=alt.X("left:Q", scale=x_scale, axis=None),
             x2="right:Q",
             color=colours,
-            opacity=alt.Opacity("fits:N", legend=None, scale=alt.Scale(domain=[True, False], range=[1.0, 0.34])),
+            opacity=alt.condition("datum.fits", alt.value(1.0), alt.value(0.34)),
             tooltip=[alt.Tooltip(name) for name in ("g:N", "cache:N", "part:N", "size:N")],
         ),
         *_budget_lines(grid, budget, x_scale, palette),

@@ -12,6 +12,7 @@ from core.serving.traffic import Occupancy
 
 HEIGHT = 380
 HOLD_HEIGHT = 260
+NAME_SHARE = 0.16  # of the axis, that a name takes beside its line
 
 
 def frontier_rows(
@@ -34,9 +35,16 @@ def frontier_rows(
             for point in points
             if point.num_kv_heads == group[-1] and point.largest_batch
         ]
-        line[min(1 + 2 * (place % 3), len(line) - 1)]["label"] = f"G = {', '.join(map(str, group))}"
+        line[min(1 + 2 * (place % 3), len(line) - 1)]["label"] = _line_label(group, num_query_heads)
         rows += line
     return rows
+
+
+def _line_label(group: Sequence[int], num_query_heads: int) -> str:
+    """'G = 1 · MQA', 'G = 8', 'G = 1, 2, 4, 8': the colour of a line alone tells nobody its kind."""
+    kind = kind_of(num_query_heads, group[0])
+    end = f" · {kind}" if len(group) == 1 and kind != "GQA" else ""
+    return f"G = {', '.join(map(str, group))}{end}"
 
 
 def _alike(points: Sequence[FrontierPoint]) -> list[list[int]]:
@@ -89,7 +97,7 @@ def frontier_chart(
     base = alt.Chart(alt.Data(values=rows))
     named = base.transform_filter("isValid(datum.label)")
     hover = [alt.Tooltip("g:Q", title="G"), alt.Tooltip("context:Q", format=","), alt.Tooltip("batch:Q", format=",")]
-    width = alt.StrokeWidth("chosen:N", legend=None, scale=alt.Scale(domain=[True, False], range=[4, 1.8]))
+    width: Any = alt.condition("datum.chosen", alt.value(4), alt.value(1.8))
     job = {"context": context_length, "batch": batch_size, "label": f"this job: {batch_size:,} × {context_length:,}"}
     dot = alt.Chart(alt.Data(values=[job])).encode(x=x, y=y)
     ink = palette.fits if fits else palette.exceeds
@@ -117,9 +125,7 @@ def hold_chart(found: Occupancy, palette: Palette, *, holds: float = 0.99) -> al
     ]
     farthest = max(*(batch for batch, _ in found.curve), found.batch_size)
     for place, mark in enumerate(marks):
-        # under the curve there is room left of a batch that holds, above it right of one that does not
-        room_left = mark["batch"] <= found.holding_batch and mark["batch"] > 0.25 * farthest
-        mark |= {"y": 44 + 24 * place, "left": room_left}
+        mark |= {"y": 44 + 24 * place, "left": _name_stands_left(mark["batch"], marks, farthest, found.holding_batch)}
     x = alt.X(
         "batch:Q",
         title="Sequences in flight",
@@ -142,6 +148,16 @@ def hold_chart(found: Occupancy, palette: Palette, *, holds: float = 0.99) -> al
         *_names(named, "right", -6, x, palette),
         *_names(named, "left", 6, x, palette),
     ).properties(height=HOLD_HEIGHT)
+
+
+def _name_stands_left(batch: int, marks: list[dict[str, Any]], farthest: int, holding: int) -> bool:
+    """Whether a name stands left of its line: away from a neighbour that its words would cross, else where there is
+    room, which under the curve is left of a batch that holds and above it right of one that does not."""
+    near = [mark["batch"] - batch for mark in marks if 0 < abs(mark["batch"] - batch) < NAME_SHARE * farthest]
+    roomy = batch > NAME_SHARE * farthest
+    if near and not (min(near) < 0 < max(near)):
+        return roomy and near[0] > 0
+    return roomy and batch <= holding and batch > 0.25 * farthest
 
 
 def _names(named: alt.Chart, align: Literal["left", "right"], dx: int, x: alt.X, palette: Palette) -> list[alt.Chart]:

@@ -31,7 +31,7 @@ def test_h100_figures() -> None:
 
 def test_what_eighty_gb_means() -> None:
     assert explain_memory(find_accelerator("h100-sxm")) == (
-        "80 GB in the name: 80,000,000,000 bytes = 74.51 GiB; the device reports 81,559 MiB = 79.65 GiB = 85.52 GB; "
+        "80 GB in the name: 80,000,000,000 bytes = 74.51 GiB; the device reports 81,559 MiB = 79.65 GiB = 85.52 GB. "
         "Judged on the 81,559 MiB that the device reports (nvidia-smi of an H100 80GB HBM3)."
     )
     assert explain_memory(find_accelerator("h100-pcie")).endswith(

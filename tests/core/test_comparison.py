@@ -151,7 +151,7 @@ def test_a_mixer_beside_attention_is_a_cell_of_its_own() -> None:
 
 
 def test_runs_of_equal_layers_are_labelled_where_there_is_room() -> None:
-    assert [row["label"] for row in run_rows([model("Llama-2 70B")])] == ["G = 8"]
+    assert [row["label"] for row in run_rows([model("Llama-2 70B")])] == ["GQA, G = 8"]
     labels = [row["label"] for row in run_rows([model("gpt-oss-20b")])]
     assert labels == ["8"] * 24  # alternating layers: only the number fits
     assert run_rows([model("Falcon-7B")])[0]["centre"] == 0.5

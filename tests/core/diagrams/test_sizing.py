@@ -71,7 +71,8 @@ def test_the_options_in_words():
 def test_the_frontier_has_a_label_for_every_g_and_the_job_as_a_dot():
     points = frontier(JOB)
     rows = frontier_rows(points, 40)
-    assert [row["label"] for row in rows if "label" in row] == [f"G = {g}" for g in (1, 2, 4, 5, 8, 10, 20, 40)]
+    between = [f"G = {g}" for g in (2, 4, 5, 8, 10, 20)]
+    assert [row["label"] for row in rows if "label" in row] == ["G = 1 · MQA", *between, "G = 40 · MHA"]
     assert all(row["batch"] > 0 for row in rows)
     at = {row["g"]: row["batch"] for row in rows if row["context"] == 65_536}
     assert at == {1: 39, 2: 19, 4: 9, 5: 7, 8: 4, 10: 3, 20: 1}  # parameters dropped, so one more than 36, 18, 9, 7, 4
@@ -85,7 +86,10 @@ def test_the_frontier_has_a_label_for_every_g_and_the_job_as_a_dot():
 def test_g_that_hold_the_same_share_a_line():
     # on eight ranks G = 1, 2, 4 and 8 each keep one KV head a rank; only their K and V projections differ
     points = frontier(JOB.where(num_accelerators=8, tensor_parallel=8))
-    assert [row["label"] for row in frontier_rows(points, 40, 8) if "label" in row] == ["G = 1, 2, 4, 8", "G = 40"]
+    assert [row["label"] for row in frontier_rows(points, 40, 8) if "label" in row] == [
+        "G = 1, 2, 4, 8",
+        "G = 40 · MHA",
+    ]
 
 
 def test_the_hold_chart_marks_three_batches():
