@@ -1,13 +1,14 @@
 """`make screenshots`: every page and presenter mode, both sizes, both themes, into screenshots/.
 
-`python -m tests.browser.screenshots layouts` takes only the pages whose path contains the word.
+`python -m tests.browser.screenshots layouts` takes only the pages whose path contains the word. A page that cannot be
+taken is named, the others are taken all the same, and the command fails.
 """
 
 import sys
 import tempfile
 from pathlib import Path
 
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, TimeoutError, sync_playwright
 
 from tests.browser.conftest import LAUNCH_ARGS
 from tests.chromium import find_chromium
@@ -16,6 +17,8 @@ from tests.paths import page_paths
 
 SIZES = {"1280": (1280, 800), "1920": (1920, 1080)}
 THEMES = ("light", "dark")
+FULL_SIZE = "1280"  # at this size the whole length of a page is taken too
+TALLEST_PX = 8000
 
 
 QUIET = """
@@ -35,30 +38,61 @@ def settle(page: Page) -> None:
     page.wait_for_function(QUIET, timeout=60_000)
 
 
-def take(browser: Browser, url: str, path: str, folder: Path, full: bool) -> None:
-    """One page in every size and theme; `full` adds the whole length of the page at 1280."""
-    name = path.strip("/").replace("/", "_").split("?")[0] or "overview"
-    for theme in THEMES:
-        for size, (width, height) in SIZES.items():
-            context = browser.new_context(viewport={"width": width, "height": height}, color_scheme=theme)
+def name_of(path: str) -> str:
+    """'' -> 'overview', 'case-mqa' -> 'case-mqa'."""
+    return path.strip("/").replace("/", "_") or "overview"
+
+
+def take(page: Page, url: str, path: str, folder: Path, size: str, theme: str) -> None:
+    """One page, at FULL_SIZE its whole length, and its first screen in presenter mode."""
+    page.goto(f"{url}/{path}")
+    settle(page)
+    page.screenshot(path=folder / f"{name_of(path)}_{size}_{theme}.png")
+    if size == FULL_SIZE:
+        take_whole(page, folder / f"{name_of(path)}_full_{theme}.png")
+    page.goto(f"{url}/{path}?present=1")
+    page.get_by_role("navigation", name="Presenter").get_by_role("status").wait_for()
+    settle(page)
+    page.screenshot(path=folder / f"{name_of(path)}_present_{size}_{theme}.png")
+
+
+def take_whole(page: Page, file: Path) -> None:
+    """The page at its whole length: the window made as tall as the page, and back."""
+    width, height = SIZES[FULL_SIZE]
+    tall = page.get_by_test_id("stMain").evaluate("main => main.scrollHeight")
+    page.set_viewport_size({"width": width, "height": min(max(height, tall), TALLEST_PX)})
+    settle(page)
+    page.screenshot(path=file)
+    page.set_viewport_size({"width": width, "height": height})
+
+
+def contexts(browser: Browser) -> list[tuple[str, str, BrowserContext]]:
+    """A browser context for every size and theme: (size, theme, context)."""
+    return [
+        (size, theme, browser.new_context(viewport={"width": width, "height": height}, color_scheme=theme))
+        for size, (width, height) in SIZES.items()
+        for theme in THEMES
+    ]
+
+
+def take_all(browser: Browser, url: str, paths: list[str], folder: Path) -> list[str]:
+    """Every page in every size and theme. Returns what could not be taken, a line each."""
+    missed = []
+    windows = contexts(browser)
+    for path in paths:
+        for size, theme, context in windows:
             page = context.new_page()
-            page.goto(f"{url}/{path}")
-            settle(page)
-            page.screenshot(path=folder / f"{name}_{size}_{theme}.png")
-            if full and size == "1280":
-                height_px = page.evaluate("document.querySelector('[data-testid=\"stMain\"]').scrollHeight")
-                page.set_viewport_size({"width": width, "height": min(max(height, height_px), 8000)})
-                settle(page)
-                page.screenshot(path=folder / f"{name}_full_{theme}.png")
-            if size == "1920":
-                page.goto(f"{url}/{path}?present=1")
-                page.get_by_role("navigation", name="Presenter").get_by_role("status").wait_for()
-                settle(page)
-                page.screenshot(path=folder / f"{name}_present_{theme}.png")
-            context.close()
+            try:
+                take(page, url, path, folder, size, theme)
+            except TimeoutError as error:
+                missed.append(f"{name_of(path)} {size} {theme}: {error.message.splitlines()[0]}")
+            page.close()
+        print(name_of(path), flush=True)
+    return missed
 
 
-def main(words: list[str]) -> None:
+def main(words: list[str]) -> int:
+    """Exit status: 0 where every page was taken."""
     folder = ROOT / "screenshots"
     folder.mkdir(exist_ok=True)
     paths = [path for path in page_paths() if not words or any(word in path for word in words)]
@@ -68,11 +102,12 @@ def main(words: list[str]) -> None:
         sync_playwright() as playwright,
     ):
         browser = playwright.chromium.launch(executable_path=find_chromium(), args=LAUNCH_ARGS)
-        for path in paths:
-            take(browser, dashboard.url, path, folder, full=True)
-            print(path or "/")
+        missed = take_all(browser, dashboard.url, paths, folder)
         browser.close()
+    for line in missed:
+        print(f"not taken: {line}", file=sys.stderr)
+    return 1 if missed else 0
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    sys.exit(main(sys.argv[1:]))
