@@ -2,7 +2,8 @@
 
 Units are read without regard to case and always as bytes. With i they are binary (GiB = 2^30), without it decimal
 (GB = 10^9). A bare letter (1.7T, 512k) does not say which it means, so it is read both ways and the closer reading
-counts. What is not understood is refused in words; nothing is guessed.
+counts. A number from 1,000 on may stand alone: 42,949,672,960 and 42.9e9 are bytes written out. What is not understood
+is refused in words; nothing is guessed.
 """
 
 import math
@@ -10,6 +11,7 @@ import re
 from dataclasses import dataclass
 
 LARGEST_BYTES = 10.0**24  # far above any cache; keeps typing errors such as 1e300 out of the arithmetic
+WRITTEN_OUT = 1_000  # a number from here on needs no unit; a small one alone may be GB as well as GiB
 
 _PREFIXES = "kmgtp"
 _WORDS = {"kilo": "k", "mega": "m", "giga": "g", "tera": "t", "peta": "p"}
@@ -41,7 +43,8 @@ def parse_bytes(typed: str) -> TypedBytes:
     if match is None:
         raise AnswerNotUnderstood(f"'{typed.strip()}' is not a size: give a number and a unit, such as 40 GiB.")
     number = _number(match["number"], typed)
-    readings = tuple(number * factor for factor in _factors(match["unit"], typed))
+    unit = match["unit"] or ("b" if number >= WRITTEN_OUT else "")
+    readings = tuple(number * factor for factor in _factors(unit, typed))
     if not all(math.isfinite(reading) and reading <= LARGEST_BYTES for reading in readings):
         raise AnswerNotUnderstood(f"'{typed.strip()}' is beyond any cache: check the exponent and the unit.")
     return TypedBytes(typed=typed.strip(), readings=readings)
@@ -67,11 +70,16 @@ def _factors(unit: str, typed: str) -> tuple[int, ...]:
 
 
 def _number(digits: str, typed: str) -> float:
-    """'1,024' -> 1024, '1,7' -> 1.7, '1.5e3' -> 1500; spaces, underscores and apostrophes only group digits."""
+    """'1,024' -> 1024, '1,7' -> 1.7, '0,512' -> 0.512, '1.5e3' -> 1500, '1.048.576' -> 1048576.
+
+    Spaces, underscores and apostrophes only group digits.
+    """
     plain = re.sub(r"[\s_'\u00a0]", "", digits)
     mantissa, _, exponent = plain.partition("e")
-    if re.fullmatch(r"\d{1,3}(,\d{3})+(\.\d*)?", mantissa):
+    if re.fullmatch(r"[1-9]\d{0,2}(,\d{3})+(\.\d*)?", mantissa):
         mantissa = mantissa.replace(",", "")
+    elif re.fullmatch(r"[1-9]\d{0,2}(\.\d{3}){2,}(,\d*)?", mantissa):  # one group alone is a decimal: 1.024 is 1.024
+        mantissa = mantissa.replace(".", "").replace(",", ".")
     elif re.fullmatch(r"\d+,\d*", mantissa):
         mantissa = mantissa.replace(",", ".")
     try:

@@ -159,6 +159,17 @@ def test_counting_query_heads_instead_of_kv_heads_is_recognised() -> None:
         ("8192 byte", (8192,)),
         ("2 PB", (2e15,)),
         ("5 Gi", (5 * 2**30,)),
+        ("42,949,672,960", (42_949_672_960,)),
+        ("42949672960", (42_949_672_960,)),
+        ("42.9e9", (42.9e9,)),
+        ("42.9E+9", (42.9e9,)),
+        ("1000", (1000,)),
+        ("40  gib", (40 * 2**30,)),
+        ("0,512 GB", (0.512e9,)),
+        ("1.048.576 KiB", (2**30,)),
+        ("1.048.576,5 B", (1_048_576.5,)),
+        ("1.024 GiB", (1.024 * 2**30,)),
+        ("1'024 MiB", (2**30,)),
     ],
 )
 def test_sizes_are_read_as_people_type_them(typed: str, bytes_: tuple[float, ...]) -> None:
@@ -167,7 +178,23 @@ def test_sizes_are_read_as_people_type_them(typed: str, bytes_: tuple[float, ...
 
 @pytest.mark.parametrize(
     "typed",
-    ["", "   ", "40", "GiB", "-3 GB", "4 apples", "1.2.3 GB", "1e999 GB", "nan GB", "1,02,4 GB", "40 GB 2", "∞ GB"],
+    [
+        "",
+        "   ",
+        "40",
+        "999",
+        "0,5",
+        "1e2",
+        "GiB",
+        "-3 GB",
+        "4 apples",
+        "1.2.3 GB",
+        "1e999 GB",
+        "nan GB",
+        "1,02,4 GB",
+        "40 GB 2",
+        "∞ GB",
+    ],
 )
 def test_what_is_not_a_size_is_refused_in_words(typed: str) -> None:
     with pytest.raises(AnswerNotUnderstood) as refused:
