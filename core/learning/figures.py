@@ -13,6 +13,8 @@ from core.evidence import Dot, all_dots, range_text, signed
 from core.layouts import Layout
 from core.learning import arithmetic as sums
 from core.learning.drills import config_questions
+from core.neighbours.published import published
+from core.neighbours.quantisation import stored_bits
 from core.serving.model_shapes import LLAMA_2_13B, llama_shape
 from core.sizing import ServingJob, plan
 from core.units import GB, GIB, MIB, format_binary, format_both, format_bytes
@@ -81,7 +83,10 @@ def _bottleneck() -> Group:
     flop_seconds = one.weight_flops / (h100.bf16_dense_flops or 1)
     rate, speed = "989.4 TFLOP/s (dense BF16)", "3.35 TB/s"
     return {
-        "w13_bytes": (format_bytes(weights), f"{params:,} parameters × 2 bytes (Llama-2 13B's shape)"),
+        "w13_bytes": (
+            format_bytes(weights),
+            f"{params:,} parameters × 2 bytes (Llama-2 13B's shape, its input embedding included)",
+        ),
         "h100_bandwidth": (speed, f"H100 SXM: {h100.sources.bandwidth}"),
         "w13_read_ms": (milliseconds(one.seconds_to_read(weights)), f"{format_bytes(weights, 2)} / {speed}"),
         "w13_flop_ms": (milliseconds(flop_seconds), f"2 × {params:,} FLOPs / {rate}"),
@@ -117,6 +122,9 @@ def _see() -> Group:
     heads, width = latent["num_attention_heads"], latent["v_head_dim"]
     return {
         "head_layer_bytes": (f"{2 * 128 * 2}", "2 × 128 × 2 bytes"),
+        "head70_kib": (format_binary(sums.LAYOUT_70B.with_kv_heads(1).kv_bytes_per_token, 0), "80 / 2"),
+        "l70_kv": (f"{sums.LAYOUT_70B.num_kv_heads}", "num_key_value_heads"),
+        "gib_over_gb": (f"{100 * (GIB / GB - 1):.0f} %", "2³⁰ / 10⁹ = 1.074"),
         "transformers_version": (TRANSFORMERS_VERSION, "the pinned library"),
         "mistral_default": (f"{MISTRAL_DEFAULT}", "class default in configuration_mistral.py"),
         "gemma3_default": (f"{GEMMA3_DEFAULT}", "class default in configuration_gemma3.py"),
@@ -141,8 +149,17 @@ def _case_mqa() -> Group:
         "mqa_speedup": (f"{g8.read_seconds / mqa.read_seconds:.2f}", both),
         "mqa_tp": (f"{MQA_RANKS}", "one node of 8 GPUs"),
         "mqa_range": (range_text(_dots(1)), _cited(_dots(1))),
+        "paging_gain": _paging_gain(),
         "cost_optimal_context": (COST_OPTIMAL_CONTEXT, "Cost-Optimal GQA, arXiv 2503.09579"),
     }
+
+
+def _paging_gain() -> tuple[str, str]:
+    use = published()["paged_use"]
+    low, high = use["earlier_percent"]
+    paged = use["paged_percent"]
+    how = f"{paged} % / {high} % and {paged} % / {low} %: {use.source.citation}"
+    return f"{paged / high:.1f} to {paged / low:.1f}", how
 
 
 def _case_llama() -> Group:
@@ -203,7 +220,7 @@ def _case_mistral() -> Group:
         "mi_token": (format_binary(layout.kv_bytes_per_token, 0), "2 × 32 × 8 × 128 × 2 = 131,072 B"),
         "mi_long": (f"{MISTRAL_LONG:,}", "32 × 1,024, the paper's example length"),
         "mi_long_mha": (format_binary(long_mha, 0), f"524,288 B × {MISTRAL_LONG:,}"),
-        "mi_long_both": (format_binary(both, 1), f"131,072 B × {MISTRAL_WINDOW:,}"),
+        "mi_long_both": (format_binary(both, 0), f"131,072 B × {MISTRAL_WINDOW:,}"),
         "mi_long_factor": (f"{long_mha // both}", "4 by heads × 8 by the window"),
         "mi_span": (f"{MISTRAL_WINDOW * layout.num_layers:,}", "4,096 × 32"),
         "mi_trained": (f"{MISTRAL_TRAINED_ON:,}", "Mistral 7B (arXiv 2310.06825), Table 1"),
@@ -214,6 +231,8 @@ def _case_falcon() -> Group:
     falcon, llama = sums.LAYOUT_FALCON_7B, sums.LAYOUT_LLAMA_7B
     own, peer = (layout.kv_bytes_per_token * FALCON_CONTEXT for layout in (falcon, llama))
     weights = 2 * FALCON_PARAMETERS
+    kivi = published()["kivi"]
+    coqa = {row["model"]: row["coqa"] for row in kivi["rows"]}
     saved = f"({format_bytes(peer)} − {format_bytes(own)}) / ({format_bytes(weights, 0)} + {format_bytes(peer)})"
     return {
         "fa_heads": (f"{falcon.num_query_heads}", "num_attention_heads"),
@@ -227,7 +246,17 @@ def _case_falcon() -> Group:
         "fa_share": (f"{100 * (peer - own) / (weights + peer):.0f} %", saved),
         "fa_cross": (f"{weights / peer:.0f}", f"{format_bytes(weights, 0)} / {format_bytes(peer)}"),
         "f40_heads": ("128", "num_attention_heads of Falcon-40B"),
+        **{name: (f"{coqa[model][bits]:.2f}", kivi.source.citation) for name, (model, bits) in _KIVI.items()},
     }
+
+
+_KIVI = {
+    "fa_coqa_16": ("Falcon-7B", 16),
+    "fa_coqa_4": ("Falcon-7B", 4),
+    "fa_coqa_2": ("Falcon-7B", 2),
+    "l7_coqa_16": ("Llama-2-7B", 16),
+    "l7_coqa_2": ("Llama-2-7B", 2),
+}
 
 
 def _pick() -> Group:
@@ -250,7 +279,24 @@ def _pick() -> Group:
         "pk_tokens": (f"{tokens:,}", f"{job.batch_size} × {job.context_length:,}"),
         "pk_head_bytes": (f"{head * tokens / GIB:.0f} GiB", f"{head:,} B × {tokens:,}"),
         "pk_fits": (f"{fits} and G = {last_g} in {last_bits} bits", "each is 40 GiB; see the grid"),
+        "pk_left": _left_for_the_cache(),
+        **{name: _with_scales(group) for name, group in (("pk_group_fits", 64), ("pk_group_fails", 32))},
     }
+
+
+def _left_for_the_cache() -> tuple[str, str]:
+    made = plan(CAPSTONE.where(freed_parameters="spent"))
+    left = made.budget_bytes - sums.BYTES_13B - made.runtime_bytes
+    parts = [format_bytes(part) for part in (made.budget_bytes, sums.BYTES_13B, made.runtime_bytes)]
+    return format_bytes(left), f"{parts[0]} − {parts[1]} − {parts[2]}"
+
+
+def _with_scales(group: int) -> tuple[str, str]:
+    """What four bits take at G = 4 with scales and zero points for groups of that size."""
+    bits = stored_bits(4, group)
+    tokens = CAPSTONE.batch_size * CAPSTONE.context_length
+    taken = sums.LAYOUT_13B.with_kv_heads(4).kv_bytes_per_token * tokens * bits / 16
+    return f"{group}", f"4 + 32 / {group} = {bits:g} bits an element: {format_bytes(taken)} for G = 4"
 
 
 def _tokens(bytes_per_token: int, tokens: int) -> tuple[str, str]:

@@ -11,8 +11,10 @@ from urllib.parse import quote
 import yaml
 
 PATH = Path(__file__).parents[1] / "data" / "glossary.yaml"
-_FIELDS = {"term", "aliases", "text", "see", "plain"}
-_UNTOUCHED = re.compile(r"(\[[^\]]*\]\([^)]*\)|`[^`]*`|\$[^$]*\$|\*\*[^*]*\*\*)")
+_FIELDS = {"term", "aliases", "related", "text", "see", "plain"}
+_OPTIONAL = {"related", "plain"}
+# Links, code, formulas in dollars or in bold, and headings
+_UNTOUCHED = re.compile(r"(?m)(\[[^\]]*\]\([^)]*\)|`[^`]*`|\$[^$]*\$|\*\*[^*\n]*=[^*\n]*\*\*|^#.*$)")
 
 
 class GlossaryError(ValueError):
@@ -21,17 +23,22 @@ class GlossaryError(ValueError):
 
 @dataclass(frozen=True, kw_only=True)
 class Term:
-    """plain marks an everyday word. see is the key of the page that explains the term."""
+    """aliases are names of the same thing, related words only lead to it. plain marks an everyday word.
+
+    see is the key of the page that explains the term.
+    """
 
     term: str
     aliases: tuple[str, ...]
+    related: tuple[str, ...]
     text: str
     see: str
     plain: bool = False
 
     @property
     def names(self) -> tuple[str, ...]:
-        return (self.term, *self.aliases)
+        """Every word under which the term is found."""
+        return (self.term, *self.aliases, *self.related)
 
     @property
     def link(self) -> str:
@@ -53,11 +60,14 @@ def terms() -> tuple[Term, ...]:
 def parse(entry: Mapping[str, Any]) -> Term:
     """One entry of the file. Raises GlossaryError naming the entry."""
     name = entry.get("term", "an entry without term")
-    if set(entry) | {"plain"} != _FIELDS:
-        raise GlossaryError(f"glossary.yaml, {name}: its keys must be term, aliases, text, see and perhaps plain")
+    if set(entry) | _OPTIONAL != _FIELDS:
+        raise GlossaryError(
+            f"glossary.yaml, {name}: its keys must be term, aliases, text, see, and perhaps related and plain"
+        )
     return Term(
         term=entry["term"],
         aliases=tuple(entry["aliases"]),
+        related=tuple(entry.get("related", ())),
         text=entry["text"],
         see=entry["see"],
         plain=entry.get("plain", False),
@@ -73,26 +83,34 @@ def find(words: str) -> tuple[Term, ...]:
 
 
 def linked(markdown: str) -> str:
-    """The text with the first mention of each term linked to its entry; code, formulas, bold and links stay."""
+    """The text with the first mention of each term linked to its entry; code, formulas, headings and links stay.
+
+    Everyday words are left alone: a text that links every token and every head cannot be read.
+    """
+    mentioned: set[str] = set()
+
+    def link(match: re.Match[str]) -> str:
+        term = _linkable()[match[1].lower()]
+        if term.term in mentioned:
+            return match[0]
+        mentioned.add(term.term)
+        return f"[{match[0]}]({term.link})"
+
     parts = _UNTOUCHED.split(markdown)
-    for term in _by_length():
-        pattern = re.compile(rf"(?<![\w-])({'|'.join(map(re.escape, _linkable(term)))})(?![\w-])")
-        for i in range(0, len(parts), 2):
-            replaced, count = pattern.subn(lambda match, term=term: f"[{match[1]}]({term.link})", parts[i], count=1)  # type: ignore[misc]
-            if count:
-                parts[i : i + 1] = _UNTOUCHED.split(replaced)
-                break
-    return "".join(parts)
-
-
-def _linkable(term: Term) -> list[str]:
-    """Names that stand in running text; single letters and everyday words are left alone."""
-    return [] if term.plain else sorted(term.names, key=len, reverse=True)
+    return "".join(part if place % 2 else _mention().sub(link, part) for place, part in enumerate(parts))
 
 
 @cache
-def _by_length() -> tuple[Term, ...]:
-    return tuple(sorted((term for term in terms() if not term.plain), key=lambda term: -len(term.term)))
+def _linkable() -> dict[str, Term]:
+    """Names that stand in running text, in lower case, and their terms."""
+    return {name.lower(): term for term in terms() if not term.plain for name in (term.term, *term.aliases)}
+
+
+@cache
+def _mention() -> re.Pattern[str]:
+    """Any linkable name as a whole word, the longest one that stands there, also in the plural."""
+    names = sorted(_linkable(), key=len, reverse=True)
+    return re.compile(rf"(?i)(?<![\w-])({'|'.join(map(re.escape, names))})s?(?![\w-])")
 
 
 def _everything(term: Term) -> str:

@@ -1,89 +1,15 @@
-"""The texts beside the lessons: every figure is a placeholder that core fills, a condition, or accounted for here."""
-
-import math
-import re
-from collections.abc import Iterator
+"""The texts beside the lessons: figures by hand and from the evidence, links, the quiz, the glossary and the FAQ."""
 
 import pytest
-import yaml
 
-from core.accelerators import find_accelerator
 from core.evidence import published as evidence
 from core.learning import faq, glossary, lessons, quiz
 from core.learning.places import OTHERS, place
 from core.learning.progress import Progress, answered
 from core.neighbours import figures as neighbour_figures
-from core.neighbours import quantisation
 from core.neighbours import texts as neighbours
-from core.neighbours.published import published
 from core.sizing import ServingJob, plan
-from core.units import MIB
-
-NUMBER = re.compile(r"(?<![\w.×-])\d[\d,.]*\d|(?<![\w.-])\d")
-# What a sentence supposes rather than claims: a G, H or TP, a bit width, a model's name or nominal size.
-CONDITION = re.compile(
-    r"\{[a-z0-9_]+\}|[GH] = \d+( [a-z]+ \d+)*|GQA-\d+|\d+-bit|\d+ bits( to \d+)?|from \d+ to \d+|"
-    r"\b\d+(\.\d+)?B\b|Llama[- ]\d(\.\d)?|\d+ GPUs|"
-    r"H / 2|G = 2 at 8 and G = 4 at 4"
-)
-# The rest, by where it stands, with what makes it true.
-ACCOUNTED: dict[tuple[str, str], bool] = {
-    ("eviction/published", "16"): "16K" in "Inputs of 16K tokens" and published()["snapkv"].source.where == "Abstract",
-    ("quantisation/bits", "32"): quantisation.SCALE_BITS + quantisation.ZERO_BITS == 32,
-    ("quantisation/bits", "16"): quantisation.stored_bits(16, 32) == 16,
-    ("latent/equal", "2"): True,  # the factor for keys and values, in the formula that test_neighbour_topics checks
-    ("faq/difference", "128"): True,  # a condition: head_dim 128
-    ("faq/window", "0.2"): "version 0.2 dropped the window" in next(
-        finding.caveat for finding in evidence().findings if finding.id == "mistral-window"
-    ),
-    ("glossary/GQA", "1"): True,
-    ("glossary/head_dim", "128"): True,  # "often 128": so in most of the registry
-    ("glossary/bits", "2"): True,  # 16 bits are 2 bytes
-    ("glossary/perplexity", "1"): math.isclose(math.log(1.01), 0.01, abs_tol=1e-4),
-    ("glossary/perplexity", "0.01"): True,
-    ("glossary/GB and GiB", "10"): True,
-    ("glossary/GB and GiB", "2"): True,
-    ("glossary/GB and GiB", "80"): True,  # the name of the product
-    ("glossary/GB and GiB", "81,559"): find_accelerator("h100-sxm").memory_bytes == 81_559 * MIB,
-    ("quiz/what-g-is", "8"): True,
-    ("quiz/formula", "2"): True,
-    ("quiz/llama-token", "32"): True,
-    ("quiz/llama-token", "128"): True,
-    ("quiz/llama-token", "2"): True,
-    ("quiz/llama-token", "8"): True,
-    ("quiz/spot", "40"): True,
-    ("quiz/mistral", "4,096"): True,  # the situation; Mistral 7B, Table 1
-    ("quiz/mistral", "2,000"): True,
-    ("quiz/capstone", "4"): True,  # an option
-    ("quiz/capstone", "32"): True,
-    ("quiz/capstone", "64"): True,
-    ("quiz/capstone", "80"): True,
-}  # fmt: skip
-
-
-def texts() -> Iterator[tuple[str, str]]:
-    """Where a text stands, and the text with its placeholders."""
-    for topic in neighbours.topics():
-        for section in topic.sections:
-            yield f"{topic.key}/{section.slug}", f"{section.title} {section.text}"
-    for entry in yaml.safe_load(faq.PATH.read_text(encoding="utf-8")):
-        yield f"faq/{entry['id']}", f"{entry['question']} {entry['answer']}"
-    for entry in yaml.safe_load(glossary.PATH.read_text(encoding="utf-8")):
-        yield f"glossary/{entry['term']}", entry["text"]
-    for entry in yaml.safe_load(quiz.PATH.read_text(encoding="utf-8")):
-        yield f"quiz/{entry['id']}", " ".join([entry["question"], *map(str, entry["options"]), entry["why"]])
-
-
-@pytest.mark.parametrize(("where", "text"), [pytest.param(where, text, id=where) for where, text in texts()])
-def test_no_number_is_typed_without_an_account(where: str, text: str) -> None:
-    for number in NUMBER.findall(CONDITION.sub(" ", text)):
-        assert ACCOUNTED.get((where, number)), f"{where}: {number} is neither computed nor accounted for"
-
-
-def test_every_account_is_used_and_true() -> None:
-    found = {(where, number) for where, text in texts() for number in NUMBER.findall(CONDITION.sub(" ", text))}
-    assert set(ACCOUNTED) <= found
-    assert all(ACCOUNTED.values())
+from tests.core.learning.text_numbers import texts_as_written
 
 
 def test_figures_by_hand() -> None:
@@ -119,7 +45,7 @@ def test_no_figure_shadows_one_of_the_lessons() -> None:
 
 
 def test_every_figure_is_used_and_says_how() -> None:
-    everything = " ".join(text for _, text in texts())
+    everything = " ".join(text for _, text in texts_as_written())
     for name, figure in neighbour_figures.figures().items():
         assert figure.how
         assert f"{{{name}}}" in everything, f"no text shows {name}"
@@ -225,11 +151,24 @@ def test_a_malformed_question_is_named(change: dict[str, object], says: str) -> 
 # glossary and FAQ
 
 
-def test_a_term_is_linked_once_and_never_inside_code_bold_or_links() -> None:
-    text = "GQA and GQA, `GQA`, **GQA**, [GQA](x), $GQA$"
+def test_a_term_is_linked_once_and_never_inside_code_formulas_headings_or_links() -> None:
+    text = "GQA and GQA, `GQA`, [GQA](x), $GQA$"
     assert glossary.linked(text) == text.replace("GQA and", "[GQA](glossary?glossary_find=GQA) and", 1)
+    untouched = "# GQA\n**cache = 2 × head_dim**\n[GQA](x)"
+    assert glossary.linked(untouched) == untouched
     assert glossary.linked("a batch of G heads") == "a batch of G heads"  # everyday words stay
-    assert glossary.linked("multi-query") == "[multi-query](glossary?glossary_find=MQA)"
+
+
+def test_a_term_is_linked_under_its_longest_name_in_any_case_and_in_the_plural() -> None:
+    entry = "glossary?glossary_find="
+    assert glossary.linked("multi-query") == f"[multi-query]({entry}MQA)"
+    assert glossary.linked("**KV heads** of GQA-8") == f"**[KV heads]({entry}KV%20head)** of [GQA-8]({entry}GQA-8)"
+    assert glossary.linked("Latent attention, a latent") == f"[Latent attention]({entry}MLA), a [latent]({entry}latent)"
+
+
+def test_a_related_word_leads_to_an_entry_and_is_no_name_of_it() -> None:
+    assert glossary.find("vLLM")[0].term == "PagedAttention"
+    assert glossary.linked("vLLM and KIVI") == "vLLM and KIVI"
 
 
 def test_the_glossary_is_searched_by_name_and_meaning() -> None:
