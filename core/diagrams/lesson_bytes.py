@@ -4,7 +4,7 @@ from math import log10
 
 import altair as alt
 
-from core.diagrams.lessons import Picture, Row, data, label, made
+from core.diagrams.lessons import Picture, Row, data, haloed, label, made
 from core.learning import arithmetic as sums
 from core.learning.figures import milliseconds
 from core.palette import Palette
@@ -32,7 +32,7 @@ def price(colours: Palette, *, batch_size: int, context_length: int, num_kv_head
     hues = alt.Scale(domain=["weights", "cache", "arithmetic"], range=[colours.weights, colours.cache, colours.queries])
     bars = (
         alt.Chart(data(rows))
-        .mark_bar(height=46)
+        .mark_bar(height=72)
         .encode(x=x, x2="to:Q", y=y, color=alt.Color("part:N", scale=hues, legend=None))
     )
     inside: list[Row] = [
@@ -55,7 +55,7 @@ def price(colours: Palette, *, batch_size: int, context_length: int, num_kv_head
         f"Two bars. Reading: {milliseconds(step.read_seconds)}, of which weights {milliseconds(weights)} and cache "
         f"{milliseconds(cache)}. Arithmetic: {milliseconds(step.flop_seconds)}."
     )
-    return made(alt.layer(bars, words, times).properties(height=190), sentence, alt_text)
+    return made(alt.layer(bars, words, times).properties(height=270), sentence, alt_text)
 
 
 def roof(colours: Palette, *, batch_size: int, context_length: int, num_kv_heads: int) -> Picture:
@@ -171,18 +171,19 @@ def crossing(colours: Palette, *, batch_size: int, context_length: int) -> Pictu
     """Bytes of a step against tokens in flight: weights flat, the caches of MHA, G = 8 and MQA rising."""
     tokens = batch_size * context_length
     x = alt.X("tokens:Q", title="tokens in flight (batch × context)", scale=_log(FLIGHT_X), axis=_decades())
-    y = alt.Y("bytes:Q", title="gigabytes read in one step", scale=_log((0.02, 3_000)), axis=_decades())
+    powers = alt.Axis(values=[0.01, 0.1, 1, 10, 100, 1_000], format=",~g", gridOpacity=0.6)
+    y = alt.Y("bytes:Q", title="gigabytes read in one step", scale=_log((0.006, 3_000)), axis=powers)
     weights = sums.BYTES_13B / 1e9
     flat: list[Row] = [{"tokens": end, "bytes": weights} for end in FLIGHT_X]
     layers = [alt.Chart(data(flat)).mark_line(color=colours.weights, strokeWidth=3).encode(x=x, y=y)]
     named: list[Row] = [{"tokens": FLIGHT_X[0], "bytes": weights, "text": f"weights, {weights:.1f} GB"}]
-    layers.append(
-        label(named, colours.weights, align="left", dx=4, dy=-10, fontWeight="bold", fontSize=14).encode(x=x, y=y)
-    )
+    words = haloed(named, colours.weights, colours, align="left", dx=4, dy=-12, fontWeight="bold", fontSize=14)
+    labels = [part.encode(x=x, y=y) for part in words]
     reading = []
     for g, name, hue in ((40, "MHA", colours.mha), (8, "G = 8", colours.gqa), (1, "MQA", colours.mqa)):
         token = sums.LAYOUT_13B.with_kv_heads(g).kv_bytes_per_token
-        layers += _cache_line(name, token, hue, tokens, x, y)
+        drawn, named_here = _cache_line(name, token, hue, tokens, x, y, colours)
+        layers, labels = layers + drawn, labels + named_here
         reading.append(f"{name} {format_bytes(token * tokens)}")
     rule: list[Row] = [{"tokens": tokens, "text": f"your job: {tokens:,} tokens"}]
     job = alt.Chart(data(rule)).mark_rule(color=colours.text, strokeWidth=2, strokeDash=[5, 4]).encode(x=x)
@@ -200,21 +201,25 @@ def crossing(colours: Palette, *, batch_size: int, context_length: int) -> Pictu
         f"Log chart. A flat line of weights at {weights:.1f} GB is crossed by three rising cache lines: MHA at "
         f"{parity[0]:,.0f} tokens, G = 8 at {parity[1]:,.0f}, MQA at {parity[2]:,.0f}. The job stands at {tokens:,}."
     )
-    return made(alt.layer(*layers, job, job_name).properties(height=320), sentence, alt_text)
+    return made(alt.layer(job, *layers, *labels, job_name).properties(height=320), sentence, alt_text)
 
 
-def _cache_line(name: str, token: int, hue: str, tokens: int, x: alt.X, y: alt.Y) -> list[alt.Chart]:
-    """One rising line with its name at the left end, its crossing with the weights, and the job's dot on it."""
+def _cache_line(
+    name: str, token: int, hue: str, tokens: int, x: alt.X, y: alt.Y, colours: Palette
+) -> tuple[list[alt.Chart], list[alt.Chart]]:
+    """One rising line with its crossing with the weights and the job's dot on it; and its labels, to lie on top."""
     ends: list[Row] = [{"tokens": end, "bytes": max(token * end / 1e9, 1e-6)} for end in FLIGHT_X]
     line = alt.Chart(data(ends)).mark_line(color=hue, strokeWidth=3, clip=True).encode(x=x, y=y)
-    start: list[Row] = [{"tokens": 1.15e3, "bytes": token * 1.15e3 / 1e9, "text": name}]
-    named = label(start, hue, align="left", dy=-16, fontWeight="bold", fontSize=14).encode(x=x, y=y)
     at = sums.tokens_at_parity(sums.BYTES_13B, token)
     cross: list[Row] = [{"tokens": at, "bytes": sums.BYTES_13B / 1e9, "text": f"{at:,.0f}"}]
     ring = alt.Chart(data(cross)).mark_point(color=hue, size=160, strokeWidth=3, filled=True).encode(x=x, y=y)
-    words = label(cross, hue, align="left", dx=7, dy=13, fontWeight="bold", fontSize=13).encode(x=x, y=y)
     dot = alt.Chart(data([{"tokens": tokens, "bytes": token * tokens / 1e9}]))
-    return [line, named, ring, words, dot.mark_circle(color=hue, size=90, opacity=1, clip=True).encode(x=x, y=y)]
+    # under the line's left end: the line rises away from its name
+    start: list[Row] = [{"tokens": 1.15e3, "bytes": token * 1.15e3 / 1e9, "text": name}]
+    words = haloed(start, hue, colours, align="left", dx=8, dy=13, fontWeight="bold", fontSize=14)
+    words += haloed(cross, hue, colours, align="left", dx=9, dy=14, fontWeight="bold", fontSize=13)
+    labels = [part.encode(x=x, y=y) for part in words]
+    return [line, ring, dot.mark_circle(color=hue, size=90, opacity=1, clip=True).encode(x=x, y=y)], labels
 
 
 def _parity(num_kv_heads: int) -> float:

@@ -1,16 +1,16 @@
-"""Pictures of the four cases: the traffic of a step, copies over GPUs, KV heads against bits, windows, Falcon's bet."""
+"""Pictures of the cases: the traffic of a step, copies over GPUs, KV heads against bits, windows."""
 
 from typing import Any
 
 import altair as alt
 
-from core.diagrams.lessons import Picture, Row, data, label, made
+from core.diagrams.lessons import Picture, Row, data, haloed, label, made, plain_axis, stacked_bars, top_axis
 from core.layouts import Layout, divisors
 from core.learning import arithmetic as sums
-from core.learning.figures import FALCON_PARAMETERS, milliseconds, node_sequences
+from core.learning.figures import milliseconds, node_sequences
 from core.palette import Palette
 from core.serving.tensor_parallel import copies_per_kv_head
-from core.units import format_binary, format_bytes
+from core.units import format_binary
 
 SHAPES = {"13B": sums.LAYOUT_13B, "70B": sums.LAYOUT_70B}
 BUDGET_HEADS, BUDGET_BITS = (1, 2, 4, 8), (16, 8, 4, 2)
@@ -39,7 +39,7 @@ def traffic(colours: Palette, *, batch_size: int, context_length: int) -> Pictur
     )
     alt_text = "Bars of weights and cache: " + "; ".join(f"{row['bar']} {row['text']}" for row in ends)
     order = [name for _, name in kinds]
-    chart = _stacked_bars(rows, ends, order, 2.0 * longest, "milliseconds to read", colours)
+    chart = stacked_bars(rows, ends, order, 2.0 * longest, "milliseconds to read", colours)
     return made(chart, sentence, f"{alt_text}.")
 
 
@@ -71,7 +71,7 @@ def copies(colours: Palette, *, shape: str, ranks: int, chosen: int) -> Picture:
     alt_text = f"Bars of KiB a token on {ranks} GPUs: " + "; ".join(f"{row['bar']} {row['text']}" for row in ends)
     widest = max(row["at"] for row in ends)
     title = f"KiB a token on all {ranks} GPUs, 16 bits" if ranks > 1 else "KiB a token, 16 bits"
-    chart = _stacked_bars(rows, ends, order, 2.1 * widest, title, colours, chosen=f"G = {chosen}")
+    chart = stacked_bars(rows, ends, order, 2.1 * widest, title, colours, chosen=f"G = {chosen}")
     return made(chart, sentence, f"{alt_text}.")
 
 
@@ -95,8 +95,8 @@ def heads_and_bits(colours: Palette, *, num_kv_heads: int, bits: int) -> Picture
         for g in BUDGET_HEADS
         for width in BUDGET_BITS
     ]  # fmt: skip
-    x = alt.X("g:N", title=None, sort=[f"G = {g}" for g in BUDGET_HEADS], axis=_top_axis())
-    y = alt.Y("bits:N", title=None, sort=[f"{width} bits" for width in BUDGET_BITS], axis=_plain_axis())
+    x = alt.X("g:N", title=None, sort=[f"G = {g}" for g in BUDGET_HEADS], axis=top_axis())
+    y = alt.Y("bits:N", title=None, sort=[f"{width} bits" for width in BUDGET_BITS], axis=plain_axis())
     tiles = (
         alt.Chart(data(rows))
         .mark_rect(cornerRadius=6, stroke=colours.background, strokeWidth=6)
@@ -133,6 +133,7 @@ def windows(colours: Palette, *, context_length: int, window: int) -> Picture:
     x = alt.X("tokens:Q", title="tokens in the sequence", scale=_log2(ends), axis=_token_axis())
     y = alt.Y("gib:Q", title="GiB of cache", scale=_log2((0.03, 128)), axis=_gib_axis())
     layers: list[Any] = []
+    labels: list[Any] = []
     said = []
     for name, shape, cap, hue, dash in variants:
         lengths = sorted({ends[0], min(cap or ends[1], ends[1]), ends[1]})
@@ -141,17 +142,20 @@ def windows(colours: Palette, *, context_length: int, window: int) -> Picture:
         here = _gib(shape, context_length, cap)
         dot = alt.Chart(data([{"tokens": context_length, "gib": here}])).mark_circle(color=hue, size=130, opacity=1)
         last: list[Row] = [{**rows[-1], "text": name}]
-        words = label(last, hue, align="right", dx=-4, dy=-10, fontWeight="bold", fontSize=13)
-        layers += [part.encode(x=x, y=y) for part in (line, dot, words)]
+        dy = 14 if cap else -10  # a flat line's name stands under it, out of the way of the rising lines
+        words = haloed(last, hue, colours, align="right", dx=-4, dy=dy, fontWeight="bold", fontSize=13)
+        layers += [part.encode(x=x, y=y) for part in (line, dot)]
+        labels += [part.encode(x=x, y=y) for part in words]
         said.append(f"{name} {format_binary(here * 2**30)}")
     rule = alt.Chart(data([{"tokens": context_length}])).mark_rule(color=colours.text, strokeDash=[4, 4]).encode(x=x)
     most, least = _gib(variants[0][1], context_length, None), _gib(layout, context_length, window)
+    capped = f"{context_length / window:,.3g} times" if context_length > window else "nothing yet"
     sentence = (
-        f"At **{context_length:,} tokens**: heads alone save {4} times, the window alone "
-        f"{context_length / min(context_length, window):,.3g} times, both **{most / least:,.3g} times**."
+        f"At **{context_length:,} tokens**: heads alone save {layout.group_size} times, the window alone {capped}, "
+        f"both **{most / least:,.3g} times**."
     )
     alt_text = f"Log chart of cache against length. At {context_length:,} tokens: {'; '.join(said)}."
-    return made(alt.layer(rule, *layers).properties(height=330), sentence, alt_text)
+    return made(alt.layer(rule, *layers, *labels).properties(height=330), sentence, alt_text)
 
 
 def reach(colours: Palette, *, window: int) -> Picture:
@@ -190,8 +194,16 @@ def mix(colours: Palette, *, context_length: int, window: int, full_layers: int)
         for i, full in enumerate(every)
     ]  # fmt: skip
     x = alt.X("layer:O", title="layer", axis=alt.Axis(labelAngle=0, values=[1, 8, 16, 24, 32]))
-    y = alt.Y("tokens:Q", title="thousands (1,024) of tokens kept", axis=alt.Axis(tickCount=5))
+    room = alt.Scale(domain=[0, 1.14 * context_length / 1024], nice=False)  # above the bars, for their names
+    y = alt.Y("tokens:Q", title="thousands (1,024) of tokens kept", axis=alt.Axis(tickCount=5), scale=room)
     bars = alt.Chart(data(rows)).mark_bar().encode(x=x, y=y, color=alt.Color("hue:N", scale=None))
+    names = [
+        label([{"text": says}], hue, fontWeight="bold", fontSize=14, align=side).encode(x=alt.value(at), y=alt.value(8))
+        for says, hue, side, at in (
+            (f"a window of {window:,}", colours.queries, "left", 6),
+            ("everything", colours.cache, "right", "width"),
+        )
+    ]
     per_layer = layout.kv_bytes_per_token_and_layer
     whole = layout.kv_bytes_per_token * context_length
     share = 100 * full_layers * context_length / kept
@@ -202,103 +214,7 @@ def mix(colours: Palette, *, context_length: int, window: int, full_layers: int)
     alt_text = (
         f"One bar a layer: {full_layers} keep {context_length:,} tokens, the others {min(context_length, window):,}."
     )
-    return made(bars.properties(height=320), sentence, alt_text)
-
-
-def worth(colours: Palette, *, batch_size: int, context_length: int) -> Picture:
-    """Weights and cache of a step: Falcon-7B with MQA, and the same weights with LLaMA-7B's cache."""
-    weights = 2 * FALCON_PARAMETERS / 1e9
-    caches = {
-        "LLaMA-7B's cache": sums.LAYOUT_LLAMA_7B.kv_bytes_per_token * batch_size * context_length / 1e9,
-        "Falcon-7B's cache": sums.LAYOUT_FALCON_7B.kv_bytes_per_token * batch_size * context_length / 1e9,
-    }
-    rows: list[Row] = []
-    ends: list[Row] = []
-    for name, cache in caches.items():
-        rows.append({"bar": name, "from": 0.0, "to": weights, "hue": colours.weights})
-        rows.append({"bar": name, "from": weights, "to": weights + cache, "hue": colours.cache})
-        ends.append({"bar": name, "at": weights + cache, "text": f"{weights:.0f} GB + {format_bytes(cache * 1e9)}"})
-    most = weights + caches["LLaMA-7B's cache"]
-    saved = 100 * (most - weights - caches["Falcon-7B's cache"]) / most
-    sentence = f"Batch {batch_size}, {context_length:,} tokens: MQA takes **{saved:.0f} %** off what a step reads."
-    alt_text = f"Two bars of weights and cache: {'; '.join(row['bar'] + ' ' + row['text'] for row in ends)}."
-    chart = _stacked_bars(rows, ends, list(caches), 1.7 * most, "GB read in one step", colours)
-    return made(chart, sentence, alt_text)
-
-
-def divides(colours: Palette) -> Picture:
-    """Which numbers of GPUs divide the query heads of each Falcon."""
-    counts = (1, 2, 4, 8, 16)
-    rows: list[Row] = [
-        {
-            "model": f"{name}: H = {heads}", "gpus": f"{count}", "fits": heads % count == 0,
-            "text": f"{heads // count} each" if heads % count == 0 else "no",
-        }
-        for name, heads, _ in sums.FALCONS
-        for count in counts
-    ]  # fmt: skip
-    x = alt.X("gpus:N", title="GPUs", sort=[f"{count}" for count in counts], axis=_top_axis())
-    order = [f"{name}: H = {heads}" for name, heads, _ in sums.FALCONS]
-    y = alt.Y("model:N", title=None, sort=order, axis=_plain_axis())
-    tiles = (
-        alt.Chart(data(rows))
-        .mark_rect(cornerRadius=6, stroke=colours.background, strokeWidth=6)
-        .encode(x=x, y=y, color=alt.condition("datum.fits", alt.value(colours.queries), alt.value(colours.ghost)))
-    )
-    words = (
-        alt.Chart(data(rows))
-        .mark_text(fontSize=12)
-        .encode(
-            x=x,
-            y=y,
-            text="text:N",
-            color=alt.condition("datum.fits", alt.value(colours.on_fill), alt.value(colours.muted)),
-        )
-    )
-    sentence = "**71 divides by nothing but 1 and 71.** Tiles say how many query heads each GPU would hold."
-    alt_text = "A grid of models and GPUs: " + "; ".join(
-        f"{row['model']} over {row['gpus']}: {row['text']}" for row in rows
-    )
-    return made(alt.layer(tiles, words).properties(height=300), sentence, f"{alt_text}.")
-
-
-def falcons(colours: Palette) -> Picture:
-    """KV heads of each Falcon, in order of release."""
-    rows: list[Row] = [
-        {"model": name, "g": g, "text": f"G = {g} of {heads}", "hue": colours.mqa if g == 1 else colours.gqa}
-        for name, heads, g in sums.FALCONS
-    ]
-    y = alt.Y("model:N", title=None, sort=[name for name, *_ in sums.FALCONS], axis=_plain_axis())
-    x_scale = alt.Scale(domain=[0, 11], nice=False)
-    x = alt.X("g:Q", title="KV heads", scale=x_scale, axis=alt.Axis(grid=False, tickCount=8))
-    bars = (
-        alt.Chart(data(rows))
-        .mark_bar(height=26, cornerRadiusEnd=3)
-        .encode(x=x, y=y, color=alt.Color("hue:N", scale=None))
-    )
-    ends = label(rows, colours.text, align="left", dx=8, fontSize=14).encode(x=alt.X("g:Q", scale=x_scale), y=y)
-    sentence = "**One MQA model, then grouped heads in every one that followed.**"
-    alt_text = "Bars of KV heads: " + "; ".join(f"{row['model']} {row['text']}" for row in rows)
-    return made(alt.layer(bars, ends).properties(height=260), sentence, f"{alt_text}.")
-
-
-def _stacked_bars(
-    rows: list[Row], ends: list[Row], order: list[str], widest: float, title: str, colours: Palette, chosen: str = ""
-) -> Any:
-    """Horizontal bars of parts with a text behind each; the chosen one's name stays bold, the others pale."""
-    x_scale = alt.Scale(domain=[0, widest], nice=False)
-    axis = alt.Axis(labelFontSize=14, ticks=False, domain=False, labelFontWeight="bold")
-    y = alt.Y("bar:N", sort=order, title=None, axis=axis)
-    x = alt.X("from:Q", scale=x_scale, title=title, axis=alt.Axis(grid=False, tickCount=5))
-    shown = [{**row, "pale": bool(chosen) and row["bar"] != chosen} for row in rows]
-    faded = alt.condition("datum.pale", alt.value(0.55), alt.value(1.0))
-    bars = (
-        alt.Chart(data(shown))
-        .mark_bar(height=28)
-        .encode(x=x, x2="to:Q", y=y, color=alt.Color("hue:N", scale=None), opacity=faded)
-    )
-    words = label(ends, colours.text, align="left", dx=8, fontSize=14).encode(x=alt.X("at:Q", scale=x_scale), y=y)
-    return alt.layer(bars, words).properties(height=max(46 * len(order), 130))
+    return made(alt.layer(bars, *names).properties(height=320), sentence, alt_text)
 
 
 def _gib(layout: Layout, tokens: int, window: int | None) -> float:
@@ -321,14 +237,6 @@ def _gib_axis() -> alt.Axis:
     return alt.Axis(values=[0.0625, 0.25, 1, 4, 16, 64], gridOpacity=0.6)
 
 
-def _plain_axis() -> alt.Axis:
-    return alt.Axis(labelFontSize=14, ticks=False, domain=False)
-
-
-def _top_axis() -> alt.Axis:
-    return alt.Axis(labelFontSize=14, ticks=False, domain=False, orient="top", labelAngle=0)
-
-
 PICTURES = {
     "traffic": traffic,
     "copies": copies,
@@ -336,7 +244,4 @@ PICTURES = {
     "windows": windows,
     "reach": reach,
     "mix": mix,
-    "worth": worth,
-    "divides": divides,
-    "falcons": falcons,
 }

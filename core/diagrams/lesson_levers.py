@@ -1,5 +1,6 @@
 """Pictures of the levers on the cache, side by side and stacked, and of what moves when G moves."""
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -77,7 +78,7 @@ def _heads_risk(num_kv_heads: int) -> str:
     dots = evidence_for(40, num_kv_heads).dots
     at_g = [dot for dot in dots if dot.num_kv_heads == num_kv_heads]
     near = {dot.num_kv_heads for dot in dots}
-    shown = range_text(at_g or dots).replace(" comparisons", "").replace(" comparison", "")
+    shown = re.sub(r" \(\d+ comparisons?\)", "", range_text(at_g or dots))
     return (
         f"measured {shown}"
         if at_g
@@ -101,19 +102,23 @@ def levers_side_by_side(
         for lever in found
     ]
     names_axis = alt.Axis(labelFontSize=15, ticks=False, domain=False)
-    spread = alt.Scale(paddingInner=0.6, paddingOuter=0.4)
-    y = alt.Y("lever:N", sort=[lever.name for lever in found], title=None, axis=names_axis, scale=spread)
+    y = alt.Y("lever:N", sort=[lever.name for lever in found], title=None, axis=names_axis)
     x_scale = alt.Scale(domain=[0, 100], nice=False)
     x = alt.X("left:Q", scale=x_scale, title=None, axis=None)
-    ghosts = alt.Chart(data([{**row, "left": 100} for row in rows])).mark_bar(color=colours.ghost, cornerRadius=3)
-    bars = alt.Chart(data(rows)).mark_bar(color=colours.cache, cornerRadius=3).encode(x=x, y=y)
+    thick: dict[str, Any] = {
+        "height": 18,
+        "cornerRadius": 3,
+    }  # a line of text above, one below, and the gap to the next lever
+    ghosts = alt.Chart(data([{**row, "left": 100} for row in rows])).mark_bar(color=colours.ghost, **thick)
+    bars = alt.Chart(data(rows)).mark_bar(color=colours.cache, **thick).encode(x=x, y=y)
     above = {"align": "left", "baseline": "bottom", "fontSize": 14}
-    names = label(rows, colours.text, **above, dy=-18, fontWeight="bold").encode(x=alt.value(0), y=y)
-    risks = alt.Chart(data(rows)).mark_text(color=colours.muted, align="left", baseline="top", dy=17, fontSize=13)
-    least = min(found, key=lambda lever: lever.left)
+    names = label(rows, colours.text, **above, dy=-12, fontWeight="bold").encode(x=alt.value(0), y=y)
+    risks = alt.Chart(data(rows)).mark_text(color=colours.muted, align="left", baseline="top", dy=12, fontSize=13)
+    least = min(lever.left for lever in found)
+    first = " and ".join(lever.name for lever in found if lever.left == least)
     sentence = (
-        f"A 13B with MHA, 16 bits, {BASE_BATCH} × {BASE_CONTEXT:,} tokens: **{format_bytes(base)}**. Each lever alone; "
-        f"{least.name.lower()} leaves the least here."
+        f"A 13B with MHA, 16 bits, {BASE_BATCH} × {BASE_CONTEXT:,} tokens: **{format_bytes(base)}**. Each lever alone. "
+        f"Smallest here: {first}."
     )
     alt_text = "Five bars. " + " ".join(f"{row['lever']}, {row['text']}, {row['risk']}." for row in rows)
     chart = alt.layer(ghosts.encode(x=x, y=y), bars, names, risks.encode(x=alt.value(0), y=y, text="risk:N"))
@@ -157,21 +162,22 @@ def what_moves(colours: Palette, *, num_kv_heads: int, ranks: int) -> Picture:
     """Four small charts over every G of 40 heads: bytes, FLOPs per byte, tokens to parity, bytes per GPU."""
     if num_kv_heads not in divisors(40) or ranks not in (1, 2, 4, 8, 10, 20):
         raise ValueError(f"G = {num_kv_heads} over {ranks} GPUs: G must divide 40 and so must the GPUs.")
+    on_each = "on the one GPU" if ranks == 1 else f"on each of {ranks} GPUs"
     panels = (
-        ("bytes a token (KiB)", lambda g: _token(g) / 1024, ",.0f"),
-        ("FLOPs a byte of cache", lambda g: 40 / g, ",.3~g"),
-        ("N*: tokens to parity (thousands)", lambda g: sums.BYTES_13B / _token(g) / 1e3, ",.0f"),
-        (f"KiB a token on each of {ranks} GPUs", lambda g: _per_rank(g, ranks) / 1024, ",.3~g"),
+        ("KiB a token", lambda g: _token(g) / 1024, ",.0f"),
+        ("FLOPs a byte of cache", lambda g: 40 / g, ",.3g"),
+        ("N*, thousands of tokens", lambda g: sums.BYTES_13B / _token(g) / 1e3, ",.0f"),
+        (f"KiB a token {on_each}", lambda g: _per_rank(g, ranks) / 1024, ",.3g"),
     )
-    charts = [
-        _small(colours, title, [(g, of(g)) for g in divisors(40)], num_kv_heads, form) for title, of, form in panels
-    ]
-    grid = alt.vconcat(alt.hconcat(*charts[:2], spacing=26), alt.hconcat(*charts[2:], spacing=26), spacing=14)
+    layers: list[Any] = []
+    for place, (title, of, form) in enumerate(panels):
+        layers += _small(colours, place, title, [(g, of(g)) for g in divisors(40)], num_kv_heads, form)
+    grid = alt.layer(*layers).properties(height=330)
     token = _token(num_kv_heads)
     sentence = (
         f"**G = {num_kv_heads}**: {token / 1024:,.0f} KiB a token, {40 / num_kv_heads:,.3g} FLOPs a byte, "
-        f"N* = {sums.BYTES_13B / token:,.0f} tokens; {_per_rank(num_kv_heads, ranks) / 1024:,.3g} KiB a token on each "
-        f"of {ranks} GPUs."
+        f"N* = {sums.BYTES_13B / token:,.0f} tokens; {_per_rank(num_kv_heads, ranks) / 1024:,.3g} KiB a token "
+        f"{on_each}."
     )
     alt_text = (
         f"Four curves over G = 1 to 40 with a dot at {num_kv_heads}. Bytes rise in step with G; FLOPs a byte and the "
@@ -188,21 +194,41 @@ def _per_rank(num_kv_heads: int, ranks: int) -> float:
     return sums.node_bytes_per_token(sums.LAYOUT_13B.with_kv_heads(num_kv_heads), ranks) / ranks
 
 
-def _small(colours: Palette, title: str, points: list[tuple[int, float]], chosen: int, form: str) -> Any:
-    rows: list[Row] = [{"g": g, "value": value} for g, value in points]
-    own = [{**row, "text": ""} for row in rows if row["g"] == chosen]
-    x = alt.X("g:O", title="G", axis=alt.Axis(labelAngle=0, ticks=False))
-    y = alt.Y("value:Q", title=None, axis=alt.Axis(tickCount=3, gridOpacity=0.5), scale=alt.Scale(domainMin=0))
+def _small(
+    colours: Palette, place: int, title: str, points: list[tuple[int, float]], chosen: int, form: str
+) -> list[alt.Chart]:
+    """One of four small charts, laid out by hand on a plane of 2 by 2, so that together they take the page's width."""
+    left, top = place % 2 + 0.07, place // 2 + 0.27
+    wide, high = 0.84, 0.52
+    most = max(value for _, value in points)
+    rows: list[Row] = [
+        {"x": left + wide * i / (len(points) - 1), "y": top + high * (1 - value / most), "g": f"{g}",
+         "text": format(value, form), "own": g == chosen}
+        for i, (g, value) in enumerate(points)
+    ]  # fmt: skip
+    own = [row for row in rows if row["own"]]
+    ends: list[Row] = [row for row in (rows[0], rows[-1]) if not row["own"]]
+    floor: list[Row] = [{"x": left, "x2": left + wide, "y": top + high}]
+    names: list[Row] = [{**row, "text": row["g"], "y": top + high + 0.07} for row in rows]
     line = alt.Chart(data(rows)).mark_line(color=colours.line, strokeWidth=2, point={"color": colours.line, "size": 30})
     dot = alt.Chart(data(own)).mark_circle(color=colours.gqa, size=190, opacity=1)
-    words = alt.Chart(data(own)).mark_text(color=colours.gqa, fontWeight="bold", fontSize=14, dy=-14)
-    layers = (
-        line.encode(x=x, y=y),
-        dot.encode(x=x, y=y),
-        words.encode(x=x, y=y, text=alt.Text("value:Q", format=form)),
-    )
-    heading = alt.TitleParams(title, fontSize=13, color=colours.text, anchor="start", fontWeight=600)
-    return alt.layer(*layers).properties(width=205, height=115, title=heading)
+    heading: list[Row] = [{"x": left, "y": place // 2 + 0.04, "text": title}]
+    return [
+        alt.Chart(data(floor)).mark_rule(color=colours.ghost).encode(x=_at("x"), x2="x2:Q", y=_at("y")),
+        line.encode(x=_at("x"), y=_at("y")),
+        dot.encode(x=_at("x"), y=_at("y")),
+        label(ends, colours.muted, dy=-11, fontSize=12).encode(x=_at("x"), y=_at("y")),
+        label(own, colours.gqa, dy=-15, fontSize=15, fontWeight="bold").encode(x=_at("x"), y=_at("y")),
+        label(names, colours.muted, fontSize=12).encode(x=_at("x"), y=_at("y")),
+        label(heading, colours.text, align="left", fontSize=14, fontWeight=600).encode(x=_at("x"), y=_at("y")),
+    ]
+
+
+def _at(field: str) -> Any:
+    """A place on the plane of the four small charts, 0 to 2 each way, y downwards."""
+    down = field == "y"
+    channel = alt.Y if down else alt.X
+    return channel(f"{field}:Q", scale=alt.Scale(domain=[0, 2], nice=False, zero=False, reverse=down), axis=None)
 
 
 PICTURES = {

@@ -15,7 +15,15 @@ import altair as alt
 from core.palette import Palette
 
 Row = dict[str, Any]
-MODULES = ("lesson_bytes", "lesson_formula", "lesson_levers", "lesson_layouts", "lesson_cases", "lesson_pick")
+MODULES = (
+    "lesson_bytes",
+    "lesson_formula",
+    "lesson_levers",
+    "lesson_layouts",
+    "lesson_cases",
+    "lesson_falcon",
+    "lesson_pick",
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,3 +58,37 @@ def made(chart: Any, sentence: str, alt_text: str) -> Picture:
 def label(rows: list[Row], colour: str, **mark: Any) -> alt.Chart:
     """Text marks at the rows' `text`; x and y are the caller's to encode."""
     return alt.Chart(data(rows)).mark_text(color=colour, **mark).encode(text="text:N")
+
+
+def haloed(rows: list[Row], colour: str, colours: Palette, **mark: Any) -> list[alt.Chart]:
+    """The same text marks over an edge of the page's colour, so that no line runs through the words."""
+    edge = label(rows, colours.background, stroke=colours.background, strokeWidth=5, strokeJoin="round", **mark)
+    return [edge, label(rows, colour, **mark)]
+
+
+def stacked_bars(
+    rows: list[Row], ends: list[Row], order: list[str], widest: float, title: str, colours: Palette, chosen: str = ""
+) -> Any:
+    """Horizontal bars of parts with a text behind each; the chosen one's name stays bold, the others pale."""
+    x_scale = alt.Scale(domain=[0, widest], nice=False)
+    axis = alt.Axis(labelFontSize=14, ticks=False, domain=False, labelFontWeight="bold")
+    y = alt.Y("bar:N", sort=order, title=None, axis=axis)
+    x = alt.X("from:Q", scale=x_scale, title=title, axis=alt.Axis(grid=False, tickCount=5))
+    shown = [{**row, "pale": bool(chosen) and row["bar"] != chosen} for row in rows]
+    faded = alt.condition("datum.pale", alt.value(0.55), alt.value(1.0))
+    step = min(84, 330 // len(order))  # few bars are drawn thick, many still fit
+    bars = (
+        alt.Chart(data(shown))
+        .mark_bar(height=round(0.62 * step))
+        .encode(x=x, x2="to:Q", y=y, color=alt.Color("hue:N", scale=None), opacity=faded)
+    )
+    words = label(ends, colours.text, align="left", dx=8, fontSize=14).encode(x=alt.X("at:Q", scale=x_scale), y=y)
+    return alt.layer(bars, words).properties(height=step * len(order) + 50)
+
+
+def plain_axis() -> alt.Axis:
+    return alt.Axis(labelFontSize=14, ticks=False, domain=False)
+
+
+def top_axis() -> alt.Axis:
+    return alt.Axis(labelFontSize=14, ticks=False, domain=False, orient="top", labelAngle=0)
