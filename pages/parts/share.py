@@ -58,6 +58,8 @@ def begin(page: st.Page) -> None:
     st.session_state[_PICTURES] = {}
     if st.session_state.get(_WALK, ("",))[0] != page.url_path:
         st.session_state[_WALK] = (page.url_path, {})
+    if page.url_path in LESSONS:
+        st.session_state[_WALK][1].pop(lesson_step(page.url_path), None)
     st.session_state[_PAGE] = page
 
 
@@ -66,7 +68,7 @@ def remember(name: str, picture: Picture) -> None:
     st.session_state.setdefault(_PICTURES, {})[name] = picture
     page = st.session_state.get(_PAGE)
     if page is not None and page.url_path in LESSONS:
-        st.session_state[_WALK][1][lesson_step(page.url_path)] = picture
+        st.session_state[_WALK][1].setdefault(lesson_step(page.url_path), {})[name] = picture
 
 
 def lesson_step(key: str) -> int:
@@ -107,41 +109,43 @@ def view_menu() -> None:
     from core.reports import exports, slides  # noqa: PLC0415
 
     document, colours = view_document(), _colours()
-    stem = exports.file_stem(document.title)
+    stem = exports.file_stem(_title())
     with menu:
         _copy_link(key="share_link")
         _file("Report, one HTML file", f"{stem}.html", "text/html",
-              lambda: exports.html_report(document, colours).encode())  # fmt: skip
+              lambda: exports.html_report(document(), colours).encode())  # fmt: skip
         _file("Slides, .pptx with text to edit", f"{stem}.pptx",
               "application/vnd.openxmlformats-officedocument.presentationml.presentation",
-              lambda: slides.deck(document, colours))  # fmt: skip
+              lambda: slides.deck(document(), colours))  # fmt: skip
 
 
-def view_document() -> Document:
-    """What this view holds: a lesson's steps, else the page's pictures in order and what is compared as a table."""
+def view_document() -> Callable[[], Document]:
+    """What this view holds: a lesson's steps, else the page's pictures in order and what is compared as a table.
+
+    What the run knows is taken now; what has yet to be drawn, a lesson's other steps, is drawn when a file asks for it.
+    """
     page = st.session_state.get(_PAGE)
-    path = page.url_path if page is not None else ""
+    path, title, source = page.url_path if page is not None else "", _title(), source_line()
     if path in LESSONS or path == "map":
         sections = _walk_sections(path)
-    else:
-        pictures: dict[str, Picture] = st.session_state.get(_PICTURES, {})
-        sections = [Section(title=picture.sentence, picture=picture) for picture in pictures.values()]
-        sections += [_comparison()] if path == "models" else []
-    return Document(title=_title(), source=source_line(), sections=tuple(sections))
+        return lambda: Document(title=title, source=source, sections=sections())
+    pictures: dict[str, Picture] = st.session_state.get(_PICTURES, {})
+    shown = [Section(title=picture.sentence, picture=picture) for picture in pictures.values()]
+    shown += [_comparison()] if path == "models" else []
+    document = Document(title=title, source=source, sections=tuple(shown))
+    return lambda: document
 
 
-def _walk_sections(path: str) -> list[Section]:
-    """The steps of a lesson with the pictures that were on screen in this visit; on the map, those of every lesson."""
+def _walk_sections(path: str) -> Callable[[], tuple[Section, ...]]:
+    """Every step of a lesson, as it was seen in this visit or as it opens; on the map, those of every lesson."""
     from core.learning.figures import texts  # noqa: PLC0415
+    from core.reports.walk import walk_sections  # noqa: PLC0415
 
     lessons = core_lessons.lessons() if path == "map" else (core_lessons.lesson(path),)
-    pictures: dict[int, Picture] = st.session_state[_WALK][1]
-    figures, sections = texts(), []
-    for lesson in lessons:
-        for number, step in enumerate(lesson.steps, start=1):
-            title, text, note = (core_lessons.fill(part, figures) for part in (step.title, step.text, step.note))
-            sections.append(Section(title=title, text=text, note=note, picture=pictures.get(number)))
-    return sections
+    walked: dict[int, dict[str, Picture]] = st.session_state[_WALK][1]
+    seen = {(path, number): tuple(pictures.values()) for number, pictures in walked.items()}
+    query, colours = st.query_params.to_dict(), _colours()
+    return lambda: walk_sections(lessons, figures=texts(), seen=seen, query=query, colours=colours)
 
 
 def _comparison() -> Section:
