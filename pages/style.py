@@ -55,4 +55,5 @@ def _reserve(name: str, spec: dict[str, Any]) -> None:
     height_px = spec.get("height")
     if isinstance(height_px, int | float) and ("layer" in spec or "mark" in spec):
         key = re.sub(r"[^a-zA-Z0-9_-]", "-", f"picture_{name}")
-        st.html(f"<style>.st-key-{key} > :last-child{{min-height:{height_px}px}}</style>")
+        # --picture is how much larger a walk draws its pictures on a wide screen: assets/headroom.css
+        st.html(f"<style>.st-key-{key} > :last-child{{min-height:calc({height_px}px * var(--picture, 1))}}</style>")

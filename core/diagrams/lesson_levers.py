@@ -105,10 +105,7 @@ def levers_side_by_side(
     y = alt.Y("lever:N", sort=[lever.name for lever in found], title=None, axis=names_axis)
     x_scale = alt.Scale(domain=[0, 100], nice=False)
     x = alt.X("left:Q", scale=x_scale, title=None, axis=None)
-    thick: dict[str, Any] = {
-        "height": 18,
-        "cornerRadius": 3,
-    }  # a line of text above, one below, and the gap to the next lever
+    thick: dict[str, Any] = {"height": 18, "cornerRadius": 3}  # a line of text above, one below, and a gap
     ghosts = alt.Chart(data([{**row, "left": 100} for row in rows])).mark_bar(color=colours.ghost, **thick)
     bars = alt.Chart(data(rows)).mark_bar(color=colours.cache, **thick).encode(x=x, y=y)
     above = {"align": "left", "baseline": "bottom", "fontSize": 14}

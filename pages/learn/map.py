@@ -1,31 +1,48 @@
-"""The lesson map: four phases, every lesson with what it is for, and what this browser has seen of it."""
+"""The lesson map in one screen: four phases as columns, what stands beside the walk, and what this browser has seen."""
 
 import streamlit as st
 
 from core.learning.lessons import PHASES, Lesson, lessons
+from core.learning.places import place
+from core.neighbours import texts
 from pages.parts import progress
 from pages.parts.lesson import link_to
 
 
 def entry(lesson: Lesson) -> None:
     """A link to the lesson, its promise, its length and how much of it was seen."""
-    seen = len(progress.current().steps_seen(lesson.key))
-    length = f"{len(lesson.steps)} steps, {lesson.minutes} min" if len(lesson.steps) > 1 else f"{lesson.minutes} min"
-    done = f" · {min(seen, len(lesson.steps))} of {len(lesson.steps)} seen" if seen else ""
-    st.markdown(f"**{lesson.title}**\n\n{lesson.promise}  \n:small[{length}{done}]")
+    count = len(lesson.steps)
+    seen = min(len(progress.current().steps_seen(lesson.key)), count)
+    length = f"{count} steps, {lesson.minutes} min" if count > 1 else f"{lesson.minutes} min"
     number = lessons().index(lesson) + 1
-    st.page_link(lesson.script, label=f"Lesson {number}", icon=":material/arrow_forward:", query_params=link_to(lesson))
+    with st.container(gap=None):
+        st.page_link(lesson.script, label=f"**{number}. {lesson.title}**", query_params=link_to(lesson))
+        st.caption(f"{lesson.promise}  \n{length}{f' · **{seen} of {count} seen**' if seen else ''}")
+
+
+def beside() -> None:
+    """The pages that belong to no step of the walk."""
+    st.subheader("Beside the walk", anchor=False)
+    with st.container(gap=None):
+        st.page_link("learn/layouts.py", label="The three layouts")
+        for key in texts.ORDER:
+            st.page_link(place(key).script, label=place(key).title)
+        st.page_link("learn/quiz.py", label="Quiz of 15 questions")
 
 
 st.title("Lesson map")
 st.markdown(
-    "From the question why a cache eats a GPU to a choice of G that you can defend. "
+    "From the question why a cache eats a GPU to a choice of G that you can defend, in about an hour. "
     "Walk it in order with the arrow keys, or start anywhere."
 )
-for phase, name in PHASES.items():
-    st.subheader(name, anchor=False)
-    own = [lesson for lesson in lessons() if lesson.phase == phase]
-    for column, lesson in zip(st.columns(4, gap="medium"), own, strict=False):
-        with column.container(border=True, height="stretch"):
-            entry(lesson)
+with st.container(key="map_phases"):
+    columns = st.columns(len(PHASES), gap="medium")
+for column, (phase, name) in zip(columns, PHASES.items(), strict=True):
+    with column:
+        st.subheader(name, anchor=False)
+        for lesson in lessons():
+            if lesson.phase == phase:
+                entry(lesson)
+with columns[-1]:
+    beside()
 progress.sync()

@@ -7,6 +7,7 @@ from streamlit.testing.v1 import AppTest
 from core.learning.drills import KINDS, cache_question, config_question
 from core.learning.figures import texts
 from core.learning.lessons import ORDER, fill, lesson, lessons
+from core.neighbours.texts import topics
 from core.units import format_binary
 from tests.dashboard import ROOT
 
@@ -89,12 +90,13 @@ def test_the_ends_of_the_walk_go_to_the_map(open_page):
     assert last.title[0].value == "Lesson map"
 
 
-def test_the_map_lists_every_lesson_with_its_promise(open_page):
+def test_the_map_lists_every_lesson_with_its_promise_and_what_stands_beside(open_page):
     app = open_page("learn/map.py")
+    links = [link.proto.label for link in app.get("page_link")]
+    assert links[: len(ORDER)] == [f"**{number}. {shown.title}**" for number, shown in enumerate(lessons(), start=1)]
+    assert links[len(ORDER) :] == ["The three layouts", *(topic.title for topic in topics()), "Quiz of 15 questions"]
     for shown in lessons():
-        assert shown.title in words(app)
         assert shown.promise in words(app)
-    assert len(app.get("page_link")) == len(lessons())
 
 
 @pytest.mark.parametrize("key", [key for key in ORDER if any(step.question for step in lesson(key).steps)])
