@@ -23,7 +23,7 @@ def entry(lesson: Lesson) -> None:
 def beside() -> None:
     """The pages that belong to no step of the walk."""
     st.subheader("Beside the walk", anchor=False)
-    with st.container(gap=None):
+    with st.container(key="map_beside", gap=None):
         st.page_link("learn/layouts.py", label="The three layouts")
         for key in texts.ORDER:
             st.page_link(place(key).script, label=place(key).title)
@@ -31,10 +31,7 @@ def beside() -> None:
 
 
 st.title("Lesson map")
-st.markdown(
-    "From the question why a cache eats a GPU to a choice of G that you can defend, in about an hour. "
-    "Walk it in order with the arrow keys, or start anywhere."
-)
+st.markdown("From a cache that eats a GPU to a G that you can defend. Walk it with the arrow keys, or start anywhere.")
 with st.container(key="map_phases"):
     columns = st.columns(len(PHASES), gap="medium")
 for column, (phase, name) in zip(columns, PHASES.items(), strict=True):
