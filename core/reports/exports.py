@@ -11,14 +11,16 @@ from dataclasses import dataclass
 from html import escape
 from typing import Any
 
-from core.palette import Palette
+from core.palette import DARK, Palette
 
 SLIDE_PX = (1920, 1080)
 MARGIN_PX = 80
 TITLE_PX, SOURCE_PX = 46, 22
-CHART_WIDTH_PX = 1_000  # what a chart is drawn at before it is enlarged to the slide: its type grows with it
+CHART_WIDTH_PX = 860  # what a chart is drawn at before it is enlarged to the slide: its type grows with it
 CHARACTER_EM = 0.5  # mean width of a character of the fonts below, measured on English text
 FONTS = "'Source Sans', 'Source Sans 3', 'Source Sans Pro', 'Helvetica Neue', Arial, 'Liberation Sans', sans-serif"
+
+_ASIDE = 0xE000  # private characters: where an escaped one waits while markup is taken out
 
 Table = tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]  # heads, rows
 
@@ -58,11 +60,13 @@ class Document:
 
 def plain(markdown: str) -> str:
     """Markdown of a page as plain text: no emphasis, links as their words, no colour directives, no icons."""
-    text = re.sub(r":material/\w+:\s*", "", markdown)
+    text = re.sub(r"\\([!-/:-@[-`{-~])", lambda escaped: chr(_ASIDE + ord(escaped[1])), markdown)  # meant as it is
+    text = re.sub(r":material/\w+:\s*", "", text)
     text = re.sub(r"!?\[([^\]]*)\]\([^)]*\)", r"\1", text)
     text = re.sub(r":[a-z-]+\[([^\]]*)\]", r"\1", text)
     text = re.sub(r"(\*\*|__|`)", "", text)
-    return re.sub(r"(?<!\w)[*_](\S(?:.*?\S)?)[*_](?!\w)", r"\1", text).strip()
+    text = re.sub(r"(?<!\w)[*_](\S(?:.*?\S)?)[*_](?!\w)", r"\1", text)
+    return re.sub(f"[{chr(_ASIDE)}-{chr(_ASIDE + 127)}]", lambda kept: chr(ord(kept[0]) - _ASIDE), text).strip()
 
 
 def file_stem(title: str) -> str:
@@ -98,23 +102,26 @@ def slide_png(picture: Picture, *, source: str, colours: Palette) -> bytes:
     return bytes(vl_convert.svg_to_png(slide_svg(picture, source=source, colours=colours)))
 
 
-def chart_svg(spec: dict[str, Any], *, room: tuple[int, int]) -> str:
-    """The chart alone, drawn in the shape of `room` (width, height in px) where it may stretch. Raises ExportError."""
+def chart_svg(spec: dict[str, Any], *, room: tuple[int, int], width_px: int = CHART_WIDTH_PX) -> str:
+    """The chart alone, drawn in the shape of `room` (width, height in px) where it may stretch. Raises ExportError.
+
+    width_px is what a chart that takes the width of its page is drawn at: the narrower, the larger its type in a room.
+    """
     import vl_convert  # noqa: PLC0415  as above
 
     try:
-        return str(vl_convert.vegalite_to_svg(_for_room(spec, room), allowed_base_urls=[]))
+        return str(vl_convert.vegalite_to_svg(_for_room(spec, room, width_px), allowed_base_urls=[]))
     except ValueError as error:
         raise ExportError(f"This picture cannot be drawn as a file: {error}") from error
 
 
-def _for_room(spec: dict[str, Any], room: tuple[int, int]) -> dict[str, Any]:
+def _for_room(spec: dict[str, Any], room: tuple[int, int], width_px: int) -> dict[str, Any]:
     """The spec with the width that it took from the page as a number, and its height in the shape of the room."""
     sized = {key: value for key, value in spec.items() if key != "usermeta"}
     if any(key in spec for key in ("hconcat", "vconcat", "concat", "facet", "repeat", "spec")):
         return sized
     if not isinstance(spec.get("width"), int | float):
-        sized["width"] = CHART_WIDTH_PX
+        sized["width"] = width_px
     shape_px = round(sized["width"] * room[1] / room[0])
     if isinstance(spec.get("height"), int | float):
         sized["height"] = min(max(spec["height"], shape_px), round(1.7 * spec["height"]))
@@ -148,18 +155,23 @@ def _wrapped(text: str, size_px: int, width_px: int) -> list[str]:
 
 
 REPORT_CSS = """
-:root { color-scheme: light; }
-body { font: 17px/1.55 'Source Sans 3', 'Source Sans Pro', 'Helvetica Neue', Arial, sans-serif; color: TEXT;
+:root { color-scheme: SCHEME; }
+body { -webkit-print-color-adjust: exact; print-color-adjust: exact;
+  font: 17px/1.55 'Source Sans 3', 'Source Sans Pro', 'Helvetica Neue', Arial, sans-serif; color: TEXT;
   background: BACKGROUND; margin: 0 auto; padding: 2.5rem 1.5rem 4rem; max-width: 60rem;
   font-variant-numeric: tabular-nums; }
 h1 { font-size: 2rem; line-height: 1.2; margin: 0 0 .5rem; }
 h2 { font-size: 1.3rem; margin: 2.5rem 0 .5rem; }
 p.source, footer { color: MUTED; font-size: .9rem; overflow-wrap: anywhere; }
-figure { margin: 1rem 0; } figure svg { width: 100%; height: auto; }
+figure { margin: 1rem 0; } figure svg { width: 100%; height: auto; } figcaption { margin: 0 0 .5rem; }
 .table { overflow-x: auto; }
 table { border-collapse: collapse; width: 100%; font-size: .95rem; }
 th, td { text-align: left; padding: .35rem .8rem .35rem 0; border-bottom: 1px solid LINE; vertical-align: top; }
-@media print { body { max-width: none; padding: 0; } section { break-inside: avoid; } }
+@page { margin: 14mm; }
+@media print {
+  body { max-width: none; padding: 0; } .table { overflow: visible; } table { font-size: .8rem; }
+  figure, tr, h2 { break-inside: avoid; } h2 { break-after: avoid; }
+}
 """
 
 
@@ -171,6 +183,7 @@ def html_report(document: Document, colours: Palette) -> str:
         ("BACKGROUND", colours.background),
         ("MUTED", colours.muted),
         ("LINE", colours.ghost),
+        ("SCHEME", "dark" if colours == DARK else "light"),
     ):
         css = css.replace(name, colour)
     sections = "".join(_html_section(section) for section in document.sections)
@@ -189,7 +202,9 @@ def _html_section(section: Section) -> str:
     if section.picture is not None:
         drawing = chart_svg(section.picture.spec, room=(1_000, 520))
         label = escape(section.picture.alt_text, quote=True)
-        parts.append(f'<figure role="img" aria-label="{label}">{drawing}</figure>')
+        said = plain(section.picture.sentence)
+        caption = f"<figcaption>{escape(said)}</figcaption>" if said not in ("", plain(section.title)) else ""
+        parts.append(f'<figure>{caption}<div role="img" aria-label="{label}">{drawing}</div></figure>')
     if section.table is not None:
         parts.append(_html_table(section.table))
     return f"<section>{''.join(parts)}</section>"

@@ -5,11 +5,12 @@ text. python-pptx is imported when a deck is asked for, not before.
 """
 
 import re
+import textwrap
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
 from core.palette import Palette
-from core.reports.exports import Document, Picture, Section, Table, chart_svg, plain
+from core.reports.exports import CHART_WIDTH_PX, Document, Picture, Section, Table, chart_svg, plain
 
 if TYPE_CHECKING:
     from pptx.slide import Slide
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
 WIDTH_IN, HEIGHT_IN, MARGIN_IN = 13.333, 7.5, 0.6
 TITLE_TOP_IN, BODY_TOP_IN, FOOT_TOP_IN = 0.45, 1.75, 6.95
 PICTURE_PX_PER_IN = 144
+BESIDE_IN, BESIDE_PX = 4.3, 620  # width of words beside a picture, and what the picture is drawn at there
+SENTENCE_IN = 0.75  # above a picture, for the sentence that it stands under on its page
+CHARACTER_EM, LINE_EM = 0.52, 1.25  # mean width and height of type, on the wide side: fonts differ
 BLANK_LAYOUT, ROWS_A_SLIDE = 6, 14
 
 
@@ -66,14 +70,18 @@ class _Page:
 
     def section(self, section: Section, source: str) -> None:
         """Title, words, picture or table, source line and note."""
-        self.text(plain(section.title), top=TITLE_TOP_IN, height=1.2, points=30, bold=True)
+        title = plain(section.title)
+        points = fitting_points(title, width_in=WIDTH_IN - 2 * MARGIN_IN, height_in=1.2, most=30)
+        self.text(title, top=TITLE_TOP_IN, height=1.2, points=points, bold=True)
         words = plain(section.text)
         beside = section.picture is not None and bool(words)
         if words:
-            self.text(words, top=BODY_TOP_IN, height=4.9, points=18 if beside else 22, width=4.3 if beside else None)
+            width = BESIDE_IN if beside else WIDTH_IN - 2 * MARGIN_IN
+            points = fitting_points(words, width_in=width, height_in=4.9, most=18 if beside else 22)
+            self.text(words, top=BODY_TOP_IN, height=4.9, points=points, width=width)
         if section.picture is not None:
-            left = MARGIN_IN + (4.6 if beside else 0.0)
-            self.picture(section.picture, left=left, width=WIDTH_IN - MARGIN_IN - left)
+            left = MARGIN_IN + (BESIDE_IN + 0.3 if beside else 0.0)
+            self.picture(section.picture, section.title, left=left, width=WIDTH_IN - MARGIN_IN - left)
         if section.table is not None:
             self.table(section.table)
         self.text(source, top=FOOT_TOP_IN, height=0.35, points=11, colour=self.colours.muted)
@@ -83,13 +91,13 @@ class _Page:
 
     def text(
         self, words: str, *, top: float, height: float, points: int, bold: bool = False,
-        colour: str | None = None, width: float | None = None,
+        colour: str | None = None, width: float | None = None, left: float = MARGIN_IN,
     ) -> None:  # fmt: skip
-        """A text box across the slide, or of that width from the left; a blank line begins a paragraph."""
+        """A text box across the slide, or of that width from `left`; a blank line begins a paragraph."""
         from pptx.util import Inches, Pt  # noqa: PLC0415
 
         across = width or WIDTH_IN - 2 * MARGIN_IN
-        frame = self.slide.shapes.add_textbox(Inches(MARGIN_IN), Inches(top), Inches(across), Inches(height)).text_frame
+        frame = self.slide.shapes.add_textbox(Inches(left), Inches(top), Inches(across), Inches(height)).text_frame
         frame.word_wrap = True
         for number, words_of in enumerate(re.split(r"\n\s*\n", words)):
             paragraph = frame.paragraphs[0] if number == 0 else frame.add_paragraph()
@@ -99,15 +107,21 @@ class _Page:
             run.font.color.rgb = _rgb(colour or self.colours.text)
             paragraph.space_after = Pt(points / 2)
 
-    def picture(self, picture: Picture, *, left: float, width: float) -> None:
-        """The chart at its own proportions in the room below the title; alt text goes with it."""
+    def picture(self, picture: Picture, title: str, *, left: float, width: float) -> None:
+        """The chart at its own proportions below the title, under its sentence where the title does not say it."""
         import vl_convert  # noqa: PLC0415
         from pptx.util import Inches  # noqa: PLC0415
 
-        height = FOOT_TOP_IN - BODY_TOP_IN - 0.15
+        top, said = BODY_TOP_IN, plain(picture.sentence)
+        if said not in ("", plain(title)):
+            points = fitting_points(said, width_in=width, height_in=SENTENCE_IN, most=15)
+            self.text(said, top=top, height=SENTENCE_IN, points=points, left=left, width=width)
+            top += SENTENCE_IN + 0.1
+        height = FOOT_TOP_IN - top - 0.15
         room = (round(width * PICTURE_PX_PER_IN), round(height * PICTURE_PX_PER_IN))
-        png = bytes(vl_convert.svg_to_png(chart_svg(picture.spec, room=room), scale=2))
-        shape: Any = self.slide.shapes.add_picture(BytesIO(png), Inches(left), Inches(BODY_TOP_IN), width=Inches(width))
+        drawn_at = BESIDE_PX if left > MARGIN_IN else CHART_WIDTH_PX
+        png = bytes(vl_convert.svg_to_png(chart_svg(picture.spec, room=room, width_px=drawn_at), scale=2))
+        shape: Any = self.slide.shapes.add_picture(BytesIO(png), Inches(left), Inches(top), width=Inches(width))
         if shape.height > Inches(height):
             shape.width, shape.height = round(shape.width * Inches(height) / shape.height), Inches(height)
         shape.name = plain(picture.sentence)[:80] or "Picture"
@@ -135,6 +149,17 @@ class _Page:
         run = cell.text_frame.paragraphs[0].runs
         for part in run:
             part.font.size, part.font.bold, part.font.color.rgb = Pt(12), head, _rgb(self.colours.text)
+
+
+def fitting_points(words: str, *, width_in: float, height_in: float, most: int) -> int:
+    """The largest type, from `most` down to 10 points, at which the words stay within the box."""
+    for points in range(most, 10, -1):
+        a_line = max(int(72 * width_in / (CHARACTER_EM * points)), 1)
+        paragraphs = [textwrap.wrap(part, a_line) or [""] for part in re.split(r"\n\s*\n", words)]
+        lines = sum(map(len, paragraphs)) + 0.4 * (len(paragraphs) - 1)
+        if lines * LINE_EM * points <= 72 * height_in:
+            return points
+    return 10
 
 
 def _rgb(colour: str) -> Any:

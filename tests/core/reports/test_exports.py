@@ -93,6 +93,8 @@ def test_a_chart_never_fetches_anything():
         ("2 * 3 * 4 and kv_bytes_per_token", "2 * 3 * 4 and kv_bytes_per_token"),
         ("an *idea*, _another_", "an idea, another"),
         (":material/home: Overview", "Overview"),
+        (r"When they reach N\*, and \*not\* before", "When they reach N*, and *not* before"),
+        (r"**Falcon\-7B** keeps 8 KiB", "Falcon-7B keeps 8 KiB"),
     ],
 )
 def test_plain(markdown, expected):
@@ -129,10 +131,17 @@ def test_slides_hold_text_that_can_be_edited():
     assert deck.core_properties.title == "Models <compared>"
     words = [[shape.text_frame.text for shape in slide.shapes if shape.has_text_frame] for slide in deck.slides]
     assert words[0] == ["Models <compared>", SOURCE]
-    assert words[1] == ["A picture", "First words.\nSecond & last.", SOURCE]
+    assert words[1] == ["A picture", "First words.\nSecond & last.", sentence(LAYOUT), SOURCE]
     assert deck.slides[1].notes_slide.notes_text_frame.text == "Say it slowly."
     pictures = [shape for shape in deck.slides[1].shapes if shape.shape_type == 13]  # MSO_SHAPE_TYPE.PICTURE
     assert [shape._element.nvPicPr.cNvPr.get("descr") for shape in pictures] == [alt_text(LAYOUT)]
+
+
+def test_long_words_take_smaller_type():
+    assert slides.fitting_points("Short words.", width_in=4.3, height_in=4.9, most=18) == 18
+    # 4.9 in are 352.8 pt; at 14 points a line is 17.5 pt high and holds 42 characters: 20 lines
+    assert slides.fitting_points("word " * 160, width_in=4.3, height_in=4.9, most=18) == 14
+    assert slides.fitting_points("word " * 4000, width_in=4.3, height_in=4.9, most=18) == 10
 
 
 def test_a_long_table_takes_several_slides_with_its_heads_on_each():
