@@ -12,7 +12,7 @@ from functools import cache
 from typing import Literal
 
 from core.attention import kind_of
-from core.evidence_records import TOPICS, Comparison, Evidence, Finding, load
+from core.evidence_records import CONFIDENCES, TOPICS, Comparison, Evidence, Finding, load
 
 ENOUGH_STUDIES = 3  # with fewer at a G, its studied neighbours are given too
 
@@ -135,6 +135,26 @@ def range_text(dots: Sequence[Dot]) -> str:
             count = f"{len(changes)} comparisons" if len(changes) > 1 else "1 comparison"
             parts.append(f"{low if low == high else f'{low} to {high}'} {name} ({count})")
     return "; ".join(parts)
+
+
+def figure_rows(dots: Sequence[Dot]) -> list[dict[str, object]]:
+    """One row a dot, with everything that a reader needs to quote it."""
+    return [
+        {
+            "Study": dot.study.label,
+            "Layout": dot.variant,
+            "Change against MHA": dot.change,
+            "Unit": "points" if dot.scale == "points" else "% perplexity",
+            "Measure": dot.study.measure,
+            "Training": dot.study.training,
+            "Parameters held equal": "yes" if dot.study.parameters_held_equal else "no",
+            "Caveat": dot.study.caveat,
+            "Source": dot.study.citation,
+            "How it was read": CONFIDENCES[dot.study.confidence],
+            "Link": dot.study.link or "",
+        }
+        for dot in dots
+    ]
 
 
 def _dots_at(evidence: Evidence, num_kv_heads: int) -> list[Dot]:

@@ -9,6 +9,7 @@ import streamlit as st
 from core.cache import check as cache_check
 from core.cache.check import CacheCheckError, CacheMeasurement, MeasuredLayer
 from core.comparison import ComparedModel, kib, plain
+from pages.parts import share
 
 TIME_LIMIT_SECONDS = 90.0
 ONE_AT_A_TIME = threading.Lock()  # a check loads torch in a process of its own: a room of viewers takes turns
@@ -81,7 +82,16 @@ def _show(model: ComparedModel, measured: CacheMeasurement) -> None:
 def _table(rows: list[dict[str, str | int]], *, key: str) -> None:
     names = [name for name in rows[0] if name.endswith("bytes")] if rows else []
     numbers = {name: st.column_config.NumberColumn(format="localized") for name in names}
-    st.dataframe(pd.DataFrame(rows), hide_index=True, column_config=numbers, key=key, height=300, placeholder="–")
+    st.dataframe(
+        pd.DataFrame(rows),
+        hide_index=True,
+        column_config=numbers,
+        key=key,
+        height=300,
+        placeholder="–",
+        alt=f"{len(rows)} layers: what transformers holds in each, in bytes and shapes.",
+    )
+    share.save_csv(rows, key=f"{key}_csv", file_name="headroom-cache-check.csv", label="Save the check as CSV")
 
 
 def _held(layer: MeasuredLayer) -> dict[str, str | int]:

@@ -10,6 +10,7 @@ from core.comparison import ComparedModel, kib, layers_text, plain
 from core.config_view import config_html, config_lines, figures_html
 from core.model_spec import ModelSpec
 from pages import style
+from pages.parts import share
 
 CONTEXTS = [1_024, 4_096, 8_192, 32_768, 65_536, 131_072]
 RANKS = [1, 2, 4, 8, 16]
@@ -84,3 +85,5 @@ def three_counts(spec: ModelSpec) -> None:
         for item in counted
     ]
     st.table(pd.DataFrame(rows).set_index("Definition"))
+    counts = [{"Definition": item.name, "Bytes": item.total_bytes, "Why": item.reason} for item in counted]
+    share.save_csv(counts, key="models_counts_csv", file_name="headroom-counts.csv", label="Save the counts as CSV")

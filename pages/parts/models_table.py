@@ -12,6 +12,7 @@ WIDTH: dict[str, int] = {
     "Model": 118, "Family": 78, "Kind": 86, "H": 40, "G": 40, "head_dim": 72, "L": 40, "Window": 94, "KiB/token": 76,
     "Declared by": 162, "Status": 90, "Layers": 260, "Facts": 620,
 }  # fmt: skip
+LEFT_OUT_IN_A_ROOM = ("Status", "Layers", "Facts")
 HELP = {
     "H": "Query heads of a layer.",
     "G": "Key/value heads of a layer. Empty where the cache has no heads (a latent, a state).",
@@ -35,14 +36,20 @@ def frame(models: Sequence[ComparedModel], families: Sequence[str] = ()) -> pd.D
 
 
 def show(table: pd.DataFrame, *, key: str, file_name: str) -> None:
-    """The table as a grid that sorts on a click, and the button that saves it."""
+    """The table as a grid that sorts on a click, and the button that saves it.
+
+    In a room type is larger: there the columns are as wide as what is in them, and the last sentences are left out.
+    """
+    in_a_room = st.query_params.get("present") == "1"
+    widths = {} if in_a_room else WIDTH
     columns: dict[str, Any] = {
-        name: st.column_config.Column(name, help=HELP.get(name), width=WIDTH.get(name), pinned=name == "Model")
+        name: st.column_config.Column(name, help=HELP.get(name), width=widths.get(name), pinned=name == "Model")
         for name in table.columns
     }
     columns["KiB/token"] = st.column_config.NumberColumn(
-        "KiB/token", help=HELP["KiB/token"], width=WIDTH["KiB/token"], format="%.1f"
+        "KiB/token", help=HELP["KiB/token"], width=widths.get("KiB/token"), format="%.1f"
     )
+    columns |= dict.fromkeys(LEFT_OUT_IN_A_ROOM if in_a_room else ())
     columns["Bytes per token"] = None  # in the CSV alone
     tall: Literal["content"] | int = "content" if len(table) <= MAX_COMPARED else 460
     st.dataframe(table, hide_index=True, column_config=columns, key=key, alt=_alt(table), height=tall, placeholder="–")

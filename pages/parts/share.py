@@ -4,7 +4,8 @@ A page says nothing about this: pages.style remembers each picture as it draws i
 opened, and a file is made when it is asked for, in a thread of its own.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 from urllib.parse import urlencode
 
 import streamlit as st
@@ -117,6 +118,30 @@ def view_menu() -> None:
         _file("Slides, .pptx with text to edit", f"{stem}.pptx",
               "application/vnd.openxmlformats-officedocument.presentationml.presentation",
               lambda: slides.deck(document(), colours))  # fmt: skip
+
+
+def save_csv(rows: Sequence[Mapping[str, Any]], *, key: str, file_name: str, label: str = "Save as CSV") -> None:
+    """The rows of a table as CSV, at full precision; the columns are the first row's."""
+    st.download_button(
+        label,
+        data=lambda: _csv(rows),
+        file_name=file_name,
+        mime="text/csv",
+        icon=":material/download:",
+        key=key,
+        on_click="ignore",
+    )
+
+
+def _csv(rows: Sequence[Mapping[str, Any]]) -> bytes:
+    import csv  # noqa: PLC0415  needed for a file alone
+    from io import StringIO  # noqa: PLC0415  as above
+
+    written = StringIO()
+    table = csv.DictWriter(written, fieldnames=list(rows[0]) if rows else [])
+    table.writeheader()
+    table.writerows(rows)
+    return written.getvalue().encode()
 
 
 def view_document() -> Callable[[], Document]:

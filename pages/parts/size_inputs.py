@@ -31,7 +31,7 @@ class Asked:
 def first_inputs() -> None:
     """The row that everyone touches: model, batch, context, width of the cache, accelerator."""
     model, batch, context, bits, device = st.columns(
-        [1.75, 0.85, 1.1, 2.15, 1.95], gap="small", vertical_alignment="bottom"
+        [2.25, 0.85, 1.1, 1.85, 1.95], gap="small", vertical_alignment="bottom"
     )
     model.selectbox(
         "Model, or owner/name on the Hub",

@@ -6,6 +6,7 @@ from core.attention import GroupedAttention
 from core.decode.records import RunRecord
 from core.decode.store import StoreUnavailable, history, load
 from core.serving.options import OptionGrid
+from pages.parts import share
 from pages.parts.decode_panel import benchmark_panel
 
 MEASURED = 4  # layouts that one run measures
@@ -73,7 +74,8 @@ def show_last_measurement(grid: OptionGrid) -> None:
         f"{job['batch_size']:,} sequences of {job['context_length']:,} tokens in {job['dtype']}, beside the bound from "
         "bandwidth measured in the same run."
     )
-    st.dataframe(rows, hide_index=True)
+    st.dataframe(rows, hide_index=True, alt="Measured and bound of one layer's step for every G that was measured.")
+    share.save_csv(rows, key="size_measured_csv", file_name="headroom-measured.csv")
 
 
 def latest_run(num_query_heads: set[int]) -> RunRecord | None:

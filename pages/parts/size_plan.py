@@ -8,6 +8,7 @@ from core.accelerators import explain_memory
 from core.serving.memory_plan import MemoryPlan
 from core.serving.options import Option, OptionGrid, width_name
 from core.units import GB, GIB, format_both
+from pages.parts import share
 
 
 def show_plan(option: Option) -> None:
@@ -63,14 +64,13 @@ def show_table(grid: OptionGrid) -> None:
         "are dropped or spent on a wider FFN is an input. "
         f"The budget is {grid.options[0].plan.budget_bytes / GB:.2f} GB."
     )
-    decimals = {
-        name: st.column_config.NumberColumn(format="%.2f")
-        for name in option_table(grid)[0]
-        if name.endswith(("GB", "GiB"))
-    }
+    table = option_table(grid)
+    decimals = {name: st.column_config.NumberColumn(format="%.2f") for name in table[0] if name.endswith(("GB", "GiB"))}
     st.dataframe(
-        option_table(grid),
+        table,
         hide_index=True,
         height="content",
         column_config={**decimals, "Parameters": st.column_config.NumberColumn(format="localized")},
+        alt=f"{len(table)} options: G, width of the cache, whether it fits, parameters, and bytes of each part.",
     )
+    share.save_csv(table, key="size_table_csv", file_name="headroom-options.csv")

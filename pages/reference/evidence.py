@@ -7,6 +7,7 @@ from core.diagrams.evidence import Scale, quality_alt_text, quality_chart
 from core.evidence import Dot
 from core.evidence_records import CONFIDENCES, Finding, Source
 from pages import style
+from pages.parts import share
 
 ANY = "Either"
 HELD = {ANY: None, "Spent again": True, "Dropped": False}
@@ -107,6 +108,8 @@ st.markdown(
 chosen = choose_dots()
 range_chart(chosen, "points", "Benchmarks:")
 range_chart(chosen, "perplexity", "Language-model loss:")
+if chosen:
+    share.save_csv(evidence.figure_rows(chosen), key="evidence_csv", file_name="headroom-evidence.csv")
 st.subheader("Where the studies disagree")
 disagreements()
 st.subheader("What else is published")

@@ -46,6 +46,7 @@ except StillAsking as wait:
     wait_for_hub(wait)
     st.stop()
 
+st.subheader("Behind the verdict")
 # What a closed tab would draw is not worked out; its inputs always run, so that they stay in the URL.
 plan_tab, table_tab, ways_tab, limits_tab, ranks_tab, traffic_tab, speed_tab, measure_tab, record_tab = st.tabs(
     TABS, key="size_tab", bind="query-params"
