@@ -40,11 +40,11 @@ class ResponseHeaders:
         await self.app(scope, receive, send_with_headers if scope["type"] == "http" else send)
 
 
-STYLE_SHEET = ROOT / "pages" / "assets" / "headroom.css"
+ASSETS = ROOT / "pages" / "assets"
 
 
-class StyleInThePage:
-    """Puts the style sheet into the HTML page that Streamlit serves, so that the first paint has it.
+class OursInThePage:
+    """Puts the style sheet and the keys into the HTML page that Streamlit serves: the first paint and press have them.
 
     The page is asked for uncompressed and whole; it has a few kilobytes.
     """
@@ -54,7 +54,9 @@ class StyleInThePage:
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
         # Nested under an id that nothing has: Streamlit's own rules come later and must not win for that alone.
-        self.style = f"<style>body:not(#none){{{STYLE_SHEET.read_text(encoding='utf-8')}}}</style></head>".encode()
+        style = (ASSETS / "headroom.css").read_text(encoding="utf-8")
+        keys = (ASSETS / "keys.js").read_text(encoding="utf-8")
+        self.ours = f"<style>body:not(#none){{{style}}}</style><script>{keys}</script></head>".encode()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or "." in scope["path"] or "/_stcore/" in scope["path"]:
@@ -64,7 +66,7 @@ class StyleInThePage:
         started: list[Message] = []
         body = bytearray()
 
-        async def send_with_style(message: Message) -> None:
+        async def send_with_ours(message: Message) -> None:
             if message["type"] == "http.response.start":
                 started.append(message)
                 return
@@ -72,12 +74,12 @@ class StyleInThePage:
             if not message.get("more_body", False):
                 await self._send(started[0], bytes(body), send)
 
-        await self.app({**scope, "headers": kept}, receive, send_with_style)
+        await self.app({**scope, "headers": kept}, receive, send_with_ours)
 
     async def _send(self, start: Message, body: bytes, send: Send) -> None:
         headers = [header for header in start["headers"] if header[0] not in (b"content-length", b"etag")]
         if any(name == b"content-type" and value.startswith(b"text/html") for name, value in headers):
-            body = body.replace(b"</head>", self.style, 1)
+            body = body.replace(b"</head>", self.ours, 1)
         headers.append((b"content-length", str(len(body)).encode()))
         await send({**start, "headers": headers})
         await send({"type": "http.response.body", "body": body})
@@ -93,4 +95,4 @@ async def lifespan(_app: st.App) -> AsyncIterator[None]:
             runs.stop_all()
 
 
-app = st.App("pages/frame.py", lifespan=lifespan, middleware=[Middleware(ResponseHeaders), Middleware(StyleInThePage)])
+app = st.App("pages/frame.py", lifespan=lifespan, middleware=[Middleware(ResponseHeaders), Middleware(OursInThePage)])

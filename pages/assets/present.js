@@ -67,7 +67,7 @@ function alts() {
 
 function turn(state, by) {
   if (state.data.lesson) {
-    document.querySelector(`.st-key-${CSS.escape(state.data.lesson)}_${by > 0 ? "next" : "back"} button`)?.click()
+    window.dispatchEvent(new CustomEvent("headroom-turn", { detail: by })) // keys.js turns a walk
     return
   }
   const wanted = state.shown + by
@@ -98,8 +98,7 @@ function key(state, event) {
   const inText = at instanceof Element && at.closest(TAKES_TEXT) !== null
   const inArrows = at instanceof Element && at.closest(TAKES_ARROWS) !== null
   if (inText) return
-  const turns = { PageDown: 1, PageUp: -1 }
-  // A lesson's own buttons answer the arrow keys, in a room as on a desk.
+  const turns = state.data.lesson ? {} : { PageDown: 1, PageUp: -1 } // keys.js turns a walk, in a room as on a desk
   if (!state.data.lesson && !inArrows) Object.assign(turns, { ArrowRight: 1, ArrowLeft: -1 })
   const does = { n: () => toggleNotes(state), w: () => openWindow(state), p: () => state.go("leave") }
   if (event.key in turns) turn(state, turns[event.key])

@@ -71,10 +71,12 @@ def explain(question: quiz.Question, chosen: int) -> None:
 def turn(number: int) -> None:
     """To the question before and after."""
     with st.container(horizontal=True):
-        st.button("Back", shortcut="Left", key="quiz_back", disabled=number == 0, on_click=go, args=(number,))
+        with st.container(key="turn_back", width="content"):
+            st.button("Back", shortcut="Left", key="quiz_back", disabled=number == 0, on_click=go, args=(number,))
         last = number == len(QUESTIONS) - 1
-        st.button("Next", shortcut="Right", key="quiz_next", type="primary", disabled=last, on_click=go,
-                  args=(number + 2,))  # fmt: skip
+        with st.container(key="turn_next", width="content"):
+            st.button("Next", shortcut="Right", key="quiz_next", type="primary", disabled=last, on_click=go,
+                      args=(number + 2,))  # fmt: skip
 
 
 def go(number: int) -> None:

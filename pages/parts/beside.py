@@ -35,7 +35,7 @@ def page(key: str, drawn: Mapping[str, Callable[[], None] | None]) -> None:
     for number, section in enumerate(topic.sections):
         _section(section, drawn[section.slug])
         progress.saw(key, number)
-    progress.sync()
+    progress.send()
 
 
 def _section(section: Section, draw: Callable[[], None] | None) -> None:

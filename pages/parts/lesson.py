@@ -84,7 +84,7 @@ def run(key: str, screens: Mapping[str, Screen]) -> None:
     lesson = lessons.lesson(key)
     if set(screens) != {step.slug for step in lesson.steps}:
         raise lessons.LessonError(f"{key}: the page draws {sorted(screens)}, the text has other steps")
-    _go_on()
+    _go_on(lesson)
     head, bar = st.columns([3, 7], vertical_alignment="center")
     with bar:
         step = _walk(lesson)
@@ -102,7 +102,7 @@ def run(key: str, screens: Mapping[str, Screen]) -> None:
     _findings(step, opened=lesson.phase == "cases" and step.question is None)
     _keep_link(lesson)
     progress.saw(lesson.key, lesson.steps.index(step))
-    progress.sync()
+    progress.send()
 
 
 def _walk(lesson: Lesson) -> Step:
@@ -136,10 +136,10 @@ def _turn(name: str, shortcut: str, lesson: Lesson, number: int, other: Lesson |
     """A button to the step of that number, or past an end of the lesson to the neighbouring lesson or the map.
 
     The two have keys of their own: the click that comes to an end of a lesson must not leave it in the same run. The
-    container's key is what presenter mode presses.
+    container's key is what assets/keys.js presses; the shortcut names the key on the button.
     """
     key = f"{lesson.key}_{name.lower()}"
-    with st.container(key=key, width="content"):
+    with st.container(key=f"turn_{name.lower()}", width="content"):
         if 1 <= number <= len(lesson.steps):
             goes_to = lessons.fill(lesson.steps[number - 1].title, texts())
             st.button(name, shortcut=shortcut, key=f"{key}_step", help=goes_to, on_click=_go, args=(lesson.key, number))
@@ -152,7 +152,7 @@ def _turn(name: str, shortcut: str, lesson: Lesson, number: int, other: Lesson |
             help=other.title if other else "All lessons at a glance",
             type="primary" if ahead else "secondary",
             on_click=_leave,
-            args=(other,),
+            args=(lesson, other),
         )
 
 
@@ -176,15 +176,18 @@ def thousands(count: int) -> str:
     return f"{count:,}"
 
 
-def _leave(other: Lesson | None) -> None:
-    """Remember where to go: a run that is cut short forgets a press, and what the session holds stays."""
-    st.session_state[_LEAVING] = other.key if other else ""
+def _leave(here: Lesson, other: Lesson | None) -> None:
+    st.session_state[_LEAVING] = (here.key, other.key if other else "", monotonic())
 
 
-def _go_on() -> None:
-    """Leave for the lesson or the map that a button was pressed for."""
-    leaving = st.session_state.pop(_LEAVING, None)
-    if leaving is not None:
+def _go_on(here: Lesson) -> None:
+    """Leave for the lesson or the map that a button of this one was pressed for.
+
+    A control that was moved just before may send its value, and with it this page's name, after the press: then this
+    page runs once more, and leaves once more.
+    """
+    left, leaving, since = st.session_state.get(_LEAVING, ("", "", 0.0))
+    if left == here.key and monotonic() - since < SETTLES_S:
         other = lessons.lesson(leaving) if leaving else None
         st.switch_page(other.script if other else "learn/map.py", query_params=link_to(other))
 
@@ -202,8 +205,8 @@ def _picked(key: str) -> None:
 def _settle(key: str) -> None:
     """Hold a step that was just turned to.
 
-    The store of what was seen answers from the browser a moment after a step is drawn. If it answers while a press of
-    Next is on its way, it brings the step of before with it, and the press would be lost.
+    A control that was moved just before may send its value after the press of Next; it brings the step of before with
+    it, and the press would be lost.
     """
     number, since = st.session_state.get(f"{key}_turned", (None, 0.0))
     if number is not None and monotonic() - since < SETTLES_S and st.session_state.get(key) != number:

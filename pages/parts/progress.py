@@ -1,8 +1,9 @@
 """What this reader has seen and answered, kept in this browser's localStorage: no account, nothing on the server.
 
-A page reads `current()`, notes `saw(...)` or `answered(...)`, and ends with `sync()`, which mounts an invisible
-component. The component applies the noted changes to the store and hands the whole store back, so a second tab's
-changes are merged and a reload shows what the last visit left.
+A page notes `saw(...)` or `answered(...)` and ends with `send()`, which mounts an invisible component: it applies the
+noted changes to the store. A page that shows what is kept reads `current()` and ends with `sync()` in its place: the
+component then hands the whole store back, so a second tab's changes are merged and a reload shows what the last visit
+left. That answer costs a run of the page, which a page that is being turned must not have.
 """
 
 import json
@@ -40,7 +41,8 @@ export default function (component) {
   if (data.changes.length && stored) {
     try { window.localStorage.setItem(data.store, text) } catch { stored = false }
   }
-  if (text !== data.known || data.changes.length) setStateValue("kept", JSON.stringify({ text, stored }))
+  const news = text !== data.known || data.changes.length > 0
+  if (data.answer && news) setStateValue("kept", JSON.stringify({ text, stored }))
 }
 """
 
@@ -69,10 +71,23 @@ def clear(prefix: str = "") -> None:
 
 
 def sync() -> None:
-    """Mount the store: once a page, after whatever the page notes."""
+    """Mount the store, once a page, after whatever the page notes: the browser answers with all that it keeps."""
+    _mount(answer=True)
+
+
+def send() -> None:
+    """Mount the store, once a page, after whatever the page notes: the browser keeps it and does not answer.
+
+    The changes stay noted until a page that asks has the browser's word for them; applying them again changes nothing.
+    """
+    _mount(answer=False)
+
+
+def _mount(*, answer: bool) -> None:
     _store(
         key="progress_store",
         data={
+            "answer": answer,
             "store": STORE_KEY,
             "known": st.session_state.get(_KEPT, "{}"),
             "changes": [{"key": change.key, "value": change.value} for change in _changes()],

@@ -32,45 +32,65 @@ def open_at(page: Page, server: Dashboard, path: str, name: str) -> None:
     expect(button(page, path.split("?")[0], "next")).to_be_enabled()
 
 
-def rested(page: Page) -> None:
-    """The step is drawn to its end, as a reader has it before turning on."""
-    expect(page.locator("[data-testid=stApp]")).to_have_attribute("data-test-script-state", "notRunning")
-
-
 def button(page: Page, key: str, name: str) -> Locator:
     """The lesson's Next or Back, whichever of its two forms is shown."""
-    return page.locator(f".st-key-{key}_{name} button").first
-
-
-def turn_on(page: Page, name: str) -> None:
-    """One press of the right arrow; a second one where the first fell into a redraw and was lost."""
-    rested(page)
-    page.keyboard.press("ArrowRight")
-    try:
-        expect(page.get_by_role("heading", level=1, name=name, exact=True)).to_be_visible(timeout=12_000)
-    except AssertionError:
-        page.keyboard.press("ArrowRight")
-        heading(page, name)
+    return page.locator(f'.st-key-turn_{name} [class*="st-key-{key}_{name}_"] button').first
 
 
 def test_one_key_walks_every_step_of_every_lesson_to_the_map(server: Dashboard, page: Page) -> None:
     open_at(page, server, "bottleneck", title_of("bottleneck", 1))
     walk = [(shown.key, number) for shown in lessons() for number in range(1, len(shown.steps) + 1)]
     for key, number in walk[1:]:
-        turn_on(page, title_of(key, number))
+        page.keyboard.press("ArrowRight")
+        heading(page, title_of(key, number))
         expect(page.get_by_text(lesson(key).title, exact=True).first).to_be_visible()
         expect(page.locator("[data-testid=stException]")).to_have_count(0)
-    turn_on(page, "Lesson map")
+    page.keyboard.press("ArrowRight")
+    heading(page, "Lesson map")
+
+
+def test_presses_in_a_hurry_all_count(server: Dashboard, page: Page) -> None:
+    open_at(page, server, "formula", title_of("formula", 1))
+    for _ in range(3):
+        page.keyboard.press("ArrowRight")  # none of them waits for the redraw of the one before
+    heading(page, title_of("levers", 1))
+    for _ in range(2):
+        page.keyboard.press("ArrowLeft")
+    heading(page, title_of("formula", 2))
+
+
+def test_a_press_before_the_page_stands_counts(server: Dashboard, page: Page) -> None:
+    page.goto(f"{server.url}/formula", wait_until="commit")
+    page.wait_for_function("document.body !== null")
+    page.keyboard.press("ArrowRight")
+    heading(page, title_of("formula", 2))
 
 
 def test_the_left_key_goes_back_over_the_edge_of_a_lesson(server: Dashboard, page: Page) -> None:
     open_at(page, server, "formula?formula=2", title_of("formula", 2))
     page.keyboard.press("ArrowLeft")
     heading(page, title_of("formula", 1))
-    expect(page.locator(".st-key-formula_back_lesson button").first).to_be_enabled()
-    rested(page)
     page.keyboard.press("ArrowLeft")
     heading(page, title_of("bottleneck", 1))
+
+
+def test_the_arrows_turn_again_after_a_control_was_clicked_but_not_while_it_is_used_by_keyboard(
+    server: Dashboard, page: Page
+) -> None:
+    open_at(page, server, "case-falcon", title_of("case-falcon", 1))
+    page.get_by_text("No: its scores show that MQA hurt it.").click()
+    expect(page.get_by_text("The scores do not isolate MQA")).to_be_visible()
+    page.keyboard.press("ArrowRight")
+    heading(page, title_of("case-falcon", 2))
+    page.keyboard.press("ArrowLeft")
+    heading(page, title_of("case-falcon", 1))
+    page.get_by_role("radio").first.focus()
+    page.keyboard.press("Tab")
+    page.keyboard.press("Shift+Tab")
+    answers = page.locator('[data-testid="stRadio"] input[type="radio"]')
+    answers.nth(1).focus()
+    page.keyboard.press("ArrowRight")
+    heading(page, title_of("case-falcon", 1))
 
 
 @pytest.mark.parametrize(("key", "number"), [("roof", 2), ("share", 3), ("crossing", 4)])
