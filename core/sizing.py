@@ -19,12 +19,14 @@ from core.serving.inverse import (
 )
 from core.serving.job import ServingJob
 from core.serving.memory_plan import MemoryPlan, plan
+from core.serving.model_shapes import LLAMA_2_13B
 from core.serving.plan_lines import PlanLine
 from core.serving.ways_to_fit import Change, WayToFit, ways_to_fit
 from core.serving.weights import ParameterCount
 from core.serving.what_if import WindowPattern, allowed_kv_heads, own_kv_heads
 
 __all__ = [
+    "LLAMA_2_13B",
     "Accelerator",
     "Answer",
     "Change",

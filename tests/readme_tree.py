@@ -4,8 +4,10 @@
 """
 
 import ast
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 from tests.dashboard import ROOT
 
@@ -25,16 +27,26 @@ SAYS = {
     "requirements.txt": "what the dashboard needs, pinned",
     "requirements-dev.txt": "what the tests need beside it, pinned",
     "core/decode/host_kernel.cpp": "the C++ decode kernel, compiled on a host that has a compiler",
-    "core/data/": "accelerators, published evidence, lessons, quiz, recorded runs: text and figures with their sources",
-    "docs/": "pictures of this page",
-    "pages/assets/": "the logo",
-    "benchmarks/": "what is measured, how to run it, and what came out",
-    "tests/core/": "core, with literal values from cited sources and hand arithmetic, and properties",
-    "tests/pages/": "pages through Streamlit's AppTest",
-    "tests/browser/": "the real dashboard in a real Chromium",
-    "tests/configs/": "config.json files",
-    "tests/hostile/": "files that must be refused or read right, whatever they hold",
-    "tests/oracle_cases/": "configs with the KV caches that transformers really allocated for them",
+    "core/data/decode_runs/": "decode measurements that ship with Headroom, with device, date and every sample",
+    "core/data/uptraining_runs/": "uptraining experiments that ship with Headroom, one per seed and length",
+    "core/data/model_classes.json.gz": "defaults, aliases and nested parts of transformers' configuration classes",
+    "docs/layouts.png": "the layouts page, as this page shows it",
+    "docs/size.png": "the sizing page, as this page shows it",
+    "pages/assets/icon.svg": "the icon",
+    "pages/assets/logo.svg": "the logo",
+    "pages/assets/present.html": "presenter mode's bar: buttons, the mark and the notes",
+    "pages/assets/present_bar.css": "the look of presenter mode's bar",
+    "tests/hostile/files.json.gz": "files that must be refused or read right, whatever they hold",
+    "tests/oracle_cases/cases.json.gz": "configs with the KV caches that transformers really allocated for them",
+}
+
+# Where a file says what it is.
+FIRST_COMMENT = {
+    ".py": "",
+    ".md": r"(?:---.*?\ntitle: |# )([^\n]+)",
+    ".yaml": r"# ((?:[^\n]+\n#?)+)",
+    ".css": r"/\* (.*?) \*/",
+    ".js": r"// ((?:[^\n]+\n/?/?)+)",
 }
 
 
@@ -51,12 +63,19 @@ def says(path: str) -> str:
     """One line about a file or folder; KeyError names a file that says nothing of itself."""
     if path in SAYS:
         return SAYS[path]
-    if not path.endswith(".py"):
-        raise KeyError(f"{path}: add a line for it to tests/readme_tree.py")
-    docstring = ast.get_docstring(ast.parse((ROOT / path).read_text(encoding="utf-8")))
-    if not docstring:
-        raise KeyError(f"{path}: its module docstring is missing")
-    return " ".join(docstring.split("\n\n")[0].split()).split(". ")[0].rstrip(".").replace("`", "")
+    said = _said_inside(ROOT / path)
+    if not said:
+        raise KeyError(f"{path}: says nothing of itself; add a line for it to tests/readme_tree.py")
+    return " ".join(said.split("\n\n")[0].split()).split(". ")[0].rstrip(".").replace("`", "")
+
+
+def _said_inside(path: Path) -> str | None:
+    """A Python file's docstring, a text's title, else the comment that a file begins with."""
+    text = path.read_text(encoding="utf-8") if path.suffix in FIRST_COMMENT else ""
+    if path.suffix == ".py":
+        return ast.get_docstring(ast.parse(text))
+    found = re.match(FIRST_COMMENT.get(path.suffix, "(?!)"), text, re.DOTALL)
+    return re.sub(r"\n(#|//) ?", "\n", found[1]) if found else None
 
 
 def tree() -> str:
