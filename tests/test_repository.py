@@ -66,7 +66,7 @@ def test_the_readme_tree_is_the_tree():
 def test_the_readme_examples_run():
     """The indented Python block of the README, in a process of its own."""
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    start = readme.index("    from core.serving.model_shapes import")
+    start = readme.index("    from core.model_spec import")
     block = readme[start : readme.index("## How figures are checked")]
     done = subprocess.run([sys.executable, "-c", textwrap.dedent(block)], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
