@@ -48,9 +48,10 @@ WATCH = """
   const note = (records) => {
     const now = performance.now()
     for (const record of records) {
+      if (record.type === "attributes" && !(record.target instanceof SVGElement)) continue
       const node = record.target.nodeType === 1 ? record.target : record.target.parentElement
       if (!node || !node.closest('[data-testid="stMain"]')) continue
-      if (record.type === "attributes" && !node.closest('[data-testid="stVegaLiteChart"] svg')) continue
+      if (record.type === "attributes" && !node.closest('[data-testid="stVegaLiteChart"]')) continue
       seen.any = now
       const block = node.closest('[data-testid="stElementContainer"]')
       if (block) seen.blocks.set(block, now)
@@ -70,8 +71,8 @@ SETTLED = f"""
 () => {{
   const app = document.querySelector('[data-testid="stApp"]')
   const main = document.querySelector('[data-testid="stMain"]')
-  return app?.dataset.testScriptState === "notRunning" && main?.innerText.trim() && window.__seen.any > 0
-    && performance.now() - window.__seen.any > {QUIET_MS}
+  return app?.dataset.testScriptState === "notRunning" && window.__seen.any > 0
+    && performance.now() - window.__seen.any > {QUIET_MS} && main?.innerText.trim()
 }}
 """
 NOTED = """
@@ -161,7 +162,7 @@ def tab(browser: Browser) -> Iterator[tuple[BrowserContext, Page]]:
 
 def settle(page: Page) -> dict[str, Any]:
     """What the page noted, once it stands."""
-    page.wait_for_function(SETTLED, timeout=90_000)
+    page.wait_for_function(SETTLED, timeout=90_000, polling=100)
     noted: dict[str, Any] = page.evaluate(NOTED)
     return noted
 

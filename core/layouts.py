@@ -142,6 +142,15 @@ def alt_text(layout: Layout) -> str:
     )
 
 
+def outline(layout: Layout) -> str:
+    """What stays true of the picture at every G: a browser that holds the picture is told this once."""
+    h = layout.num_query_heads
+    return (
+        f"Diagram of an attention layer: a row of {h} query heads, lines to the KV heads that they read, and below a "
+        f"strip of {h} cells to scale, filled as far as the cache is kept. The line under the strip says what it shows."
+    )
+
+
 def formula(layout: Layout) -> str:
     """Bytes per token with the numbers put in, as LaTeX: 2 L G d b."""
     factors = (

@@ -35,8 +35,15 @@ def draw(chart: "AnyChart", *, sentence: str, alt_text: str, key: str | None = N
     draw_spec(chart.to_dict(), sentence=sentence, alt_text=alt_text, key=key)
 
 
-def draw_spec(spec: dict[str, Any], *, sentence: str, alt_text: str, key: str | None = None) -> None:
-    """The same for a chart that is a Vega-Lite spec already (pages.cached keeps some), dressed in the house look."""
+def draw_spec(
+    spec: dict[str, Any], *, sentence: str, alt_text: str, key: str | None = None, outline: str | None = None
+) -> None:
+    """The same for a chart that is a Vega-Lite spec already (pages.cached keeps some), dressed in the house look.
+
+    A spec with `datasets` whose rest stays as it is moves with its data, where any other is built again in the
+    browser. Streamlit counts the alt text to the rest: give such a picture an outline that always holds, and let it
+    say alt_text itself, in a mark's description.
+    """
     dressed = dress(spec, current_palette())
     picture = Picture(sentence=sentence, alt_text=alt_text, spec=dressed)
     name = key or blake2s(alt_text.encode(), digest_size=6).hexdigest()
@@ -47,7 +54,24 @@ def draw_spec(spec: dict[str, Any], *, sentence: str, alt_text: str, key: str | 
                 st.markdown(sentence)
             share.picture_menu(name, picture)
         _reserve(name, dressed)
-        st.vega_lite_chart(spec=dressed, width="stretch", theme=None, alt=alt_text, key=key)
+        st.vega_lite_chart(spec=_sent(dressed), width="stretch", theme=None, alt=outline or alt_text, key=key)
+
+
+def _sent(spec: dict[str, Any]) -> dict[str, Any]:
+    """The spec with its rows as Arrow bytes, which Streamlit sends as they are; rows would go through pandas first."""
+    if "datasets" not in spec:
+        return spec
+    return {**spec, "datasets": {name: _arrow(rows) for name, rows in spec["datasets"].items()}}
+
+
+def _arrow(rows: list[dict[str, Any]]) -> bytes:
+    import pyarrow as pa  # type: ignore[import-untyped]  # noqa: PLC0415  with the first picture, not the page
+
+    table, sink = pa.Table.from_pylist(rows), pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema) as stream:
+        stream.write_table(table)
+    written: bytes = sink.getvalue().to_pybytes()
+    return written
 
 
 def _reserve(name: str, spec: dict[str, Any]) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import altair as alt
 
-from core.layouts import Layout
+from core.layouts import Layout, alt_text
 from core.palette import Palette
 
 MAX_HEADS_DRAWN = 128
@@ -126,63 +126,39 @@ def figure_text(layout: Layout, short: bool = False) -> str:
 
 
 def layout_chart(layout: Layout, colours: Palette, *, width_px: int = 900, height_px: int = 340) -> alt.LayerChart:
-    """The whole picture. width_px is how wide it will stand, to decide which labels are legible."""
-    layers = [
-        _bands(layout, colours),
-        _lines(layout, colours),
-        *_queries(layout, colours, width_px),
-        *_kv_heads(layout, colours, width_px),
-        *_strip(layout, colours, width_px),
-    ]
-    if layout.group_size > 1:
-        layers.append(_group_counts(layout, colours, width_px))
+    """The whole picture. width_px is how wide it will stand, to decide which labels are legible.
+
+    The spec is the same for every layout of a width and theme: only its datasets differ. A browser that shows one
+    layout is then sent rows alone, and Vega moves what it has drawn instead of building the picture again.
+    """
     return (
-        alt.layer(*layers)
+        alt.layer(_bands(), _lines(), _boxes(), _labels(), datasets=layout_rows(layout, colours, width_px))
         .properties(width="container", height=height_px, background="transparent")
         .configure_view(stroke=None)
     )
 
 
-def group_colours(colours: Palette) -> list[str]:
-    """The hues that groups take in turn, so that neighbours always differ."""
-    return [colours.queries, colours.mha, colours.gqa, colours.mqa]
+def layout_rows(layout: Layout, colours: Palette, width_px: int) -> dict[str, list[Row]]:
+    """What each layer of the picture draws, by the layer's name; every row of a layer has the same fields."""
+    return {
+        "bands": band_rows(layout, colours),
+        "lines": [
+            {**row, "colour": _hue(row, colours), "stroke": 1.0 if layout.num_query_heads > 40 else 1.8}
+            for row in line_rows(layout)
+        ],
+        "boxes": box_rows(layout, colours),
+        "labels": label_rows(layout, colours, width_px),
+    }
 
 
-def _x(field: str) -> alt.X:
-    return alt.X(f"{field}:Q", scale=alt.Scale(domain=[0, 1], nice=False, zero=False), axis=None)
-
-
-def _y(value: float) -> alt.YDatum:
-    return alt.YDatum(value, scale=alt.Scale(domain=[0, 1], reverse=True, nice=False), axis=None)
-
-
-def _group_colour(colours: Palette) -> alt.Color:
-    hues = group_colours(colours)
-    domain = list(range(len(hues)))
-    return alt.Color("hue:O", scale=alt.Scale(domain=domain, range=hues), legend=None)
-
-
-def _with_hue(rows: list[Row]) -> alt.Data:
-    return alt.Data(values=[{**row, "hue": row["group"] % 4 if row["group"] >= 0 else 0} for row in rows])
-
-
-def _box(rows: list[Row], top: float, bottom: float, **mark: Any) -> alt.Chart:
-    chart = alt.Chart(alt.Data(values=rows)).mark_rect(**mark)
-    return chart.encode(x=_x("left"), x2="right:Q", y=_y(top), y2=alt.Y2Datum(bottom))
-
-
-def _bands(layout: Layout, colours: Palette) -> alt.Chart:
+def band_rows(layout: Layout, colours: Palette) -> list[Row]:
     """A tinted backdrop for each group."""
-    rows: list[Row] = [
-        {"left": s.left, "right": s.right, "group": s.group if s.group is not None else -1} for s in slots(layout)
-    ]
     pad = 0.0015
-    for row in rows:
-        row["left"], row["right"] = row["left"] + pad, row["right"] - pad
-    chart = alt.Chart(_with_hue(rows)).mark_rect(cornerRadius=6, opacity=0.10)
-    return chart.encode(
-        x=_x("left"), x2="right:Q", y=_y(0.055), y2=alt.Y2Datum(KV_BOTTOM + 0.03), color=_group_colour(colours)
-    )
+    rows: list[Row] = []
+    for slot in slots(layout):
+        row: Row = {"left": slot.left + pad, "right": slot.right - pad, "group": _group_of(slot)}
+        rows.append({**row, "colour": _hue(row, colours)})
+    return rows
 
 
 def line_rows(layout: Layout) -> list[Row]:
@@ -197,78 +173,132 @@ def line_rows(layout: Layout) -> list[Row]:
     return rows
 
 
-def _lines(layout: Layout, colours: Palette) -> alt.Chart:
-    """From the foot of each query head to the KV head that it reads."""
-    thin = layout.num_query_heads > 40
-    chart = alt.Chart(_with_hue(line_rows(layout))).mark_rule(strokeWidth=1 if thin else 1.8, opacity=0.75)
-    return chart.encode(
-        x=_x("centre"),
-        x2="target:Q",
-        y=_y(QUERY_BOTTOM + 0.005),
-        y2=alt.Y2Datum(KV_TOP - 0.005),
-        color=_group_colour(colours),
-    )
+def box_rows(layout: Layout, colours: Palette) -> list[Row]:
+    """Every rectangle: query heads, keys and values, and the strip of what is kept and what is saved."""
+    queries, pairs = query_rows(layout), kv_rows(layout)
+    strip = {"kept": colours.cache, "saved": colours.ghost}
+    return [
+        *(_box(row, QUERY_TOP, QUERY_BOTTOM, colours.queries, 3 if len(queries) <= 40 else 1) for row in queries),
+        *(_box(row, KV_TOP, KV_BOTTOM, colours.keys_values, 3 if len(pairs) <= 80 else 1) for row in pairs),
+        *(_box(row, STRIP_TOP, STRIP_BOTTOM, strip[row["kept"]], 2) for row in strip_rows(layout)),
+    ]
 
 
-def _queries(layout: Layout, colours: Palette, width_px: int) -> list[alt.Chart]:
-    rows = query_rows(layout)
-    boxes = _box(rows, QUERY_TOP, QUERY_BOTTOM, color=colours.queries, cornerRadius=3 if len(rows) <= 40 else 1)
-    boxes = boxes.encode(tooltip=alt.Tooltip("says:N", title="query"))
-    drawn = [boxes]
-    if width_px / len(rows) >= 20:
-        drawn.append(_label(rows, "label", (QUERY_TOP + QUERY_BOTTOM) / 2, colours.on_fill, 13, bold=True))
-    return drawn
-
-
-def _kv_heads(layout: Layout, colours: Palette, width_px: int) -> list[alt.Chart]:
-    rows = kv_rows(layout)
-    boxes = _box(rows, KV_TOP, KV_BOTTOM, color=colours.keys_values, cornerRadius=3 if len(rows) <= 80 else 1)
-    boxes = boxes.encode(tooltip=alt.Tooltip("says:N", title="keys and values"))
-    drawn = [boxes]
-    if width_px * (rows[0]["right"] - rows[0]["left"]) >= 12:
-        drawn.append(_label(rows, "letter", (KV_TOP + KV_BOTTOM) / 2, colours.on_fill, 12, bold=True))
-    return drawn
-
-
-def _strip(layout: Layout, colours: Palette, width_px: int) -> list[alt.Chart]:
-    rows = strip_rows(layout)
-    kept = [row for row in rows if row["kept"] == "kept"]
-    saved = [row for row in rows if row["kept"] == "saved"]
-    drawn = [_box(kept, STRIP_TOP, STRIP_BOTTOM, color=colours.cache, cornerRadius=2)]
-    if saved:
-        drawn.append(_box(saved, STRIP_TOP, STRIP_BOTTOM, color=colours.ghost, cornerRadius=2))
+def label_rows(layout: Layout, colours: Palette, width_px: int) -> list[Row]:
+    """Every piece of text that is legible at that width."""
+    queries, pairs = query_rows(layout), kv_rows(layout)
     short = width_px < NARROW_PX
     caption = "cache per token and layer" if short else "cache kept per token and layer, to scale beside MHA's"
     size_px = 12 if short else 13
-    drawn.append(_line_of_text(caption, CAPTION_Y, colours.muted, size_px))
-    drawn.append(_line_of_text(figure_text(layout, short), FIGURE_Y, colours.text, size_px + 2, bold=True))
-    return drawn
+    rows = [
+        _line_of_text(caption, CAPTION_Y, colours.muted, size_px),
+        {**_line_of_text(figure_text(layout, short), FIGURE_Y, colours.text, size_px + 2), "weight": "bold"},
+    ]
+    rows[1]["spoken"] = alt_text(layout)
+    if width_px / len(queries) >= 20:
+        middle = (QUERY_TOP + QUERY_BOTTOM) / 2
+        rows += [_label(row["centre"], middle, row["label"], colours.on_fill, 13, "bold") for row in queries]
+    if width_px * (pairs[0]["right"] - pairs[0]["left"]) >= 12:
+        middle = (KV_TOP + KV_BOTTOM) / 2
+        rows += [_label(row["centre"], middle, row["letter"], colours.on_fill, 12, "bold") for row in pairs]
+    return rows + (_group_counts(layout, colours, width_px) if layout.group_size > 1 else [])
 
 
-def _group_counts(layout: Layout, colours: Palette, width_px: int) -> alt.Chart:
+def group_colours(colours: Palette) -> list[str]:
+    """The hues that groups take in turn, so that neighbours always differ."""
+    return [colours.queries, colours.mha, colours.gqa, colours.mqa]
+
+
+def _hue(row: Row, colours: Palette) -> str:
+    hues = group_colours(colours)
+    return hues[max(row["group"], 0) % len(hues)]
+
+
+def _group_of(slot: Slot) -> int:
+    return slot.group if slot.group is not None else -1
+
+
+def _box(row: Row, top: float, bottom: float, colour: str, round_px: int) -> Row:
+    kept = {"left": row["left"], "right": row["right"], "says": row.get("says")}
+    return {**kept, "top": top, "bottom": bottom, "colour": colour, "round": round_px}
+
+
+def _group_counts(layout: Layout, colours: Palette, width_px: int) -> list[Row]:
     """Above each group, how many query heads it has: said in full once the picture, as it stands, has the room."""
     columns = slots(layout)
-    rows: list[Row] = [
-        {"centre": s.centre, "full": _count_says(s), "short": f"×{s.heads}" if s.group is not None else "…"}
-        for s in columns
-    ]
     size_px = 12 if width_px / len(columns) >= 60 else 10
-    by_room = f"width >= {ROOM_FOR_COUNT_PX * len(columns)} ? datum.full : datum.short"
-    return _label(rows, "count", COUNT_Y, colours.muted, size_px).transform_calculate(count=by_room)
+    rows = []
+    for slot in columns:
+        row = _label(slot.centre, COUNT_Y, _count_says(slot), colours.muted, size_px)
+        short = f"×{slot.heads}" if slot.group is not None else "…"
+        rows.append({**row, "short": short, "room": ROOM_FOR_COUNT_PX * len(columns)})
+    return rows
 
 
-def _label(rows: list[Row], field: str, y: float, colour: str, size_px: int, bold: bool = False) -> alt.Chart:
-    chart = alt.Chart(alt.Data(values=rows)).mark_text(
-        color=colour, fontSize=size_px, fontWeight="bold" if bold else "normal", baseline="middle", align="center"
+def _label(x: float, y: float, text: str, colour: str, size_px: int, weight: str = "normal") -> Row:
+    """`short` stands in a picture narrower than `room` pixels; a label that is spoken is read to who cannot see."""
+    look = {"colour": colour, "size": size_px, "weight": weight, "align": "center"}
+    return {"x": x, "y": y, "text": text, "short": text, "room": 0, "spoken": None, **look}
+
+
+def _line_of_text(text: str, y: float, colour: str, size_px: int) -> Row:
+    return {**_label(0.0, y, text, colour, size_px), "align": "left"}
+
+
+def _x(field: str) -> alt.X:
+    return alt.X(f"{field}:Q", scale=alt.Scale(domain=[0, 1], nice=False, zero=False), axis=None)
+
+
+def _y(field: str) -> alt.Y:
+    return alt.Y(f"{field}:Q", scale=alt.Scale(domain=[0, 1], reverse=True, nice=False, zero=False), axis=None)
+
+
+def _y_at(value: float) -> alt.YDatum:
+    return alt.YDatum(value, scale=alt.Scale(domain=[0, 1], reverse=True, nice=False), axis=None)
+
+
+def _as_it_is(field: str) -> alt.Color:
+    return alt.Color(f"{field}:N", scale=None, legend=None)
+
+
+def _bands() -> alt.Chart:
+    chart = alt.Chart(alt.NamedData(name="bands")).mark_rect(cornerRadius=6, opacity=0.10, aria=False)
+    return chart.encode(
+        x=_x("left"), x2="right:Q", y=_y_at(0.055), y2=alt.Y2Datum(KV_BOTTOM + 0.03), color=_as_it_is("colour")
     )
-    return chart.encode(x=_x("centre"), y=_y(y), text=f"{field}:N")
 
 
-def _line_of_text(text: str, y: float, colour: str, size_px: int, bold: bool = False) -> alt.Chart:
-    chart = alt.Chart(alt.Data(values=[{"left": 0.0, "text": text}])).mark_text(
-        color=colour, fontSize=size_px, fontWeight="bold" if bold else "normal", baseline="middle", align="left", dx=2
+def _lines() -> alt.Chart:
+    """From the foot of each query head to the KV head that it reads."""
+    chart = alt.Chart(alt.NamedData(name="lines")).mark_rule(opacity=0.75, aria=False)
+    return chart.encode(
+        x=_x("centre"),
+        x2="target:Q",
+        y=_y_at(QUERY_BOTTOM + 0.005),
+        y2=alt.Y2Datum(KV_TOP - 0.005),
+        color=_as_it_is("colour"),
+        strokeWidth=alt.StrokeWidth("stroke:Q", scale=None, legend=None),
     )
-    return chart.encode(x=_x("left"), y=_y(y), text="text:N")
+
+
+def _boxes() -> alt.Chart:
+    rounded, says = alt.ExprRef("datum.round"), alt.ExprRef("datum.says")
+    chart = alt.Chart(alt.NamedData(name="boxes")).mark_rect(cornerRadius=rounded, tooltip=says, aria=False)
+    return chart.encode(x=_x("left"), x2="right:Q", y=_y("top"), y2="bottom:Q", color=_as_it_is("colour"))
+
+
+def _labels() -> alt.Chart:
+    chart = alt.Chart(alt.NamedData(name="labels")).mark_text(
+        baseline="middle",
+        align=alt.ExprRef("datum.align"),
+        dx=alt.ExprRef("datum.align == 'left' ? 2 : 0"),
+        fontWeight=alt.ExprRef("datum.weight"),
+        text=alt.ExprRef("width >= datum.room ? datum.text : datum.short"),
+        description=alt.ExprRef("datum.spoken"),
+    )
+    return chart.encode(
+        x=_x("x"), y=_y("y"), color=_as_it_is("colour"), size=alt.Size("size:Q", scale=None, legend=None)
+    )
 
 
 def _count_says(slot: Slot) -> str:

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from core.layouts import PRESETS, Layout, LayoutError, alt_text, divisors, formula, sentence
+from core.layouts import PRESETS, Layout, LayoutError, alt_text, divisors, formula, outline, sentence
 from core.units import format_binary
 from pages import cached, style
 
@@ -46,7 +46,7 @@ def picture(layout: Layout, width_px: int, key: str) -> None:
     """The sentence, and under it the picture."""
     theme = st.context.theme.type or "light"
     spec = cached.layout_spec(layout.num_query_heads, layout.num_kv_heads, layout.head_dim, theme, width_px)
-    style.draw_spec(spec, sentence=sentence(layout), alt_text=alt_text(layout), key=key)
+    style.draw_spec(spec, sentence=sentence(layout), alt_text=alt_text(layout), key=key, outline=outline(layout))
 
 
 def figures(layout: Layout) -> None:

@@ -27,6 +27,18 @@ def test_clicking_g_moves_picture_formula_and_address(server: Dashboard, page: P
     expect(page).to_have_url(re.compile(r"layouts_g64=1(&|$)"))
 
 
+def test_a_change_of_g_moves_the_picture_that_stands(server: Dashboard, page: Page):
+    """The drawing is not built again: what was in it before the click is in it afterwards, with other rows."""
+    page.goto(f"{server.url}/layouts")
+    picture = page.get_by_test_id("stVegaLiteChart").first
+    expect(picture.get_by_text("4,096 B of MHA's 32,768 B")).to_be_visible()
+    picture.locator("svg").evaluate("drawing => { drawing.dataset.stood = 'yes' }")
+    page.get_by_role("radio", name="16", exact=True).click()
+    expect(picture.get_by_text("8,192 B of MHA's 32,768 B")).to_be_visible()
+    expect(picture.locator("svg")).to_have_attribute("data-stood", "yes")
+    expect(picture.get_by_label("8,192 bytes per token and layer, 25.0% of MHA's")).to_have_count(1)
+
+
 def test_a_link_restores_the_view(server: Dashboard, page: Page):
     page.goto(f"{server.url}/layouts?layouts_model=Falcon+40B&layouts_g128=128")
     expect(page.get_by_text("MHA: each of the 128 query heads").first).to_be_visible()

@@ -1,5 +1,6 @@
 """The layouts page through AppTest: presets, G, formula and bytes move together; errors keep what was entered."""
 
+import pyarrow as pa
 import pytest
 from streamlit.testing.v1 import AppTest
 
@@ -9,8 +10,12 @@ def app(open_page):
     return open_page("learn/layouts.py")
 
 
-def first_alt(app: AppTest) -> str:
-    return app.get("vega_lite_chart")[0].proto.alt
+def spoken(app: AppTest) -> str:
+    """What the first picture says to who cannot see it: its alt text, and the words that came with its rows."""
+    proto = app.get("vega_lite_chart")[0].proto
+    sent = {dataset.name: pa.ipc.open_stream(dataset.data.data).read_all() for dataset in proto.datasets}
+    words = sent["labels"].column("spoken").to_pylist()
+    return " ".join([proto.alt, *filter(None, words)])
 
 
 def texts(app: AppTest) -> str:
@@ -20,16 +25,26 @@ def texts(app: AppTest) -> str:
 def test_opens_on_llama_2_70b(app):
     assert "GQA: 64 query heads share 8 key and value heads, 8 to each." in texts(app)
     assert r"327{,}680" in app.latex[0].value
-    assert "4,096 bytes per token and layer" in first_alt(app)
+    assert "4,096 bytes per token and layer" in spoken(app)
 
 
 def test_changing_g_moves_picture_formula_and_bytes(app):
     app.segmented_control(key="layouts_g64").set_value(1).run()
     assert "MQA: all 64 query heads read one key and value head." in texts(app)
     assert r"40{,}960" in app.latex[0].value
-    assert "512 bytes per token and layer, 1.6% of MHA's" in first_alt(app)
+    assert "512 bytes per token and layer, 1.6% of MHA's" in spoken(app)
     app.segmented_control(key="layouts_g64").set_value(64).run()
     assert r"2{,}621{,}440" in app.latex[0].value
+
+
+def test_a_change_of_g_sends_rows_alone(app):
+    """Streamlit builds a picture again in the browser if anything but its data differs."""
+    before = app.get("vega_lite_chart")[0].proto
+    app.segmented_control(key="layouts_g64").set_value(1).run()
+    after = app.get("vega_lite_chart")[0].proto
+    assert (after.spec, after.alt) == (before.spec, before.alt)
+    assert [dataset.name for dataset in after.datasets] == ["bands", "lines", "boxes", "labels"]
+    assert after.datasets != before.datasets
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,7 @@
 """The picture's rows: who is drawn where, and what is counted instead of drawn."""
 
+import re
+
 import pytest
 import vl_convert
 from hypothesis import given
@@ -16,7 +18,7 @@ from core.diagrams.layouts import (
     slots,
     strip_rows,
 )
-from core.layouts import Layout, divisors
+from core.layouts import Layout, alt_text, divisors
 from core.palette import DARK, LIGHT
 
 
@@ -82,6 +84,22 @@ def test_the_picture_renders(colours, heads, kv_heads):
     assert colours.queries in svg
     assert colours.keys_values in svg
     assert ("saves" in svg) == (kv_heads < heads)
+
+
+def test_the_spec_is_one_for_every_layout_and_only_its_rows_differ():
+    def without_rows(heads: int, kv_heads: int) -> dict[str, object]:
+        spec = layout_chart(Layout(num_query_heads=heads, num_kv_heads=kv_heads), LIGHT).to_dict()
+        datasets = spec.pop("datasets")
+        assert all(datasets.values())  # a layer without rows would be one that Vega-Lite cannot type
+        return spec
+
+    assert without_rows(64, 8) == without_rows(64, 1) == without_rows(71, 71) == without_rows(232, 232)
+
+
+def test_the_picture_says_itself_in_words():
+    layout = Layout(num_query_heads=64, num_kv_heads=8)
+    svg = vl_convert.vegalite_to_svg(dress(layout_chart(layout, LIGHT).properties(width=900).to_dict(), LIGHT))
+    assert re.findall(r'aria-label="([^"]*)"', svg) == [alt_text(layout)]
 
 
 def test_dress_keeps_what_the_chart_set_itself():
