@@ -1,9 +1,11 @@
 """Answers from the lessons' own text: the nearest passages with links, or a plain refusal.
 
-Every step of a lesson, section of a page, FAQ answer, glossary entry and published finding is a passage. They are
-indexed in memory with SQLite's FTS5 (porter stems, bm25 ranking), which ships with Python: no network, no model, no
-dependency. A question is declined when too little of what it asks about stands in the best passage: words count by
-their rarity, and a word that no passage has counts as much as the rarest.
+The passages are indexed in memory with SQLite's FTS5 (porter stems, bm25 over title, names, text and citations), which
+ships with Python: no network, no model, no dependency. Everyday words find the lessons' words too: see ask_words.
+A page ranks by its best passages and by how much of the question stands anywhere on it, words counted by rarity.
+
+Declined is what names no term of the field and is not covered, or brings more words that stand nowhere than terms. A
+question for what no text can say, someone's costs or someone's quality, gets that answer before the passages.
 
 What this cannot do: combine passages, do arithmetic, or answer what the text does not say.
 """
@@ -15,25 +17,38 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 
-from core.evidence import published
-from core.learning import faq, glossary, lessons
-from core.learning.ask_words import SAID_AS, STOP
+from core.learning import glossary
+from core.learning.ask_passages import EVIDENCE, FAQ, GLOSSARY, Passage, passages
+from core.learning.ask_words import (
+    MAKERS,
+    NEUTRAL,
+    OF_THE_FIELD,
+    SAID_AS,
+    asks_for_a_prediction,
+    asks_for_speed_under_load,
+    normalised,
+    words_of,
+)
 from core.model_registry import load_registry
-from core.neighbours import texts as neighbours
-from core.neighbours.figures import filled
 
 MAX_QUESTION = 400
 SHOWN = 3
-COVERED = 0.6  # of the question's weight must stand in the best passage
-COVERED_WITH_TERM = 0.2  # the same where the question names a term of the field
-TITLE_WEIGHT, NAMES_WEIGHT, TEXT_WEIGHT = 4.0, 2.0, 1.0
+COVERED = 0.6  # of the question's weight must stand on the best page
+COVERED_WITH_WORD = 0.45  # the same where the question names an everyday word of the field
+COVERED_WITH_TERM = 0.2  # the same where it names a term, a model, or two such words
+TITLE_WEIGHT, NAMES_WEIGHT, TEXT_WEIGHT, CITED_WEIGHT = 4.0, 2.0, 1.0, 0.5
 # Short entries outrank the lessons that explain them: what counts is where a reader learns it.
-PRIOR = {"glossary": 0.55, "evidence": 0.6}
+PRIOR = {FAQ: 0.7, GLOSSARY: 0.55, EVIDENCE: 0.6}
+REFERENCE = (FAQ, GLOSSARY, EVIDENCE)  # at most one of the passages shown is from these
 EXPLAINS_A_TERM = 1.5  # for the page that a term of the question is explained on
 NEXT_ONES = (1.0, 0.3, 0.15)  # how much a page's best, second and third passage count
 EVERYDAY_FAMILIES = {"command", "opt"}
-KIN_SHARE = 0.35  # of words that the lessons use for a word of the question
-_WORD = re.compile(r"[a-z0-9*_-]+")
+KIN_SHARE = 0.5  # of words that the lessons use for a word of the question
+ENOUGH_WORDS = 3  # everyday words of the field that outweigh as many unknown ones; fewer must be in the majority
+UNCOVERED_SHARE = 0.5  # of its score that a page keeps which has none of the question's words
+_SIZE = re.compile(r"\b\d+(\.\d+)?[bB]\b")  # 13B, as models are called
+_WIDTH = re.compile(r"(\d)-(bits?)\b")
+LIMITS_ENTRY = "limits"  # of the FAQ
 
 
 class AskError(ValueError):
@@ -41,25 +56,16 @@ class AskError(ValueError):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Passage:
-    """A piece of text and where it stands. page is the page's key; script and query lead to the very place."""
-
-    page: str
-    page_title: str
-    title: str
-    text: str
-    script: str  # relative to pages/
-    query: tuple[tuple[str, str], ...] = ()
-    names: str = ""  # other words for what it is about, searched and not shown
-
-
-@dataclass(frozen=True, kw_only=True)
 class Answer:
-    """Passages, the best first, from different pages; none where the question was declined."""
+    """Passages, the best first, from different pages; none where the question was declined.
+
+    asks_for_a_prediction: of someone's costs, quality or speed under load, which no passage can give.
+    """
 
     question: str
     passages: tuple[Passage, ...]
-    covered: float  # share of the question's weight that the best passage holds, 0 to 1
+    covered: float  # share of the question's weight that the best page holds, 0 to 1
+    asks_for_a_prediction: bool = False
 
     @property
     def is_declined(self) -> bool:
@@ -69,6 +75,11 @@ class Answer:
 DECLINED = (
     "The lessons do not answer that. Ask about attention heads, the KV cache, its size, its cost in memory and time, "
     "or the choice of G."
+)
+NO_PREDICTION = (
+    "This tool predicts no one's economics and no one's quality. It computes bytes and lower bounds on time, "
+    "measures the machine that it runs on, and cites what others measured. Costs, quality and latency under load need "
+    "a measurement of your own. These passages are the nearest that it can offer."
 )
 
 
@@ -80,27 +91,29 @@ def ask(question: str) -> Answer:
     if len(text) > MAX_QUESTION:
         raise AskError(f"The question has {len(text)} characters: shorten it to {MAX_QUESTION}.")
     words = content_words(text)
-    explained = {term.see for term in _terms_in(text)}
-    found = _index().pages(words, explained)[:SHOWN] if words else ()
-    covered = max((_index().coverage(words, passage) for passage in found), default=0.0)
-    enough = COVERED_WITH_TERM if _is_of_the_field(text) else COVERED
-    return Answer(question=text, passages=found if covered >= enough else (), covered=covered)
+    explained = {term.see for term in _terms_in(text)} | _pages_about_a_family(text)
+    found = _shown(_index().pages(words, explained)) if words else ()
+    covered = max((_index().coverage(words, passage.page) for passage in found), default=0.0)
+    predicts = asks_for_speed_under_load(text) or (asks_for_a_prediction(text) and _names_the_field(text))
+    if predicts:
+        found = (_limits(), *[passage for passage in found if passage.page not in REFERENCE])[:SHOWN]
+    elif not _is_answerable(text, words, covered):
+        found = ()
+    return Answer(question=text, passages=found, covered=covered, asks_for_a_prediction=predicts)
+
+
+def _shown(ranked: tuple[Passage, ...]) -> tuple[Passage, ...]:
+    """The first of them, with no more than one from a page of reference."""
+    reference = [passage for passage in ranked if passage.page in REFERENCE][1:]
+    return tuple(passage for passage in ranked if passage not in reference)[:SHOWN]
 
 
 def content_words(question: str) -> tuple[str, ...]:
-    """Words that carry the question, lower case, each once; names of terms add the term's own name."""
-    lowered = question.lower().replace("’", "'").replace("'s", "")
-    words = [word.strip("-_") for word in _WORD.findall(lowered)]
-    kept = [word for word in words if word and word not in STOP]
-    for term in _terms_in(lowered):
-        kept += [word for word in _WORD.findall(term.term.lower()) if word not in STOP]
-    return tuple(dict.fromkeys(kept))
-
-
-@cache
-def passages() -> tuple[Passage, ...]:
-    """Everything that Ask may answer from, in the order of the sidebar."""
-    return (*_lessons(), *_topics(), *_faq(), *_glossary(), *_evidence())
+    """Words that carry the question, each once; names of terms add the term's own name."""
+    said = words_of(question)
+    named = [word for term in _terms_in(question) for word in words_of(term.term)]
+    made = [MAKERS[word] for word in said if word in MAKERS]
+    return tuple(dict.fromkeys((*(word for word in said if word not in MAKERS), *made, *named)))
 
 
 class _Index:
@@ -109,21 +122,23 @@ class _Index:
     def __init__(self, found: Iterable[Passage]) -> None:
         self.passages = tuple(found)
         self.database = sqlite3.connect(":memory:", check_same_thread=False)
-        self.database.execute("CREATE VIRTUAL TABLE p USING fts5(title, names, text, tokenize='porter unicode61')")
+        columns = "title, names, text, cited, tokenize='porter unicode61'"
+        self.database.execute(f"CREATE VIRTUAL TABLE p USING fts5({columns})")
         self.database.executemany(
-            "INSERT INTO p(rowid, title, names, text) VALUES (?, ?, ?, ?)",
+            "INSERT INTO p(rowid, title, names, text, cited) VALUES (?, ?, ?, ?, ?)",
             [
-                (number, f"{passage.page_title} {passage.title}", passage.names, passage.text)
-                for number, passage in enumerate(self.passages)
+                (number, *map(normalised, (f"{p.page_title} {p.title}", p.names, p.text, p.cited)))
+                for number, p in enumerate(self.passages)
             ],
         )
 
     def pages(self, words: tuple[str, ...], explained: Iterable[str] = ()) -> tuple[Passage, ...]:
         """The best passage of each page that has any of the words, best page first.
 
-        A page's score is its best passage's bm25 with a share of its next two, weighed by PRIOR and by explained.
+        A page's score is its best passage's bm25 with a share of its next two, weighed by PRIOR, by explained, and by
+        how much of the question the page covers.
         """
-        boosts = {**PRIOR, **dict.fromkeys(explained, EXPLAINS_A_TERM)}
+        boosts = {**dict.fromkeys(explained, EXPLAINS_A_TERM), **PRIOR}
         by_page: dict[str, list[tuple[float, int]]] = {}
         for number, score in self._scores(words):
             by_page.setdefault(self.passages[number].page, []).append((score, number))
@@ -131,32 +146,38 @@ class _Index:
         for page, scored in by_page.items():
             scored.sort(key=lambda pair: (-pair[0], pair[1]))
             total = sum(weight * score for weight, (score, _) in zip(NEXT_ONES, scored, strict=False))
-            totals.append((total * boosts.get(page, 1.0), scored[0][1]))
+            covered = UNCOVERED_SHARE + (1 - UNCOVERED_SHARE) * self.coverage(words, page)
+            totals.append((total * covered * boosts.get(page, 1.0), scored[0][1]))
         return tuple(self.passages[number] for _, number in sorted(totals, key=lambda pair: (-pair[0], pair[1])))
 
     def _scores(self, words: tuple[str, ...]) -> list[tuple[int, float]]:
         """Passage number and bm25 (higher is better) of every passage with any of the words or their kin."""
-        weights = (TITLE_WEIGHT, NAMES_WEIGHT, TEXT_WEIGHT)
+        weights = (TITLE_WEIGHT, NAMES_WEIGHT, TEXT_WEIGHT, CITED_WEIGHT)
         scores: dict[int, float] = {}
-        kin = [other for word in words for other in SAID_AS.get(word, "").split() if other not in words]
-        for share, group in ((1.0, words), (KIN_SHARE, tuple(dict.fromkeys(kin)))):
+        kin = dict.fromkeys(other for word in words for other in kin_of(word) if other not in words)
+        for share, group in ((1.0, words), (KIN_SHARE, tuple(kin))):
             if group:
                 query = " OR ".join(f'"{word}"' for word in group)
-                sql = "SELECT rowid, -bm25(p, ?, ?, ?) FROM p WHERE p MATCH ?"
+                sql = "SELECT rowid, -bm25(p, ?, ?, ?, ?) FROM p WHERE p MATCH ?"
                 for number, score in self.database.execute(sql, (*weights, query)):
                     scores[number] = scores.get(number, 0.0) + share * score
         return list(scores.items())
 
-    def coverage(self, words: tuple[str, ...], passage: Passage) -> float:
-        """Rarity-weighted share of the words that the passage holds."""
-        number = self.passages.index(passage)
+    def coverage(self, words: tuple[str, ...], page: str) -> float:
+        """Rarity-weighted share of the words, or of words for them, that stand anywhere on the page."""
         weights = [self.rarity(word) for word in words]
-        held = [weight for word, weight in zip(words, weights, strict=True) if number in self.rows_with(word)]
+        held = [weight for word, weight in zip(words, weights, strict=True) if page in self.pages_with(word)]
         return sum(held) / sum(weights)
 
     def rarity(self, word: str) -> float:
         """ln(1 + passages / (1 + passages with the word)): highest for a word that stands nowhere."""
         return math.log(1 + len(self.passages) / (1 + len(self.rows_with(word))))
+
+    def pages_with(self, word: str) -> frozenset[str]:
+        """Pages that hold the word, or one that the lessons say for it."""
+        return frozenset(
+            self.passages[number].page for other in (word, *kin_of(word)) for number in self.rows_with(other)
+        )
 
     def rows_with(self, word: str) -> frozenset[int]:
         """Numbers of the passages that hold a word or another form of it."""
@@ -169,10 +190,55 @@ def _index() -> _Index:
     return _Index(passages())
 
 
-def _is_of_the_field(question: str) -> bool:
-    """Names a model of the registry, a term that is no everyday word, or two that are."""
+def kin_of(word: str) -> list[str]:
+    """Words under which the lessons say it; a plural is looked up as its singular."""
+    said = SAID_AS.get(word) or SAID_AS.get(word.removesuffix("s")) or SAID_AS.get(word.removesuffix("ing")) or ""
+    return said.split()
+
+
+def _is_answerable(question: str, words: tuple[str, ...], covered: float) -> bool:
+    """Whether the words are the lessons' own: terms against words that stand nowhere, and what the best page covers."""
+    unknown = sum(word not in NEUTRAL and not word[0].isdigit() and not _index().pages_with(word) for word in words)
     named = _terms_in(question)
-    return any(not term.plain for term in named) or len(named) >= 2 or _mentions(question.lower(), _families())
+    strong = sum(_is_telling(term) for term in named) + (_SIZE.search(question) is not None)
+    plain = sum(term.plain for term in named) + _names_a_family(question)
+    plain += sum(_mentions(question.lower(), [word]) for word in OF_THE_FIELD)
+    if strong:
+        return unknown <= 2 * strong + plain and covered >= COVERED_WITH_TERM
+    if plain >= 2:
+        return unknown <= plain - (plain < ENOUGH_WORDS) and covered >= COVERED_WITH_TERM
+    return unknown == 0 and covered >= (COVERED_WITH_WORD if plain else COVERED)
+
+
+def _names_the_field(question: str) -> bool:
+    """Names a model of the registry, a term that is no everyday word, G or H, or two everyday words of the field."""
+    named = _terms_in(question)
+    return (
+        any(map(_is_telling, named))
+        or len(named) >= 2
+        or _names_a_family(question)
+        or _SIZE.search(question) is not None
+    )
+
+
+def _is_telling(term: glossary.Term) -> bool:
+    """A term that is no everyday word; a capital G or H says as much."""
+    return not term.plain or len(term.term) == 1
+
+
+def _pages_about_a_family(question: str) -> set[str]:
+    """Pages with a family in their title that the question names, too, by its own name or its maker's."""
+    named = {name for name in _families() if name in content_words(question)}
+    return {p.page for p in passages() if _mentions(p.page_title.lower(), named)}
+
+
+def _names_a_family(question: str) -> bool:
+    """A family of models in the registry: some are everyday words too, as llamas and falcons know."""
+    return _mentions(question.lower(), _families())
+
+
+def _limits() -> Passage:
+    return next(p for p in passages() if p.query == (("faq_open", LIMITS_ENTRY),))
 
 
 @cache
@@ -183,7 +249,7 @@ def _families() -> tuple[str, ...]:
 
 def _terms_in(question: str) -> tuple[glossary.Term, ...]:
     """Terms that the question names; single letters only as capitals, since 'a' and 'g' are also just letters."""
-    lowered = question.lower()
+    lowered = _WIDTH.sub(r"\1 \2", question.lower())
     return tuple(
         term
         for term in glossary.terms()
@@ -192,86 +258,5 @@ def _terms_in(question: str) -> tuple[glossary.Term, ...]:
 
 
 def _mentions(lowered: str, names: Iterable[str]) -> bool:
-    return any(re.search(rf"(?<![\w-]){re.escape(name.lower())}s?(?![\w-])", lowered) for name in names)
-
-
-def _lessons() -> list[Passage]:
-    found = []
-    for lesson in lessons.lessons():
-        for number, step in enumerate(lesson.steps, start=1):
-            asked = step.question
-            told = [f"{asked.text} " + " ".join(f"{a.text} {a.reply}" for a in asked.answers)] if asked else []
-            found.append(
-                Passage(
-                    page=lesson.key,
-                    page_title=lesson.title,
-                    title=filled(step.title),
-                    text=filled("\n\n".join([step.text, *told])),
-                    script=lesson.script,
-                    query=((lesson.key, str(number)),),
-                    names=f"{step.slug.replace('-', ' ')} {lesson.promise} {filled(step.note)}",
-                )
-            )
-    return found
-
-
-def _topics() -> list[Passage]:
-    return [
-        Passage(
-            page=topic.key,
-            page_title=topic.title,
-            title=filled(section.title),
-            text=filled(section.text),
-            script=f"learn/{topic.key}.py",
-            names=f"{section.slug} {topic.promise}",
-        )
-        for topic in neighbours.topics()
-        for section in topic.sections
-    ]
-
-
-def _faq() -> list[Passage]:
-    return [
-        Passage(
-            page="faq",
-            page_title="FAQ",
-            title=entry.question,
-            text=entry.answer,
-            script="reference/faq.py",
-            query=(("faq_open", entry.id),),
-        )
-        for entry in faq.entries()
-    ]
-
-
-def _glossary() -> list[Passage]:
-    return [
-        Passage(
-            page="glossary",
-            page_title="Glossary",
-            title=term.term,
-            text=term.text,
-            script="reference/glossary.py",
-            query=(("glossary_find", term.term),),
-            names=" ".join(term.aliases),
-        )
-        for term in glossary.terms()
-    ]
-
-
-def _evidence() -> list[Passage]:
-    findings = [(finding.paper, finding.statement, finding.caveat) for finding in published().findings]
-    studies = [
-        (study.label, f"{study.paper}. {study.measure}. {study.training}, {study.how_held}.", study.caveat)
-        for study in published().comparisons
-    ]
-    return [
-        Passage(
-            page="evidence",
-            page_title="Evidence",
-            title=title,
-            text=f"{text} {caveat}",
-            script="reference/evidence.py",
-        )
-        for title, text, caveat in (*findings, *studies)
-    ]
+    stems = (re.escape(name.lower().removesuffix("s")) for name in names)
+    return any(re.search(rf"(?<![\w-]){stem}s?(?![\w-])", lowered) for stem in stems)

@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlparse
 
-from core.learning.ask import Passage
+from core.learning.ask_passages import Passage
 
 TIMEOUT_S = 30.0
 MAX_REPLY_BYTES = 200_000

@@ -3,7 +3,7 @@
 import streamlit as st
 
 from core.learning import ask, ask_model
-from core.learning.ask import Passage
+from core.learning.ask_passages import Passage
 
 EXAMPLES = (
     "Why is the KV cache the bottleneck?",
@@ -59,10 +59,12 @@ else:
         st.stop()
     if answer.is_declined:
         st.info(ask.DECLINED)
+    elif answer.asks_for_a_prediction:
+        st.info(ask.NO_PREDICTION)
     else:
         in_a_models_words(question, answer.passages)
-        for number, found in enumerate(answer.passages, start=1):
-            passage(number, found)
+    for number, found in enumerate(answer.passages, start=1):
+        passage(number, found)
 with st.expander("What this cannot do"):
     st.markdown(
         "It finds passages by their words. It does not combine them, do arithmetic or know what the lessons do not "

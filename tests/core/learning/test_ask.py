@@ -1,12 +1,25 @@
 """Ask: thirty questions find their page, off-topic ones are declined, and what is odd does no harm."""
 
+from collections.abc import Sequence
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.learning import ask
+from core.learning.ask_passages import passages
+from core.learning.ask_words import normalised
 from core.learning.places import place
-from tests.core.learning.ask_questions import OFF_TOPIC, ON_TOPIC
+from tests.core.learning.ask_questions import (
+    DEVELOPMENT,
+    HELD_OUT,
+    OFF_TOPIC,
+    OFF_TOPIC_DEVELOPMENT,
+    OFF_TOPIC_HELD_OUT,
+    ON_TOPIC,
+    PREDICTIONS_DEVELOPMENT,
+    PREDICTIONS_HELD_OUT,
+)
 from tests.dashboard import ROOT
 
 
@@ -26,8 +39,59 @@ def test_off_topic_questions_are_declined(question: str) -> None:
     assert ask.ask(question).is_declined
 
 
+def found_among_three(questions: Sequence[tuple[str, set[str]]]) -> int:
+    return sum(bool(pages & {passage.page for passage in ask.ask(question).passages}) for question, pages in questions)
+
+
+def test_the_rate_on_the_questions_that_the_ranking_was_tuned_on() -> None:
+    assert len(DEVELOPMENT) == 120
+    assert found_among_three(DEVELOPMENT) >= 110
+
+
+def test_the_rate_on_questions_that_were_held_out() -> None:
+    """26 of 30: what it reached when it was asked once, after the last change. Change the ranking, never this set."""
+    assert len(HELD_OUT) == 30
+    assert found_among_three(HELD_OUT) >= 26
+
+
+def test_field_words_alone_do_not_make_a_question_one_for_the_lessons() -> None:
+    assert [question for question in OFF_TOPIC_DEVELOPMENT if not ask.ask(question).is_declined] == []
+    declined = [question for question in OFF_TOPIC_HELD_OUT if ask.ask(question).is_declined]
+    assert (len(OFF_TOPIC_DEVELOPMENT), len(OFF_TOPIC_HELD_OUT)) == (43, 10)
+    assert len(declined) >= 9
+
+
+@pytest.mark.parametrize("question", [*PREDICTIONS_DEVELOPMENT, *PREDICTIONS_HELD_OUT])
+def test_what_no_text_can_say_is_said_to_be_so(question: str) -> None:
+    answer = ask.ask(question)
+    assert answer.asks_for_a_prediction
+    assert answer.passages[0].title == "What can this dashboard not tell me?"
+
+
+def test_other_questions_get_no_such_answer() -> None:
+    others = [question for question, _ in (*ON_TOPIC, *DEVELOPMENT, *HELD_OUT)]
+    assert [question for question in others if ask.ask(question).asks_for_a_prediction] == []
+    for question in (*OFF_TOPIC, *OFF_TOPIC_DEVELOPMENT, *OFF_TOPIC_HELD_OUT):
+        assert not ask.ask(question).asks_for_a_prediction
+
+
+def test_at_most_one_passage_is_from_a_page_of_reference() -> None:
+    for question, _ in DEVELOPMENT:
+        pages = [passage.page for passage in ask.ask(question).passages]
+        assert sum(page in ask.REFERENCE for page in pages) <= 1, question
+
+
+@pytest.mark.parametrize(
+    ("text", "spelt"),
+    [("65,536 tokens", "65536 tokens"), ("64k", "64k 65536"), ("an 80GB card", "an 80 gb card"),
+     ("Quantization", "quantisation"), ("a 13B", "a 13b"), ("size", "size")],
+)  # fmt: skip
+def test_one_spelling_for_what_means_the_same(text: str, spelt: str) -> None:
+    assert normalised(text) == spelt
+
+
 def test_passages_come_from_every_part_and_lead_to_scripts() -> None:
-    found = ask.passages()
+    found = passages()
     pages = {passage.page for passage in found}
     assert {"slider", "paging", "faq", "glossary", "evidence"} <= pages
     for passage in found:
@@ -43,7 +107,7 @@ def test_passages_of_an_answer_are_from_different_pages() -> None:
 
 
 def test_a_lesson_s_passage_links_to_its_step() -> None:
-    passage = next(passage for passage in ask.passages() if passage.page == "slider" and "publish" in passage.title)
+    passage = next(passage for passage in passages() if passage.page == "slider" and "publish" in passage.title)
     assert passage.query == (("slider", "3"),)
 
 
@@ -67,7 +131,7 @@ def test_search_syntax_is_only_words(question: str) -> None:
 
 
 def test_words_that_carry_a_question() -> None:
-    assert ask.content_words("What is the KV-cache’s size?") == ("kv-cache", "size", "kv", "cache")
+    assert ask.content_words("What is the KV-cache’s size?") == ("kv-cache", "kv", "cache", "size")
     assert ask.content_words("why is it so") == ()
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from core.learning import ask_model
-from core.learning.ask import Passage
+from core.learning.ask_passages import Passage
 from core.learning.ask_model import Endpoint, ModelError
 
 PASSAGES = (
