@@ -63,19 +63,13 @@ def quality_chart(dots: Sequence[Dot], scale: Scale, palette: Palette) -> alt.La
     line = alt.Chart(alt.Data(values=[{"zero": 0, "says": direction}]))
     kind_scale = alt.Scale(domain=["MQA", "GQA"], range=[palette.mqa, palette.gqa])
     kinds = alt.Color("kind:N", scale=kind_scale, legend=None)
-    hover = [alt.Tooltip(f"{name}:N") for name in ("label", "measure", "source", "caveat")]
     return alt.layer(
         line.mark_rule(color=palette.text, strokeWidth=1.5).encode(x=alt.X("zero:Q", scale=x_scale)),
         line.mark_text(dy=-12, fontWeight=600, color=palette.text).encode(
             x=alt.X("zero:Q", scale=x_scale), y=alt.value(0), text="says:N"
         ),
         base.mark_line(color=palette.line, strokeWidth=2, opacity=0.7).encode(x=x, detail="study:N"),
-        base.transform_filter("datum.held")
-        .mark_point(size=150, filled=True, opacity=1)
-        .encode(x=x, color=kinds, tooltip=hover),
-        base.transform_filter("!datum.held")
-        .mark_point(size=140, filled=True, fill=palette.background, strokeWidth=3, opacity=1)
-        .encode(x=x, stroke=alt.Stroke("kind:N", scale=kind_scale, legend=None), tooltip=hover),
+        *_dots(base, rows, x, kind_scale, palette),
         *_labels(base, NEAR * (domain[1] - domain[0]), scale, x, kinds, palette),
     ).properties(height=ROW_HEIGHT * len(order) + AXIS_HEIGHT)
 
@@ -84,6 +78,21 @@ def quality_alt_text(dots: Sequence[Dot], scale: Scale) -> str:
     """Every dot in words."""
     listed = "; ".join(f"{dot.study.label}: {dot.variant} {dot.change_text}" for dot in dots if dot.scale == scale)
     return f"Quality change against MHA, right is better. {listed}."
+
+
+def _dots(base: alt.Chart, rows: list[dict[str, Any]], x: alt.X, kinds: alt.Scale, palette: Palette) -> list[alt.Chart]:
+    """Filled where the parameters were held equal, a ring where not; a mark without a dot would be a nameless one."""
+    hover = [alt.Tooltip(f"{name}:N") for name in ("label", "measure", "source", "caveat")]
+    filled = base.transform_filter("datum.held").mark_point(size=150, filled=True, opacity=1)
+    rings = base.transform_filter("!datum.held").mark_point(
+        size=140, filled=True, fill=palette.background, strokeWidth=3, opacity=1
+    )
+    made = []
+    if any(row["held"] for row in rows):
+        made.append(filled.encode(x=x, color=alt.Color("kind:N", scale=kinds, legend=None), tooltip=hover))
+    if not all(row["held"] for row in rows):
+        made.append(rings.encode(x=x, stroke=alt.Stroke("kind:N", scale=kinds, legend=None), tooltip=hover))
+    return made
 
 
 def _labels(
