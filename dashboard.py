@@ -42,6 +42,19 @@ class ResponseHeaders:
 
 ASSETS = ROOT / "pages" / "assets"
 
+# The parts of Streamlit's client that our pages use, those of nearly every page first: arrive.js loads them early.
+PARTS = (
+    *("ArrowVegaLiteChart", "Html", "Button", "ButtonGroup"),
+    *("BidiComponent", "Slider", "NumberInput", "Selectbox", "Metric", "PageLink", "Radio", "Checkbox", "Multiselect"),
+    *("TextInput", "DownloadButton", "Progress", "Table", "rehype-katex", "DataFrame"),
+)
+
+
+def client_files() -> list[str]:
+    """The files of PARTS in the installed Streamlit; their names carry a hash of their content."""
+    folder = Path(st.__file__).parent / "static" / "static" / "js"
+    return [file.name for part in PARTS for file in folder.glob(f"{part}.*.js")]
+
 
 class OursInThePage:
     """Puts the style sheet and the keys into the HTML page that Streamlit serves: the first paint and press have them.
@@ -55,8 +68,9 @@ class OursInThePage:
         self.app = app
         # Nested under an id that nothing has: Streamlit's own rules come later and must not win for that alone.
         style = (ASSETS / "headroom.css").read_text(encoding="utf-8")
-        keys = (ASSETS / "keys.js").read_text(encoding="utf-8")
-        self.ours = f"<style>body:not(#none){{{style}}}</style><script>{keys}</script></head>".encode()
+        scripts = "".join((ASSETS / name).read_text(encoding="utf-8") for name in ("arrive.js", "keys.js"))
+        script = f'<script data-parts="{" ".join(client_files())}">{scripts}</script>'
+        self.ours = f"<style>body:not(#none){{{style}}}</style>{script}</head>".encode()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or "." in scope["path"] or "/_stcore/" in scope["path"]:

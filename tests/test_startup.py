@@ -6,6 +6,7 @@ Each case runs in a Python of its own, since what one test imports another would
 import subprocess
 import sys
 
+import dashboard
 from tests.dashboard import ROOT
 from tests.paths import page_files
 
@@ -34,6 +35,10 @@ def imported(program: str) -> str:
 def test_starting_the_server_imports_nothing_heavy():
     heavy = (*HEAVY, "altair", "pandas")
     assert imported(f"import sys, dashboard; print(*[name for name in {heavy!r} if name in sys.modules])") == ""
+
+
+def test_every_part_that_the_browser_loads_early_is_one_file_of_the_installed_streamlit():
+    assert [name.split(".")[0] for name in dashboard.client_files()] == list(dashboard.PARTS)
 
 
 def test_no_page_imports_a_model_library_or_an_exporter():

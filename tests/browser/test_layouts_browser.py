@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+import pytest
 from playwright.sync_api import Page, expect
 
 from tests.dashboard import Dashboard, running_dashboard
@@ -37,6 +38,25 @@ def test_a_change_of_g_moves_the_picture_that_stands(server: Dashboard, page: Pa
     expect(picture.get_by_text("8,192 B of MHA's 32,768 B")).to_be_visible()
     expect(picture.locator("svg")).to_have_attribute("data-stood", "yes")
     expect(picture.get_by_label("8,192 bytes per token and layer, 25.0% of MHA's")).to_have_count(1)
+
+
+SHIFTS = """
+window.__shifts = []
+new PerformanceObserver((list) => {
+  for (const entry of list.getEntries()) if (!entry.hadRecentInput) window.__shifts.push(entry.value)
+}).observe({ type: "layout-shift", buffered: true })
+"""
+
+
+@pytest.mark.parametrize("path", ["", "layouts", "size", "formula"])
+def test_nothing_moves_while_a_page_arrives(server: Dashboard, page: Page, path: str):
+    page.add_init_script(SHIFTS)
+    page.goto(f"{server.url}/{path}")
+    expect(page.locator("html")).to_have_class("arriving")
+    expect(page.locator("html")).not_to_have_class("arriving")
+    expect(page.get_by_role("heading", level=1)).to_be_visible()
+    expect(page.get_by_test_id("stVegaLiteChart").first).to_be_visible()
+    assert sum(page.evaluate("window.__shifts")) < 0.001
 
 
 def test_a_link_restores_the_view(server: Dashboard, page: Page):
