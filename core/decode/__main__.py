@@ -10,18 +10,10 @@ from pathlib import Path
 from core.decode import store
 from core.decode.device_lock import DeviceBusy, device_lock
 from core.decode.guard import end_with_parent, prefer_to_be_killed, restrict_address_space
+from core.decode.host_memory import ask_for_huge_pages
 from core.decode.plan import ELEMENT_BYTES, DecodeJob, InvalidJob, StepShape
-from core.decode.records import (
-    InvalidRecord,
-    KernelResult,
-    RunRecord,
-    from_csv,
-    from_json,
-    result_from,
-    roofline_from,
-    summary,
-    to_json,
-)
+from core.decode.record_files import InvalidRecord, from_csv, from_json, result_from, roofline_from, to_json
+from core.decode.records import KernelResult, RunRecord, summary
 
 EXIT_INVALID, EXIT_BUSY, EXIT_FAILED = 2, 3, 1
 
@@ -122,6 +114,7 @@ def _run(options: argparse.Namespace, command: str) -> int:
     if options.address_space:
         restrict_address_space(int(options.address_space * 1e9))
     os.environ.setdefault("TORCHINDUCTOR_COMPILE_THREADS", "1")  # no compile pool: nothing can outlive this process
+    ask_for_huge_pages()
     from core.decode.device import resolve
     from core.decode.run import Run, run_quietly
 
@@ -201,6 +194,7 @@ def _result_line(result: KernelResult) -> str:
 
 
 def _roofline(options: argparse.Namespace) -> int:
+    ask_for_huge_pages()
     import torch
 
     from core.decode.device import free_bytes, host_facts, name_of, resolve

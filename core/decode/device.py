@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import torch
 
-from core.decode.host_memory import available_bytes
+from core.decode.host_memory import available_bytes, huge_pages
 from core.decode.plan import InvalidJob
 
 
@@ -51,6 +51,7 @@ def host_facts(device: torch.device) -> dict[str, str]:
         "cpu": _cpu_model(),
         "threads": str(torch.get_num_threads()),
         "cpu_capability": torch.backends.cpu.get_cpu_capability(),
+        "huge_pages": huge_pages(),
     }
     if device.type == "cuda":
         facts["cuda"] = str(torch.version.cuda)

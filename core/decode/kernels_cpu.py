@@ -103,6 +103,17 @@ def _library() -> ctypes.CDLL:
         return ctypes.CDLL(str(target))  # stays mapped after the file is gone
 
 
+def _threads_of_torch() -> ctypes.c_void_p:
+    """Entry of the OpenMP pool that torch itself computes on, null where torch has another.
+
+    Threads of our own would share the cores with that pool's, which spin for milliseconds after each torch operation.
+    """
+    try:
+        return ctypes.cast(ctypes.CDLL(None).GOMP_parallel, ctypes.c_void_p)
+    except (AttributeError, OSError):
+        return ctypes.c_void_p(None)
+
+
 def pack(inputs: Inputs) -> tuple[Tensor, Tensor]:
     """Keys and values in the layout of host_kernel.cpp, the context padded to blocks of 16 with zeros."""
     batch, kv_heads, _, capacity, dim = inputs.sizes
@@ -125,17 +136,19 @@ def _host_kernel(inputs: Inputs) -> Call:
     threads = torch.get_num_threads()
     tiles = math.ceil(capacity / 256)
     spans = max(1, min(tiles, math.ceil(4 * threads / (batch * kv_heads))))
-    query = inputs.grouped_query().float().contiguous()
+    pool = _threads_of_torch()
     keys, values = pack(inputs)
     lengths = inputs.lengths.to(torch.int64).contiguous()
 
     def call() -> Tensor:
+        query = inputs.grouped_query().float().contiguous()
         out = torch.empty(batch, kv_heads, rows, dim)
         addresses = (ctypes.c_void_p(t.data_ptr()) for t in (query, keys, values, lengths))
         sizes = (batch, kv_heads, rows, dim, keys.shape[2] * 16, spans, threads)
         library.headroom_decode(
-            KINDS[inputs.keys.dtype], *addresses, *sizes, ctypes.c_float(inputs.scale), ctypes.c_void_p(out.data_ptr())
-        )
+            KINDS[inputs.keys.dtype], *addresses, *sizes, ctypes.c_float(inputs.scale), ctypes.c_void_p(out.data_ptr()),
+            pool,
+        )  # fmt: skip
         return out
 
     return call

@@ -1,24 +1,22 @@
 """A run as data: what was asked, on what, what the host can do, and every sample of every kernel.
 
-The same record is stored, exported, imported, shipped and drawn. Times are seconds, rates are per second.
+The same record is stored, exported, imported, shipped and drawn (core.decode.record_files reads and writes it). Times
+are seconds, rates are per second.
 """
 
-import csv
-import io
-import json
 import math
-import re
 from dataclasses import asdict, dataclass, field
 from statistics import median
 from typing import Any
 
 STATUSES = ("accepted", "refused", "unavailable", "failed")
-MAX_IMPORT_BYTES = 32 * 10**6
 SCHEMA = 1
 
 
-class InvalidRecord(ValueError):
-    """An imported run is not one of ours: the message names the field."""
+def quartiles(samples: tuple[float, ...]) -> tuple[float, float]:
+    """The first and the third; samples must hold one at least."""
+    ordered = sorted(samples)
+    return ordered[len(ordered) // 4], ordered[(3 * len(ordered)) // 4]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,16 +51,21 @@ class KernelResult:
     @property
     def spread_seconds(self) -> tuple[float, float] | None:
         """Quartiles of the samples."""
-        if not self.figure_samples:
-            return None
-        ordered = sorted(self.figure_samples)
-        return ordered[len(ordered) // 4], ordered[(3 * len(ordered)) // 4]
+        return quartiles(self.figure_samples) if self.figure_samples else None
 
     @property
     def roofline_fraction(self) -> float | None:
         """Roofline time over measured time: 1 is what the host can do at most."""
         measured = self.median_seconds
         return self.roofline_seconds / measured if measured else None
+
+    @property
+    def bound_by(self) -> str:
+        """The largest of the three measured bounds: memory, arithmetic or exponentials."""
+        bounds = {
+            "memory": self.memory_seconds, "arithmetic": self.matmul_seconds, "exponentials": self.exponential_seconds,
+        }  # fmt: skip
+        return max(bounds, key=bounds.__getitem__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,10 +99,27 @@ class StepResult:
     num_layers: int
     weight_bytes: int
     batch_size: int
+    read_bytes: int = 0  # of the whole step: every layer's weights and KV cache, and the head
+    roofline_seconds: float = 0.0  # larger of read_bytes over bandwidth and FLOPs over rate
+    bytes_per_second: float = 0.0  # read in the rounds of the step
+    layer_samples: tuple[float, ...] = ()
+    ends_samples: tuple[float, ...] = ()
 
     @property
     def step_seconds(self) -> float:
         return self.num_layers * self.layer_seconds + self.ends_seconds
+
+    @property
+    def spread_seconds(self) -> tuple[float, float] | None:
+        """Between a quarter and three quarters of the samples: those of the layer times L, plus those of the ends."""
+        if not self.layer_samples or not self.ends_samples:
+            return None
+        (low, high), (first, last) = quartiles(self.layer_samples), quartiles(self.ends_samples)
+        return self.num_layers * low + first, self.num_layers * high + last
+
+    @property
+    def roofline_fraction(self) -> float | None:
+        return self.roofline_seconds / self.step_seconds if self.roofline_seconds else None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,11 +129,19 @@ class ModelCheck:
     shape: str
     transformers_seconds: float
     summed_seconds: float
+    cache_copy_seconds: float = 0.0  # their DynamicCache copies itself for every token; ours is written in place
+    transformers_samples: tuple[float, ...] = ()
+    summed_samples: tuple[float, ...] = ()  # the sum of each round
 
     @property
     def difference(self) -> float:
         """(sum - transformers) / transformers."""
         return self.summed_seconds / self.transformers_seconds - 1
+
+    @property
+    def unexplained(self) -> float:
+        """The same with the copy, which transformers makes and we do not, added to the sum."""
+        return (self.summed_seconds + self.cache_copy_seconds) / self.transformers_seconds - 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -167,170 +195,6 @@ def to_dict(record: RunRecord) -> dict[str, Any]:
     return asdict(record)
 
 
-def to_json(record: RunRecord) -> str:
-    return json.dumps(to_dict(record), allow_nan=False)
-
-
-def from_dict(raw: object) -> RunRecord:
-    """Raises InvalidRecord, naming the field, for anything that is not a whole record of this schema."""
-    data = _object(raw, "run")
-    if data.get("schema") != SCHEMA:
-        raise InvalidRecord(f"schema is {data.get('schema')!r}: this version reads {SCHEMA}.")
-    try:
-        results = tuple(result_from(r) for r in _list(data["results"], "results"))
-        roof = None if data["roofline"] is None else roofline_from(data["roofline"])
-        steps = tuple(StepResult(**_object(s, "steps")) for s in _list(data.get("steps", []), "steps"))
-        check = None if data.get("model_check") is None else ModelCheck(**_object(data["model_check"], "model_check"))
-        record = RunRecord(**{**data, "results": results, "roofline": roof, "steps": steps, "model_check": check})
-    except KeyError as e:
-        raise InvalidRecord(f"field {e.args[0]!r} is missing: export the run again.") from e
-    except TypeError as e:
-        raise InvalidRecord(f"a field is unknown or missing: {e}.") from e
-    _check(record)
-    return record
-
-
-def from_json(text: str) -> RunRecord:
-    if len(text) > MAX_IMPORT_BYTES:
-        raise InvalidRecord(f"{len(text):,} bytes: a run has at most {MAX_IMPORT_BYTES:,}.")
-    try:
-        return from_dict(json.loads(text))
-    except (json.JSONDecodeError, RecursionError) as e:
-        raise InvalidRecord(f"not JSON: {e}.") from e
-
-
-RATE_SAMPLES = ("start_reads", "round_reads", "start_products", "round_products")
-
-
-def roofline_from(raw: object) -> Roofline:
-    """Raises InvalidRecord or TypeError for what is not a roofline."""
-    data = _object(raw, "roofline")
-    return Roofline(**{**data, **{name: tuple(_list(data.get(name, []), name)) for name in RATE_SAMPLES}})
-
-
-def result_from(raw: object) -> KernelResult:
-    """Raises InvalidRecord or TypeError for what is not a result."""
-    data = _object(raw, "results")
-    samples = {name: tuple(_list(data.get(name, []), name)) for name in ("samples", "round_samples")}
-    return KernelResult(**{**data, **samples})
-
-
-def _object(value: object, name: str) -> dict[str, Any]:
-    if not isinstance(value, dict):
-        raise InvalidRecord(f"{name} is {type(value).__name__}: expected an object.")
-    return value
-
-
-def _list(value: object, name: str) -> list[Any]:
-    if not isinstance(value, list | tuple):
-        raise InvalidRecord(f"{name} is {type(value).__name__}: expected a list.")
-    return list(value)
-
-
-def _check(record: RunRecord) -> None:
-    if not isinstance(record.run_id, str) or not re.fullmatch(r"[0-9A-Za-z_.-]{1,80}", record.run_id):
-        raise InvalidRecord(f"run_id is {record.run_id!r}: expected letters, digits, '.', '_' and '-'.")
-    for name in ("date", "status", "message", "command", "device", "device_name", "rule"):
-        if not isinstance(getattr(record, name), str):
-            raise InvalidRecord(f"{name} is not text.")
-    for name in ("host", "job", "asked"):
-        _object(getattr(record, name), name)
-    _positive(record.scale, "scale")
-    if record.roofline is not None:
-        _check_roofline(record.roofline)
-    for result in record.results:
-        _check_result(result)
-    for step in record.steps:
-        for name in ("attention_seconds", "layer_seconds", "ends_seconds", "num_layers", "batch_size"):
-            _positive(getattr(step, name), f"steps.{name}")
-    if record.model_check:
-        _positive(record.model_check.transformers_seconds, "model_check.transformers_seconds")
-        _positive(record.model_check.summed_seconds, "model_check.summed_seconds")
-
-
-def _check_roofline(roofline: Roofline) -> None:
-    for rate in ("bytes_per_second", "flops_per_second", "exp_per_second"):
-        _positive(getattr(roofline, rate), f"roofline.{rate}")
-    for name in RATE_SAMPLES:
-        for sample in getattr(roofline, name):
-            _positive(sample, f"roofline.{name}")
-
-
-def _check_result(result: KernelResult) -> None:
-    if result.status not in STATUSES:
-        raise InvalidRecord(f"status of a result is {result.status!r}: expected one of {', '.join(STATUSES)}.")
-    for name in ("kernel", "dtype", "detail", "layout"):
-        if not isinstance(getattr(result, name), str):
-            raise InvalidRecord(f"{name} of a result is not text.")
-    if not isinstance(result.kv_heads, int) or result.kv_heads < 1:
-        raise InvalidRecord(f"kv_heads is {result.kv_heads!r}: expected a positive whole number.")
-    for sample in (*result.samples, *result.round_samples):
-        _positive(sample, "samples")
-    for name in ("roofline_seconds", "memory_seconds", "matmul_seconds", "exponential_seconds", "kv_bytes"):
-        _positive(getattr(result, name), name, zero=True)
-    if result.relative_error is not None:
-        _positive(result.relative_error, "relative_error", zero=True)
-
-
-def _positive(value: object, name: str, *, zero: bool = False) -> None:
-    good = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-    if not good or not (value > 0 or (zero and value == 0)):  # type: ignore[operator]  # a number, by the line above
-        raise InvalidRecord(f"{name} is {value!r}: expected a {'non-negative' if zero else 'positive'} number.")
-
-
-CSV_FIELDS = (
-    "kv_heads", "dtype", "kernel", "status", "best", "median_ms", "kv_bytes", "relative_error", "roofline_fraction",
-    "roofline_seconds", "memory_seconds", "matmul_seconds", "exponential_seconds", "detail", "layout", "samples",
-    "round_samples", "run",
-)  # fmt: skip
-
-
-def to_csv(record: RunRecord) -> str:
-    """One line per kernel and G; the run itself is JSON in the column `run`, so that the file can be read back."""
-    out = io.StringIO()
-    writer = csv.DictWriter(out, CSV_FIELDS)
-    writer.writeheader()
-    run = json.dumps({k: v for k, v in to_dict(record).items() if k != "results"}, allow_nan=False)
-    for r in record.results:
-        row = {name: getattr(r, name) for name in KernelResult.__dataclass_fields__}
-        row["median_ms"] = "" if r.median_seconds is None else r.median_seconds * 1e3
-        row["roofline_fraction"] = "" if r.roofline_fraction is None else r.roofline_fraction
-        for name in ("samples", "round_samples"):
-            row[name] = " ".join(repr(s) for s in getattr(r, name))
-        writer.writerow({**row, "run": run})
-    return out.getvalue()
-
-
-def from_csv(text: str) -> RunRecord:
-    """Reads what to_csv wrote. Raises InvalidRecord for anything else."""
-    if len(text) > MAX_IMPORT_BYTES:
-        raise InvalidRecord(f"{len(text):,} bytes: a run has at most {MAX_IMPORT_BYTES:,}.")
-    csv.field_size_limit(MAX_IMPORT_BYTES)
-    try:
-        rows = list(csv.DictReader(io.StringIO(text)))
-        if not rows or not rows[0].get("run"):
-            raise InvalidRecord("no line with a column 'run': export the run again.")
-        return from_dict({**json.loads(rows[0]["run"]), "results": [_csv_result(row) for row in rows]})
-    except (KeyError, ValueError, TypeError, csv.Error) as e:
-        if isinstance(e, InvalidRecord):
-            raise
-        raise InvalidRecord(f"not a CSV of a run: {e}.") from e
-
-
-def _csv_result(row: dict[str, str]) -> dict[str, Any]:
-    numbers = ("roofline_seconds", "memory_seconds", "matmul_seconds", "exponential_seconds")
-    return {
-        **{name: row[name] for name in ("dtype", "kernel", "status", "detail", "layout")},
-        **{name: float(row[name]) for name in numbers},
-        "kv_heads": int(row["kv_heads"]),
-        "kv_bytes": int(row["kv_bytes"]),
-        "best": row["best"] == "True",
-        "relative_error": float(row["relative_error"]) if row["relative_error"] else None,
-        "samples": [float(s) for s in row["samples"].split()],
-        "round_samples": [float(s) for s in row.get("round_samples", "").split()],
-    }
-
-
 def summary(record: RunRecord) -> dict[str, Any]:
     """The object that the last line of `python -m core.decode run` prints."""
     roof = record.roofline
@@ -352,11 +216,19 @@ def summary(record: RunRecord) -> dict[str, Any]:
             "exponentials_per_second": roof.exp_per_second,
         },
         "results": [_summary_result(r) for r in record.results],
-        "steps": [{**asdict(s), "step_seconds": s.step_seconds} for s in record.steps],
+        "steps": [_summary_step(s) for s in record.steps],
         "model_check": None
         if record.model_check is None
-        else {**asdict(record.model_check), "difference": record.model_check.difference},
+        else {**_without_samples(record.model_check), "difference": record.model_check.difference},
     }
+
+
+def _without_samples(part: StepResult | ModelCheck) -> dict[str, Any]:
+    return {name: value for name, value in asdict(part).items() if not name.endswith("_samples")}
+
+
+def _summary_step(s: StepResult) -> dict[str, Any]:
+    return {**_without_samples(s), "step_seconds": s.step_seconds, "roofline_fraction": s.roofline_fraction}
 
 
 def _summary_result(r: KernelResult) -> dict[str, Any]:
@@ -371,6 +243,7 @@ def _summary_result(r: KernelResult) -> dict[str, Any]:
         "relative_error": r.relative_error,
         "roofline_ms": r.roofline_seconds * 1e3,
         "roofline_fraction": r.roofline_fraction,
+        "bound_by": r.bound_by,
         "best": r.best,
         "detail": r.detail,
         "layout": r.layout,

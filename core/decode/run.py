@@ -232,7 +232,7 @@ def _reason(error: Exception) -> str:
 
 def run_quietly(run: Run, each: Callable[[Event], None] = lambda _event: None) -> RunRecord:
     """Executes a run and returns its record; each event goes to `each` first."""
-    from core.decode.records import from_dict
+    from core.decode.record_files import from_dict
 
     record: RunRecord | None = None
     for event in run.execute():

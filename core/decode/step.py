@@ -2,13 +2,16 @@
 
 The layer is Llama's: RMSNorm, QKV projections, rotary, cache append, attention by the fastest correct kernel of this
 run, output projection, RMSNorm, gated FFN. The token is appended to the natural layout; a kernel with a layout of its
-own would scatter the same few bytes. The ends are embedding, last norm and head. To show that the sum is honest, the
-same arithmetic on a small shape is set beside transformers' own LlamaForCausalLM, its attention computed the way
-transformers computes it.
+own would scatter the same few bytes. The ends are embedding, last norm and head. Every G reads the same weights, of
+which a smaller G takes fewer key and value rows, and all of them are timed in interleaved rounds beside a read of a
+buffer far beyond the cache, so that drift of the machine cannot turn their order over. core.decode.model_check sets
+the same arithmetic beside transformers' own model.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
+from itertools import cycle
 from statistics import median
 from typing import TYPE_CHECKING
 
@@ -17,16 +20,18 @@ import torch.nn.functional as F  # noqa: N812  the name that every torch user re
 from torch import Tensor
 
 from core.decode import device as devices
-from core.decode.kernels import Call, Inputs, Kernel, all_kernels
+from core.decode.kernels import Call, Inputs, Kernel
+from core.decode.measured_roofline import read_turn
 from core.decode.plan import COLD_BYTES, ELEMENT_BYTES, DecodeJob, StepShape
-from core.decode.records import ModelCheck, RunRecord, StepResult
+from core.decode.records import Roofline, RunRecord, StepResult
+from core.decode.rounds import Interleaved, Turn, interleave, part_of
 
 if TYPE_CHECKING:
     from core.decode.run import Run
 
-SMALL = StepShape(num_layers=4, hidden_size=2048, intermediate_size=5632, vocab_size=32_000)
-SMALL_HEADS, SMALL_KV_HEADS, SMALL_CONTEXT, SMALL_HEAD_DIM = 16, 4, 2048, 128
-SAMPLES, SECONDS = (5, 30), 3.0
+ROUNDS = (5, 60)  # least and most
+SECONDS, QUICK_SECONDS = 20.0, 6.0
+READ, ENDS = "read", "ends"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,19 +48,36 @@ class Layer:
     def __init__(self, job: DecodeJob, shape: StepShape, num_kv_heads: int, device: torch.device) -> None:
         wide = job.num_query_heads * job.head_dim
         kv = num_kv_heads * job.head_dim
-        self.dtype = torch.bfloat16 if ELEMENT_BYTES[job.dtype] == 1 else getattr(torch, job.dtype)
+        self.dtype = arithmetic_dtype(job)
         self.head_dim, self.num_kv_heads, self.num_query_heads = job.head_dim, num_kv_heads, job.num_query_heads
         hidden, ffn = shape.hidden_size, shape.intermediate_size
         self.norms = torch.ones(2, hidden, device=device, dtype=self.dtype)
         sizes = {"q": (wide, hidden), "k": (kv, hidden), "v": (kv, hidden), "o": (hidden, wide)}
         sizes |= {"gate": (ffn, hidden), "up": (ffn, hidden), "down": (hidden, ffn)}
-        self.weights = {name: _matrix(size, device, self.dtype) for name, size in sizes.items()}
+        self.weights = {name: matrix(size, device, self.dtype) for name, size in sizes.items()}
         angles = torch.rand(job.batch_size, 1, job.head_dim, device=device)
         self.cos, self.sin = angles.cos().to(self.dtype), angles.sin().to(self.dtype)
 
+    def with_kv_heads(self, num_kv_heads: int) -> "Layer":
+        """The same weights, of which the first num_kv_heads heads' keys and values are projected."""
+        narrow = object.__new__(Layer)
+        narrow.__dict__ = {**self.__dict__, "num_kv_heads": num_kv_heads}
+        rows = num_kv_heads * self.head_dim
+        narrow.weights = {name: w[:rows] if name in "kv" else w for name, w in self.weights.items()}
+        return narrow
+
     @property
     def weight_bytes(self) -> int:
-        return sum(w.numel() * w.element_size() for w in self.weights.values())
+        width: int = self.dtype.itemsize
+        return self.weight_elements * width
+
+    @property
+    def weight_elements(self) -> int:
+        return sum(w.numel() for w in self.weights.values())
+
+    def matmul_flops(self, batch_size: int) -> int:
+        """Two FLOPs a weight and sequence."""
+        return 2 * batch_size * self.weight_elements
 
     def decode(self, x: Tensor, cache: Inputs, attend: Call) -> Tensor:
         """x [B, hidden] -> [B, hidden]; the new token's key and value are written into the cache's last place."""
@@ -81,139 +103,166 @@ class Ends:
     """Embedding, last norm and head."""
 
     def __init__(self, shape: StepShape, batch_size: int, dtype: torch.dtype, device: torch.device) -> None:
-        self.embedding = _matrix((shape.vocab_size, shape.hidden_size), device, dtype)
-        self.head = _matrix((shape.vocab_size, shape.hidden_size), device, dtype)
+        self.embedding = matrix((shape.vocab_size, shape.hidden_size), device, dtype)
+        self.head = matrix((shape.vocab_size, shape.hidden_size), device, dtype)
         self.norm = torch.ones(shape.hidden_size, device=device, dtype=dtype)
         self.tokens = torch.randint(shape.vocab_size, (batch_size,), device=device)
+
+    @property
+    def read_bytes(self) -> int:
+        """The head, and of the embedding one row per sequence."""
+        (vocabulary, hidden), width = self.head.shape, self.head.dtype.itemsize
+        count: int = (vocabulary + self.tokens.numel()) * hidden * width
+        return count
 
     def decode(self) -> Tensor:
         x = F.embedding(self.tokens, self.embedding)
         return F.linear(F.rms_norm(x, x.shape[-1:], self.norm), self.head).argmax(-1)
 
 
-def _matrix(size: tuple[int, ...], device: torch.device, dtype: torch.dtype) -> Tensor:
-    return (torch.randn(size, device=device) * 0.02).to(dtype)
+def matrix(size: tuple[int, ...], device: torch.device, dtype: torch.dtype) -> Tensor:
+    """Random weights; drawn in their own dtype, so that no wider draft of them is held."""
+    return torch.empty(size, device=device, dtype=dtype).normal_(0, 0.02)
+
+
+def arithmetic_dtype(job: DecodeJob) -> torch.dtype:
+    """What the layer computes in: bfloat16 over an 8-bit cache."""
+    found: torch.dtype = torch.bfloat16 if ELEMENT_BYTES[job.dtype] == 1 else getattr(torch, job.dtype)
+    return found
+
+
+def step_memory_bytes(job: DecodeJob, shape: StepShape, copies: int = 1) -> int:
+    """Memory that the step's rounds hold: weights of a layer and its cache in two layouts, `copies` times, and ends."""
+    most, width = max(job.kv_heads), max(2, ELEMENT_BYTES[job.dtype])
+    wide = (2 * job.num_query_heads + 2 * most) * job.head_dim
+    weights = width * shape.hidden_size * (wide + 3 * shape.intermediate_size)
+    caches = job.stored_bytes(most) + sum(job.stored_bytes(g) for g in job.kv_heads)
+    return copies * (weights + caches) + 2 * width * shape.vocab_size * shape.hidden_size
 
 
 def measure_steps(run: "Run", record: RunRecord) -> Iterator[Part]:
     """A StepResult for each G whose attention has a correct kernel, then the check against transformers."""
     assert run.job.step is not None  # the caller asks only then
-    for g, best in record.best().items():
-        run.done_parts += 1
-        try:
-            step = _measure(run, run.job.step, g, best.kernel)
-            record = replace(record, steps=(*record.steps, step))
-            message = f"G = {g}: whole step"
-        except RuntimeError as e:  # memory or a device failure: this G has no step, the rest stands
-            message = f"G = {g}: no whole step, {str(e).splitlines()[0][:120]}"
-            record = replace(record, message=f"{record.message} {message}".strip())
-        run._free()
-        yield Part(message=message, record=record)
+    yield Part(message="A whole layer of every G, in interleaved rounds", record=record)
+    run.done_parts += len(run.job.kv_heads)
+    try:
+        record = replace(record, steps=_measured(run, run.job.step, record))
+    except RuntimeError as e:  # memory or a device failure: there is no step, the rest stands
+        record = _with_message(record, f"No whole step: {_line(e)}")
+    run._free()
+    from core.decode.model_check import check_against_transformers
+
+    yield Part(message="The same arithmetic beside transformers' own model", record=record)
     run.done_parts += 1
     try:
-        record = replace(record, model_check=check_against_transformers(run.device, run.job.dtype))
+        record = replace(record, model_check=check_against_transformers(run.device, run.job.dtype, quick=run.job.quick))
         message = "Compared with transformers' own model"
     except (ImportError, RuntimeError) as e:
-        message = f"Not compared with transformers: {str(e).splitlines()[0][:120]}"
-        record = replace(record, message=f"{record.message} {message}".strip())
+        message = f"Not compared with transformers: {_line(e)}"
+        record = _with_message(record, message)
     yield Part(message=message, record=record)
 
 
-def _measure(run: "Run", shape: StepShape, g: int, kernel_name: str) -> StepResult:
-    from core.decode.run import make_inputs
-
-    job, device = run.job, run.device
-    generator = torch.Generator(device).manual_seed((job.seed or 0) + g)
-    kernel = next(k for k in all_kernels(device.type) if k.name == kernel_name)
-    layer = Layer(job, shape, g, device)
-    copies = max(1, -(-COLD_BYTES // (layer.weight_bytes + job.stored_bytes(g))))
-    caches = [make_inputs(job, g, device, generator) for _ in range(copies)]
-    layers = [layer, *(Layer(job, shape, g, device) for _ in range(copies - 1))]
-    attends = [kernel.prepare(cache) for cache in caches]
-    x = torch.randn(job.batch_size, shape.hidden_size, device=device).to(layer.dtype)
-    attention = _median(device, attends)
-    whole = _median(device, [_bound(lay, x, c, a) for lay, c, a in zip(layers, caches, attends, strict=True)])
-    del layers, caches, attends
-    ends = Ends(shape, job.batch_size, layer.dtype, device)
-    return StepResult(
-        kv_heads=g, kernel=kernel_name, attention_seconds=attention, layer_seconds=whole,
-        ends_seconds=_median(device, [ends.decode]), num_layers=shape.num_layers,
-        weight_bytes=layer.weight_bytes, batch_size=job.batch_size,
-    )  # fmt: skip
+def _line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:160]
 
 
-def _bound(layer: Layer, x: Tensor, cache: Inputs, attend: Call) -> Callable[[], Tensor]:
-    return lambda: layer.decode(x, cache, attend)
+def _with_message(record: RunRecord, message: str) -> RunRecord:
+    return replace(record, message=f"{record.message} {message}".strip())
 
 
-def _median(device: torch.device, calls: list[Call]) -> float:
+def _measured(run: "Run", shape: StepShape, record: RunRecord) -> tuple[StepResult, ...]:
+    """Every G in the same rounds. Raises RuntimeError where they do not fit into free memory."""
+    kernels = {g: next(k for k in run.kernels if k.name == best.kernel) for g, best in record.best().items()}
+    if not kernels:
+        return ()
+    copies = _copies(run.job, shape)
+    needed, free = step_memory_bytes(run.job, shape, copies), devices.free_bytes(run.device)
+    if needed > free:
+        raise RuntimeError(
+            f"a layer, its caches and the head need {needed / 1e9:,.1f} GB, and {free / 1e9:,.1f} are free"
+        )
     with torch.inference_mode():
-        return median(devices.time_calls(device, calls, least=SAMPLES[0], most=SAMPLES[1], seconds=SECONDS))
+        stacks = [_Stack(run, shape, kernels, offset) for offset in range(copies)]
+        ends = Ends(shape, run.job.batch_size, arithmetic_dtype(run.job), run.device)
+        found = _rounds(run, record.roofline, stacks, ends, tuple(kernels))
+    layer = stacks[0].layer
+    return tuple(_result(run, record.roofline, layer.with_kv_heads(g), ends, k.name, found) for g, k in kernels.items())
 
 
-def small_job(dtype: str) -> DecodeJob:
-    """The shape on which the sum is compared with transformers' own model."""
-    return DecodeJob(
-        num_query_heads=SMALL_HEADS, kv_heads=(SMALL_KV_HEADS,), head_dim=SMALL_HEAD_DIM,
-        context_length=SMALL_CONTEXT, batch_size=1, dtype="bfloat16" if ELEMENT_BYTES[dtype] == 1 else dtype, seed=0,
+def _copies(job: DecodeJob, shape: StepShape) -> int:
+    """Different layers to rotate through, so that a small one is not found in cache; never more than the model has."""
+    least = replace(job, kv_heads=(min(job.kv_heads),))
+    layer = step_memory_bytes(least, replace(shape, vocab_size=0))
+    return max(1, min(shape.num_layers, -(-COLD_BYTES // layer)))
+
+
+class _Stack:
+    """One layer's weights and one cache for the largest G; each smaller G takes the beginning of both."""
+
+    def __init__(self, run: "Run", shape: StepShape, kernels: dict[int, Kernel], offset: int) -> None:
+        from core.decode.run import make_inputs
+
+        most = max(kernels)
+        self.layer = Layer(run.job, shape, most, run.device)
+        pool = make_inputs(run.job, most, run.device, run.generator(offset))
+        self.x = torch.randn(run.job.batch_size, shape.hidden_size, device=run.device).to(self.layer.dtype)
+        self.layers = {g: self.layer.with_kv_heads(g) for g in kernels}
+        self.caches = {g: part_of(pool, g) for g in kernels}
+        self.attends = {g: kernel.prepare(self.caches[g]) for g, kernel in kernels.items()}
+
+    def attention(self, *, kv_heads: int) -> object:
+        return self.attends[kv_heads]()
+
+    def whole(self, *, kv_heads: int) -> object:
+        return self.layers[kv_heads].decode(self.x, self.caches[kv_heads], self.attends[kv_heads])
+
+
+def _rounds(
+    run: "Run", roofline: Roofline | None, stacks: list[_Stack], ends: Ends, kv_heads: tuple[int, ...]
+) -> Interleaved:
+    """Rounds of one read, every G's attention alone, every G's layer, and the ends; each turn takes the next copy."""
+    following = cycle(stacks)
+
+    def timed(work: Callable[[_Stack], object]) -> Turn:
+        def turn() -> float:
+            stack = next(following)
+            return devices.time_once(run.device, lambda: work(stack))
+
+        return turn
+
+    read_by = roofline.read_by if roofline else ""
+    turns: dict[Hashable, Turn] = {}
+    if read_by:
+        turns[READ] = read_turn(run.device, run.limit_bytes, read_by)
+    turns |= {("attention", g): timed(partial(_Stack.attention, kv_heads=g)) for g in kv_heads}
+    turns |= {("layer", g): timed(partial(_Stack.whole, kv_heads=g)) for g in kv_heads}
+    turns[ENDS] = lambda: devices.time_once(run.device, ends.decode)
+    for _ in stacks:  # every copy's pages, and what a kernel compiles
+        interleave(turns, least=1, most=1, seconds=0, deadline=run.deadline)
+    seconds = QUICK_SECONDS if run.job.quick else SECONDS
+    found = interleave(turns, least=ROUNDS[0], most=ROUNDS[1], seconds=seconds, deadline=run.deadline)
+    if found.failures:
+        raise RuntimeError(_line(next(iter(found.failures.values()))))
+    if not found.rounds:
+        raise RuntimeError("the time limit left no time for it")
+    return found
+
+
+def _result(
+    run: "Run", roofline: Roofline | None, layer: Layer, ends: Ends, kernel: str, found: Interleaved
+) -> StepResult:
+    g, job, shape = layer.num_kv_heads, run.job, run.job.step
+    assert shape is not None  # measured for a job that has one
+    samples, reads = found.samples["layer", g], found.samples.get(READ, ())
+    read_bytes = shape.num_layers * (layer.weight_bytes + job.kv_read_bytes(g)) + ends.read_bytes
+    flops = shape.num_layers * (layer.matmul_flops(job.batch_size) + job.attention_flops)
+    flops += 2 * ends.head.numel() * job.batch_size
+    rate = median(reads) if reads else roofline.bytes_per_second if roofline else 0.0
+    bounds = (read_bytes / rate, flops / roofline.flops_per_second) if roofline and rate else (0.0,)
+    return StepResult(
+        kv_heads=g, kernel=kernel, attention_seconds=median(found.samples["attention", g]),
+        layer_seconds=median(samples), ends_seconds=median(found.samples[ENDS]), num_layers=shape.num_layers,
+        weight_bytes=layer.weight_bytes, batch_size=job.batch_size, read_bytes=read_bytes,
+        roofline_seconds=max(bounds), bytes_per_second=rate, layer_samples=samples, ends_samples=found.samples[ENDS],
     )  # fmt: skip
-
-
-def check_against_transformers(
-    device: torch.device, dtype: str, *, shape: StepShape | None = None, job: DecodeJob | None = None
-) -> ModelCheck:
-    """Our sum and LlamaForCausalLM on the same small shape, both with SDPA over repeated KV heads."""
-    job, shape = job or small_job(dtype), shape or SMALL
-    theirs = _transformers_seconds(device, job, shape)
-    ours = _summed_seconds(device, job, shape, _kernel("repeat_kv"))
-    g = job.kv_heads[0]
-    words = (
-        f"{shape.num_layers} layers of {shape.hidden_size:,}, {job.num_query_heads} query and {g} KV heads, "
-        f"{job.context_length:,} tokens, {job.dtype}"
-    )
-    return ModelCheck(shape=words, transformers_seconds=theirs, summed_seconds=ours)
-
-
-def _kernel(name: str) -> Kernel:
-    return next(k for k in all_kernels("cpu") if k.name == name)
-
-
-def _summed_seconds(device: torch.device, job: DecodeJob, shape: StepShape, kernel: Kernel) -> float:
-    """L times the median layer plus the ends; L different layers, so that none finds its weights in cache."""
-    from core.decode.run import make_inputs
-
-    generator = torch.Generator(device).manual_seed(0)
-    calls, x = [], None
-    for _ in range(shape.num_layers):
-        layer = Layer(job, shape, job.kv_heads[0], device)
-        cache = make_inputs(job, job.kv_heads[0], device, generator)
-        x = torch.randn(job.batch_size, shape.hidden_size, device=device).to(layer.dtype) if x is None else x
-        calls.append(_bound(layer, x, cache, kernel.prepare(cache)))
-    ends = Ends(shape, job.batch_size, getattr(torch, job.dtype), device)
-    return shape.num_layers * _median(device, calls) + _median(device, [ends.decode])
-
-
-def _transformers_seconds(device: torch.device, job: DecodeJob, shape: StepShape) -> float:
-    """One decode step of LlamaForCausalLM with a filled cache; each sample decodes at the same context."""
-    from transformers import DynamicCache, LlamaConfig, LlamaForCausalLM
-
-    config = LlamaConfig(
-        hidden_size=shape.hidden_size, intermediate_size=shape.intermediate_size, num_hidden_layers=shape.num_layers,
-        num_attention_heads=job.num_query_heads, num_key_value_heads=job.kv_heads[0], head_dim=job.head_dim,
-        vocab_size=shape.vocab_size, max_position_embeddings=2 * job.context_length, attn_implementation="sdpa",
-    )  # fmt: skip
-    dtype = getattr(torch, job.dtype)
-    with torch.device(device):
-        model = LlamaForCausalLM(config).to(dtype).eval()
-    cache = DynamicCache(config=config)
-    held = (job.batch_size, job.kv_heads[0], job.context_length - 1, job.head_dim)
-    for i in range(shape.num_layers):
-        cache.update(torch.randn(held, device=device).to(dtype), torch.randn(held, device=device).to(dtype), i)
-    token = torch.zeros(job.batch_size, 1, dtype=torch.int64, device=device)
-
-    def call() -> Tensor:
-        out: Tensor = model(token, past_key_values=cache, use_cache=True, logits_to_keep=1).logits.argmax(-1)
-        cache.crop(-1)
-        return out
-
-    return _median(device, [call])

@@ -11,7 +11,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from core.decode.records import InvalidRecord, KernelResult, RunRecord, from_json, to_json
+from core.decode.record_files import InvalidRecord, from_json, to_json
+from core.decode.records import KernelResult, RunRecord
 
 RECORDED_RUNS = Path(__file__).resolve().parents[1] / "data" / "decode_runs"
 _CREATE = (

@@ -22,16 +22,8 @@ from typing import IO, Any
 from core.decode import store
 from core.decode.device_lock import DeviceBusy
 from core.decode.plan import DecodeJob
-from core.decode.records import (
-    InvalidRecord,
-    KernelResult,
-    Roofline,
-    RunRecord,
-    from_dict,
-    mark_best,
-    result_from,
-    roofline_from,
-)
+from core.decode.record_files import InvalidRecord, from_dict, result_from, roofline_from
+from core.decode.records import KernelResult, Roofline, RunRecord, mark_best
 
 ROOT = Path(__file__).resolve().parents[2]
 GRACE_SECONDS = 60.0  # beyond the time limit, which the child keeps by itself between kernels

@@ -3,7 +3,8 @@
 import streamlit as st
 
 from core.decode import store
-from core.decode.records import InvalidRecord, RunRecord, from_csv, from_json, to_csv, to_json
+from core.decode.record_files import InvalidRecord, from_csv, from_json, to_csv, to_json
+from core.decode.records import RunRecord
 from pages.parts.decode_result import show_result
 
 NO_GPU_RUN = (

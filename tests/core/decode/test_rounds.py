@@ -8,7 +8,8 @@ import torch
 from core.decode.kernels import Inputs, Kernel, reference
 from core.decode.measured_roofline import with_rounds
 from core.decode.plan import DecodeJob
-from core.decode.records import Roofline, from_json, mark_best, to_json
+from core.decode.record_files import from_json, to_json
+from core.decode.records import Roofline, mark_best
 from core.decode.rounds import interleave, part_of, rule_in_words
 from core.decode.run import Run, make_inputs, run_quietly
 from tests.core.decode.records import result, run_record

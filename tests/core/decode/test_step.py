@@ -4,10 +4,11 @@ import pytest
 import torch
 
 from core.decode.kernels import reference
+from core.decode.model_check import check_against_transformers
 from core.decode.plan import DecodeJob, StepShape
 from core.decode.records import Roofline
 from core.decode.run import Run, make_inputs, run_quietly
-from core.decode.step import Layer, check_against_transformers
+from core.decode.step import Layer
 
 SHAPE = StepShape(num_layers=3, hidden_size=64, intermediate_size=160, vocab_size=100)
 JOB = DecodeJob(
@@ -47,8 +48,8 @@ def test_our_layer_is_llamas():
 def test_a_run_times_the_step_and_compares_with_transformers(monkeypatch):
     rates = Roofline(bytes_per_second=1e9, flops_per_second=1e9, exp_per_second=1e9)
     monkeypatch.setattr("core.decode.run.measure_roofline", lambda *_: rates)
-    monkeypatch.setattr("core.decode.step.SMALL", SHAPE)
-    monkeypatch.setattr("core.decode.step.small_job", lambda _dtype: JOB)
+    monkeypatch.setattr("core.decode.model_check.SMALL", SHAPE)
+    monkeypatch.setattr("core.decode.model_check.small_job", lambda _dtype: JOB)
     record = run_quietly(Run(JOB))
     (step,) = record.steps
     assert (step.kv_heads, step.kernel, step.num_layers) == (2, "repeat_kv", 3)

@@ -6,7 +6,8 @@ from dataclasses import replace
 import pytest
 
 from core.decode import store
-from core.decode.records import InvalidRecord, from_csv, from_json, summary, to_csv, to_dict, to_json
+from core.decode.record_files import InvalidRecord, from_csv, from_json, to_csv, to_json
+from core.decode.records import summary, to_dict
 from tests.core.decode.records import result, run_record
 
 

@@ -1,0 +1,211 @@
+"""Runs as files: JSON and CSV out, and back in with every field checked, since a file may come from anywhere."""
+
+import csv
+import io
+import json
+import math
+import re
+from typing import Any
+
+from core.decode.records import SCHEMA, STATUSES, KernelResult, ModelCheck, Roofline, RunRecord, StepResult, to_dict
+
+MAX_IMPORT_BYTES = 32 * 10**6
+
+
+class InvalidRecord(ValueError):
+    """An imported run is not one of ours: the message names the field."""
+
+
+def to_json(record: RunRecord) -> str:
+    return json.dumps(to_dict(record), allow_nan=False)
+
+
+def from_dict(raw: object) -> RunRecord:
+    """Raises InvalidRecord, naming the field, for anything that is not a whole record of this schema."""
+    data = _object(raw, "run")
+    if data.get("schema") != SCHEMA:
+        raise InvalidRecord(f"schema is {data.get('schema')!r}: this version reads {SCHEMA}.")
+    try:
+        results = tuple(result_from(r) for r in _list(data["results"], "results"))
+        roof = None if data["roofline"] is None else roofline_from(data["roofline"])
+        steps = tuple(_step_from(s) for s in _list(data.get("steps", []), "steps"))
+        check = None if data.get("model_check") is None else _check_from(data["model_check"])
+        record = RunRecord(**{**data, "results": results, "roofline": roof, "steps": steps, "model_check": check})
+    except KeyError as e:
+        raise InvalidRecord(f"field {e.args[0]!r} is missing: export the run again.") from e
+    except TypeError as e:
+        raise InvalidRecord(f"a field is unknown or missing: {e}.") from e
+    _check(record)
+    return record
+
+
+def from_json(text: str) -> RunRecord:
+    if len(text) > MAX_IMPORT_BYTES:
+        raise InvalidRecord(f"{len(text):,} bytes: a run has at most {MAX_IMPORT_BYTES:,}.")
+    try:
+        return from_dict(json.loads(text))
+    except (json.JSONDecodeError, RecursionError) as e:
+        raise InvalidRecord(f"not JSON: {e}.") from e
+
+
+RATE_SAMPLES = ("start_reads", "round_reads", "start_products", "round_products")
+STEP_SAMPLES = ("layer_samples", "ends_samples")
+CHECK_SAMPLES = ("transformers_samples", "summed_samples")
+
+
+def roofline_from(raw: object) -> Roofline:
+    """Raises InvalidRecord or TypeError for what is not a roofline."""
+    data = _object(raw, "roofline")
+    return Roofline(**{**data, **_tuples(data, RATE_SAMPLES)})
+
+
+def result_from(raw: object) -> KernelResult:
+    """Raises InvalidRecord or TypeError for what is not a result."""
+    data = _object(raw, "results")
+    return KernelResult(**{**data, **_tuples(data, ("samples", "round_samples"))})
+
+
+def _step_from(raw: object) -> StepResult:
+    data = _object(raw, "steps")
+    return StepResult(**{**data, **_tuples(data, STEP_SAMPLES)})
+
+
+def _check_from(raw: object) -> ModelCheck:
+    data = _object(raw, "model_check")
+    return ModelCheck(**{**data, **_tuples(data, CHECK_SAMPLES)})
+
+
+def _tuples(data: dict[str, Any], names: tuple[str, ...]) -> dict[str, tuple[Any, ...]]:
+    return {name: tuple(_list(data.get(name, []), name)) for name in names}
+
+
+def _object(value: object, name: str) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise InvalidRecord(f"{name} is {type(value).__name__}: expected an object.")
+    return value
+
+
+def _list(value: object, name: str) -> list[Any]:
+    if not isinstance(value, list | tuple):
+        raise InvalidRecord(f"{name} is {type(value).__name__}: expected a list.")
+    return list(value)
+
+
+def _check(record: RunRecord) -> None:
+    if not isinstance(record.run_id, str) or not re.fullmatch(r"[0-9A-Za-z_.-]{1,80}", record.run_id):
+        raise InvalidRecord(f"run_id is {record.run_id!r}: expected letters, digits, '.', '_' and '-'.")
+    for name in ("date", "status", "message", "command", "device", "device_name", "rule"):
+        if not isinstance(getattr(record, name), str):
+            raise InvalidRecord(f"{name} is not text.")
+    for name in ("host", "job", "asked"):
+        _object(getattr(record, name), name)
+    _positive(record.scale, "scale")
+    if record.roofline is not None:
+        _check_roofline(record.roofline)
+    for result in record.results:
+        _check_result(result)
+    for step in record.steps:
+        _check_step(step)
+    if record.model_check:
+        _check_model_check(record.model_check)
+
+
+def _check_roofline(roofline: Roofline) -> None:
+    for rate in ("bytes_per_second", "flops_per_second", "exp_per_second"):
+        _positive(getattr(roofline, rate), f"roofline.{rate}")
+    for name in RATE_SAMPLES:
+        for sample in getattr(roofline, name):
+            _positive(sample, f"roofline.{name}")
+
+
+def _check_step(step: StepResult) -> None:
+    for name in ("kv_heads", "attention_seconds", "layer_seconds", "ends_seconds", "num_layers", "batch_size"):
+        _positive(getattr(step, name), f"steps.{name}")
+    for name in ("weight_bytes", "read_bytes", "roofline_seconds", "bytes_per_second"):
+        _positive(getattr(step, name), f"steps.{name}", zero=True)
+    for sample in (*step.layer_samples, *step.ends_samples):
+        _positive(sample, "steps.samples")
+
+
+def _check_model_check(check: ModelCheck) -> None:
+    if not isinstance(check.shape, str):
+        raise InvalidRecord("model_check.shape is not text.")
+    _positive(check.cache_copy_seconds, "model_check.cache_copy_seconds", zero=True)
+    figures = (check.transformers_seconds, check.summed_seconds, *check.transformers_samples, *check.summed_samples)
+    for seconds in figures:
+        _positive(seconds, "model_check.seconds")
+
+
+def _check_result(result: KernelResult) -> None:
+    if result.status not in STATUSES:
+        raise InvalidRecord(f"status of a result is {result.status!r}: expected one of {', '.join(STATUSES)}.")
+    for name in ("kernel", "dtype", "detail", "layout"):
+        if not isinstance(getattr(result, name), str):
+            raise InvalidRecord(f"{name} of a result is not text.")
+    if not isinstance(result.kv_heads, int) or result.kv_heads < 1:
+        raise InvalidRecord(f"kv_heads is {result.kv_heads!r}: expected a positive whole number.")
+    for sample in (*result.samples, *result.round_samples):
+        _positive(sample, "samples")
+    for name in ("roofline_seconds", "memory_seconds", "matmul_seconds", "exponential_seconds", "kv_bytes"):
+        _positive(getattr(result, name), name, zero=True)
+    if result.relative_error is not None:
+        _positive(result.relative_error, "relative_error", zero=True)
+
+
+def _positive(value: object, name: str, *, zero: bool = False) -> None:
+    good = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    if not good or not (value > 0 or (zero and value == 0)):  # type: ignore[operator]  # a number, by the line above
+        raise InvalidRecord(f"{name} is {value!r}: expected a {'non-negative' if zero else 'positive'} number.")
+
+
+CSV_FIELDS = (
+    "kv_heads", "dtype", "kernel", "status", "best", "median_ms", "kv_bytes", "relative_error", "roofline_fraction",
+    "roofline_seconds", "memory_seconds", "matmul_seconds", "exponential_seconds", "detail", "layout", "samples",
+    "round_samples", "run",
+)  # fmt: skip
+
+
+def to_csv(record: RunRecord) -> str:
+    """One line per kernel and G; the run itself is JSON in the column `run`, so that the file can be read back."""
+    out = io.StringIO()
+    writer = csv.DictWriter(out, CSV_FIELDS)
+    writer.writeheader()
+    run = json.dumps({k: v for k, v in to_dict(record).items() if k != "results"}, allow_nan=False)
+    for r in record.results:
+        row = {name: getattr(r, name) for name in KernelResult.__dataclass_fields__}
+        row["median_ms"] = "" if r.median_seconds is None else r.median_seconds * 1e3
+        row["roofline_fraction"] = "" if r.roofline_fraction is None else r.roofline_fraction
+        for name in ("samples", "round_samples"):
+            row[name] = " ".join(repr(s) for s in getattr(r, name))
+        writer.writerow({**row, "run": run})
+    return out.getvalue()
+
+
+def from_csv(text: str) -> RunRecord:
+    """Reads what to_csv wrote. Raises InvalidRecord for anything else."""
+    if len(text) > MAX_IMPORT_BYTES:
+        raise InvalidRecord(f"{len(text):,} bytes: a run has at most {MAX_IMPORT_BYTES:,}.")
+    csv.field_size_limit(MAX_IMPORT_BYTES)
+    try:
+        rows = list(csv.DictReader(io.StringIO(text)))
+        if not rows or not rows[0].get("run"):
+            raise InvalidRecord("no line with a column 'run': export the run again.")
+        return from_dict({**json.loads(rows[0]["run"]), "results": [_csv_result(row) for row in rows]})
+    except (KeyError, ValueError, TypeError, csv.Error) as e:
+        if isinstance(e, InvalidRecord):
+            raise
+        raise InvalidRecord(f"not a CSV of a run: {e}.") from e
+
+
+def _csv_result(row: dict[str, str]) -> dict[str, Any]:
+    numbers = ("roofline_seconds", "memory_seconds", "matmul_seconds", "exponential_seconds")
+    return {
+        **{name: row[name] for name in ("dtype", "kernel", "status", "detail", "layout")},
+        **{name: float(row[name]) for name in numbers},
+        "kv_heads": int(row["kv_heads"]),
+        "kv_bytes": int(row["kv_bytes"]),
+        "best": row["best"] == "True",
+        "relative_error": float(row["relative_error"]) if row["relative_error"] else None,
+        "samples": [float(s) for s in row["samples"].split()],
+        "round_samples": [float(s) for s in row.get("round_samples", "").split()],
+    }
