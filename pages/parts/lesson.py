@@ -19,7 +19,7 @@ from streamlit.delta_generator import DeltaGenerator
 
 from core.evidence import published
 from core.layouts import Layout, LayoutError, alt_text, sentence
-from core.learning import lessons
+from core.learning import glossary, lessons
 from core.learning.figures import figures, texts
 from core.learning.lessons import Lesson, Step
 from pages import cached, style
@@ -93,7 +93,7 @@ def run(key: str, screens: Mapping[str, Screen]) -> None:
     st.title(lessons.fill(step.title, texts()), anchor=False)
     left, right = st.columns([3, 5], gap="large")
     with left:
-        st.markdown(lessons.fill(step.text, texts()))
+        st.markdown(glossary.linked(lessons.fill(step.text, texts())))
     screens[step.slug](Stage(lesson=lesson, step=step, left=left, right=right))
     with left:
         if step.question is not None:

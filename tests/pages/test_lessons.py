@@ -6,6 +6,7 @@ from streamlit.testing.v1 import AppTest
 
 from core.learning.drills import KINDS, cache_question, config_question
 from core.learning.figures import texts
+from core.learning.glossary import linked
 from core.learning.lessons import ORDER, fill, lesson, lessons
 from core.neighbours.texts import topics
 from core.units import format_binary
@@ -42,7 +43,7 @@ def test_every_step_opens_from_its_link(open_page, key, number):
     assert app.title[0].value == fill(step.title, texts())
     assert not app.error, [error.value for error in app.error]
     if step.text:
-        assert fill(step.text, texts()) in [element.value for element in app.markdown]
+        assert linked(fill(step.text, texts())) in [element.value for element in app.markdown]
     for chart in app.get("vega_lite_chart"):
         assert len(chart.proto.alt) > 40
 

@@ -61,6 +61,11 @@ def test_the_glossary_shows_all_then_what_is_sought(open_page: OpenPage) -> None
     assert "No term has “zebra” in it." in app.info[0].value
 
 
+def test_a_link_s_entry_stands_first(open_page: OpenPage) -> None:
+    app = open_page("reference/glossary.py", glossary_find="KV head")
+    assert next(text.value for text in app.markdown if text.value.startswith("**")).startswith("**KV head**")
+
+
 def test_ask_starts_with_examples_that_are_answered(open_page: OpenPage) -> None:
     app = open_page("reference/ask.py")
     examples = [link.value for link in app.page_link]
@@ -81,6 +86,16 @@ def test_ask_declines_and_says_what_it_cannot_do(open_page: OpenPage) -> None:
     app = open_page("reference/ask.py", ask_question="How do I bake sourdough bread?")
     assert app.info[0].value == ask.DECLINED
     assert "It does not predict what a change of G does to your costs" in said(app)
+
+
+def test_what_no_text_can_say_is_said_before_the_passages(open_page: OpenPage, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[object] = []
+    monkeypatch.setattr(ask_model, "endpoint", lambda: Endpoint(url="http://127.0.0.1:9/v1", model="small"))
+    monkeypatch.setattr(ask_model, "answer", lambda *given: asked.append(given))
+    app = open_page("reference/ask.py", ask_question="How much money will we save with GQA?")
+    assert app.info[0].value == ask.NO_PREDICTION
+    assert "**1. What can this dashboard not tell me?**" in said(app)
+    assert not asked
 
 
 def test_with_a_model_the_answer_stands_above_the_passages(

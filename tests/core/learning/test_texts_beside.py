@@ -1,5 +1,8 @@
 """The texts beside the lessons: figures by hand and from the evidence, links, the quiz, the glossary and the FAQ."""
 
+import re
+from urllib.parse import unquote
+
 import pytest
 
 from core.evidence import published as evidence
@@ -164,6 +167,20 @@ def test_a_term_is_linked_under_its_longest_name_in_any_case_and_in_the_plural()
     assert glossary.linked("multi-query") == f"[multi-query]({entry}MQA)"
     assert glossary.linked("**KV heads** of GQA-8") == f"**[KV heads]({entry}KV%20head)** of [GQA-8]({entry}GQA-8)"
     assert glossary.linked("Latent attention, a latent") == f"[Latent attention]({entry}MLA), a [latent]({entry}latent)"
+
+
+def test_each_text_links_a_term_once_and_to_an_entry_that_stands_first() -> None:
+    steps = [step.text for lesson in lessons.lessons() for step in lesson.steps]
+    sections = [section.text for topic in neighbours.topics() for section in topic.sections]
+    links = 0
+    for text in (*steps, *sections):
+        shown = glossary.linked(neighbour_figures.filled(text))
+        leading = [unquote(name) for name in re.findall(r"glossary_find=([^)]+)\)", shown)]
+        assert len(leading) == len(set(leading)), shown
+        assert all(glossary.find(name)[0].term == name for name in leading)
+        assert re.sub(r"\[([^\]]+)\]\(glossary[^)]+\)", r"\1", shown) == neighbour_figures.filled(text)
+        links += len(leading)
+    assert links > 100
 
 
 def test_a_related_word_leads_to_an_entry_and_is_no_name_of_it() -> None:
