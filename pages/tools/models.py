@@ -99,6 +99,7 @@ models = chosen_models(names, models_pick.own_configs())
 readable = [model for model in models if model.spec is not None]
 if readable:
     bytes_per_token(readable, ghosts)
+    st.subheader("Side by side")
     models_table.show(models_table.frame(models), key="models_table", file_name="headroom-models.csv")
     failures(names)
     st.subheader("Cache against context")

@@ -1,5 +1,6 @@
 """A real Chromium against the real dashboard. A missing browser fails the run: nothing skips."""
 
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -21,6 +22,10 @@ LAUNCH_ARGS = [
 ]
 
 
+# How Streamlit says in its log that a page asks for something twice, late or no longer: none of it is said here.
+STREAMLIT_WARNS = re.compile(r"default value but also|deprecat|please replace|will be removed|duplicate", re.IGNORECASE)
+
+
 @pytest.fixture(scope="session")
 def browser_type_launch_args() -> dict[str, object]:
     path = find_chromium()
@@ -36,23 +41,24 @@ def browser_context_args() -> dict[str, object]:
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dashboard]:
-    """One dashboard for all browser tests of a worker; no test may find a traceback in its log."""
+    """One dashboard for all browser tests of a worker; no test may leave a traceback or a warning in its log."""
     with running_dashboard(tmp_path_factory.mktemp("dashboard"), {"HF_ENDPOINT": "http://127.0.0.1:9"}) as dashboard:
         yield dashboard
         log = dashboard.log()
     assert "Traceback" not in log, log
+    assert STREAMLIT_WARNS.search(log) is None, log
 
 
 @pytest.fixture
 def page(page: Page) -> Iterator[Page]:
-    """pytest-playwright's page, and afterwards the certainty that its console stayed free of errors."""
+    """pytest-playwright's page, and afterwards the certainty that its console stayed free of errors and warnings."""
     errors: list[str] = []
 
     def note(message: ConsoleMessage) -> None:
         where = str(message.location.get("url", ""))
         # On a deep link Streamlit's client first asks /<page>/_stcore/ and takes the 404 as "not my base path".
-        if message.type == "error" and "/_stcore/" not in where:
-            errors.append(f"{message.text} {where}")
+        if message.type in ("error", "warning") and "/_stcore/" not in where:
+            errors.append(f"{message.type}: {message.text} {where}")
 
     page.on("console", note)
     page.set_default_timeout(30_000)

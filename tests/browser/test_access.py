@@ -1,7 +1,11 @@
 """Every page in a real Chromium against axe-core, in both themes: no serious and no critical violation.
 
-Also that each page fits its window, at 1280 pixels and on a phone upright, and that keyboard focus can be seen.
+Also the states that only come up when someone does something, that each page fits its window, at 1280 pixels and on a
+phone upright, and that keyboard focus can be seen.
 """
+
+import re
+from collections.abc import Iterator
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
@@ -50,8 +54,94 @@ def test_no_serious_violation(server: Dashboard, page: Page, path: str, theme: s
     assert violations(page) == []
 
 
+SIZE_TABS = (
+    "The plan", "Every G", "Make it fit", "Limits", "Tensor parallel", "Traffic", "Speed and cost", "Measure", "Record",
+)  # fmt: skip
+
+
+def tabs_of_size(page: Page, url: str) -> Iterator[str]:
+    """Every tab, what folds out, and inputs that no default shows."""
+    page.goto(f"{url}/size")
+    settle(page)
+    for name in SIZE_TABS:
+        page.get_by_role("tab", name=name, exact=True).click()
+        settle(page)
+        yield name
+    page.get_by_text("Read the record here").click()
+    page.get_by_text("More inputs").click()
+    settle(page)
+    yield "folded out"
+    page.goto(f"{url}/size?size_model=A+shape+of+your+own&size_accelerator=An+accelerator+of+your+own&size_batch=0")
+    settle(page)
+    yield "own shape, and a batch that cannot be"
+
+
+def menus_of_models(page: Page, url: str) -> Iterator[str]:
+    """Every menu open, an empty choice, and a name that cannot be."""
+    page.goto(f"{url}/models")
+    settle(page)
+    for name in ("Take a family", "Paste or upload", "Share", "Save"):
+        page.get_by_role("button", name=re.compile(rf"\b{name}\b")).first.click()
+        page.locator('[data-testid="stPopoverBody"]').wait_for()
+        settle(page)
+        yield name
+        page.keyboard.press("Escape")
+    for query in ("", "not+an+id/with/parts"):
+        page.goto(f"{url}/models?models_pick={query}")
+        settle(page)
+        yield f"models_pick={query}"
+
+
+def what_folds_out_elsewhere(page: Page, url: str) -> Iterator[str]:
+    """An expander, a selection that leaves nothing, a question answered, a popover with figures, a drill checked."""
+    page.goto(f"{url}/evidence")
+    settle(page)
+    page.get_by_text("Every study with its table").click()
+    settle(page)
+    yield "studies"
+    page.goto(f"{url}/evidence?evidence_held=Spent+again&evidence_size=7.0&evidence_kind=GQA")
+    settle(page)
+    yield "few studies"
+    page.goto(f"{url}/case-llama")
+    settle(page)
+    page.locator('[data-testid="stRadio"] label').last.click()
+    page.get_by_role("button", name="Where the figures come from").click()
+    settle(page)
+    yield "answered"
+    page.goto(f"{url}/spot")
+    settle(page)
+    page.get_by_role("button", name="Check").click()
+    settle(page)
+    yield "checked"
+
+
+def presenter_with_notes(page: Page, url: str) -> Iterator[str]:
+    """A lesson and a tool in a room, the notes open."""
+    for path in ("bottleneck", "size", "models"):
+        page.goto(f"{url}/{path}?present=1")
+        page.get_by_role("navigation", name="Presenter").get_by_role("status").wait_for()
+        settle(page)
+        page.keyboard.press("n")
+        page.get_by_role("complementary", name="Speaker notes").wait_for()
+        yield path
+
+
+WALKS = (tabs_of_size, menus_of_models, what_folds_out_elsewhere, presenter_with_notes)
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("walk", WALKS, ids=lambda walk: walk.__name__)
+def test_no_serious_violation_in_what_comes_up_later(server: Dashboard, page: Page, walk, theme: str):
+    page.emulate_media(color_scheme=theme, reduced_motion="reduce")
+    found = {state: violations(page) for state in walk(page, server.url)}
+    assert {state: lines for state, lines in found.items() if lines} == {}
+
+
+TABS = [f"size?size_tab={name.replace(' ', '+')}" for name in SIZE_TABS]
+
+
 @pytest.mark.parametrize("width", [390, 1280])
-@pytest.mark.parametrize("path", page_paths())
+@pytest.mark.parametrize("path", [*page_paths(), *TABS])
 def test_no_horizontal_scroll(server: Dashboard, page: Page, path: str, width: int):
     page.set_viewport_size({"width": width, "height": 844})
     page.goto(f"{server.url}/{path}")
@@ -61,26 +151,44 @@ def test_no_horizontal_scroll(server: Dashboard, page: Page, path: str, width: i
     assert not page.locator("html").evaluate(wide)
 
 
-def test_the_focus_of_the_keyboard_can_be_seen(server: Dashboard, page: Page):
-    page.goto(f"{server.url}/layouts")
+# The look of the focused element and of what is around it, and a mark by which it is found again.
+FOCUSED = """() => {
+  let at = document.activeElement
+  while (at.shadowRoot?.activeElement) at = at.shadowRoot.activeElement // a component of ours
+  if (at === document.body) return null
+  const look = (node) => { const s = getComputedStyle(node)
+    return [s.outlineStyle, s.outlineWidth, s.boxShadow, s.borderColor, s.backgroundColor, s.color].join() }
+  window.__look = (node) => { const all = []
+    for (let up = node, i = 0; up && i < 5; i++, up = up.parentElement) all.push(look(up))
+    return all.join(" ") }
+  window.__before = at
+  const name = at.getAttribute("aria-label") || at.labels?.[0]?.innerText || at.innerText || at.title
+  return { tag: at.tagName, name: name.slice(0, 60), look: window.__look(at) }
+}"""
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("path", ["size", "evidence", "bottleneck", "quiz", "benchmark?present=1"])
+def test_the_focus_of_the_keyboard_can_be_seen(server: Dashboard, page: Page, path: str, theme: str):
+    """Each stop of the Tab key looks other than without the focus, and has a name."""
+    page.emulate_media(color_scheme=theme, reduced_motion="reduce")
+    page.goto(f"{server.url}/{path}")
     settle(page)
-    unseen = []
-    for _ in range(25):
+    unseen, nameless, stops, before = [], [], 0, None
+    for _ in range(80):
         page.keyboard.press("Tab")
-        focused = page.evaluate(
-            """() => {
-              const at = document.activeElement, own = getComputedStyle(at)
-              const ring = (style) => style.outlineStyle !== "none" && parseFloat(style.outlineWidth) > 0
-                || style.boxShadow !== "none"
-              let up = at, seen = false
-              for (let i = 0; up && i < 4 && !seen; i++, up = up.parentElement) seen = ring(getComputedStyle(up))
-              const name = at.getAttribute("aria-label") ?? at.innerText
-              return { tag: at.tagName, name, seen: seen || at === document.body }
-            }"""
-        )
-        if not focused["seen"]:
-            unseen.append(focused)
+        page.wait_for_timeout(40)
+        if before is not None and page.evaluate("window.__look(window.__before)") == before["look"]:
+            unseen.append(before)
+        before = page.evaluate(FOCUSED)
+        if before is None:
+            break
+        stops += 1
+        if not before["name"].strip():
+            nameless.append(before)
+    assert stops > 5
     assert unseen == []
+    assert nameless == []
 
 
 def test_reduced_motion_stills_every_transition(server: Dashboard, page: Page):
