@@ -105,8 +105,8 @@ def _labels(
     right = "datum.change >= 0" if scale == "points" else "datum.change <= 0"
     sides: tuple[tuple[str, Literal["left", "center", "right"], int], ...] = (
         (f"abs(datum.change) >= {near}", "center", 0),
-        (f"abs(datum.change) < {near} && {right}", "left", -8),
-        (f"abs(datum.change) < {near} && !({right})", "right", 8),
+        (f"abs(datum.change) < {near} && {right}", "left", -2),
+        (f"abs(datum.change) < {near} && !({right})", "right", 2),
     )
     made = []
     for which, align, dx in sides:

@@ -5,8 +5,10 @@ import struct
 import xml.etree.ElementTree as ET
 from io import BytesIO, StringIO
 from pathlib import Path
+from urllib.parse import parse_qsl, urlsplit
 
-from playwright.sync_api import Page, expect
+import pytest
+from playwright.sync_api import Browser, Page, expect
 from pptx import Presentation
 
 from tests.browser.screenshots import settle
@@ -36,6 +38,36 @@ def test_copy_link_copies_the_address_of_the_view(server: Dashboard, page: Page)
     expect(page.get_by_role("button", name="Link copied")).to_be_visible()
     assert page.evaluate("navigator.clipboard.readText()") == page.url
     assert page.url.endswith(VIEW)
+
+
+VIEWS = {  # a view that no default shows, and words on it that say so
+    "models?models_pick=Falcon-7B&models_pick=Llama-1+7B&models_ghosts=true": "Falcon-7B keeps 8 KiB per token, Llama-1",
+    "size?size_batch=4&size_context=8192&size_kv_bits=8&size_g=8&size_tab=Limits": "G = 8 with 8 KV bits",
+    VIEW: SAYS,
+    "bottleneck?bottleneck=2&bottleneck_batch=32": "Batch 32, 4,096 tokens",
+    "evidence?evidence_held=Dropped&evidence_kind=MQA": "Benchmarks: MQA −0.60 points (1 comparison)",
+    "benchmark?bench_heads=64&bench_context=4096": "at G = 64",
+}
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_a_copied_link_opens_the_same_view_elsewhere(server: Dashboard, page: Page, browser: Browser, view: str):
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    open_view(server, page, view)
+    shown = page.get_by_test_id("stMain").inner_text()
+    page.get_by_role("button", name="Share").click()
+    page.get_by_role("button", name="Copy link").click()
+    expect(page.get_by_role("button", name="Link copied")).to_be_visible()
+    link = page.evaluate("navigator.clipboard.readText()")
+    assert set(parse_qsl(urlsplit(link).query)) >= set(parse_qsl(view.partition("?")[2]))
+
+    elsewhere = browser.new_context(viewport={"width": 1280, "height": 800}).new_page()
+    elsewhere.goto(link)
+    settle(elsewhere)
+    there = elsewhere.get_by_test_id("stMain").inner_text()
+    elsewhere.context.close()
+    assert there == shown
+    assert VIEWS[view] in " ".join(there.split())
 
 
 def test_without_a_clipboard_the_address_is_shown(server: Dashboard, page: Page):
@@ -114,7 +146,7 @@ def test_a_lesson_as_slides_has_every_step_with_its_note(server: Dashboard, page
     assert len(slides) == 5  # a title, and the lesson's four steps
     assert "Two bars to the same scale" in slides[1].notes_slide.notes_text_frame.text
     kinds = [[shape.shape_type for shape in slide.shapes] for slide in slides]
-    assert 13 in kinds[1]  # MSO_SHAPE_TYPE.PICTURE: the step that was on screen
+    assert all(13 in of_step for of_step in kinds[1:])  # MSO_SHAPE_TYPE.PICTURE: one step was on screen, four are here
 
 
 def test_a_table_saves_as_csv_at_full_precision(server: Dashboard, page: Page):
