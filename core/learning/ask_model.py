@@ -1,12 +1,13 @@
-"""A short answer in a model's words, from the found passages and nothing else. Off unless an endpoint is configured.
+"""A short answer in a model's words, from the found passages and nothing else. Off unless a model is configured.
 
-Any server that speaks OpenAI's chat completions will do, a local one too: `transformers serve` (with the serving extra
-of transformers), vLLM, llama.cpp. It is named in the environment, or in the dashboard's secrets, which Streamlit puts
-there:
+It is named in the environment, or in the dashboard's secrets, which Streamlit puts there. Alone, HEADROOM_ASK_MODEL is
+a local causal model that transformers loads here (core.learning.ask_local). Beside HEADROOM_ASK_URL it is a model on a
+server that speaks OpenAI's chat completions, such as vLLM or llama.cpp:
 
-    HEADROOM_ASK_URL     http://localhost:8000/v1
-    HEADROOM_ASK_MODEL   the model's name there
-    HEADROOM_ASK_KEY     a key, where the server asks for one
+    HEADROOM_ASK_MODEL      a folder, or a repository in this machine's cache; with a URL, the model's name there
+    HEADROOM_ASK_DOWNLOAD   1 lets a repository be fetched that is not in the cache
+    HEADROOM_ASK_URL        http://localhost:8000/v1
+    HEADROOM_ASK_KEY        a key, where the server asks for one
 
 The model sees the question and the passages, numbered. An answer that cites no passage, or one that was not given, is
 not shown: the passages are.
@@ -22,6 +23,8 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlparse
 
+from core.learning import ask_local
+from core.learning.ask_local import LOCAL_TIMEOUT_S, LocalModel, LocalModelError
 from core.learning.ask_passages import Passage
 
 TIMEOUT_S = 30.0
@@ -57,23 +60,40 @@ class Grounded:
     cited: tuple[int, ...]
 
 
-def endpoint(environment: Mapping[str, str] | None = None) -> Endpoint | None:
-    """The configured server; None where none is. Raises ModelError for half a configuration."""
+def configured(environment: Mapping[str, str] | None = None) -> Endpoint | LocalModel | None:
+    """The configured model; None where none is. Raises ModelError for a URL without a model, or one that is no URL."""
     found = os.environ if environment is None else environment
     url, model = found.get("HEADROOM_ASK_URL", "").strip(), found.get("HEADROOM_ASK_MODEL", "").strip()
     if not url and not model:
         return None
-    if not url or not model:
-        raise ModelError("Set both HEADROOM_ASK_URL and HEADROOM_ASK_MODEL, or neither.")
+    if not model:
+        raise ModelError("HEADROOM_ASK_URL names a server: set HEADROOM_ASK_MODEL to the model's name there, too.")
+    if not url:
+        return LocalModel(model=model, may_download=found.get("HEADROOM_ASK_DOWNLOAD", "").strip() == "1")
     if urlparse(url).scheme not in ("http", "https"):
         raise ModelError(f"HEADROOM_ASK_URL is {url!r}: it must begin with http:// or https://.")
     return Endpoint(url=url.rstrip("/"), model=model, key=found.get("HEADROOM_ASK_KEY") or None)
 
 
-def answer(question: str, passages: tuple[Passage, ...], server: Endpoint, timeout_s: float = TIMEOUT_S) -> Grounded:
-    """One request. Raises ModelError where the server fails, or its answer does not rest on the passages."""
-    reply = _post(server, _messages(question, passages), timeout_s)
-    text = _content(reply).strip()
+def answer(
+    question: str, passages: tuple[Passage, ...], model: Endpoint | LocalModel, timeout_s: float | None = None
+) -> Grounded:
+    """One question. Raises ModelError where the model fails, or its answer does not rest on the passages."""
+    if isinstance(model, LocalModel):
+        return _grounded(_locally(question, passages, model, timeout_s or LOCAL_TIMEOUT_S), passages)
+    return _grounded(_content(_post(model, _messages(question, passages), timeout_s or TIMEOUT_S)), passages)
+
+
+def _locally(question: str, passages: tuple[Passage, ...], model: LocalModel, timeout_s: float) -> str:
+    prompt = "\n\n".join(message["content"] for message in _messages(question, passages))
+    try:
+        return ask_local.reply(prompt, model, max_tokens=MAX_TOKENS, timeout_s=timeout_s)
+    except LocalModelError as failed:
+        raise ModelError(f"{failed} Read the passages below.") from failed
+
+
+def _grounded(said: str, passages: tuple[Passage, ...]) -> Grounded:
+    text = said.strip().replace("](", "] (")  # a link or a picture would lead out of the passages
     if not text or NOT_COVERED in text.upper():
         raise ModelError("The model found no answer in the passages. Read them below.")
     cited = tuple(dict.fromkeys(int(number) for number in _CITATION.findall(text)))

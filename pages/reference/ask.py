@@ -29,22 +29,22 @@ def passage(number: int, found: Passage) -> None:
 def in_a_models_words(question: str, passages: tuple[Passage, ...]) -> None:
     """A grounded answer where a model is configured; without one, nothing."""
     try:
-        server = ask_model.endpoint()
-        if server is None:
+        model = ask_model.configured()
+        if model is None:
             return
-        with st.spinner(f"{server.model} reads the passages"):
-            grounded = ask_model.answer(question, passages, server)
+        with st.spinner(f"{model.model} reads the passages"):
+            grounded = ask_model.answer(question, passages, model)
     except ask_model.ModelError as failed:
         st.warning(str(failed))
         return
     st.markdown(grounded.text)
-    st.caption(f"Written by {server.model} from passages {', '.join(map(str, grounded.cited))} below. Check them.")
+    st.caption(f"Written by {model.model} from passages {', '.join(map(str, grounded.cited))} below. Check them.")
 
 
 st.title("Ask")
 st.markdown(
     "Answers come from the text of the lessons, the FAQ, the glossary and the evidence, in their own words. A question "
-    "that they do not answer is declined. Nothing leaves this machine unless a model is configured."
+    "that they do not answer is declined. Nothing leaves this machine unless a model's server is configured."
 )
 question = st.text_input("Your question", key="ask_question", bind="query-params", max_chars=ask.MAX_QUESTION)
 if not question.strip():

@@ -90,7 +90,7 @@ def test_ask_declines_and_says_what_it_cannot_do(open_page: OpenPage) -> None:
 
 def test_what_no_text_can_say_is_said_before_the_passages(open_page: OpenPage, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[object] = []
-    monkeypatch.setattr(ask_model, "endpoint", lambda: Endpoint(url="http://127.0.0.1:9/v1", model="small"))
+    monkeypatch.setattr(ask_model, "configured", lambda: Endpoint(url="http://127.0.0.1:9/v1", model="small"))
     monkeypatch.setattr(ask_model, "answer", lambda *given: asked.append(given))
     app = open_page("reference/ask.py", ask_question="How much money will we save with GQA?")
     assert app.info[0].value == ask.NO_PREDICTION
@@ -101,7 +101,7 @@ def test_what_no_text_can_say_is_said_before_the_passages(open_page: OpenPage, m
 def test_with_a_model_the_answer_stands_above_the_passages(
     open_page: OpenPage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ask_model, "endpoint", lambda: Endpoint(url="http://127.0.0.1:9/v1", model="small"))
+    monkeypatch.setattr(ask_model, "configured", lambda: Endpoint(url="http://127.0.0.1:9/v1", model="small"))
     monkeypatch.setattr(ask_model, "answer", lambda *given: Grounded(text="One KV head [1].", cited=(1,)))
     app = open_page("reference/ask.py", ask_question="What is MQA?")
     assert "One KV head [1]." in said(app)
@@ -112,7 +112,7 @@ def test_a_failing_model_leaves_the_passages(open_page: OpenPage, monkeypatch: p
     def fails(*given: object) -> Grounded:
         raise ModelError("The model's server answered 500. Try again later.")
 
-    monkeypatch.setattr(ask_model, "endpoint", lambda: Endpoint(url="http://127.0.0.1:9/v1", model="small"))
+    monkeypatch.setattr(ask_model, "configured", lambda: Endpoint(url="http://127.0.0.1:9/v1", model="small"))
     monkeypatch.setattr(ask_model, "answer", fails)
     app = open_page("reference/ask.py", ask_question="What is MQA?")
     assert app.warning[0].value == "The model's server answered 500. Try again later."
@@ -121,7 +121,7 @@ def test_a_failing_model_leaves_the_passages(open_page: OpenPage, monkeypatch: p
 
 def test_an_off_topic_question_never_reaches_a_model(open_page: OpenPage, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[object] = []
-    monkeypatch.setattr(ask_model, "endpoint", lambda: Endpoint(url="http://127.0.0.1:9/v1", model="small"))
+    monkeypatch.setattr(ask_model, "configured", lambda: Endpoint(url="http://127.0.0.1:9/v1", model="small"))
     monkeypatch.setattr(ask_model, "answer", lambda *given: asked.append(given))
     open_page("reference/ask.py", ask_question="How do I bake sourdough bread?")
     assert not asked

@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 
 from core.learning import ask_model
-from core.learning.ask_passages import Passage
+from core.learning.ask_local import LocalModel
 from core.learning.ask_model import Endpoint, ModelError
+from core.learning.ask_passages import Passage
 
 PASSAGES = (
     Passage(page="slider", page_title="G is a slider", title="Names", text="G = 1 is MQA.", script="learn/slider.py"),
@@ -134,13 +135,22 @@ def test_a_server_that_is_not_there_is_named() -> None:
         ask_model.answer("?", PASSAGES, Endpoint(url=f"http://127.0.0.1:{port}", model="m"))
 
 
+def test_a_link_of_the_model_s_own_is_no_link(server: Server) -> None:
+    server.body = says("See [1](http://elsewhere) ![x](http://elsewhere/x.png).")
+    found = ask_model.answer("?", PASSAGES, endpoint(server))
+    assert found.text == "See [1] (http://elsewhere) ![x] (http://elsewhere/x.png)."
+
+
 def test_configuration() -> None:
-    assert ask_model.endpoint({}) is None
+    assert ask_model.configured({}) is None
     whole = {"HEADROOM_ASK_URL": "http://localhost:8000/v1/", "HEADROOM_ASK_MODEL": "m", "HEADROOM_ASK_KEY": "secret"}
-    found = ask_model.endpoint(whole)
+    found = ask_model.configured(whole)
     assert found == Endpoint(url="http://localhost:8000/v1", model="m", key="secret")
     assert "secret" not in repr(found)
-    with pytest.raises(ModelError, match="or neither"):
-        ask_model.endpoint({"HEADROOM_ASK_URL": "http://localhost"})
+    assert ask_model.configured({"HEADROOM_ASK_MODEL": "/models/small"}) == LocalModel(model="/models/small")
+    fetched = ask_model.configured({"HEADROOM_ASK_MODEL": "some/model", "HEADROOM_ASK_DOWNLOAD": "1"})
+    assert fetched == LocalModel(model="some/model", may_download=True)
+    with pytest.raises(ModelError, match="set HEADROOM_ASK_MODEL"):
+        ask_model.configured({"HEADROOM_ASK_URL": "http://localhost"})
     with pytest.raises(ModelError, match="begin with http"):
-        ask_model.endpoint({"HEADROOM_ASK_URL": "file:///etc/passwd", "HEADROOM_ASK_MODEL": "m"})
+        ask_model.configured({"HEADROOM_ASK_URL": "file:///etc/passwd", "HEADROOM_ASK_MODEL": "m"})
