@@ -155,9 +155,8 @@ def _wrapped(text: str, size_px: int, width_px: int) -> list[str]:
 
 
 REPORT_CSS = """
-:root { color-scheme: SCHEME; }
-body { -webkit-print-color-adjust: exact; print-color-adjust: exact;
-  font: 17px/1.55 'Source Sans 3', 'Source Sans Pro', 'Helvetica Neue', Arial, sans-serif; color: TEXT;
+:root { color-scheme: SCHEME; background: BACKGROUND; -webkit-print-color-adjust: exact; print-color-adjust: exact; }
+body { font: 17px/1.55 'Source Sans 3', 'Source Sans Pro', 'Helvetica Neue', Arial, sans-serif; color: TEXT;
   background: BACKGROUND; margin: 0 auto; padding: 2.5rem 1.5rem 4rem; max-width: 60rem;
   font-variant-numeric: tabular-nums; }
 h1 { font-size: 2rem; line-height: 1.2; margin: 0 0 .5rem; }
@@ -167,6 +166,7 @@ figure { margin: 1rem 0; } figure svg { width: 100%; height: auto; } figcaption 
 .table { overflow-x: auto; }
 table { border-collapse: collapse; width: 100%; font-size: .95rem; }
 th, td { text-align: left; padding: .35rem .8rem .35rem 0; border-bottom: 1px solid LINE; vertical-align: top; }
+td a { overflow-wrap: anywhere; }
 @page { margin: 14mm; }
 @media print {
   body { max-width: none; padding: 0; } .table { overflow: visible; } table { font-size: .8rem; }

@@ -20,7 +20,7 @@ TITLE_TOP_IN, BODY_TOP_IN, FOOT_TOP_IN = 0.45, 1.75, 6.95
 PICTURE_PX_PER_IN = 144
 BESIDE_IN, BESIDE_PX = 4.3, 620  # width of words beside a picture, and what the picture is drawn at there
 SENTENCE_IN = 0.75  # above a picture, for the sentence that it stands under on its page
-CHARACTER_EM, LINE_EM = 0.52, 1.25  # mean width and height of type, on the wide side: fonts differ
+CHARACTER_EM, LINE_EM = 0.56, 1.25  # mean width and height of type, on the wide side: fonts differ
 BLANK_LAYOUT, ROWS_A_SLIDE = 6, 14
 
 

@@ -139,8 +139,8 @@ def test_slides_hold_text_that_can_be_edited():
 
 def test_long_words_take_smaller_type():
     assert slides.fitting_points("Short words.", width_in=4.3, height_in=4.9, most=18) == 18
-    # 4.9 in are 352.8 pt; at 14 points a line is 17.5 pt high and holds 42 characters: 20 lines
-    assert slides.fitting_points("word " * 160, width_in=4.3, height_in=4.9, most=18) == 14
+    # 4.9 in are 352.8 pt; at 14 points a line is 17.5 pt high and holds 39 characters, 8 words of 5: 20 lines
+    assert slides.fitting_points("word " * 152, width_in=4.3, height_in=4.9, most=18) == 14
     assert slides.fitting_points("word " * 4000, width_in=4.3, height_in=4.9, most=18) == 10
 
 
