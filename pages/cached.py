@@ -1,5 +1,6 @@
 """Every st.cache_* of the project, each with its ttl and bound. Caches are shared by all viewers."""
 
+import gc
 from typing import TYPE_CHECKING, Any
 
 import streamlit as st
@@ -117,3 +118,15 @@ def neighbour_picture(name: str, theme: str, **inputs: Any) -> "Picture":
     from core.palette import palette  # noqa: PLC0415
 
     return picture(name, palette(theme), **inputs)
+
+
+@st.cache_resource(ttl=86_400, max_entries=64, show_spinner=False)
+def spared_by_the_collector(num_modules: int) -> int:
+    """Set aside what is alive once num_modules are imported: modules stay, and need not be searched for garbage.
+
+    Streamlit collects garbage after each run, before the last of it is sent: about 85 ms with what pandas and Altair
+    hold (benchmarks/interface.md), next to nothing without. Returns how many objects are set aside.
+    """
+    gc.collect()
+    gc.freeze()
+    return gc.get_freeze_count()

@@ -1,10 +1,11 @@
 """The frame around every page: page config, navigation, the look, and every page's way to share and to present."""
 
+import sys
 from pathlib import Path
 
 import streamlit as st
 
-from pages import style
+from pages import cached, style
 from pages.parts import present, share
 
 ASSETS = Path(__file__).parent / "assets"
@@ -76,3 +77,4 @@ else:
         share.view_menu()
         present.enter_button()
 page.run()
+cached.spared_by_the_collector(len(sys.modules))
