@@ -67,16 +67,23 @@ def haloed(rows: list[Row], colour: str, colours: Palette, **mark: Any) -> list[
 
 
 def stacked_bars(
-    rows: list[Row], ends: list[Row], order: list[str], widest: float, title: str, colours: Palette, chosen: str = ""
+    rows: list[Row],
+    ends: list[Row],
+    order: list[str],
+    widest: float,
+    title: str,
+    colours: Palette,
+    chosen: str = "",
+    room_px: int = 330,
 ) -> Any:
-    """Horizontal bars of parts with a text behind each; the chosen one's name stays bold, the others pale."""
+    """Horizontal bars of parts with a text behind each, in room_px; beside the chosen one the others are pale."""
     x_scale = alt.Scale(domain=[0, widest], nice=False)
     axis = alt.Axis(labelFontSize=14, ticks=False, domain=False, labelFontWeight="bold")
     y = alt.Y("bar:N", sort=order, title=None, axis=axis)
     x = alt.X("from:Q", scale=x_scale, title=title, axis=alt.Axis(grid=False, tickCount=5))
     shown = [{**row, "pale": bool(chosen) and row["bar"] != chosen} for row in rows]
     faded = alt.condition("datum.pale", alt.value(0.55), alt.value(1.0))
-    step = min(84, 330 // len(order))  # few bars are drawn thick, many still fit
+    step = min(84, room_px // len(order))  # few bars are drawn thick, many still fit
     bars = (
         alt.Chart(data(shown))
         .mark_bar(height=round(0.62 * step))

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from core.diagrams import neighbours, uptraining
+from core.diagrams import neighbour_bytes, neighbours, uptraining
 from core.diagrams.lessons import Picture, made
 from core.neighbours import eviction, latent, paging, quantisation
 from core.neighbours.published import published
@@ -172,4 +172,5 @@ PICTURES: dict[str, Callable[..., Picture]] = {
     "conversion": conversion,
     "losses": losses,
     "training": training,
+    **neighbour_bytes.PICTURES,
 }

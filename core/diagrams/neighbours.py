@@ -5,7 +5,7 @@ from typing import Any
 
 import altair as alt
 
-from core.diagrams.marks import Picture, Row, boxes, lines, words
+from core.diagrams.marks import Align, Picture, Row, boxes, lines, words
 from core.neighbours.eviction import POLICIES as EVICTIONS
 from core.neighbours.eviction import Kept
 from core.neighbours.latent import Share
@@ -65,7 +65,7 @@ def use_chart(uses: Sequence[Use], published: Mapping[str, Any], colours: Palett
     order = [row["policy"] for row in rows]
     x = alt.X("share:Q", title="live tokens, % of reserved memory", scale=alt.Scale(domain=[0, 100]),
               axis=alt.Axis(tickCount=10))  # fmt: skip
-    y = alt.Y("policy:N", sort=order, title=None, axis=alt.Axis(ticks=False, domain=False, labelPadding=8))
+    y = alt.Y("policy:N", sort=order, title=None, axis=None)
     base = alt.Chart(alt.Data(values=rows)).encode(y=y)
     bands = alt.Chart(alt.Data(values=[{"low": low, "high": high}]))
     marks = alt.Chart(alt.Data(values=[
@@ -78,6 +78,7 @@ def use_chart(uses: Sequence[Use], published: Mapping[str, Any], colours: Palett
         .encode(x="at:Q"),
         base.transform_calculate(full="100").mark_bar(color=colours.ghost, height=26).encode(x=alt.X("full:Q")),
         base.mark_bar(color=colours.cache, height=26).encode(x=x),
+        base.mark_text(align="left", dy=-22, color=colours.text).encode(x=alt.value(0), text="policy:N"),
         base.transform_filter("datum.share >= 12").mark_text(
             align="right", dx=-8, fontWeight="bold", color=colours.on_fill
         ).encode(x=x, text=alt.Text("share:Q", format=".1f")),
@@ -85,45 +86,43 @@ def use_chart(uses: Sequence[Use], published: Mapping[str, Any], colours: Palett
             align="left", dx=8, fontWeight="bold", color=colours.text
         ).encode(x=x, text=alt.Text("share:Q", format=".1f")),
         marks.transform_filter("datum.at <= 50").mark_text(color=colours.text, dy=-4)
-        .encode(x="at:Q", y=alt.value(-10), text="text:N"),
+        .encode(x="at:Q", y=alt.value(-20), text="text:N"),
         marks.transform_filter("datum.at > 50").mark_text(color=colours.text, align="right", dy=-4)
-        .encode(x=alt.value("width"), y=alt.value(-10), text="text:N"),
-    ).properties(height=alt.Step(52))  # fmt: skip
+        .encode(x=alt.value("width"), y=alt.value(-20), text="text:N"),
+    ).properties(height=60 * len(rows))  # fmt: skip
 
 
 def eviction_chart(kept: Sequence[Kept], weights: Sequence[float], marked: int, colours: Palette) -> Picture:
     """The last step's attention above; below, one strip a policy: kept tokens filled, dropped ones as ghosts."""
-    count, left, strips_top = len(weights), 0.26, 0.34
-    width, height = (1 - left) / count, (1 - strips_top) / len(kept)
+    count, strips_top = len(weights), 0.3
+    width, height = 1 / count, (0.95 - strips_top) / len(kept)
     top_weight = max(weights)
     bars = [
-        {"left": left + i * width, "right": left + (i + 0.85) * width, "bottom": 0.27,
-         "top": 0.27 - 0.22 * weight / top_weight}
+        {"left": i * width, "right": (i + 0.85) * width, "bottom": 0.27, "top": 0.27 - 0.19 * weight / top_weight}
         for i, weight in enumerate(weights)
-    ]  # fmt: skip
+    ]
     stay: list[Row] = []
     gone: list[Row] = []
     names: list[Row] = []
+    details: list[Row] = []
     for line, policy in enumerate(kept):
         top = strips_top + line * height
-        names.append({"x": 0.0, "y": top + 0.28 * height, "text": EVICTIONS[policy.policy]})
+        says = f"{policy.num_kept} of {count} tokens · {policy.attention_kept:.0%} of attention"
+        names.append({"x": 0.0, "y": top + 0.24 * height, "text": EVICTIONS[policy.policy]})
+        details.append({"x": 1.0, "y": top + 0.24 * height, "text": says})
         for i, flag in enumerate(policy.kept):
-            cell = {"left": left + i * width, "right": left + (i + 0.85) * width, "top": top + 0.1 * height}
-            (stay if flag else gone).append({**cell, "bottom": top + 0.66 * height})
-    details = [
-        {"x": 0.0, "y": strips_top + (line + 0.58) * height,
-         "text": f"{policy.num_kept} of {count} tokens · {policy.attention_kept:.0%} of attention"}
-        for line, policy in enumerate(kept)
-    ]  # fmt: skip
-    at = left + (marked + 0.42) * width
+            cell = {"left": i * width, "right": (i + 0.85) * width, "top": top + 0.42 * height}
+            (stay if flag else gone).append({**cell, "bottom": top + 0.94 * height})
+    at = (marked + 0.42) * width
+    side: Align = "left" if marked < 0.1 * count else "right" if marked > 0.9 * count else "center"
     layers = [
         boxes(bars, colours.queries, radius=0),
         boxes(stay, colours.cache, radius=0),
+        lines([{"x": at, "y": 0.08, "x2": at, "y2": 0.955}], colours.text, width=1.5, opacity=0.9),
         words(names, colours.text, 14, align="left", bold=True),
-        words(details, colours.muted, 12, align="left"),
-        words([{"x": 0.0, "y": 0.17, "text": "attention of the newest token"}], colours.muted, 12, align="left"),
-        lines([{"x": at, "y": 0.02, "x2": at, "y2": 1.0}], colours.text, width=1.5, opacity=0.9),
-        words([{"x": at, "y": 0.01, "text": f"token {marked + 1}"}], colours.text, 12, bold=True),
+        words(details, colours.muted, 12, align="right"),
+        words([{"x": 0.0, "y": 0.03, "text": "attention of the newest token"}], colours.muted, 12, align="left"),
+        words([{"x": at, "y": 0.985, "text": f"token {marked + 1}"}], colours.text, 12, bold=True, align=side),
     ]
     if gone:
         layers.insert(1, boxes(gone, colours.ghost, radius=0))
@@ -146,7 +145,7 @@ def sinks_chart(rows: Sequence[Mapping[str, float]], colours: Palette) -> Pictur
         base.mark_text(align="left", dx=12, color=colours.text).encode(
             x=x, text=alt.Text("perplexity:Q", format=",.2f")
         ),
-    ).properties(height=alt.Step(34))
+    ).properties(height=190)
 
 
 def error_chart(trials: Sequence[Trial], colours: Palette) -> Picture:
@@ -215,7 +214,7 @@ def kivi_chart(rows: Sequence[Mapping[str, Any]], task: str, colours: Palette) -
         base.mark_point(filled=True, size=120, opacity=1).encode(x=x, color=hue),
         base.transform_filter("datum.above").mark_text(dy=-15, fontWeight=600).encode(x=x, text="label:N", color=hue),
         base.transform_filter("!datum.above").mark_text(dy=17, fontWeight=600).encode(x=x, text="label:N", color=hue),
-    ).properties(height=alt.Step(62))
+    ).properties(height=260)
 
 
 def latent_chart(colours: Palette) -> Picture:
@@ -270,7 +269,7 @@ def shares_chart(shares: Sequence[Share], tensor_parallel: int, colours: Palette
     return alt.layer(
         base.mark_bar(height=26),
         base.mark_text(align="left", dx=8, fontWeight="bold").encode(text=alt.Text("elements:Q", format=",.0f")),
-    ).properties(height=alt.Step(46))
+    ).properties(height=max(200, 50 * len(rows)))
 
 
 def _place(pool: Pool, owner: str, block: int) -> str:

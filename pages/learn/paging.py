@@ -1,4 +1,4 @@
-"""PagedAttention: a block table filled step by step, and what reserving wastes for lengths of one's own."""
+"""PagedAttention: a block table filled step by step, what reserving wastes, and what both have to do with G."""
 
 import streamlit as st
 
@@ -16,9 +16,9 @@ def table() -> None:
 def fragmentation() -> None:
     """Lengths, block size, and the share that each policy uses."""
     first, second, third = st.columns(3)
-    prompt = first.number_input("Median prompt, tokens", 1, 100_000, 160, key="paging_prompt", bind="query-params")
-    output = second.number_input("Median answer, tokens", 1, 100_000, 200, key="paging_output", bind="query-params")
-    limit = third.number_input("Context limit", 2, paging.MAX_CONTEXT, 2_048, key="paging_limit", bind="query-params")
+    prompt = first.number_input("Median prompt, tokens", value=160, key="paging_prompt", bind="query-params")
+    output = second.number_input("Median answer, tokens", value=200, key="paging_output", bind="query-params")
+    limit = third.number_input("Context limit", value=2_048, step=256, key="paging_limit", bind="query-params")
     first, second = st.columns(2)
     spread = first.slider("Spread of lengths", 0.0, 2.0, 0.9, 0.1, key="paging_spread", bind="query-params",
                           help="Sigma of the logarithm: 0 is one length for all, 1 is a long tail.")  # fmt: skip
@@ -36,4 +36,12 @@ def fragmentation() -> None:
     beside.cite(published()["paged_use"].source)
 
 
-beside.page("paging", {"table": table, "fragmentation": fragmentation, "meaning": None})
+def meaning() -> None:
+    """Slots by G times the share that is live."""
+    g = st.segmented_control("KV heads G of 40", (40, 20, 8, 4, 1), default=8, required=True, key="paging_g",
+                             bind="query-params")  # fmt: skip
+    beside.picture("multiply", num_kv_heads=g or 8)
+    beside.cite(published()["paged_use"].source)
+
+
+beside.page("paging", {"table": table, "fragmentation": fragmentation, "meaning": meaning})

@@ -5,7 +5,7 @@ import streamlit as st
 from core.evidence import published
 from core.uptraining import results, runs
 from core.uptraining.conversion import METHODS
-from core.uptraining.recipe import LIMITS, Recipe, RecipeError
+from core.uptraining.recipe import Recipe, RecipeError
 from core.uptraining.results import Result
 from pages.parts import beside
 
@@ -24,26 +24,30 @@ def merge() -> None:
 
 
 def recorded() -> None:
-    """Recorded runs: what came out, against G and against bytes."""
+    """Recorded runs: what came out, against G or against bytes."""
     first, second = st.columns(2)
     percent = first.segmented_control("Uptraining, % of training", PERCENTS, default=10, required=True,
                                       key="uptraining_recorded", bind="query-params")  # fmt: skip
-    moment = second.segmented_control("Loss", ["after uptraining", "right after conversion"], required=True,
-                                      default="after uptraining", key="uptraining_moment",
-                                      bind="query-params")  # fmt: skip
+    with second:
+        against = choose_against("recorded")
+    moment = st.segmented_control("Loss", ["after uptraining", "right after conversion"], required=True,
+                                  default="after uptraining", key="uptraining_moment", bind="query-params",
+                                  label_visibility="collapsed")  # fmt: skip
     found = tuple(run for run in results.recorded() if run.recipe.uptrain_percent == percent)
-    charts(found, before=moment == "right after conversion", name="recorded")
+    losses(found, against, before=moment == "right after conversion", name="recorded")
 
 
-def charts(found: tuple[Result, ...], *, before: bool, name: str) -> None:
-    """Both losses of one recipe, averaged over its seeds, and what to say about them."""
-    points, recipe = results.averaged(found), found[0].recipe.with_seed(0)
-    st.markdown(results.finding(found, before=before))
-    left, right = st.columns(2)
-    for column, against in ((left, "g"), (right, "bytes")):
-        with column:
-            beside.picture("losses", points=points, recipe=recipe, against=against, before=before,
-                           finding=f"Loss against {'G' if against == 'g' else 'cache bytes'}", name=name)  # fmt: skip
+def choose_against(name: str) -> str:
+    """What the losses are drawn against: 'g' or 'bytes'."""
+    chosen = st.segmented_control("Loss against", ("G", "cache bytes"), default="G", required=True,
+                                  key=f"uptraining_{name}_against", bind="query-params")  # fmt: skip
+    return "bytes" if chosen == "cache bytes" else "g"
+
+
+def losses(found: tuple[Result, ...], against: str, *, before: bool, name: str) -> None:
+    """The losses of one recipe, averaged over its seeds, and what to say about them."""
+    beside.picture("losses", points=results.averaged(found), recipe=found[0].recipe.with_seed(0), before=before,
+                   against=against, finding=results.finding(found, before=before), name=name)  # fmt: skip
     if not before:
         st.caption(results.agreement(found))
 
@@ -51,11 +55,9 @@ def charts(found: tuple[Result, ...], *, before: bool, name: str) -> None:
 def live() -> None:
     """A recipe of one's own, run by a process of its own; a recipe that ran before answers at once."""
     first, second, third = st.columns(3)
-    seed = first.number_input("Seed", *LIMITS["seed"], 0, key="uptraining_seed", bind="query-params")
-    steps = second.number_input("Training steps", *LIMITS["train_steps"], 800, 100, key="uptraining_steps",
-                                bind="query-params")  # fmt: skip
-    percent = third.number_input("Uptraining, %", *LIMITS["uptrain_percent"], 10, key="uptraining_percent",
-                                 bind="query-params")  # fmt: skip
+    seed = first.number_input("Seed", value=0, key="uptraining_seed", bind="query-params")
+    steps = second.number_input("Training steps", value=800, step=100, key="uptraining_steps", bind="query-params")
+    percent = third.number_input("Uptraining, %", value=10, key="uptraining_percent", bind="query-params")
     try:
         recipe = Recipe(seed=seed, train_steps=steps, uptrain_percent=percent)
     except RecipeError as refused:
@@ -72,7 +74,7 @@ def live() -> None:
     if run is not None and run.recipe == recipe and (message := run.snapshot().message):
         st.error(message)
     if (done := runs.finished(recipe)) is not None:
-        charts((done,), before=False, name="mine")
+        losses((done,), choose_against("mine"), before=False, name="mine")
     else:
         st.caption(
             f"{recipe.total_steps:,} steps in all, about a minute on one core. The recorded runs above show what to "

@@ -1,9 +1,11 @@
-"""Lays out a page beside the lessons: its sections in order, each a text and under it what can be operated.
+"""Lays out a page beside the lessons: a section a screen, its text on the left, what can be operated on the right.
 
-    beside.page("paging", {"table": table, "fragmentation": fragmentation, "meaning": None})
+    beside.page("paging", {"table": table, "fragmentation": fragmentation, "meaning": meaning})
 
-A function draws under its section's text; None leaves the text alone. Terms of the text link to the glossary, and
-each figure's origin is one click away.
+Each function draws what stands beside its section's text. The section is a query parameter named after the page
+(?paging=2), turned by the arrow keys as a lesson's steps are. In a room the page is drawn whole: presenter mode cuts it
+into screens itself. Terms of the text link to the glossary, and each figure's origin is one
+click away.
 """
 
 import re
@@ -15,35 +17,73 @@ import streamlit as st
 from core.evidence_records import Source
 from core.learning import glossary
 from core.learning.figures import figures as lesson_figures
-from core.neighbours import texts as neighbours
+from core.neighbours import texts
 from core.neighbours.figures import figures, filled
-from core.neighbours.texts import Section
+from core.neighbours.texts import Section, Topic
 from pages import cached, style
 from pages.parts import progress
+from pages.parts.walk import Stop, walk
 
-TEXT_WIDTH_PX = 860  # a line that the eye can follow back, on a wide screen too
+LONG = 3  # breaks between paragraphs
+MAP = Stop(label="Lesson map", help="All lessons at a glance", script="learn/map.py")
 _PLACEHOLDER = re.compile(r"\{([a-z0-9_]+)\}")
 
 
-def page(key: str, drawn: Mapping[str, Callable[[], None] | None]) -> None:
+def page(key: str, drawn: Mapping[str, Callable[[], None]]) -> None:
     """The whole page. Raises NeighbourError unless the page draws exactly the sections of its text."""
-    topic = neighbours.topic(key)
+    topic = texts.topic(key)
     if list(drawn) != [section.slug for section in topic.sections]:
-        raise neighbours.NeighbourError(f"{key}: the page draws {list(drawn)}, the text has other sections")
-    st.title(topic.title)
-    st.markdown(topic.promise)
-    for number, section in enumerate(topic.sections):
-        _section(section, drawn[section.slug])
-        progress.saw(key, number)
+        raise texts.NeighbourError(f"{key}: the page draws {list(drawn)}, the text has other sections")
+    if st.query_params.get("present") == "1":
+        _whole(topic, drawn)
+    else:
+        _one(topic, drawn)
     progress.send()
 
 
-def _section(section: Section, draw: Callable[[], None] | None) -> None:
-    st.header(filled(section.title), anchor=section.slug, divider="gray")
-    with st.container(width=TEXT_WIDTH_PX):
+def _whole(topic: Topic, drawn: Mapping[str, Callable[[], None]]) -> None:
+    st.title(topic.title)
+    st.markdown(topic.promise)
+    for number, section in enumerate(topic.sections):
+        st.header(filled(section.title), anchor=section.slug, divider="gray")
+        _section(section, drawn[section.slug])
+        progress.saw(topic.key, number)
+
+
+def _one(topic: Topic, drawn: Mapping[str, Callable[[], None]]) -> None:
+    head, bar = st.columns([4, 6], vertical_alignment="center")
+    before, after = _around(topic)
+    with bar:
+        number = walk(topic.key, [filled(section.title) for section in topic.sections], before=before, after=after)
+    section = topic.sections[number]
+    head.caption(topic.title)
+    st.title(filled(section.title), anchor=False)
+    if number == 0:
+        st.caption(topic.promise)
+    _section(section, drawn[section.slug])
+    progress.saw(topic.key, number)
+
+
+def _around(topic: Topic) -> tuple[Stop, Stop]:
+    """The pages before and after; the map at both ends."""
+    place = texts.ORDER.index(topic.key)
+    before = _stop(texts.ORDER[place - 1], "Back") if place else MAP
+    after = _stop(texts.ORDER[place + 1], "Next page") if place + 1 < len(texts.ORDER) else MAP
+    return before, after
+
+
+def _stop(key: str, label: str) -> Stop:
+    return Stop(label=label, help=texts.topic(key).title, script=f"learn/{key}.py")
+
+
+def _section(section: Section, draw: Callable[[], None]) -> None:
+    """The text, and beside it what can be operated; a long text takes more of the row."""
+    long = section.text.count("\n\n") >= LONG
+    words, stage = st.columns([5, 6] if long else [2, 3], gap="large")
+    with words:
         st.markdown(glossary.linked(filled(section.text)))
         _origins(section)
-    if draw is not None:
+    with stage:
         draw()
 
 

@@ -11,7 +11,6 @@ needs nothing but the same call.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from time import monotonic
 from typing import Any
 
 import streamlit as st
@@ -24,6 +23,7 @@ from core.learning.figures import figures, texts
 from core.learning.lessons import Lesson, Step
 from pages import cached, style
 from pages.parts import progress
+from pages.parts.walk import Stop, walk
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,9 +74,8 @@ class Stage:
 
 
 Screen = Callable[[Stage], None]
+FINDINGS_PX = 720
 _LEFT_AT = "lesson_left_at"
-_LEAVING = "lesson_leaving"
-SETTLES_S = 1.5
 
 
 def run(key: str, screens: Mapping[str, Screen]) -> None:
@@ -84,13 +83,14 @@ def run(key: str, screens: Mapping[str, Screen]) -> None:
     lesson = lessons.lesson(key)
     if set(screens) != {step.slug for step in lesson.steps}:
         raise lessons.LessonError(f"{key}: the page draws {sorted(screens)}, the text has other steps")
-    _go_on(lesson)
     head, bar = st.columns([3, 7], vertical_alignment="center")
+    titles = [lessons.fill(step.title, texts()) for step in lesson.steps]
+    before, after = lessons.neighbours(key)
     with bar:
-        step = _walk(lesson)
-    with head:
-        st.caption(lesson.title)
-    st.title(lessons.fill(step.title, texts()), anchor=False)
+        number = walk(lesson.key, titles, before=_stop(before, "Back"), after=_stop(after, "Next lesson"))
+    step = lesson.steps[number]
+    head.caption(lesson.title)
+    st.title(titles[number], anchor=False)
     left, right = st.columns([3, 5], gap="large")
     with left:
         st.markdown(glossary.linked(lessons.fill(step.text, texts())))
@@ -98,62 +98,17 @@ def run(key: str, screens: Mapping[str, Screen]) -> None:
     with left:
         if step.question is not None:
             ask(lesson, step)
-        _figures(step)
-    _findings(step, opened=lesson.phase == "cases" and step.question is None)
+        _origins(step)
     _keep_link(lesson)
-    progress.saw(lesson.key, lesson.steps.index(step))
+    progress.saw(lesson.key, number)
     progress.send()
 
 
-def _walk(lesson: Lesson) -> Step:
-    """Back, the steps as numbers, and next; returns the step to show."""
-    numbers = list(range(1, len(lesson.steps) + 1))
-    _settle(lesson.key)
-    # before the control is drawn, a link's step is in the query alone
-    asked = st.session_state.get(lesson.key, st.query_params.get(lesson.key))
-    here = lesson.steps.index(lesson.step(asked)) + 1
-    before, after = lessons.neighbours(lesson.key)
-    if lesson.key not in st.session_state and lesson.key not in st.query_params:
-        st.session_state[lesson.key] = 1  # no default beside it: the buttons set it too
-    with st.container(horizontal=True, horizontal_alignment="right", vertical_alignment="center", gap="small"):
-        _turn("Back", "Left", lesson, here - 1, before)
-        chosen = st.segmented_control(
-            "Step",
-            numbers,
-            required=True,
-            key=lesson.key,
-            bind="query-params",
-            label_visibility="collapsed",
-            on_change=_picked,
-            args=(lesson.key,),
-        )
-        here = chosen if chosen in numbers else 1
-        _turn("Next", "Right", lesson, here + 1, after)
-    return lesson.steps[here - 1]
-
-
-def _turn(name: str, shortcut: str, lesson: Lesson, number: int, other: Lesson | None) -> None:
-    """A button to the step of that number, or past an end of the lesson to the neighbouring lesson or the map.
-
-    The two have keys of their own: the click that comes to an end of a lesson must not leave it in the same run. The
-    container's key is what assets/keys.js presses; the shortcut names the key on the button.
-    """
-    key = f"{lesson.key}_{name.lower()}"
-    with st.container(key=f"turn_{name.lower()}", width="content"):
-        if 1 <= number <= len(lesson.steps):
-            goes_to = lessons.fill(lesson.steps[number - 1].title, texts())
-            st.button(name, shortcut=shortcut, key=f"{key}_step", help=goes_to, on_click=_go, args=(lesson.key, number))
-            return
-        ahead = name == "Next"
-        st.button(
-            "Next lesson" if ahead and other else "Lesson map" if other is None else name,
-            shortcut=shortcut,
-            key=f"{key}_lesson",
-            help=other.title if other else "All lessons at a glance",
-            type="primary" if ahead else "secondary",
-            on_click=_leave,
-            args=(lesson, other),
-        )
+def _stop(other: Lesson | None, label: str) -> Stop:
+    """The lesson before or after; past the ends of the walk lies the map."""
+    if other is None:
+        return Stop(label="Lesson map", help="All lessons at a glance", script="learn/map.py", query=link_to(None))
+    return Stop(label=label, help=other.title, script=other.script, query=link_to(other))
 
 
 def link_to(lesson: Lesson | None) -> dict[str, str]:
@@ -176,43 +131,6 @@ def thousands(count: int) -> str:
     return f"{count:,}"
 
 
-def _leave(here: Lesson, other: Lesson | None) -> None:
-    st.session_state[_LEAVING] = (here.key, other.key if other else "", monotonic())
-
-
-def _go_on(here: Lesson) -> None:
-    """Leave for the lesson or the map that a button of this one was pressed for.
-
-    A control that was moved just before may send its value, and with it this page's name, after the press: then this
-    page runs once more, and leaves once more.
-    """
-    left, leaving, since = st.session_state.get(_LEAVING, ("", "", 0.0))
-    if left == here.key and monotonic() - since < SETTLES_S:
-        other = lessons.lesson(leaving) if leaving else None
-        st.switch_page(other.script if other else "learn/map.py", query_params=link_to(other))
-
-
-def _go(key: str, number: int) -> None:
-    st.session_state[key] = number
-    st.session_state[f"{key}_turned"] = (number, monotonic())
-
-
-def _picked(key: str) -> None:
-    """A step was chosen by its number: that counts, and no earlier press of a button."""
-    st.session_state.pop(f"{key}_turned", None)
-
-
-def _settle(key: str) -> None:
-    """Hold a step that was just turned to.
-
-    A control that was moved just before may send its value after the press of Next; it brings the step of before with
-    it, and the press would be lost.
-    """
-    number, since = st.session_state.get(f"{key}_turned", (None, 0.0))
-    if number is not None and monotonic() - since < SETTLES_S and st.session_state.get(key) != number:
-        st.session_state[key] = number
-
-
 def ask(lesson: Lesson, step: Step) -> int | None:
     """The step's question and, once answered, what is said to the answer. Returns the answer's number from 0."""
     assert step.question is not None
@@ -231,8 +149,9 @@ def ask(lesson: Lesson, step: Step) -> int | None:
     return chosen
 
 
-def _figures(step: Step) -> None:
-    """Where each figure of the text comes from, one click away."""
+def _origins(step: Step) -> None:
+    """What is published on the step's point, and where each figure of its text comes from, one click away."""
+    _findings(step)
     shown = [name for name in step.placeholders if name in figures()]
     if shown:
         with st.popover("Where the figures come from", icon=":material/calculate:"):
@@ -240,14 +159,14 @@ def _figures(step: Step) -> None:
                 st.markdown(f"**{figures()[name].text}**  \n{figures()[name].how}")
 
 
-def _findings(step: Step, *, opened: bool) -> None:
-    """What is published on the step's point: each statement with its source and its caveat."""
+def _findings(step: Step) -> None:
+    """Each published statement with its source and its caveat, in two columns."""
     if not step.evidence:
         return
     by_id = {finding.id: finding for finding in published().findings}
     found = [by_id[id] for id in step.evidence]
-    with st.expander(f"Published on this ({len(found)})", expanded=opened, icon=":material/menu_book:"):
-        columns = st.columns(min(len(found), 3), gap="medium")
+    with st.popover(f"Published on this ({len(found)})", icon=":material/menu_book:"), st.container(width=FINDINGS_PX):
+        columns = st.columns(min(len(found), 2), gap="medium")
         for place, finding in enumerate(found):
             cited = f"[{finding.citation}]({finding.link})" if finding.link else finding.citation
             columns[place % len(columns)].markdown(f"{finding.statement}  \n:small[{cited}. {finding.caveat}]")

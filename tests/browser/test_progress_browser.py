@@ -83,7 +83,7 @@ def test_closing_and_reopening_the_browser_keeps_progress(profile: Profile, serv
 def test_seen_steps_are_kept_beside_the_answers(profile: Profile, server: Dashboard) -> None:
     page = profile.open()
     page.goto(f"{server.url}/paging")
-    expect(page.get_by_role("heading", name="PagedAttention")).to_be_visible()
+    expect(page.get_by_role("heading", name="A block table, filled token by token")).to_be_visible()
     wait_until_stored(page, "lesson:paging:0", 1)
     page = profile.open()
     open_quiz(page, server)
