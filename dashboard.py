@@ -68,7 +68,7 @@ class OursInThePage:
         self.app = app
         # Nested under an id that nothing has: Streamlit's own rules come later and must not win for that alone.
         style = (ASSETS / "headroom.css").read_text(encoding="utf-8")
-        scripts = "".join((ASSETS / name).read_text(encoding="utf-8") for name in ("arrive.js", "keys.js"))
+        scripts = ";\n".join((ASSETS / name).read_text(encoding="utf-8") for name in ("arrive.js", "keys.js"))
         script = f'<script data-parts="{" ".join(client_files())}">{scripts}</script>'
         self.ours = f"<style>body:not(#none){{{style}}}</style>{script}</head>".encode()
 

@@ -50,6 +50,8 @@ new PerformanceObserver((list) => {
 
 @pytest.mark.parametrize("path", ["", "layouts", "size", "formula"])
 def test_nothing_moves_while_a_page_arrives(server: Dashboard, page: Page, path: str):
+    thrown: list[str] = []
+    page.on("pageerror", lambda error: thrown.append(str(error)))
     page.add_init_script(SHIFTS)
     page.goto(f"{server.url}/{path}")
     expect(page.locator("html")).to_have_class("arriving")
@@ -57,6 +59,7 @@ def test_nothing_moves_while_a_page_arrives(server: Dashboard, page: Page, path:
     expect(page.get_by_role("heading", level=1)).to_be_visible()
     expect(page.get_by_test_id("stVegaLiteChart").first).to_be_visible()
     assert sum(page.evaluate("window.__shifts")) < 0.001
+    assert thrown == []
 
 
 def test_a_link_restores_the_view(server: Dashboard, page: Page):
