@@ -1,13 +1,16 @@
 """How quick Headroom is, as ratios to a bare Streamlit page measured beside it in the same run.
 
     python -m benchmarks.interface              the measures that the bar is set on
-    python -m benchmarks.interface --pages      also every page's first paint, cold (a server of its own) and warm
+    python -m benchmarks.interface --pages      also every page: first paint cold (a server of its own) and warm, shift
+    python -m benchmarks.interface --cold 0 --warm 2    part of it, quickly
 
 Both sides are started in turn by `streamlit run`, driven by the same Chromium and timed inside the page, so what
 machine, browser and Streamlit cost falls out of the ratios. A page counts as settled when its script has finished and
 nothing in it has changed for QUIET_MS. "Paint" is then the time of the last change to what stands in the window,
-"picture" that of the first chart, "settled" that of anything, also below the window; none holds the wait. Every figure
-is a median in milliseconds; the last line is JSON.
+"picture" that of the first chart, "settled" that of anything, also below the window; none holds the wait, and none
+comes before the page is shown. "Shift" is what Chromium's layout-shift entries add up to from the first paint on, those
+that follow an input within half a second left out, as in the Cumulative Layout Shift of the web. Every figure is a
+median in milliseconds, shifts and errors are the worst; the last line is JSON.
 """
 
 import argparse
@@ -28,7 +31,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, sync_playwright
 
 from tests.browser.conftest import LAUNCH_ARGS
 from tests.chromium import find_chromium
@@ -37,16 +40,22 @@ from tests.paths import page_paths
 
 ROOT = Path(__file__).parents[1]
 QUIET_MS = 500
+ROUNDS = 3
+HEAVY = ("torch", "transformers", "huggingface_hub")
 BARS = {"cold_start": 1.3, "page_switch": 1.5, "change_g": 1.3, "memory": 1.25}
 
 # Notes when each block of the page last changed. Attributes count inside charts alone: Streamlit fades what is stale,
 # which is no content. Which block stood in the window is worked out afterwards, so that watching costs little.
 WATCH = """
 (() => {
-  const seen = { any: 0, start: 0, shifts: [], blocks: new Map() }
+  const seen = { any: 0, start: 0, shown: 0, shifts: [], blocks: new Map() }
   window.__seen = seen
+  let arriving = false
   const note = (records) => {
     const now = performance.now()
+    const hidden = document.documentElement.classList.contains("arriving")
+    if (arriving && !hidden) seen.shown = now
+    arriving = hidden
     for (const record of records) {
       if (record.type === "attributes" && !(record.target instanceof SVGElement)) continue
       const node = record.target.nodeType === 1 ? record.target : record.target.parentElement
@@ -60,10 +69,10 @@ WATCH = """
   const all = { subtree: true, childList: true, characterData: true, attributes: true }
   new MutationObserver(note).observe(document, all)
   new PerformanceObserver((list) => {
-    for (const entry of list.getEntries()) if (!entry.hadRecentInput) seen.shifts.push([entry.startTime, entry.value])
+    for (const entry of list.getEntries()) if (!entry.hadRecentInput) seen.shifts.push(entry.value)
   }).observe({ type: "layout-shift", buffered: true })
   document.addEventListener("click", () => {
-    seen.start = performance.now(); seen.any = 0; seen.blocks.clear(); seen.shifts.length = 0
+    seen.start = performance.now(); seen.any = seen.shown = 0; seen.blocks.clear(); seen.shifts.length = 0
   }, true)
 })()
 """
@@ -77,7 +86,7 @@ SETTLED = f"""
 """
 NOTED = """
 () => {
-  const { any, start, shifts, blocks } = window.__seen
+  const { any, start, shown, shifts, blocks } = window.__seen
   const standing = [...blocks].filter(([block]) => block.isConnected)
   const last = (some) => Math.max(0, ...some.map(([, at]) => at))
   const inWindow = ([block]) => {
@@ -86,9 +95,11 @@ NOTED = """
   }
   const first = document.querySelector('[data-testid="stVegaLiteChart"]')
   return {
-    start, any, paint: last(standing.filter(inWindow)) || any,
+    start,
+    any: Math.max(any, shown),
+    paint: Math.max(last(standing.filter(inWindow)) || any, shown),
     picture: last(standing.filter(([block]) => block.contains(first))),
-    shifts,
+    shift: shifts.reduce((sum, value) => sum + value, 0),
   }
 }
 """
@@ -168,8 +179,9 @@ def settle(page: Page) -> dict[str, Any]:
 
 
 def first_visit(browser: Browser, server: Server, path: str = "") -> dict[str, float]:
-    """One visit with an empty browser cache: paint after navigation, bytes received, layout shift after the paint."""
+    """One visit with an empty browser cache: paint after navigation, bytes received, layout shift, console errors."""
     with tab(browser) as (context, page):
+        errors = _collect_errors(page)
         received = _count_bytes(context, page)
         navigated_s = time.monotonic()
         page.goto(f"{server.url}/{path}", wait_until="commit")
@@ -178,9 +190,22 @@ def first_visit(browser: Browser, server: Server, path: str = "") -> dict[str, f
             "paint_ms": seen["paint"],
             "since_spawn_ms": (navigated_s - server.spawned_s) * 1000 + seen["paint"],
             "bytes": float(sum(received)),
-            "shift_after_paint": sum(value for at, value in seen["shifts"] if at > seen["paint"]),
-            "shift": sum(value for _, value in seen["shifts"]),
+            "shift": seen["shift"],
+            "console_errors": float(len(errors)),
         }
+
+
+def _collect_errors(page: Page) -> list[str]:
+    """What the console calls an error, without the 404 that Streamlit's client asks for on a deep link."""
+    errors: list[str] = []
+
+    def note(message: ConsoleMessage) -> None:
+        if message.type == "error" and "/_stcore/" not in str(message.location.get("url", "")):
+            errors.append(message.text)
+
+    page.on("console", note)
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    return errors
 
 
 def _count_bytes(context: BrowserContext, page: Page) -> list[int]:
@@ -204,7 +229,8 @@ def reruns(browser: Browser, url: str, clicks: list[Callable[[Page], None]], tim
                 seen = settle(page)
                 if number:
                     noted = {"settled": seen["any"], "paint": seen["paint"], "picture": seen["picture"]}
-                    result.append({f"{name}_ms": at - seen["start"] for name, at in noted.items()})
+                    times_ms = {f"{name}_ms": at - seen["start"] for name, at in noted.items()}
+                    result.append({**times_ms, "shift": seen["shift"]})
     return result
 
 
@@ -215,6 +241,10 @@ def radio(name: str) -> Callable[[Page], None]:
 def link(path: str) -> Callable[[Page], None]:
     """The sidebar's link to a page."""
     return lambda page: page.locator(f'[data-testid="stSidebarNavLink"][href$="/{path}"]').click()
+
+
+def worst(values: list[dict[str, float]], key: str) -> float:
+    return max(value[key] for value in values)
 
 
 def median(values: list[dict[str, float]], key: str) -> float:
@@ -229,11 +259,12 @@ def measure_cold(browser: Browser, side: Side, times: int) -> dict[str, float]:
             ready.append(server.ready_s * 1000)
             visits.append(first_visit(browser, server))
             resident.append(server.resident_bytes)
-    keys = ("paint_ms", "since_spawn_ms", "bytes", "shift", "shift_after_paint")
+    keys = ("paint_ms", "since_spawn_ms", "bytes")
     return {
         "server_ready_ms": statistics.median(ready),
         "resident_bytes": statistics.median(resident),
         **{key: median(visits, key) for key in keys},
+        **{key: worst(visits, key) for key in ("shift", "console_errors")},
     }
 
 
@@ -246,14 +277,15 @@ def measure_reruns(browser: Browser, bare: Side, headroom: Side, times: int) -> 
     ):
         plain_runs, g_runs, switches = [], [], []
         switch = [link("layouts"), link("")]
-        for _ in range(2):  # in turns, so that a busy moment of the machine meets both
+        for _ in range(ROUNDS):  # in turns, so that a busy moment of the machine meets both
             plain_runs += reruns(browser, plain.url, [radio("1"), radio("16"), radio("8")], times)
             g_runs += reruns(browser, f"{server.url}/layouts", [radio("1"), radio("64"), radio("8")], times)
             switches += reruns(browser, server.url, switch, times)
+        found = {"bare_rerun": plain_runs, "change_g": g_runs, "page_switch": switches}
+        keys = ("settled_ms", "paint_ms", "picture_ms")
         return {
-            "bare_rerun": {key: median(plain_runs, key) for key in ("settled_ms", "paint_ms", "picture_ms")},
-            "change_g": {key: median(g_runs, key) for key in ("settled_ms", "paint_ms", "picture_ms")},
-            "page_switch": {key: median(switches, key) for key in ("settled_ms", "paint_ms")},
+            name: {**{key: median(runs, key) for key in keys}, "shift": worst(runs, "shift")}
+            for name, runs in found.items()
         }
 
 
@@ -268,7 +300,7 @@ def measure_pages(browser: Browser, headroom: Side, times: int) -> dict[str, dic
                 "cold_ms": cold["paint_ms"],
                 "warm_ms": median(warm, "paint_ms"),
                 "bytes": median(warm, "bytes"),
-                "shift_after_paint": max(visit["shift_after_paint"] for visit in [cold, *warm]),
+                **{key: worst([cold, *warm], key) for key in ("shift", "console_errors")},
                 "resident_bytes": float(server.resident_bytes),
             }
     return result
@@ -292,7 +324,7 @@ def ratios(cold: dict[str, dict[str, float]], warm: dict[str, dict[str, float]])
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--cold", type=int, default=5, help="servers started for each side (default 5)")
-    parser.add_argument("--warm", type=int, default=5, help="rounds of reruns, twice (default 5)")
+    parser.add_argument("--warm", type=int, default=4, help=f"rounds of reruns, {ROUNDS} times (default 4)")
     parser.add_argument("--pages", action="store_true", help="also the first paint of every page")
     return parser
 
@@ -304,7 +336,7 @@ def main() -> None:
         bare_script.write_text((Path(__file__).parent / "bare_page.py").read_text())
         bare, headroom = Side("bare", bare_script, Path(folder)), Side("headroom", ROOT / "dashboard.py", ROOT)
         browser = playwright.chromium.launch(executable_path=find_chromium(), args=LAUNCH_ARGS)
-        report: dict[str, Any] = {"machine": machine(browser)}
+        report: dict[str, Any] = {"machine": machine(browser), "heavy_at_start": heavy_at_start()}
         if asked.cold:
             report["cold"] = {side.name: measure_cold(browser, side, asked.cold) for side in (bare, headroom)}
         if asked.warm:
@@ -316,6 +348,13 @@ def main() -> None:
             report["pages"] = measure_pages(browser, headroom, 3)
         browser.close()
     print(json.dumps(report))
+
+
+def heavy_at_start() -> list[str]:
+    """Which of HEAVY are in memory once the server's module is imported, in a Python of its own."""
+    program = f"import sys, dashboard; print(*[name for name in {HEAVY!r} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
+    return done.stdout.split()
 
 
 def machine(browser: Browser) -> dict[str, object]:

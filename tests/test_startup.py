@@ -44,3 +44,9 @@ def test_every_part_that_the_browser_loads_early_is_one_file_of_the_installed_st
 def test_no_page_imports_a_model_library_or_an_exporter():
     """Altair may load where a page draws; what measures, reads the Hub or writes files may not."""
     assert imported(RUN_EVERY_PAGE.format(scripts=page_files(), heavy=HEAVY)) == ""
+
+
+def test_a_run_sets_what_it_imported_aside_from_garbage_collection():
+    """Streamlit collects garbage after each run: it should not search pandas and Altair each time."""
+    program = RUN_EVERY_PAGE.format(scripts=["overview.py"], heavy=()) + "import gc; print(gc.get_freeze_count())"
+    assert int(imported(program)) > 50_000
