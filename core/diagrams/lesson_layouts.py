@@ -85,7 +85,10 @@ def _bands(layout: Layout, colours: Palette) -> alt.Chart:
 
 def _boxes(rows: list[Row], top: float, bottom: float, hue: str, field: str, colours: Palette) -> Any:
     boxes = _rects(rows, top, bottom).mark_rect(color=hue, cornerRadius=4)
-    words = alt.Chart(data(rows)).mark_text(color=colours.on_fill, fontSize=15, fontWeight="bold")
+    narrow = min(row["right"] - row["left"] for row in rows)  # of the width; a number of two digits must fit
+    words = alt.Chart(data(rows)).mark_text(
+        color=colours.on_fill, fontSize=max(7, min(15, round(300 * narrow))), fontWeight="bold"
+    )
     return alt.layer(boxes, words.encode(x=_x("centre"), y=_y((top + bottom) / 2), text=f"{field}:N"))
 
 

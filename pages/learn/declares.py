@@ -24,7 +24,7 @@ def files(stage: Stage, slug: str) -> None:
         g = "no KV heads to count" if shown.num_kv_heads is None else f"G = {shown.num_kv_heads}"
         st.markdown(f"**{shown.kind}, {g}.** {shown.why}")
         st.code(shown.marked_text, language="json")
-        st.caption(f"`{shown.repository}`; keys that say nothing about attention are left out.")
+    stage.left.caption(f"`{shown.repository}`; keys that say nothing about attention are left out.")
 
 
 run(

@@ -37,8 +37,7 @@ def stroke_by_stroke(stage: Stage, kind: str) -> None:
 
 def yours(stage: Stage) -> None:
     """Which KV head does this query head read? One question a number, so that a question is a link."""
-    (first, _) = stage.controls(1, 2)
-    seed = int(first.number_input("Question", 1, LARGEST_SEED, key=stage.key("question"), bind="query-params"))
+    seed = int(stage.left.number_input("Question", 1, LARGEST_SEED, key=stage.key("question"), bind="query-params"))
     asked = reader_question(min(max(seed, 1), LARGEST_SEED))
     with stage.right:
         st.markdown(

@@ -33,7 +33,7 @@ def turn(stage: Stage) -> None:
     number_key = stage.key("question")
     with stage.left:
         st.segmented_control(
-            "Work it out for one token, one sequence or a whole batch",
+            "Work it out for one",
             list(LEVELS),
             default="sequence",
             required=True,
@@ -51,19 +51,18 @@ def turn(stage: Stage) -> None:
         answered = answer_form(stage, asked, name)
     with stage.left:
         st.markdown(describe(asked))
-        st.button(
-            "Next question", shortcut="Q", key=stage.key("more"), on_click=drill.next_question, args=(number_key,)
-        )
-    with stage.right:
-        if answered:
-            st.markdown("**The shortcut**\n\n" + "\n".join(f"1. {line}" for line in shortcut(asked)))
-        drill.show_score("headmath")
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.button(
+                "Next question", shortcut="Q", key=stage.key("more"), on_click=drill.next_question, args=(number_key,)
+            )
+            drill.show_score("headmath")
+    if answered:
+        stage.right.markdown("**The shortcut**\n\n" + "\n".join(f"1. {line}" for line in shortcut(asked)))
 
 
 def answer_form(stage: Stage, asked: CacheQuestion, name: str) -> bool:
     """The three fields and, once checked, what is said to each. True once checked."""
     with st.form(stage.key("form"), border=False):
-        st.markdown("What does the cache take?")
         fields = st.columns(3)
         typed = {
             kind: field.text_input(

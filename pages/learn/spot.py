@@ -25,7 +25,7 @@ def answer_form(stage: Stage, asked: ConfigQuestion, name: str) -> bool:
     right = kind is not None and asked.check(kind, count)
     drill.note("spot", name, right)
     truth = asked.kind if asked.num_kv_heads is None else f"{asked.kind}, G = {asked.num_kv_heads}"
-    say = st.success if right else st.warning
+    say = stage.right.success if right else stage.right.warning
     say(f"**{truth}.** {asked.why} ({asked.model}, `{asked.repository}`)")
     return True
 
@@ -33,6 +33,7 @@ def answer_form(stage: Stage, asked: ConfigQuestion, name: str) -> bool:
 def turn(stage: Stage) -> None:
     """One file, two answers, and then the lines that decide."""
     number_key = stage.key("question")
+    code = stage.right.container()
     with stage.left:
         st.number_input("Question", 1, LARGEST_SEED, key=number_key, bind="query-params")
         number = drill.question_number(number_key)
@@ -42,7 +43,7 @@ def turn(stage: Stage) -> None:
         answered = answer_form(stage, asked, name)
         st.button("Next file", shortcut="Q", key=stage.key("more"), on_click=drill.next_question, args=(number_key,))
         drill.show_score("spot")
-    with stage.right:
+    with code:
         st.code(asked.marked_text if answered else asked.text, language="json")
         st.caption("Keys that say nothing about attention are left out.")
 

@@ -39,9 +39,8 @@ def score(drill: str) -> Score:
 
 
 def show_score(drill: str) -> None:
-    """Streak, right answers and time, in one row."""
+    """Streak, right answers and time, in one line."""
     now = score(drill)
-    streak, right, time = st.columns(3)
-    streak.metric("Streak", now.streak, help=f"best of this visit: {now.best_streak}")
-    right.metric("Right", f"{now.right} of {now.asked}")
-    time.metric("Seconds each", f"{now.seconds_each:.0f}" if now.asked else "–")
+    each = f"{now.seconds_each:.0f} s each" if now.asked else "no answer yet"
+    best = f" (best {now.best_streak})" if now.best_streak > now.streak else ""
+    st.caption(f"Streak **{now.streak}**{best} · **{now.right} of {now.asked}** right · {each}")
