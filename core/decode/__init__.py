@@ -5,6 +5,7 @@
     store.py     runs kept in SQLite under HEADROOM_DATA_DIR (no torch)
     worker.py    the child process of a run, as the dashboard follows it (no torch)
     run.py       the run itself: roofline, kernels, check, timing
+    cuda_graph.py  a timed call replayed as a CUDA graph
     kernels*.py  every way this host can compute it; host_kernel.cpp is the CPU's own, built where g++ is present
     step.py      a whole decode step; model_check.py sets its sum beside transformers' own model
 

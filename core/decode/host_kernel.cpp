@@ -37,7 +37,7 @@ inline floats load(const float* p) { return *(const floats*)p; }
 inline floats load(const _Float16* p) { return __builtin_convertvector(*(const halves*)p, floats); }
 inline void store(float* p, floats x) { *(floats*)p = x; }
 
-// Into the second cache: fetches into the first one wait for its few line buffers, and those bound the bandwidth.
+// Into the second cache: fetched into the first, the same lines arrive a fifth slower (benchmarks/decode.md).
 inline void fetch(const void* p) { __builtin_prefetch((const char*)p + AHEAD, 0, 2); }
 
 // 2^t for t <= 0: t = n + f with |f| <= 1/2, a polynomial for 2^f (relative error below 2e-7), n added to its exponent

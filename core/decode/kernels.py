@@ -174,6 +174,27 @@ def _sequence_by_sequence(inputs: Inputs) -> Call:
     return call
 
 
+def split_context(inputs: Inputs, flash: Callable[..., tuple[Tensor, ...]], wanted: int) -> Call:
+    """The context cut into at most `wanted` equal spans that count as heads, so that one KV head keeps every processor
+    busy: flash(query, keys, values, scale=) on all of them, its outputs [B, heads, rows, D] merged by their log-sum-exp
+    [B, heads, rows]. Raises Unavailable for sequences that do not fill the cache."""
+    if not inputs.full:
+        raise Unavailable("only for sequences that fill the cache")
+    batch, kv_heads, rows, capacity, dim = inputs.sizes
+    spans = next(n for n in range(max(1, min(wanted, capacity)), 0, -1) if capacity % n == 0)
+    shape = (batch, kv_heads * spans, capacity // spans, dim)
+    keys, values = inputs.keys.view(shape), inputs.values.view(shape)
+
+    def call() -> Tensor:
+        grouped = inputs.grouped_query()[:, :, None].expand(-1, -1, spans, -1, -1)
+        found = flash(grouped.reshape(batch, kv_heads * spans, rows, dim), keys, values, scale=inputs.scale)
+        out = found[0].reshape(batch, kv_heads, spans, rows, dim).float()
+        weights = torch.softmax(found[1].reshape(batch, kv_heads, spans, rows).float(), 2)
+        return (out * weights[..., None]).sum(2)
+
+    return call
+
+
 def _cast_then_matmul(inputs: Inputs) -> Call:
     """An 8-bit cache widened to the query's dtype, then packed rows."""
     if inputs.keys.dtype.itemsize != 1:
@@ -235,7 +256,7 @@ SHARED = (
     ),
     Kernel(
         name="repeat_kv",
-        summary="keys and values copied to every query head, then SDPA, as transformers does",
+        summary="keys and values copied to every query head, then SDPA: repeat_kv of transformers",
         prepare=_repeat_kv,
         describe=lambda i: sdpa_backend(
             i,

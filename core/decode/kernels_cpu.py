@@ -18,7 +18,16 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from core.decode.kernels import NATURAL, Call, Inputs, Kernel, Unavailable, _needs_16_or_32_bits, _softmax_to
+from core.decode.kernels import (
+    NATURAL,
+    Call,
+    Inputs,
+    Kernel,
+    Unavailable,
+    _needs_16_or_32_bits,
+    _softmax_to,
+    split_context,
+)
 
 SOURCE = Path(__file__).with_name("host_kernel.cpp")
 # Sums may be reordered. Not -ffast-math: its start-up code would flush small numbers to zero in the whole process.
@@ -32,25 +41,11 @@ PACKED = (
 
 
 def _split_k_flash(inputs: Inputs) -> Call:
-    """The context cut into spans that count as heads, so that one KV head keeps every thread busy; merged by their
-    log-sum-exp."""
+    """Four spans a thread, by the flash attention that SDPA takes on a CPU."""
     _needs_16_or_32_bits(inputs)
-    if not inputs.full:
-        raise Unavailable("only for sequences that fill the cache")
-    batch, kv_heads, rows, capacity, dim = inputs.sizes
-    wanted = max(1, 4 * torch.get_num_threads() // (batch * kv_heads))
-    spans = next(n for n in range(wanted, 0, -1) if capacity % n == 0)
-    shape = (batch, kv_heads * spans, capacity // spans, dim)
-    query = inputs.grouped_query()[:, :, None].expand(-1, -1, spans, -1, -1).reshape(batch, kv_heads * spans, rows, dim)
-    keys, values = inputs.keys.view(shape), inputs.values.view(shape)
+    batch, kv_heads = inputs.sizes[:2]
     flash = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
-
-    def call() -> Tensor:
-        out, log_sums = flash(query, keys, values, scale=inputs.scale)
-        weights = torch.softmax(log_sums.view(batch, kv_heads, spans, rows).float(), 2)
-        return (out.view(batch, kv_heads, spans, rows, dim).float() * weights[..., None]).sum(2)
-
-    return call
+    return split_context(inputs, flash, 4 * torch.get_num_threads() // (batch * kv_heads))
 
 
 def _heads_per_thread(inputs: Inputs) -> Call:

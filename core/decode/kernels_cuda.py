@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812  the name that every torch user reads
 from torch import Tensor
 
-from core.decode.kernels import Call, Inputs, Kernel, Unavailable, _needs_16_or_32_bits
+from core.decode.kernels import Call, Inputs, Kernel, Unavailable, _needs_16_or_32_bits, split_context
 
 BACKENDS = ("FLASH_ATTENTION", "EFFICIENT_ATTENTION", "CUDNN_ATTENTION", "MATH")
 
@@ -41,25 +41,14 @@ def _forced_sdpa(backend: str) -> Kernel:
 
 
 def _split_k_sdpa(inputs: Inputs) -> Call:
-    """The context cut into spans that count as heads, enough to fill the GPU; merged by their log-sum-exp."""
+    """Spans enough to fill the GPU four times over, by flash attention."""
     _needs_16_or_32_bits(inputs)
-    if inputs.keys.dtype == torch.float32 or not inputs.full:
-        raise Unavailable("for 16-bit caches and sequences that fill them")
-    batch, kv_heads, rows, capacity, dim = inputs.sizes
+    if inputs.keys.dtype == torch.float32:
+        raise Unavailable("for 16-bit caches")
+    batch, kv_heads = inputs.sizes[:2]
     processors = torch.cuda.get_device_properties(inputs.query.device).multi_processor_count
-    wanted = max(1, 4 * processors // (batch * kv_heads))
-    spans = next(n for n in range(min(wanted, capacity), 0, -1) if capacity % n == 0)
-    shape = (batch, kv_heads * spans, capacity // spans, dim)
-    query = inputs.grouped_query()[:, :, None].expand(-1, -1, spans, -1, -1).reshape(batch, kv_heads * spans, rows, dim)
-    keys, values = inputs.keys.view(shape), inputs.values.view(shape)
-
-    def call() -> Tensor:
-        found = torch.ops.aten._scaled_dot_product_flash_attention(query, keys, values, scale=inputs.scale)
-        out = found[0].reshape(batch, kv_heads, spans, rows, dim).float()
-        weights = torch.softmax(found[1].reshape(batch, kv_heads, spans, rows).float(), 2)
-        return (out * weights[..., None]).sum(2)
-
-    return call
+    flash = torch.ops.aten._scaled_dot_product_flash_attention
+    return split_context(inputs, flash, 4 * processors // (batch * kv_heads))
 
 
 def _triton(inputs: Inputs) -> Call:

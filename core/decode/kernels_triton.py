@@ -56,19 +56,26 @@ def _span(
     tl.store(outs + at_row[:, None].to(tl.int64) * DIM + d[None, :], acc, mask=live_rows[:, None])
 
 
+def _processors(device: torch.device) -> int:
+    """Programs that run at once; one on the CPU, where Triton's interpreter (TRITON_INTERPRET=1) takes them in turn."""
+    return torch.cuda.get_device_properties(device).multi_processor_count if device.type == "cuda" else 1
+
+
 def prepare_split_kv(inputs: Inputs) -> Call:
-    """The timed call. Raises Unavailable for a head_dim that is no power of two."""
+    """The timed call over contiguous inputs. Raises Unavailable unless head_dim is a power of two."""
     batch, kv_heads, rows, capacity, dim = inputs.sizes
     if dim & (dim - 1):
         raise Unavailable("for a head_dim that is a power of two")
-    device, tile = inputs.query.device, 64
-    processors = torch.cuda.get_device_properties(device).multi_processor_count
+    device = inputs.query.device
+    wide_rows = dim * max(inputs.keys.element_size(), inputs.query.element_size()) > 256
+    tile = 32 if wide_rows else 64  # three stages of keys and values in 96 KiB of shared memory
+    processors = _processors(device)
     tiles = math.ceil(capacity / tile)
     spans = max(1, min(tiles, math.ceil(8 * processors / (batch * kv_heads))))
     per_span = math.ceil(tiles / spans)
     spans = math.ceil(tiles / per_span)
     padded_rows = max(16, 1 << (rows - 1).bit_length())
-    query, lengths = inputs.query.contiguous(), inputs.lengths.to(device, torch.int32)
+    lengths = inputs.lengths.to(device, torch.int32)
     outs = torch.empty(batch * kv_heads, spans, rows, dim, device=device)
     tops = torch.empty(batch * kv_heads, spans, rows, device=device)
     totals = torch.empty_like(tops)
@@ -76,7 +83,7 @@ def prepare_split_kv(inputs: Inputs) -> Call:
 
     def call() -> Tensor:
         _span[(batch * kv_heads, spans)](
-            query, inputs.keys, inputs.values, lengths, outs, tops, totals,
+            inputs.query, inputs.keys, inputs.values, lengths, outs, tops, totals,
             inputs.scale, rows, capacity, kv_heads, spans, per_span,
             DIM=dim, ROWS=padded_rows, TILE=tile, WIDE=precision, num_warps=4, num_stages=3,
         )  # fmt: skip

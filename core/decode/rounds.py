@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from core.decode import device as devices
+from core.decode.cuda_graph import recorded
 from core.decode.kernels import NATURAL, Inputs
 from core.decode.measured_roofline import READ_BYTES, product_turn, read_turn, with_rounds
 from core.decode.plan import bound
@@ -151,7 +152,7 @@ def _prepared(run: "Run", best: list[KernelResult]) -> tuple[dict[int, Callable[
             left_out[r.kv_heads] = f"{kernel.name} needs {copy / 1e9:,.1f} GB beside the others"
             continue
         try:
-            calls[r.kv_heads] = kernel.prepare(part_of(pool, r.kv_heads))
+            calls[r.kv_heads] = recorded(run.device, kernel.prepare(part_of(pool, r.kv_heads)))[0]
             spare -= copy
         except Exception as e:  # noqa: BLE001  as in the search: any failure is a result
             left_out[r.kv_heads] = f"{kernel.name} was not prepared again ({type(e).__name__})"

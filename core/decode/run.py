@@ -17,6 +17,7 @@ from typing import Any
 import torch
 
 from core.decode import device as devices
+from core.decode.cuda_graph import recorded
 from core.decode.kernels import Inputs, Kernel, Unavailable, all_kernels, reference, relative_error
 from core.decode.measured_roofline import compute_dtype, measure_roofline
 from core.decode.plan import (
@@ -174,14 +175,14 @@ class Run:
     def _timed(self, kernel: Kernel, blank: KernelResult, inputs: list[Inputs], expected: torch.Tensor) -> KernelResult:
         if self.job.quick and kernel.slow_to_build and not self.job.kernels:
             raise Unavailable("left out of a quick run: it is compiled for every shape")
-        calls = [kernel.prepare(inputs[0])]
-        error = relative_error(calls[0](), expected)
-        detail = kernel.describe(inputs[0])
+        call, note = recorded(self.device, kernel.prepare(inputs[0]))
+        error = relative_error(call(), expected)
+        detail = "; ".join(part for part in (kernel.describe(inputs[0]), note) if part)
         if not error < ERROR_LIMITS[self.job.dtype]:
             allowed = f"relative error {error:.1e}, allowed {ERROR_LIMITS[self.job.dtype]:.0e}"
             wrong = f"wrong numbers: {allowed}. {detail}".strip()
             return replace(blank, status="refused", detail=wrong, relative_error=min(error, 1e30))
-        calls += [kernel.prepare(copy) for copy in inputs[1:]]
+        calls = [call, *(recorded(self.device, kernel.prepare(copy))[0] for copy in inputs[1:])]
         seconds = QUICK_SECONDS if self.job.quick else KERNEL_SECONDS
         samples = devices.time_calls(self.device, calls, least=SAMPLES[0], most=SAMPLES[1], seconds=seconds)
         return replace(blank, status="accepted", detail=detail, relative_error=error, samples=samples)

@@ -20,6 +20,7 @@ import torch.nn.functional as F  # noqa: N812  the name that every torch user re
 from torch import Tensor
 
 from core.decode import device as devices
+from core.decode.cuda_graph import recorded
 from core.decode.kernels import Call, Inputs, Kernel
 from core.decode.measured_roofline import read_turn
 from core.decode.plan import COLD_BYTES, ELEMENT_BYTES, DecodeJob, StepShape
@@ -207,15 +208,20 @@ class _Stack:
         self.layer = Layer(run.job, shape, most, run.device)
         pool = make_inputs(run.job, most, run.device, run.generator(offset))
         self.x = torch.randn(run.job.batch_size, shape.hidden_size, device=run.device).to(self.layer.dtype)
-        self.layers = {g: self.layer.with_kv_heads(g) for g in kernels}
         self.caches = {g: part_of(pool, g) for g in kernels}
-        self.attends = {g: kernel.prepare(self.caches[g]) for g, kernel in kernels.items()}
+        attends = {g: kernel.prepare(self.caches[g]) for g, kernel in kernels.items()}
+        self.attends = {g: recorded(run.device, attend)[0] for g, attend in attends.items()}
+        self.wholes = {g: recorded(run.device, self._whole(g, attend))[0] for g, attend in attends.items()}
 
-    def attention(self, *, kv_heads: int) -> object:
+    def _whole(self, g: int, attend: Call) -> Call:
+        layer = self.layer.with_kv_heads(g)
+        return lambda: layer.decode(self.x, self.caches[g], attend)
+
+    def attention(self, *, kv_heads: int) -> Tensor:
         return self.attends[kv_heads]()
 
-    def whole(self, *, kv_heads: int) -> object:
-        return self.layers[kv_heads].decode(self.x, self.caches[kv_heads], self.attends[kv_heads])
+    def whole(self, *, kv_heads: int) -> Tensor:
+        return self.wholes[kv_heads]()
 
 
 def _rounds(
@@ -237,7 +243,8 @@ def _rounds(
         turns[READ] = read_turn(run.device, run.limit_bytes, read_by)
     turns |= {("attention", g): timed(partial(_Stack.attention, kv_heads=g)) for g in kv_heads}
     turns |= {("layer", g): timed(partial(_Stack.whole, kv_heads=g)) for g in kv_heads}
-    turns[ENDS] = lambda: devices.time_once(run.device, ends.decode)
+    both_ends = recorded(run.device, ends.decode)[0]
+    turns[ENDS] = lambda: devices.time_once(run.device, both_ends)
     for _ in stacks:  # every copy's pages, and what a kernel compiles
         interleave(turns, least=1, most=1, seconds=0, deadline=run.deadline)
     seconds = QUICK_SECONDS if run.job.quick else SECONDS

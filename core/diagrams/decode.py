@@ -1,11 +1,11 @@
-"""Decode measurements as pictures: each G's fastest correct kernel against its roofline, and every kernel tried."""
+"""Decode measurements as pictures: each G's fastest kernel and whole step against the roofline, and every kernel."""
 
 from typing import Any
 
 import altair as alt
 
 from core.attention import kind_of
-from core.decode.records import KernelResult
+from core.decode.records import KernelResult, StepResult
 from core.palette import Palette
 
 Row = dict[str, Any]
@@ -36,11 +36,39 @@ def best_chart(
 
     results must hold at least one best kernel.
     """
-    rows = best_rows(results, num_query_heads, palette)
+    return _bars(best_rows(results, num_query_heads, palette), "milliseconds of one layer's decode attention", palette)
+
+
+def step_rows(steps: tuple[StepResult, ...], num_query_heads: int, palette: Palette) -> list[Row]:
+    """One row per G, in milliseconds of a whole decode step: measured, its quartiles, and the roofline's."""
+    rows = []
+    for s in steps:
+        seconds, fraction = s.step_seconds, s.roofline_fraction
+        low, high = s.spread_seconds or (seconds, seconds)
+        kind = kind_of(num_query_heads, s.kv_heads)
+        said = "" if fraction is None else f"  ·  {fraction:.0%} of the roofline"
+        rows.append(
+            {
+                "name": f"G = {s.kv_heads} · {kind}", "measured": seconds * 1e3, "predicted": s.roofline_seconds * 1e3,
+                "low": low * 1e3, "high": high * 1e3, "fill": palette.kind(kind),
+                "label": f"{_milliseconds(seconds)}{said}",
+            }
+        )  # fmt: skip
+    return rows
+
+
+def step_chart(
+    steps: tuple[StepResult, ...], num_query_heads: int, palette: Palette
+) -> alt.LayerChart | alt.FacetChart:
+    """The whole step of each G, drawn as best_chart draws one layer's attention. steps must hold one at least."""
+    return _bars(step_rows(steps, num_query_heads, palette), "milliseconds of a whole decode step", palette)
+
+
+def _bars(rows: list[Row], title: str, palette: Palette) -> alt.LayerChart | alt.FacetChart:
     farthest = max(max(row["high"], row["predicted"]) for row in rows)
     x_scale = alt.Scale(domain=[0, farthest * 1.75], nice=False)
     axis = alt.Axis(grid=False, values=_ticks(farthest))
-    x = alt.X("measured:Q", scale=x_scale, title="milliseconds of one layer's decode attention", axis=axis)
+    x = alt.X("measured:Q", scale=x_scale, title=title, axis=axis)
     names = [row["name"] for row in rows]
     label_axis = alt.Axis(title=None, ticks=False, domain=False, labelFontSize=14, labelPadding=10, labelLimit=220)
     y = alt.Y("name:N", sort=names, axis=label_axis, scale=alt.Scale(paddingInner=0.4))

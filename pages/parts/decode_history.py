@@ -15,7 +15,9 @@ NO_GPU_RUN = (
 
 def show_recorded() -> None:
     """The runs that Headroom ships, and plainly which kind of device is missing."""
-    runs = store.recorded_runs()
+    runs = sorted(
+        store.recorded_runs(), key=lambda run: run.job["dtype"] != "bfloat16"
+    )  # what serving computes in first
     if not any(run.device.startswith("cuda") for run in runs):
         st.info(NO_GPU_RUN)
     if not runs:
@@ -57,7 +59,9 @@ def show_history() -> None:
 
 def _name(run: RunRecord) -> str:
     shape = f"{run.job['dtype']}, {run.job['context_length']:,} tokens x {run.job['batch_size']:,}"
-    return f"{run.date[:10]} · {run.device_name} · {shape}"
+    kv_heads = ", ".join(map(str, run.job["kv_heads"]))
+    step = " and the whole step" if run.steps else ""
+    return f"{run.date[:10]} · {run.device_name} · {shape} · G = {kv_heads}{step}"
 
 
 def _load(run_id: str | None) -> RunRecord | None:

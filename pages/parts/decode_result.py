@@ -3,7 +3,8 @@
 import streamlit as st
 
 from core.attention import kind_of
-from core.decode.records import KernelResult, RunRecord, StepResult
+from core.decode.records import KernelResult, RunRecord
+from pages.parts.decode_step import show_steps
 from pages.style import current_palette, draw
 
 
@@ -29,7 +30,7 @@ def show_result(
     if not brief:
         _show_every_kernel(results, key)
         if record is not None:
-            _show_steps(record, key)
+            show_steps(record, num_query_heads, key)
             show_origin(record)
 
 
@@ -77,6 +78,7 @@ def _best_table(
             "Measured (ms)": f"{seconds * 1e3:.3f}",
             "Half of the samples (ms)": f"{low * 1e3:.3f} to {high * 1e3:.3f}",
             "Predicted (ms)": f"{r.roofline_seconds * 1e3:.3f}",
+            "Predicted from": r.bound_by,
             "Of the roofline": f"{r.roofline_fraction or 0:.0%}",
             "KV read (GB/s)": f"{r.kv_bytes / seconds / 1e9:.1f}",
             f"Tokens/s, attention of {num_layers} layers alone": f"{batch_size / (seconds * num_layers):,.1f}",
@@ -123,32 +125,6 @@ def _kernel_row(r: KernelResult) -> dict[str, object]:
     }
 
 
-def _show_steps(record: RunRecord, key: str) -> None:
-    if not record.steps:
-        return
-    st.subheader("A whole decode step")
-    st.dataframe([_step_row(s) for s in record.steps], hide_index=True, key=f"{key}_steps")
-    check = record.model_check
-    if check:
-        st.markdown(
-            f"Is the sum honest? transformers' own LlamaForCausalLM, {check.shape}, takes "
-            f"{check.transformers_seconds * 1e3:.2f} ms a step; our sum for the same shape is "
-            f"{check.summed_seconds * 1e3:.2f} ms, **{check.difference:+.0%}**."
-        )
-
-
-def _step_row(s: StepResult) -> dict[str, object]:
-    return {
-        "G": s.kv_heads,
-        "Attention kernel": s.kernel,
-        "Attention, one layer (ms)": f"{s.attention_seconds * 1e3:.3f}",
-        "Whole layer (ms)": f"{s.layer_seconds * 1e3:.3f}",
-        "Embedding and head (ms)": f"{s.ends_seconds * 1e3:.3f}",
-        f"Step of {s.num_layers} layers (ms)": f"{s.step_seconds * 1e3:,.1f}",
-        "Tokens/s": f"{s.batch_size / s.step_seconds:,.2f}",
-    }
-
-
 def show_origin(record: RunRecord) -> None:
     """Device, limits, versions and command of a run: what makes its figures reproducible."""
     if record.roofline is not None:
@@ -156,7 +132,8 @@ def show_origin(record: RunRecord) -> None:
         st.caption(
             f"Limits measured in the same run: {roof.bytes_per_second / 1e9:,.1f} GB/s read, "
             f"{roof.flops_per_second / 1e9:,.0f} GFLOP/s, {roof.exp_per_second / 1e9:,.2f} billion exponentials/s "
-            f"({roof.detail}). Predicted time is the larger of bytes over bandwidth and FLOPs over rate."
+            f"({roof.detail}). Predicted time is the larger of bytes over bandwidth and FLOPs over rate; the softmax's "
+            "exponentials are a third bound, which is named where it is larger still."
         )
     if record.rule:
         st.caption(record.rule)

@@ -63,7 +63,7 @@ def _take_family() -> None:
 
 def own_inputs() -> None:
     """Where a config.json is pasted or uploaded."""
-    with st.popover("Paste or upload", icon=":material/upload_file:", width=190):
+    with st.popover("Paste or upload", icon=":material/upload_file:"):
         st.caption("Read on this server, and sent nowhere: not to the Hub, not into the link.")
         st.text_area("Paste a config.json", key="models_paste", height=200, placeholder='{"model_type": …}', width=420)
         st.file_uploader("Upload a config.json", key="models_upload")

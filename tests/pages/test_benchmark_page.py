@@ -8,7 +8,7 @@ from streamlit.testing.v1 import AppTest
 
 from core.decode import store, worker
 from core.decode.plan import DecodeJob
-from tests.core.decode.records import run_record
+from tests.core.decode.records import CHECK, STEPS, run_record
 
 PAGE = "tools/benchmark.py"
 Opener = Callable[..., AppTest]
@@ -87,6 +87,23 @@ def test_a_result_shows_prediction_and_every_kernel(open_page: Opener, monkeypat
     assert app.get("code")[0].value == "python -m core.decode run"
 
 
+def test_a_whole_step_is_shown_with_its_bound_and_beside_transformers(open_page: Opener, monkeypatch):
+    record = replace(run_record(), steps=STEPS, model_check=CHECK)
+    monkeypatch.setattr(worker, "find", lambda _key: Ended(state_of(record=record)))
+    app = open_page(PAGE)
+    # 10 x 12 + 5 = 125 ms at G = 8, 10 x 7 + 5 = 75 at G = 1; 80 MB in the 10 ms that are not attention: 8 GB/s
+    assert "**A whole step takes 1.67 times as long at G = 8 as at G = 1.**" in said(app)
+    assert "G = 8, 125 measured, 60 predicted; G = 1, 75 measured, 45 predicted" in alts(app)[-1]
+    assert "0.08 GB of a layer's weights at 8.0 GB/s, where a plain read reaches 32.0 (G = 8)" in said(app)
+    assert "takes 50.00 ms a step; our sum for the same shape" in said(app)
+    assert "is 45.00 ms, **-10.0%**. For each token their cache copies itself, 4.00 ms" in said(app)
+    assert "with the copy the sum is -2.0% from theirs" in said(app)
+    table = app.dataframe[-1].value
+    assert list(table["Step of 10 layers (ms)"]) == ["125.0", "75.0"]
+    assert list(table["Half of the samples (ms)"]) == ["113.0 to 137.0", "68.0 to 82.0"]
+    assert list(table["Of the roofline"]) == ["48%", "60%"]
+
+
 def test_a_scaled_run_states_the_jobs_own_time(open_page: Opener, monkeypatch):
     record = replace(run_record(), scale=16.0)
     monkeypatch.setattr(worker, "find", lambda _key: Ended(state_of(record=record)))
@@ -109,9 +126,12 @@ def test_recorded_runs_say_that_no_gpu_is_among_them(open_page: Opener):
     app = open_page(PAGE, bench_tab="Recorded runs")
     recorded = store.recorded_runs()
     assert any("No GPU run is recorded yet" in info.value for info in app.info)
-    assert recorded[0].date in said(app)
-    assert recorded[0].device_name in said(app)
+    first = next(run for run in recorded if run.job["dtype"] == "bfloat16")
+    assert f"{first.device_name}, {first.date}" in said(app)
     assert alts(app)
+    options = app.selectbox(key="bench_recorded").options
+    assert len(set(options)) == len(recorded)
+    assert sum(name.endswith("G = 40, 8, 1 and the whole step") for name in options) == 1
 
 
 def test_kept_runs_are_compared_and_deleted(open_page: Opener):

@@ -1,6 +1,6 @@
 """A run as plain data, for tests of what keeps and draws runs; its figures are round, so derived ones are known."""
 
-from core.decode.records import KernelResult, Roofline, RunRecord, mark_best
+from core.decode.records import KernelResult, ModelCheck, Roofline, RunRecord, StepResult, mark_best
 
 
 def result(kv_heads: int, kernel: str, milliseconds: float | None, **changes: object) -> KernelResult:
@@ -28,9 +28,28 @@ def run_record(run_id: str = "20261122-080000-aa", **changes: object) -> RunReco
         "run_id": run_id, "date": "2026-11-22T08:00:00+00:00", "status": "complete", "message": "",
         "command": "python -m core.decode run", "device": "cpu", "device_name": "AMD EPYC, 2 threads",
         "host": {"torch": "2.13.0"},
-        "job": {"num_query_heads": 8, "batch_size": 2, "context_length": 1024, "dtype": "bfloat16"},
+        "job": {
+            "num_query_heads": 8, "kv_heads": [8, 1], "batch_size": 2, "context_length": 1024, "dtype": "bfloat16",
+        },
         "asked": {"num_query_heads": 8, "batch_size": 2}, "scale": 1.0,
         "roofline": Roofline(bytes_per_second=32e9, flops_per_second=4e11, exp_per_second=3e9, detail="reads by sum"),
         "results": mark_best(results),
     }  # fmt: skip
     return RunRecord(**{**fields, **changes})
+
+
+def step(kv_heads: int, layer_milliseconds: float, roofline_milliseconds: float) -> StepResult:
+    """Ten layers whose samples lie a tenth either side of the median, and ends of 5 ms."""
+    return StepResult(
+        kv_heads=kv_heads, kernel="host_kernel", attention_seconds=0.002, layer_seconds=layer_milliseconds / 1e3,
+        ends_seconds=0.005, num_layers=10, weight_bytes=80_000_000, batch_size=2, read_bytes=900_000_000,
+        roofline_seconds=roofline_milliseconds / 1e3, bytes_per_second=32e9,
+        layer_samples=tuple(layer_milliseconds / 1e3 * part for part in (0.9, 1.0, 1.1)), ends_samples=(0.005,),
+    )  # fmt: skip
+
+
+STEPS = (step(8, 12.0, 60.0), step(1, 7.0, 45.0))
+CHECK = ModelCheck(
+    shape="4 layers of 64", transformers_seconds=0.050, summed_seconds=0.045, cache_copy_seconds=0.004,
+    transformers_samples=(0.049, 0.050, 0.051), summed_samples=(0.044, 0.045, 0.046),
+)  # fmt: skip

@@ -1,5 +1,8 @@
 """The whole step: its layer against transformers' own, and a run that times it."""
 
+import sys
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -45,24 +48,71 @@ def test_our_layer_is_llamas():
     assert torch.allclose(mine, hidden.reshape(2, 64), atol=1e-5)
 
 
-def test_a_run_times_the_step_and_compares_with_transformers(monkeypatch):
+@pytest.fixture
+def small(monkeypatch):
+    """Rates of one a second, the least of rounds, and the same small shape beside transformers."""
     rates = Roofline(bytes_per_second=1e9, flops_per_second=1e9, exp_per_second=1e9)
     monkeypatch.setattr("core.decode.run.measure_roofline", lambda *_: rates)
+    monkeypatch.setattr("core.decode.run.QUICK_ROUND_SECONDS", 0.0)
+    monkeypatch.setattr("core.decode.step.QUICK_SECONDS", 0.0)
+    monkeypatch.setattr("core.decode.model_check.QUICK_SECONDS", 0.0)
     monkeypatch.setattr("core.decode.model_check.SMALL", SHAPE)
     monkeypatch.setattr("core.decode.model_check.small_job", lambda _dtype: JOB)
+
+
+def test_a_run_times_the_step_and_compares_with_transformers(small):
     record = run_quietly(Run(JOB))
     (step,) = record.steps
     assert (step.kv_heads, step.kernel, step.num_layers) == (2, "repeat_kv", 3)
     # q, o: 128 x 64 each; k, v: 64 x 64 each; FFN: 3 x 64 x 160; 4 bytes
     assert step.weight_bytes == 4 * (2 * 128 * 64 + 2 * 64 * 64 + 3 * 64 * 160)
     assert step.step_seconds == pytest.approx(3 * step.layer_seconds + step.ends_seconds)
+    assert len(step.layer_samples) == len(step.ends_samples) == 5
     assert record.model_check is not None
     assert record.model_check.difference == pytest.approx(
         record.model_check.summed_seconds / record.model_check.transformers_seconds - 1
     )
+    assert record.model_check.cache_copy_seconds > 0
+    assert len(record.model_check.summed_samples) == len(record.model_check.transformers_samples) == 7
 
 
-def test_the_comparison_says_its_shape():
-    check = check_against_transformers(torch.device("cpu"), "float32", shape=SHAPE, job=JOB)
+def test_the_bound_of_a_step_is_that_of_its_own_bytes(small):
+    (step,) = run_quietly(Run(JOB)).steps
+    # layer: 221,184 bytes of weights + 2 x 2 x 32 x 4 x 48 of cache; head and two rows of the embedding: 102 x 64 x 4
+    assert step.read_bytes == 3 * (221_184 + 24_576) + 26_112
+    assert step.roofline_seconds == pytest.approx(step.read_bytes / 1e9)  # its 762,880 FLOPs are a little less
+    assert step.bytes_per_second == 1e9
+
+
+def test_every_g_of_a_step_reads_the_same_weights(small):
+    record = run_quietly(Run(replace(JOB, kv_heads=(4, 2, 1))))
+    assert [s.kv_heads for s in record.steps] == [4, 2, 1]
+    # a KV head less is 2 x 32 x 64 weights of 4 bytes less
+    assert [s.weight_bytes - record.steps[2].weight_bytes for s in record.steps] == [3 * 16_384, 16_384, 0]
+    whole = Layer(JOB, SHAPE, 4, torch.device("cpu"))
+    narrow = whole.with_kv_heads(1)
+    assert narrow.weights["k"].shape == (32, 64)
+    assert {n: w.data_ptr() for n, w in narrow.weights.items()} == {n: w.data_ptr() for n, w in whole.weights.items()}
+
+
+def test_a_step_without_room_is_said_and_the_kernels_stand(small, monkeypatch):
+    run = Run(JOB)
+    monkeypatch.setattr("core.decode.step.devices.free_bytes", lambda _device: 10**5)
+    record = run_quietly(run)
+    assert record.message.startswith("No whole step: a layer, its caches and the head need 0.0 GB, and 0.0 are free")
+    assert (record.status, record.steps) == ("complete", ())
+    assert record.best()[2].median_seconds
+
+
+def test_without_transformers_the_step_stands_alone(small, monkeypatch):
+    monkeypatch.setitem(sys.modules, "transformers", None)
+    record = run_quietly(Run(JOB))
+    assert record.message.startswith("Not compared with transformers: ")
+    assert len(record.steps) == 1
+    assert record.model_check is None
+
+
+def test_the_comparison_says_its_shape(small):
+    check = check_against_transformers(torch.device("cpu"), "float32", shape=SHAPE, job=JOB, quick=True)
     assert check.shape == "3 layers of 64, 4 query and 2 KV heads, 24 tokens, float32"
     assert check.transformers_seconds > 0

@@ -6,9 +6,10 @@ from dataclasses import replace
 import pytest
 
 from core.decode import store
+from core.decode.plan import ERROR_LIMITS
 from core.decode.record_files import InvalidRecord, from_csv, from_json, to_csv, to_json
-from core.decode.records import summary, to_dict
-from tests.core.decode.records import result, run_record
+from core.decode.records import RunRecord, summary, to_dict
+from tests.core.decode.records import CHECK, STEPS, result, run_record
 
 
 @pytest.fixture(autouse=True)
@@ -19,10 +20,58 @@ def data_directory(tmp_path, monkeypatch):
 
 def test_a_run_comes_back_whole_from_the_store_and_from_both_files():
     record = run_record()
-    store.save(record)
-    assert store.load(record.run_id) == record
-    assert from_json(to_json(record)) == record
-    assert from_csv(to_csv(record)) == record
+    for whole in (record, replace(record, steps=STEPS, model_check=CHECK)):
+        store.save(whole)
+        assert store.load(record.run_id) == whole
+        assert from_json(to_json(whole)) == whole
+        assert from_csv(to_csv(whole)) == whole
+
+
+def test_a_step_is_its_layers_and_its_ends():
+    whole = STEPS[0]
+    assert whole.step_seconds == pytest.approx(0.125)  # 10 x 12 ms + 5 ms
+    assert whole.spread_seconds == pytest.approx((0.113, 0.137))  # 10 x 10.8 + 5 and 10 x 13.2 + 5
+    assert whole.roofline_fraction == pytest.approx(0.48)  # 60 of 125
+    assert replace(whole, roofline_seconds=0.0).roofline_fraction is None
+    assert replace(whole, layer_samples=()).spread_seconds is None
+
+
+def test_the_difference_to_transformers_is_stated_with_and_without_its_cache_copy():
+    assert CHECK.difference == pytest.approx(-0.1)  # 45 against 50
+    assert CHECK.unexplained == pytest.approx(-0.02)  # 45 + 4 against 50
+
+
+@pytest.mark.parametrize(
+    ("bounds", "named"), [((3, 2, 1), "memory"), ((1, 2, 1), "arithmetic"), ((1, 2, 3), "exponentials")]
+)
+def test_the_largest_bound_is_named(bounds, named):
+    memory, matmul, exponential = bounds
+    found = result(8, "a", 9.0, memory_seconds=memory, matmul_seconds=matmul, exponential_seconds=exponential)
+    assert found.bound_by == named
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"layer_samples": [0.1, -1]}, "steps.samples is -1"),
+        ({"layer_samples": "none"}, "layer_samples is str: expected a list"),
+        ({"read_bytes": -5}, "steps.read_bytes is -5"),
+        ({"surprise": 1}, "a field is unknown or missing"),
+    ],
+)
+def test_a_step_that_is_none_of_ours_is_refused_by_field(change, message):
+    raw = to_dict(replace(run_record(), steps=STEPS))
+    raw["steps"] = [raw["steps"][0] | change]
+    with pytest.raises(InvalidRecord) as refused:
+        from_json(json.dumps(raw))
+    assert message in str(refused.value)
+
+
+def test_a_comparison_that_is_none_of_ours_is_refused_by_field():
+    raw = to_dict(replace(run_record(), model_check=CHECK))
+    raw["model_check"] |= {"transformers_samples": [0]}
+    with pytest.raises(InvalidRecord, match=r"model_check.seconds is 0: expected a positive number"):
+        from_json(json.dumps(raw))
 
 
 def test_history_lists_the_newest_first_and_forgets_what_is_deleted():
@@ -130,3 +179,39 @@ def test_every_recorded_run_reads_and_says_where_it_was_measured():
         assert run.device_name
         assert run.command.startswith("python -m core.decode run")
         assert all(r.samples for r in run.results if r.status == "accepted")
+
+
+def of_shape(dtype: str) -> list[RunRecord]:
+    """Recorded CPU runs of the shape that the bar is set on: H = 40, head_dim 128, 16,384 tokens, one sequence."""
+    wanted = {"num_query_heads": 40, "head_dim": 128, "context_length": 16384, "batch_size": 1, "dtype": dtype}
+    return [run for run in store.recorded_runs() if wanted.items() <= run.job.items() and run.device == "cpu"]
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float32"])
+def test_the_recorded_runs_hold_the_bar(dtype):
+    runs = of_shape(dtype)
+    assert runs
+    for run in runs:
+        best = run.best()
+        assert best[40].roofline_fraction >= 0.5
+        assert best[8].roofline_fraction >= 0.5
+        assert best[1].roofline_fraction >= 0.35
+        seconds = [best[g].median_seconds for g in sorted(best)]
+        assert seconds == sorted(seconds)  # fewer KV heads never take longer
+        assert 0.75 <= best[40].roofline_fraction <= 1.25  # the path that is memory-bound: prediction within a quarter
+        assert best[40].bound_by == "memory"
+        assert all(r.relative_error < ERROR_LIMITS[dtype] for r in best.values())
+
+
+def test_one_kv_head_is_at_least_thirty_times_plain_sdpa_in_the_recorded_run():
+    run = next(r for r in of_shape("bfloat16") if any(k.kernel == "sdpa_enable_gqa" for k in r.results))
+    plain = next(k for k in run.results if (k.kv_heads, k.kernel) == (1, "sdpa_enable_gqa"))
+    assert plain.median_seconds / run.best()[1].median_seconds >= 30
+
+
+def test_a_recorded_step_falls_with_g_and_its_sum_is_near_transformers():
+    run = next(r for r in store.recorded_runs() if r.steps)
+    by_g = {s.kv_heads: s.step_seconds for s in run.steps}
+    assert by_g[40] > by_g[8] > by_g[1]
+    assert all(s.roofline_fraction for s in run.steps)
+    assert abs(run.model_check.unexplained) < 0.1

@@ -101,7 +101,8 @@ def test_a_killed_child_is_a_message_and_harms_nothing():
     assert state.status == "failed"
     assert state.message.startswith("The measurement was killed by the system, most likely because memory ran out.")
     assert state.record.status == "crashed"
-    assert worker.start(job(SMALL)).wait().status == "complete"  # the lock died with its holder
+    with device_lock("cpu"):  # the lock died with its holder: this raises DeviceBusy otherwise
+        assert worker.running() == []
 
 
 def test_a_crash_names_its_signal():
@@ -112,14 +113,14 @@ def test_a_crash_names_its_signal():
 
 
 def test_memory_that_runs_out_is_a_message():
-    # 3 GB of address space hold torch and the 1.5 GB cache, but no second copy of it: a kernel fails, the run goes on
+    # 2 GB of address space hold torch and the 0.74 GB cache, but no second copy of it: a kernel fails, the run goes on
     shape = {
         **LONG,
         "kv_heads": (1,),
-        "batch_size": 24,
+        "batch_size": 12,
         "kernels": ("packed_rows_matmul", "packed_rows_matmul_transposed"),
     }
-    state = worker.start(job(shape), "--address-space", "3").wait()
+    state = worker.start(job(shape), "--address-space", "2").wait()
     assert state.status == "complete", state.message
     found = {r.kernel: r for r in state.results}
     assert found["packed_rows_matmul_transposed"].status == "failed"
@@ -179,7 +180,8 @@ def test_the_dashboards_process_never_loads_torch():
 
 BLOCKED = (
     "import sys\n"
-    "for name in ('streamlit', 'altair', 'pandas'): sys.modules[name] = None\n"
+    "missing = ('streamlit', 'altair', 'pandas', 'transformers', 'huggingface_hub', 'yaml')\n"
+    "sys.modules.update(dict.fromkeys(missing))\n"
     "from core.decode.__main__ import main\nsys.exit(main(sys.argv[1:]))\n"
 )
 

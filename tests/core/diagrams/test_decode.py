@@ -5,9 +5,9 @@ import json
 import pytest
 import vl_convert
 
-from core.diagrams.decode import best_chart, best_rows, kernel_rows, kernels_chart
+from core.diagrams.decode import best_chart, best_rows, kernel_rows, kernels_chart, step_chart, step_rows
 from core.palette import DARK, LIGHT
-from tests.core.decode.records import run_record
+from tests.core.decode.records import STEPS, run_record
 
 RESULTS = run_record().results
 
@@ -31,7 +31,11 @@ def test_refused_and_missing_kernels_have_no_dot():
 
 @pytest.mark.parametrize("colours", [LIGHT, DARK], ids=["light", "dark"])
 def test_the_pictures_render(colours):
-    for chart in (best_chart(RESULTS, 8, colours), kernels_chart(RESULTS, colours)):
+    for chart in (
+        best_chart(RESULTS, 8, colours),
+        kernels_chart(RESULTS, colours),
+        step_chart(STEPS, 8, colours),
+    ):
         spec = json.loads(chart.to_json())
         svg = vl_convert.vegalite_to_svg(spec)
         assert svg.count("<text") > 4
@@ -43,3 +47,11 @@ def test_the_prediction_is_drawn_on_the_axis_of_the_measurement():
     domains = {tuple(layer["encoding"]["x"]["scale"]["domain"]) for layer in layers}
     assert len(domains) == 1
     assert next(iter(domains))[0] == 0
+
+
+def test_a_whole_step_is_drawn_with_its_spread_and_its_prediction():
+    rows = step_rows(STEPS, 8, LIGHT)
+    assert [row["measured"] for row in rows] == pytest.approx([125.0, 75.0])  # ten layers of 12 or 7 ms, and 5 ms
+    assert [row["predicted"] for row in rows] == pytest.approx([60.0, 45.0])
+    assert (rows[0]["low"], rows[0]["high"]) == pytest.approx((113.0, 137.0))
+    assert [row["label"] for row in rows] == ["125 ms  ·  48% of the roofline", "75.0 ms  ·  60% of the roofline"]
