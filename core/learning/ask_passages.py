@@ -41,7 +41,8 @@ def _lessons() -> list[Passage]:
     for lesson in lessons.lessons():
         for number, step in enumerate(lesson.steps, start=1):
             asked = step.question
-            told = [f"{asked.text} " + " ".join(f"{a.text} {a.reply}" for a in asked.answers)] if asked else []
+            answers = [f"- {a.text} *{a.reply}*" for a in asked.answers] if asked else []
+            told = ["\n".join([f"**{asked.text}**", "", *answers])] if asked else []
             found.append(
                 Passage(
                     page=lesson.key,

@@ -16,12 +16,12 @@ class MqaPlan:
 def verdict_on_mqa(plan: MqaPlan) -> tuple[str, tuple[str, ...]]:
     """'Push back', 'Test first' or 'Agree', and why: each reason is one condition that holds.
 
-    A split by heads settles it alone, since it takes the saving away; the other reasons are about quality, where one
-    asks for the cheap test and two or more weigh against.
+    A split by heads settles it alone, since it takes the saving over G = GPUs away; the other reasons are about
+    quality, where one asks for the cheap test and two or more weigh against.
     """
     reasons = []
     if plan.split_by_heads:
-        reasons.append("Split by heads, MQA's one head is copied to every GPU: the saving is gone.")
+        reasons.append("Split by heads, MQA's one head is copied to every GPU: it saves nothing over G = GPUs.")
     if plan.more_than_a_few_billion:
         reasons.append("The losses measured on larger models are not all small.")
     if plan.reasoning_or_long_inputs:

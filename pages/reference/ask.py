@@ -16,7 +16,7 @@ EXAMPLES = (
 def passage(number: int, found: Passage) -> None:
     """One passage in its own words, and the way to it."""
     with st.container(border=True):
-        st.markdown(f"**{number}. {found.title}**")
+        st.markdown(f"**{number}. {found.title}**  \n:small[{found.page_title}]")
         st.markdown(found.text)
         st.page_link(
             found.script,
