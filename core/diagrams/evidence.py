@@ -15,11 +15,12 @@ from core.palette import Palette
 Scale = Literal["points", "perplexity"]
 ROW_HEIGHT = 58
 AXIS_HEIGHT = 50  # px under the rows: ticks, labels, title
+NARROW_PX = 260  # of the rows alone, as on a phone upright: there names and labels say less
 LINE_HEIGHT = 14  # px between the three lines of a study's name
 NEAR = 0.075  # of the axis: half of what a label takes; nearer to the zero line it stands on its own side of it
 AXIS = {
-    "points": ("Change of the mean benchmark score against MHA, points", "worse ←  MHA  → better"),
-    "perplexity": ("Change of perplexity against MHA, % (axis reversed: less is better)", "worse ←  MHA  → better"),
+    "points": ("Mean benchmark points against MHA", "worse ←  MHA  → better"),
+    "perplexity": ("Perplexity against MHA, %, reversed", "worse ←  MHA  → better"),
 }
 
 
@@ -32,6 +33,7 @@ def quality_rows(dots: Sequence[Dot], scale: Scale) -> list[dict[str, Any]]:
             "study": f"{dot.study.label}|{dot.study.training}|{_held(dot)}",
             "change": dot.change,
             "label": f"{dot.variant}  {signed(dot.change, 2 if scale == 'points' else 1)}",
+            "variant": dot.variant,
             "kind": dot.kind,
             "held": dot.study.parameters_held_equal,
             "above": dot.kind == "GQA",
@@ -54,8 +56,10 @@ def quality_chart(dots: Sequence[Dot], scale: Scale, palette: Palette) -> alt.La
     x_scale = alt.Scale(domain=domain, reverse=scale == "perplexity", nice=False, zero=False)
     axis_title, direction = AXIS[scale]
     x = alt.X("change:Q", title=axis_title, scale=x_scale, axis=alt.Axis(grid=True, tickCount=8))
+    narrow = f"width < {NARROW_PX}"
     y_axis = alt.Axis(
-        labelExpr="split(datum.label, '|')", labelLimit=360, labelLineHeight=LINE_HEIGHT, labelOffset=-LINE_HEIGHT,
+        labelExpr=f"{narrow} ? split(datum.label, '|')[0] : split(datum.label, '|')", labelLimit=360,
+        labelLineHeight=LINE_HEIGHT, labelOffset=alt.ExprRef(f"{narrow} ? 0 : {-LINE_HEIGHT}"),
         ticks=False, domain=False, labelPadding=14,
     )  # fmt: skip
     y = alt.Y("study:N", title=None, sort=order, axis=y_axis)
@@ -108,7 +112,7 @@ def _labels(
         (f"abs(datum.change) < {near} && {right}", "left", -2),
         (f"abs(datum.change) < {near} && !({right})", "right", 2),
     )
-    made = []
+    made, says = [], alt.value(alt.ExprRef(f"width < {NARROW_PX} ? datum.variant : datum.label"))
     for which, align, dx in sides:
         for above, dy in (("datum.above", -16), ("!datum.above", 18)):
             marks = base.transform_filter(f"{which} && {above}")
@@ -116,7 +120,7 @@ def _labels(
                 align=align, dx=dx, dy=dy, fontWeight=600, stroke=palette.background, strokeWidth=5, strokeJoin="round"
             )
             text = marks.mark_text(align=align, dx=dx, dy=dy, fontWeight=600)
-            made += [halo.encode(x=x, text="label:N"), text.encode(x=x, text="label:N", color=kinds)]
+            made += [halo.encode(x=x, text=says), text.encode(x=x, text=says, color=kinds)]
     return made
 
 

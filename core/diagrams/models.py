@@ -15,6 +15,7 @@ from core.comparison import kib
 from core.palette import Palette
 
 BAR_HEIGHT = 30
+NARROW_PX = 360  # of the bars alone, as on a phone upright: there the labels say less
 AXIS_HEIGHT = 52  # px under the bars: ticks, labels, title
 STRIP_HEIGHT = 36
 LINES_HEIGHT = 430
@@ -35,11 +36,14 @@ def bytes_chart(rows: Sequence[Row], colours: Palette, *, ghosts: bool = False) 
             "kib": row["bytes"] / 1024,
             "end": max(row["bytes"], row["mha_bytes"] if ghosts else 0) / 1024,
             "says": row["label"] + (f" · MHA: {kib(row['mha_bytes'])}" if ghosts and _saves(row) else ""),
+            "short": row["label"].partition(",")[0],
         }
         for row in rows
     ]
     longest = max([row["end"] for row in values], default=1) or 1
-    x_scale = alt.Scale(domain=[0, longest * (1.9 if ghosts else 1.36)], nice=False)
+    room = longest * (1.9 if ghosts else 1.36)  # for the words at the end of the longest bar
+    on_a_phone = f"width < {NARROW_PX} ? {1.75 * longest} : {room}"
+    x_scale = alt.Scale(domainMin=0, domainMax=alt.ExprRef(on_a_phone), nice=False)
     axis = alt.Axis(grid=True, values=_ticks(longest), format=",.0f")
     x = alt.X("kib:Q", title="KiB per token, 16-bit cache", scale=x_scale, axis=axis)
     end = alt.X("end:Q", scale=x_scale)
@@ -51,7 +55,9 @@ def bytes_chart(rows: Sequence[Row], colours: Palette, *, ghosts: bool = False) 
     return alt.layer(
         bars.encode(x=end, color=alt.value(colours.ghost), tooltip=hover),
         bars.encode(x=x, color=_kinds(colours), tooltip=hover),
-        base.mark_text(align="left", dx=8, fontSize=14, fontWeight=600).encode(x=end, text="says:N"),
+        base.mark_text(align="left", dx=8, fontSize=14, fontWeight=600).encode(
+            x=end, text=alt.value(alt.ExprRef(f"width < {NARROW_PX} ? datum.short : datum.says"))
+        ),
     ).properties(height=BAR_HEIGHT * len(values) + AXIS_HEIGHT)
 
 
