@@ -89,7 +89,7 @@ def _library() -> ctypes.CDLL:
         target = Path(folder) / f"host_kernel_{hashlib.sha256(SOURCE.read_bytes()).hexdigest()[:12]}.so"
         command = [compiler, *FLAGS, str(SOURCE), "-o", str(target)]
         try:
-            built = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+            built = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
         except (OSError, subprocess.TimeoutExpired) as e:
             raise Unavailable(f"{compiler} did not build it: {e}") from e
         if built.returncode:
