@@ -295,6 +295,7 @@ def _labels() -> alt.Chart:
         fontWeight=alt.ExprRef("datum.weight"),
         text=alt.ExprRef("width >= datum.room ? datum.text : datum.short"),
         description=alt.ExprRef("datum.spoken"),
+        ariaRoleDescription="picture in words",
     )
     return chart.encode(
         x=_x("x"), y=_y("y"), color=_as_it_is("colour"), size=alt.Size("size:Q", scale=None, legend=None)

@@ -58,10 +58,12 @@ function fit(state) {
   if (tall > 1.01 && room > 1) document.documentElement.style.setProperty("--room", Math.max(1, room / tall).toFixed(3))
 }
 
+const SPOKEN = '[aria-roledescription="picture in words"]' // in a picture whose rows alone change: core/diagrams/layouts.py
+
 // Where a page has no notes of its own: what its pictures say to who cannot see them.
 function alts() {
   const shown = [...document.querySelectorAll('[data-testid="stVegaLiteChart"][aria-label]')]
-    .filter((picture) => picture.checkVisibility()).map((picture) => picture.getAttribute("aria-label"))
+    .filter((picture) => picture.checkVisibility()).map((picture) => (picture.querySelector(SPOKEN) ?? picture).getAttribute("aria-label"))
   return shown.length ? shown.join("\n\n") : "No notes for this screen."
 }
 

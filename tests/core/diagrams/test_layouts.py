@@ -100,6 +100,7 @@ def test_the_picture_says_itself_in_words():
     layout = Layout(num_query_heads=64, num_kv_heads=8)
     svg = vl_convert.vegalite_to_svg(dress(layout_chart(layout, LIGHT).properties(width=900).to_dict(), LIGHT))
     assert re.findall(r'aria-label="([^"]*)"', svg) == [alt_text(layout)]
+    assert svg.count('aria-roledescription="picture in words"') == 1  # assets/present.js looks for it
 
 
 def test_dress_keeps_what_the_chart_set_itself():
