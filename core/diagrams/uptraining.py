@@ -103,7 +103,7 @@ def loss_chart(
         base.mark_point(filled=True, size=75, opacity=1).encode(tooltip=alt.Tooltip("says:N", title=" ")),
         halo.encode(y=place, text="label:N"),
         labels.mark_text(fontWeight="bold", **beside).encode(y=place, text="label:N"),
-    ).properties(height=265)
+    ).properties(height=255)
 
 
 def training_chart(losses: Sequence[tuple[int, float]], recipe: Recipe, colours: Palette) -> Picture:

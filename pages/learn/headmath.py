@@ -41,7 +41,10 @@ def turn(stage: Stage) -> None:
             bind="query-params",
             wrap=True,
         )
-        st.number_input("Question", 1, LARGEST_SEED, key=number_key, bind="query-params")
+        first, second = st.columns(2, vertical_alignment="bottom")
+        first.number_input("Question", 1, LARGEST_SEED, key=number_key, bind="query-params")
+        second.button("Next question", shortcut="Q", key=stage.key("more"),
+                      on_click=drill.next_question, args=(number_key,))  # fmt: skip
     level = st.session_state[stage.key("level")]
     number = drill.question_number(number_key)
     asked = cache_question(number, level)
@@ -51,11 +54,7 @@ def turn(stage: Stage) -> None:
         answered = answer_form(stage, asked, name)
     with stage.left:
         st.markdown(describe(asked))
-        with st.container(horizontal=True, vertical_alignment="center"):
-            st.button(
-                "Next question", shortcut="Q", key=stage.key("more"), on_click=drill.next_question, args=(number_key,)
-            )
-            drill.show_score("headmath")
+        drill.show_score("headmath")
     if answered:
         stage.right.markdown("**The shortcut**\n\n" + "\n".join(f"1. {line}" for line in shortcut(asked)))
 
