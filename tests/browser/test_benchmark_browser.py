@@ -46,17 +46,3 @@ def test_another_viewer_sees_the_run_and_may_cancel_it(server: Dashboard, page: 
     cancel.click()
     expect(page.get_by_text("Cancelled. What had been measured by then is kept.")).to_be_visible(timeout=60_000)
     expect(page.get_by_role("button", name="Measure decoding on this host")).to_be_enabled()
-
-
-def test_a_run_goes_on_when_its_viewer_closes_the_browser(server: Dashboard, page: Page) -> None:
-    long = LINK.replace("bench_context=512", "bench_context=60000")
-    page.goto(f"{server.url}{long}")
-    first = page.context.new_page()
-    first.goto(f"{server.url}{long}")
-    first.get_by_role("button", name="Measure decoding on this host").click()
-    expect(first.get_by_role("button", name="Cancel the measurement")).to_be_visible(timeout=60_000)
-    first.close()
-    cancel = page.get_by_role("button", name="Cancel the measurement")
-    expect(cancel).to_be_visible(timeout=60_000)
-    cancel.click()
-    expect(page.get_by_role("button", name="Measure decoding on this host")).to_be_enabled(timeout=60_000)
