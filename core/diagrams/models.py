@@ -43,7 +43,7 @@ def bytes_chart(rows: Sequence[Row], colours: Palette, *, ghosts: bool = False) 
     longest = max([row["end"] for row in values], default=1) or 1
     room = longest * (1.9 if ghosts else 1.36)  # for the words at the end of the longest bar
     on_a_phone = f"width < {NARROW_PX} ? {1.75 * longest} : {room}"
-    x_scale = alt.Scale(domainMin=0, domainMax=alt.ExprRef(on_a_phone), nice=False)
+    x_scale = alt.Scale(domain=[0, alt.ExprRef(on_a_phone)], nice=False)
     axis = alt.Axis(grid=True, values=_ticks(longest), format=",.0f")
     x = alt.X("kib:Q", title="KiB per token, 16-bit cache", scale=x_scale, axis=axis)
     end = alt.X("end:Q", scale=x_scale)
