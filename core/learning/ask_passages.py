@@ -67,9 +67,10 @@ def _topics() -> list[Passage]:
             text=filled(section.text),
             script=f"learn/{topic.key}.py",
             names=f"{section.slug} {topic.promise}",
+            query=((topic.key, str(number)),),
         )
         for topic in neighbours.topics()
-        for section in topic.sections
+        for number, section in enumerate(topic.sections, start=1)
     ]
 
 
