@@ -36,7 +36,7 @@ class KernelResult:
     exponential_seconds: float = 0.0
     relative_error: float | None = None
     samples: tuple[float, ...] = ()  # of the search, each kernel timed by itself
-    round_samples: tuple[float, ...] = ()  # of the interleaved rounds; best kernels have them
+    round_samples: tuple[float, ...] = ()  # of the interleaved rounds; the two fastest kernels of a G have them
     best: bool = False
 
     @property
@@ -174,8 +174,7 @@ class RunRecord:
 def mark_best(results: tuple[KernelResult, ...]) -> tuple[KernelResult, ...]:
     """The same results with best set on the fastest accepted kernel of each (G, dtype).
 
-    A kernel that was timed again in rounds was the fastest of its search and stays the best: times of different seconds
-    are not compared.
+    Where kernels were timed again in rounds, the best is among them: times of different seconds are not compared.
     """
     fastest: dict[tuple[int, str], tuple[bool, float, int]] = {}
     for i, r in enumerate(results):

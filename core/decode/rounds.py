@@ -1,10 +1,11 @@
-"""The best kernel of every G timed again in rounds, between reads and matrix products of the same seconds.
+"""The two fastest kernels of every G timed again in rounds, between reads and matrix products of the same seconds.
 
 A shared machine drifts, and kernels timed one after the other meet different seconds of it. A round is one read of a
-buffer far beyond the cache, one matrix product and one call of each G's fastest correct kernel, in the same order each
-time: every G meets the same drift, and between two calls of one G so much else is read that it never finds its own
-data in cache. The rule: a best kernel's figure is its median over the rounds; the rates of the roofline are medians
-over the samples of the run's start and of its rounds, taken together. Samples of the search are kept beside them.
+buffer far beyond the cache, one matrix product and one call of each G's fastest correct kernel, then a read again and
+one call of each G's second, in the same order each time: every G meets the same drift. The caches of small G's lie
+apart from each other, and a read comes between two calls of one G, so none finds its own data in cache. The rule: the
+faster of a G's two in the rounds is its best kernel, and its figure is its median over them; the rates of the roofline
+are medians over the samples of the run's start and of its rounds, taken together. Samples of the search are kept.
 """
 
 import time
@@ -26,8 +27,11 @@ if TYPE_CHECKING:
 
 ROUNDS = (5, 200)  # least and most
 SETTLE_SECONDS = 0.005  # threads of a library's own pool spin this long after a product, on the cores of what follows
-READ, PRODUCT = "read", "product"
+READ, PRODUCT, READ_AGAIN = "read", "product", "read again"
+FINALISTS = 2  # a kernel that the search caught in a slow moment gets its chance
+WITHIN = 2.0  # and one that took this many times as long as the fastest does not
 Turn = Callable[[], float]
+Entry = tuple[int, str]  # a G and a kernel's name
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,20 +76,15 @@ class Figures:
 
 
 def time_best_again(run: "Run", results: tuple[KernelResult, ...], roofline: Roofline, seconds: float) -> Figures:
-    """The best kernels of `results` in rounds of `seconds` in all, within the run's time limit."""
-    calls, left_out = _prepared(run, [r for r in results if r.best])
-    turns: dict[Hashable, Turn] = {}
-    if roofline.read_by:
-        turns[READ] = read_turn(run.device, run.limit_bytes, roofline.read_by)
-    if roofline.product_size:
-        turns[PRODUCT] = _settled(product_turn(run.device, run.compute_dtype, roofline.product_size), run.device)
-    for g, call in calls.items():
-        turns[g] = _turn(run.device, call)
-    for g in calls:  # compiled kernels compile here, and every page of memory is touched
-        interleave({g: turns[g]}, least=1, most=1, seconds=0, deadline=run.deadline)
+    """The finalists of `results` in rounds of `seconds` in all, within the run's time limit."""
+    calls, left_out = _prepared(run, finalists(results))
+    turns = _turns(run, calls, roofline)
+    for entry in calls:  # compiled kernels compile here, and every page of memory is touched
+        interleave({entry: turns[entry]}, least=1, most=1, seconds=0, deadline=run.deadline)
     found = interleave(turns, least=ROUNDS[0], most=ROUNDS[1], seconds=seconds, deadline=run.deadline)
-    rates = with_rounds(roofline, found.samples.get(READ, ()), found.samples.get(PRODUCT, ()))
-    left_out |= {g: str(e).strip().splitlines()[0][:120] for g, e in found.failures.items() if str(e).strip()}
+    reads = (*found.samples.get(READ, ()), *found.samples.get(READ_AGAIN, ()))
+    rates = with_rounds(roofline, reads, found.samples.get(PRODUCT, ()))
+    left_out |= {e: str(why).strip().splitlines()[0][:120] for e, why in found.failures.items() if str(why).strip()}
     return Figures(
         results=mark_best(tuple(_with_figure(run, r, rates, found) for r in results)),
         roofline=rates,
@@ -93,16 +92,47 @@ def time_best_again(run: "Run", results: tuple[KernelResult, ...], roofline: Roo
     )
 
 
+def finalists(results: tuple[KernelResult, ...]) -> list[tuple[KernelResult, ...]]:
+    """For each G, from most KV heads to fewest, its fastest accepted kernels of the search, the fastest first."""
+    by_g: dict[int, list[tuple[float, KernelResult]]] = {}
+    for r in results:
+        if r.status == "accepted" and r.median_seconds is not None:
+            by_g.setdefault(r.kv_heads, []).append((r.median_seconds, r))
+    ranked = [sorted(by_g[g], key=lambda timed: timed[0])[:FINALISTS] for g in sorted(by_g, reverse=True)]
+    return [tuple(r for seconds, r in timed if seconds <= WITHIN * timed[0][0]) for timed in ranked]
+
+
+def _turns(run: "Run", calls: Mapping[Entry, Callable[[], object]], roofline: Roofline) -> dict[Hashable, Turn]:
+    """A round: read, product, the first of every G, read again, the second of every G."""
+    turns: dict[Hashable, Turn] = {}
+    if roofline.read_by:
+        turns[READ] = read_turn(run.device, run.limit_bytes, roofline.read_by)
+    if roofline.product_size:
+        turns[PRODUCT] = _settled(product_turn(run.device, run.compute_dtype, roofline.product_size), run.device)
+    seen: set[int] = set()
+    seconds: dict[Hashable, Turn] = {}
+    for entry, call in calls.items():
+        (seconds if entry[0] in seen else turns)[entry] = _turn(run.device, call)
+        seen.add(entry[0])
+    if seconds and READ in turns:
+        turns[READ_AGAIN] = turns[READ]
+    return turns | seconds
+
+
 def rule_in_words(rounds: int, left_out: Mapping[Hashable, str]) -> str:
     """How the figures of a run came about."""
     if not rounds:
         return "The time limit left none for interleaved rounds: figures are medians of each kernel timed by itself."
-    exceptions = "".join(f" G = {g} was timed by itself: {why}." for g, why in left_out.items())
+    exceptions = "".join(f" {_named(entry)} was timed by itself: {why}." for entry, why in left_out.items())
     return (
-        f"The fastest correct kernel of each G was timed again in {rounds} interleaved rounds, one call of each G "
-        "beside one read and one matrix product: its figure is the median over the rounds. Read and product rates are "
-        f"medians over the samples at the start and in the rounds together.{exceptions}"
+        f"The two fastest correct kernels of each G were timed again in {rounds} interleaved rounds, one call of each "
+        "beside reads and a matrix product: the faster one is the best, and its figure is its median over the rounds. "
+        f"Read and product rates are medians over the samples at the start and in the rounds together.{exceptions}"
     )
+
+
+def _named(entry: Hashable) -> str:
+    return f"{entry[1]} at G = {entry[0]}" if isinstance(entry, tuple) else f"The {entry}"
 
 
 def _with_figure(run: "Run", result: KernelResult, rates: Roofline, found: Interleaved) -> KernelResult:
@@ -113,7 +143,7 @@ def _with_figure(run: "Run", result: KernelResult, rates: Roofline, found: Inter
     return replace(
         result, roofline_seconds=limits.roofline_seconds, memory_seconds=limits.memory_seconds,
         matmul_seconds=limits.matmul_seconds,
-        round_samples=found.samples.get(result.kv_heads, ()) if result.best else (),
+        round_samples=found.samples.get((result.kv_heads, result.kernel), ()),
     )  # fmt: skip
 
 
@@ -131,38 +161,55 @@ def _settled(turn: Turn, device: torch.device) -> Turn:
     return settled
 
 
-def _prepared(run: "Run", best: list[KernelResult]) -> tuple[dict[int, Callable[[], object]], dict[Hashable, str]]:
-    """A call for each G over one shared random cache, of which a smaller G reads the beginning.
+def _prepared(
+    run: "Run", entered: list[tuple[KernelResult, ...]]
+) -> tuple[dict[Entry, Callable[[], object]], dict[Hashable, str]]:
+    """A call for each finalist over one shared random cache, of which every G reads a part.
 
-    A kernel with a layout of its own needs a copy; copies are made from the smallest G up while memory lasts.
+    A kernel with a layout of its own needs a copy; copies are made from the smallest G up while memory lasts. Where the
+    fastest of a G finds no room, its second is not timed either: times of different seconds are not compared.
     """
     from core.decode.run import make_inputs
 
-    if not best:
+    if not entered:
         return {}, {}
-    largest = max(r.kv_heads for r in best)
-    pool = make_inputs(run.job, largest, run.device, run.generator(0))
-    spare = run.limit_bytes - run.job.stored_bytes(largest) - min(READ_BYTES[run.device.type], run.limit_bytes // 3)
-    calls: dict[int, Callable[[], object]] = {}
+    widths = [ranked[0].kv_heads for ranked in entered]
+    pool = make_inputs(run.job, max(widths), run.device, run.generator(0))
+    places = offsets(widths)
+    spare = run.limit_bytes - run.job.stored_bytes(max(widths)) - min(READ_BYTES[run.device.type], run.limit_bytes // 3)
+    calls: dict[Entry, Callable[[], object]] = {}
     left_out: dict[Hashable, str] = {}
-    for r in sorted(best, key=lambda r: r.kv_heads):
-        kernel = next(k for k in run.kernels if k.name == r.kernel)
-        copy = 0 if kernel.layout == NATURAL else run.job.stored_bytes(r.kv_heads)
-        if copy > spare:
-            left_out[r.kv_heads] = f"{kernel.name} needs {copy / 1e9:,.1f} GB beside the others"
-            continue
-        try:
-            calls[r.kv_heads] = recorded(run.device, kernel.prepare(part_of(pool, r.kv_heads)))[0]
-            spare -= copy
-        except Exception as e:  # noqa: BLE001  as in the search: any failure is a result
-            left_out[r.kv_heads] = f"{kernel.name} was not prepared again ({type(e).__name__})"
-    return {r.kv_heads: calls[r.kv_heads] for r in best if r.kv_heads in calls}, left_out
+    for ranked in reversed(entered):
+        for r in ranked:
+            kernel = next(k for k in run.kernels if k.name == r.kernel)
+            copy = 0 if kernel.layout == NATURAL else run.job.stored_bytes(r.kv_heads)
+            if copy > spare:
+                left_out[r.kv_heads, r.kernel] = f"it needs {copy / 1e9:,.1f} GB beside the others"
+                break
+            try:
+                part = part_of(pool, r.kv_heads, places[r.kv_heads])
+                calls[r.kv_heads, r.kernel] = recorded(run.device, kernel.prepare(part))[0]
+                spare -= copy
+            except Exception as e:  # noqa: BLE001  as in the search: any failure is a result
+                left_out[r.kv_heads, r.kernel] = f"it was not prepared again ({type(e).__name__})"
+                break
+    order = [(r.kv_heads, r.kernel) for ranked in entered for r in ranked]
+    return {entry: calls[entry] for entry in order if entry in calls}, left_out
 
 
-def part_of(pool: Inputs, num_kv_heads: int) -> Inputs:
-    """The same query over a cache of fewer KV heads that lies at the beginning of the pool's."""
+def offsets(widths: list[int]) -> dict[int, int]:
+    """For each G the KV heads of the pool before its part: small parts lie apart, as far as the pool reaches."""
+    found, used = {}, 0
+    for g in sorted(widths):
+        found[g] = used if used + g <= max(widths) else 0
+        used += g
+    return found
+
+
+def part_of(pool: Inputs, num_kv_heads: int, heads_before: int = 0) -> Inputs:
+    """The same query over a cache of fewer KV heads that lies in the pool's, behind that of heads_before heads."""
     batch, _, _, capacity, dim = pool.sizes
     shape = (batch, num_kv_heads, capacity, dim)
-    count = batch * num_kv_heads * capacity * dim
-    keys, values = (x.view(-1)[:count].view(shape) for x in (pool.keys, pool.values))
+    begin, count = (batch * heads * capacity * dim for heads in (heads_before, num_kv_heads))
+    keys, values = (x.view(-1)[begin : begin + count].view(shape) for x in (pool.keys, pool.values))
     return replace(pool, keys=keys, values=values)

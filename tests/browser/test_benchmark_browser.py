@@ -1,6 +1,8 @@
 """The benchmark in a real browser: press the button, see progress, see the result, find it among the kept runs."""
 
+import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page, expect
@@ -46,3 +48,29 @@ def test_another_viewer_sees_the_run_and_may_cancel_it(server: Dashboard, page: 
     cancel.click()
     expect(page.get_by_text("Cancelled. What had been measured by then is kept.")).to_be_visible(timeout=60_000)
     expect(page.get_by_role("button", name="Measure decoding on this host")).to_be_enabled()
+
+
+def test_closing_the_browser_in_the_middle_of_a_run_loses_nothing(tmp_path: Path, page: Page) -> None:
+    with running_dashboard(tmp_path, {"TMPDIR": str(tmp_path)}) as dashboard:
+        page.goto(f"{dashboard.url}{LINK}")
+        page.get_by_role("button", name="Measure decoding on this host").click()
+        expect(page.get_by_role("button", name="Cancel the measurement")).to_be_visible()
+        worker = children_of(dashboard.process.pid)
+        assert worker
+        later = page.context.new_page()
+        page.close()
+        later.goto(f"{dashboard.url}{LINK}")
+        expect(later.get_by_text("Limits measured in the same run")).to_be_visible(timeout=MINUTES)
+        later.get_by_role("tab", name="Kept runs").click()
+        expect(later.get_by_role("button", name="Export as JSON")).to_be_visible()
+        ended_by = time.monotonic() + 60
+        while any(Path(f"/proc/{pid}").exists() for pid in worker) and time.monotonic() < ended_by:
+            later.wait_for_timeout(200)
+        assert not [pid for pid in worker if Path(f"/proc/{pid}").exists()]
+        assert "Traceback" not in dashboard.log(), dashboard.log()
+
+
+def children_of(pid: int) -> list[int]:
+    """Processes whose parent is pid, from Linux' own list."""
+    listed = (Path(f"/proc/{pid}/task") / str(task.name) / "children" for task in Path(f"/proc/{pid}/task").iterdir())
+    return [int(child) for file in listed if file.exists() for child in file.read_text().split()]

@@ -10,7 +10,7 @@ from core.decode.measured_roofline import with_rounds
 from core.decode.plan import DecodeJob
 from core.decode.record_files import from_json, to_json
 from core.decode.records import Roofline, mark_best
-from core.decode.rounds import interleave, part_of, rule_in_words
+from core.decode.rounds import finalists, interleave, offsets, part_of, rule_in_words
 from core.decode.run import Run, make_inputs, run_quietly
 from tests.core.decode.records import result, run_record
 
@@ -109,6 +109,31 @@ def test_a_smaller_g_reads_the_beginning_of_the_pool():
     assert torch.equal(part.values.reshape(-1), pool.values.reshape(-1)[: 2 * 2 * 100 * 32])
 
 
+def test_a_part_further_on_in_the_pool():
+    pool = make_inputs(JOB, 8, torch.device("cpu"), torch.Generator().manual_seed(1))
+    part = part_of(pool, 2, heads_before=1)
+    assert torch.equal(part.keys.reshape(-1), pool.keys.reshape(-1)[6_400 : 6_400 + 12_800])  # 2 x 1 x 100 x 32 before
+
+
+def test_small_parts_lie_apart_as_far_as_the_pool_reaches():
+    # 1 + 2 + 4 + 5 + 8 + 10 = 30 heads fit one after the other; 20 more would end at 50 of 40
+    assert offsets([40, 20, 10, 8, 5, 4, 2, 1]) == {1: 0, 2: 1, 4: 3, 5: 7, 8: 12, 10: 20, 20: 0, 40: 0}
+    assert offsets([8]) == {8: 0}
+
+
+def test_the_two_fastest_correct_kernels_of_each_g_go_on_unless_one_is_far_behind():
+    wrong = replace(result(8, "wrong", 1.0), status="refused")
+    of_eight = tuple(result(8, name, ms) for name, ms in (("c", 5.0), ("a", 4.0), ("b", 4.5)))
+    found = finalists((result(1, "far", 9.0), result(1, "near", 4.0), wrong, *of_eight))
+    assert [[(r.kv_heads, r.kernel) for r in ranked] for ranked in found] == [[(8, "a"), (8, "b")], [(1, "near")]]
+
+
+def test_a_kernel_that_the_search_caught_in_a_slow_moment_can_still_be_the_best():
+    first, second = result(8, "first", 4.0), result(8, "second", 5.0)
+    timed = (replace(first, round_samples=(0.004,) * 3), replace(second, round_samples=(0.003,) * 3))
+    assert [r.best for r in mark_best(timed)] == [False, True]
+
+
 def test_a_run_times_its_best_again_and_says_so(monkeypatch):
     calls = []
 
@@ -132,6 +157,27 @@ def test_a_run_times_its_best_again_and_says_so(monkeypatch):
     assert "timed again in 3 interleaved rounds" in record.rule
 
 
+def test_both_finalists_of_a_g_have_figures_and_a_read_lies_between_them(monkeypatch):
+    calls: list[str] = []
+
+    def planted(name):
+        return Kernel(name=name, summary="", prepare=lambda inputs: lambda: calls.append(name) or reference(inputs))
+
+    monkeypatch.setattr("core.decode.run.all_kernels", lambda _type: (planted("a"), planted("b")))
+    monkeypatch.setattr("core.decode.run.measure_roofline", lambda *_: START)
+    monkeypatch.setattr("core.decode.rounds.ROUNDS", (3, 3))
+    monkeypatch.setattr("core.decode.rounds.WITHIN", float("inf"))  # planted kernels differ by chance alone
+    monkeypatch.setattr("core.decode.rounds.read_turn", lambda *_: lambda: calls.append("read") or 10e9)
+    monkeypatch.setattr("core.decode.rounds.product_turn", lambda *_: lambda: 100e9)
+    record = run_quietly(Run(replace(JOB, kv_heads=(2,))))
+    first, second = calls[-3], calls[-1]
+    assert calls[-12:] == ["read", first, "read", second] * 3
+    assert {first, second} == {"a", "b"}
+    assert [len(r.round_samples) for r in record.results] == [3, 3]
+    assert [r.best for r in record.results].count(True) == 1
+    assert record.roofline.round_reads == (10e9,) * 6
+
+
 def test_rounds_that_fail_leave_what_the_search_found(monkeypatch):
     def full(*_arguments):
         raise MemoryError("no room")
@@ -145,7 +191,7 @@ def test_rounds_that_fail_leave_what_the_search_found(monkeypatch):
 
 
 def test_a_kernel_without_room_for_its_layout_is_left_out_in_words():
-    assert rule_in_words(9, {40: "host_kernel needs 4.0 GB beside the others"}).endswith(
-        " G = 40 was timed by itself: host_kernel needs 4.0 GB beside the others."
+    assert rule_in_words(9, {(40, "host_kernel"): "it needs 4.0 GB beside the others"}).endswith(
+        " host_kernel at G = 40 was timed by itself: it needs 4.0 GB beside the others."
     )
     assert rule_in_words(0, {}).startswith("The time limit left none for interleaved rounds")
