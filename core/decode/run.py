@@ -1,9 +1,9 @@
 """A run: the roofline, then every kernel at every G on fresh random data, checked and timed, told as events.
 
-The two fastest correct kernels of each G are then timed again in interleaved rounds (core.decode.rounds), and those are the
-figures; the rates of the roofline are medians over start and rounds together. execute() yields plain dictionaries:
-plan, roofline, progress, result, figures, then done with the whole record. Whatever a kernel does wrong is a result,
-not the end: refused when its numbers are off, failed when it raises.
+The two fastest correct kernels of each G are then timed again in interleaved rounds (core.decode.rounds), and those
+are the figures; the rates of the roofline are medians over start and rounds together. execute() yields plain
+dictionaries: plan, roofline, progress, result, figures, then done with the whole record. Whatever a kernel does wrong
+is a result, not the end: refused when its numbers are off, failed when it raises.
 """
 
 import gc
