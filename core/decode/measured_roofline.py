@@ -12,9 +12,10 @@ from statistics import median
 import torch
 
 from core.decode.device import time_calls, time_once
+from core.decode.plan import GPU_READ_BYTES
 from core.decode.records import Roofline
 
-READ_BYTES = {"cpu": 2**29, "cuda": 4 * 2**30}
+READ_BYTES = {"cpu": 2**29, "cuda": GPU_READ_BYTES}
 
 
 def measure_roofline(device: torch.device, dtype: torch.dtype, limit_bytes: int) -> Roofline:

@@ -10,10 +10,11 @@ from dataclasses import dataclass, replace
 ELEMENT_BYTES = {"float32": 4, "bfloat16": 2, "float16": 2, "float8_e4m3fn": 1}
 ERROR_LIMITS = {"float32": 1e-5, "bfloat16": 1e-2, "float16": 1e-2, "float8_e4m3fn": 1e-2}
 DEVICES = ("auto", "cpu", "cuda")
-COLD_BYTES = (
-    256 * 2**20
-)  # caches of several copies are rotated until this much is read: no step finds its own data cached
+# Caches of several copies are rotated until this much is read: no step finds its own data cached.
+COLD_BYTES = 256 * 2**20
 MOST_COPIES = 128
+# What a GPU's bandwidth is read on, or a third of the memory that a run may take: it lies beside the cache in the rounds.
+GPU_READ_BYTES = 4 * 2**30
 MAX_HEADS, MAX_HEAD_DIM, MAX_CONTEXT, MAX_BATCH = 1024, 1024, 16 * 2**20, 65_536
 
 
@@ -145,31 +146,36 @@ class FittedJob:
         )
 
 
-def needed_bytes(job: DecodeJob) -> int:
-    """Memory that a run needs: the cache at its largest G (rotated copies of it where it is small), a second one in
-    the layout of the kernel under test, a float32 working copy of one sequence and the roofline's buffers."""
-    stored = max(job.stored_bytes(g) for g in job.kv_heads)
+def needed_bytes(job: DecodeJob, device_type: str = "cpu", read_bytes: int = COLD_BYTES) -> int:
+    """Memory that a run needs: the cache at its largest G (rotated copies of it where it is small), a float32 working
+    copy of one sequence and read_bytes for the roofline; on a CPU a second cache, laid out for the kernel under test.
+
+    On a GPU (device_type cuda) no second cache is asked for: memory is what limits the job there, and a kernel that
+    finds no room for a layout of its own is a failed result beside the others.
+    """
+    stored = max(COLD_BYTES, *(job.stored_bytes(g) for g in job.kv_heads))
     capacity = padded(max(job.sequence_lengths))
     reference = 8 * job.head_dim * capacity * max(job.kv_heads)
     scores = 8 * job.num_query_heads * capacity * len(job.sequence_lengths)
-    return 2 * max(stored, COLD_BYTES) + reference + scores + COLD_BYTES
+    return (1 if device_type == "cuda" else 2) * stored + reference + scores + read_bytes
 
 
-def fit_to_memory(job: DecodeJob, limit_bytes: int) -> FittedJob:
+def fit_to_memory(job: DecodeJob, limit_bytes: int, device_type: str = "cpu") -> FittedJob:
     """The job itself when it fits limit_bytes, else the batch, then the contexts, halved until it does.
 
     Raises InvalidJob when even one short sequence does not fit.
     """
+    read_bytes = min(GPU_READ_BYTES, limit_bytes // 3) if device_type == "cuda" else COLD_BYTES
     measured = job
-    while needed_bytes(measured) > limit_bytes:
+    while (needed := needed_bytes(measured, device_type, read_bytes)) > limit_bytes:
         smaller = _halved(measured)
         if smaller is None:
             raise InvalidJob(
                 f"{limit_bytes / 1e9:,.2f} GB of memory are free, and the smallest run needs "
-                f"{needed_bytes(measured) / 1e9:,.2f} GB: free some memory, or measure a smaller G."
+                f"{needed / 1e9:,.2f} GB: free some memory, or measure a smaller G."
             )
         measured = smaller
-    return FittedJob(asked=job, measured=measured, needed_bytes=needed_bytes(measured), limit_bytes=limit_bytes)
+    return FittedJob(asked=job, measured=measured, needed_bytes=needed, limit_bytes=limit_bytes)
 
 
 def _halved(job: DecodeJob) -> DecodeJob | None:

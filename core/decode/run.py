@@ -72,7 +72,7 @@ class Run:
         self.device = devices.resolve(job.device)
         self.limit_bytes = min(devices.free_bytes(self.device), memory_limit_bytes or 1 << 62)
         seed = job.seed if job.seed is not None else random.SystemRandom().randrange(2**31)
-        self.fitted: FittedJob = fit_to_memory(replace(job, seed=seed), self.limit_bytes)
+        self.fitted: FittedJob = fit_to_memory(replace(job, seed=seed), self.limit_bytes, self.device.type)
         self.job = self.fitted.measured
         self.kernels = chosen_kernels(job, self.device.type)
         self.command = command

@@ -13,7 +13,7 @@ import torch
 from core.decode import cuda_graph, kernels_cuda
 from core.decode.kernels import Inputs, Unavailable, reference, relative_error
 from core.decode.plan import DecodeJob
-from core.decode.run import make_inputs
+from core.decode.run import Run, make_inputs
 
 
 def inputs_of(g: int, **changes: object) -> Inputs:
@@ -139,3 +139,12 @@ def test_a_recorded_call_is_replayed_and_returns_what_was_recorded(monkeypatch):
     assert (note, len(calls)) == ("", cuda_graph.WARM_UP_CALLS + 1)
     assert [replay(), replay()] == [4, 4]  # the output of the recorded call; nothing is called again
     assert (len(replays), len(calls)) == (2, 4)
+
+
+def test_the_headline_is_measured_as_asked_on_an_h100(monkeypatch):
+    # 65,536 tokens x 32 at G = 40 are 42.9 GB of cache; an H100 has 81,559 MiB, of which a run may take nine tenths
+    monkeypatch.setattr("core.decode.run.devices.resolve", lambda _asked: torch.device("cuda", 0))
+    monkeypatch.setattr("core.decode.run.devices.free_bytes", lambda _device: 77 * 10**9)
+    shape = {"num_query_heads": 40, "kv_heads": (40, 8, 1), "head_dim": 128}
+    run = Run(DecodeJob(**shape, context_length=65_536, batch_size=32))
+    assert (run.fitted.scale, run.fitted.sentence) == (1, "")

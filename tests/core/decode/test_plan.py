@@ -53,6 +53,21 @@ def test_the_batch_is_halved_before_the_context():
     )
 
 
+def test_a_gpu_is_asked_for_one_cache_and_a_cpu_for_two():
+    # cache 42,949,672,960; one sequence in float32 8 x 128 x 65,536 x 40 = 2,684,354,560; scores 8 x 40 x 65,536 x 32
+    # = 671,088,640; then the bandwidth's 4 GiB on a GPU, and a second cache and 256 MiB on a CPU
+    headline = job(context_length=65_536, batch_size=32)
+    on_gpu = fit_to_memory(headline, 77 * 10**9, "cuda")  # 0.9 of an H100's 81,559 MiB
+    assert (on_gpu.scale, on_gpu.needed_bytes) == (1, 46_305_116_160 + 4 * 2**30)
+    on_cpu = fit_to_memory(headline, 77 * 10**9)
+    assert (on_cpu.scale, needed_bytes(headline)) == (2, 46_305_116_160 + 42_949_672_960 + 2**28)
+
+
+def test_a_gpu_held_to_two_gigabytes_still_measures():
+    # 0.34 GB of cache, 0.67 GB of one sequence in float32 and 0.67 GB to read, a third of the limit: 1.68 GB
+    assert fit_to_memory(job(), 2 * 10**9, "cuda").scale == 1
+
+
 def test_too_little_memory_is_said():
     with pytest.raises(InvalidJob, match=r"^0\.01 GB of memory are free, and the smallest run needs 0\.8"):
         fit_to_memory(job(), 10**7)
