@@ -127,6 +127,7 @@ def spared_by_the_collector(num_modules: int) -> int:
     Streamlit collects garbage after each run, before the last of it is sent: about 85 ms with what pandas and Altair
     hold (benchmarks/interface.md), next to nothing without. Returns how many objects are set aside.
     """
+    gc.unfreeze()  # sessions that were alive last time, and are garbage now
     gc.collect()
     gc.freeze()
     return gc.get_freeze_count()

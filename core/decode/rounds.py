@@ -84,7 +84,7 @@ def time_best_again(run: "Run", results: tuple[KernelResult, ...], roofline: Roo
     found = interleave(turns, least=ROUNDS[0], most=ROUNDS[1], seconds=seconds, deadline=run.deadline)
     reads = (*found.samples.get(READ, ()), *found.samples.get(READ_AGAIN, ()))
     rates = with_rounds(roofline, reads, found.samples.get(PRODUCT, ()))
-    left_out |= {e: str(why).strip().splitlines()[0][:120] for e, why in found.failures.items() if str(why).strip()}
+    left_out |= {entry: _first_line(why) for entry, why in found.failures.items()}
     return Figures(
         results=mark_best(tuple(_with_figure(run, r, rates, found) for r in results)),
         roofline=rates,
@@ -132,7 +132,12 @@ def rule_in_words(rounds: int, left_out: Mapping[Hashable, str]) -> str:
 
 
 def _named(entry: Hashable) -> str:
-    return f"{entry[1]} at G = {entry[0]}" if isinstance(entry, tuple) else f"The {entry}"
+    return f"{entry[1]} at G = {entry[0]}" if isinstance(entry, tuple) else f"The turn {str(entry)!r}"
+
+
+def _first_line(error: Exception) -> str:
+    said = str(error).strip()
+    return said.splitlines()[0][:120] if said else type(error).__name__
 
 
 def _with_figure(run: "Run", result: KernelResult, rates: Roofline, found: Interleaved) -> KernelResult:

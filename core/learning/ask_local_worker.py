@@ -8,14 +8,14 @@ no repository's code is run. Decoding is greedy. Started by core.learning.ask_lo
 import contextlib
 import json
 import os
-import re
 import select
 import sys
 import warnings
 from collections.abc import Mapping
+from time import monotonic
 from typing import Any
 
-_THOUGHT = re.compile(r"(?s)^.*</think>")  # what reasoning models write before they answer
+SHARE_OF_LIMIT = 0.9  # loading and writing together: who asked ends this process at the whole of it
 
 
 def main() -> None:
@@ -34,12 +34,14 @@ def main() -> None:
 
 def answer_to(question: Mapping[str, Any], held: dict[str, Any]) -> dict[str, str]:
     """The text, or the reason why there is none. held keeps the model that was loaded last."""
+    began = monotonic()
     try:
         wanted = (question["model"], question["may_download"])
         if held.get("wanted") != wanted:
             held.clear()
             held.update(load(*wanted), wanted=wanted)
-        return {"text": write(held["model"], held["tokenizer"], question)}
+        left_s = max(1.0, SHARE_OF_LIMIT * question["time_limit_s"] - (monotonic() - began))
+        return {"text": write(held["model"], held["tokenizer"], question, left_s)}
     except Exception as error:  # noqa: BLE001 - whatever a model's files or code raise is why it cannot answer
         said = str(error).strip().splitlines()
         return {"error": f"{type(error).__name__}: {said[0] if said else 'no reason given'}"[:400]}
@@ -60,11 +62,12 @@ def load(name: str, may_download: bool) -> dict[str, Any]:
     return {"tokenizer": tokenizer, "model": model.to("cuda" if torch.cuda.is_available() else "cpu").eval()}
 
 
-def write(model: Any, tokenizer: Any, question: Mapping[str, Any]) -> str:
-    """What the model writes after the prompt. Raises ValueError where the prompt is longer than its context."""
+def write(model: Any, tokenizer: Any, question: Mapping[str, Any], left_s: float) -> str:
+    """What the model writes within left_s seconds. Raises ValueError where the prompt is longer than its context."""
     import torch  # noqa: PLC0415, TID251 - this process exists to load it
 
-    ids = tokenizer(_as_asked(tokenizer, question["prompt"]), return_tensors="pt")["input_ids"].to(model.device)
+    asked = _as_asked(tokenizer, question["prompt"])
+    ids = tokenizer(asked, return_tensors="pt")["input_ids"].to(model.device)
     longest = getattr(model.config, "max_position_embeddings", None)
     needed = ids.shape[1] + question["max_tokens"]
     if longest is not None and needed > longest:
@@ -76,11 +79,18 @@ def write(model: Any, tokenizer: Any, question: Mapping[str, Any]) -> str:
             do_sample=False,
             num_beams=1,
             max_new_tokens=question["max_tokens"],
-            max_time=question["time_limit_s"],
+            max_time=left_s,
             pad_token_id=tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id,
         )
     text: str = tokenizer.decode(written[0, ids.shape[1] :], skip_special_tokens=True)
-    return _THOUGHT.sub("", text).strip()
+    return without_thought(text, asked)
+
+
+def without_thought(text: str, asked: str) -> str:
+    """The answer after the thought; nothing where the thought was cut off, since a thought is no answer."""
+    if "</think>" in text:
+        return text.rsplit("</think>", 1)[1].strip()
+    return "" if "<think>" in text or asked.rstrip().endswith("<think>") else text.strip()
 
 
 def _as_asked(tokenizer: Any, prompt: str) -> str:

@@ -102,6 +102,11 @@ def _grounded(said: str, passages: tuple[Passage, ...]) -> Grounded:
     return Grounded(text=text, cited=cited)
 
 
+def as_words(text: str) -> str:
+    """A model's answer as Markdown that is words alone: no picture, link, formula or directive, whatever it says."""
+    return re.sub(r"([\\`*_{}\[\]()#+!<>$:|~@])", r"\\\1", text).replace("www.", "www\\.")
+
+
 def _messages(question: str, passages: tuple[Passage, ...]) -> list[dict[str, str]]:
     listed = "\n\n".join(f"[{n}] {p.page_title}: {p.title}\n{p.text}" for n, p in enumerate(passages, start=1))
     return [

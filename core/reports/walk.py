@@ -36,14 +36,14 @@ def _step_sections(step: Step, figures: Mapping[str, str], pictures: Sequence[Pi
 
 def opening_pictures(lesson: str, step: Step, query: Mapping[str, str], colours: Palette) -> tuple[Picture, ...]:
     """What the step shows at first, with the link's values where the picture takes them."""
-    return tuple(_drawn(lesson, asked, query, colours) for asked in step_pictures(lesson, step.slug))
+    return tuple(drawn(lesson, asked, query, colours) for asked in step_pictures(lesson, step.slug))
 
 
-def _drawn(lesson: str, asked: StepPicture, query: Mapping[str, str], colours: Palette) -> Picture:
+def drawn(lesson: str, asked: StepPicture, query: Mapping[str, str], colours: Palette) -> Picture:
     """A value in the link that a picture refuses is left out: the lesson's page says why, a file cannot."""
     try:
         return draw(asked.name, colours, **asked.values(lesson, query))
-    except ValueError:
+    except (ValueError, LookupError, ArithmeticError):  # a control that stands has refused it before
         return draw(asked.name, colours, **asked.opening())
 
 
@@ -57,8 +57,8 @@ def draw(name: str, colours: Palette, **inputs: Any) -> Picture:
         inputs = {"cache_bytes": _cache_bytes(**inputs)}
     from core.diagrams.lessons import picture  # noqa: PLC0415  altair loads with the first file that someone asks for
 
-    drawn = picture(name, colours, **inputs)
-    return Picture(sentence=drawn.sentence, alt_text=drawn.alt_text, spec=dress(drawn.spec, colours))
+    made = picture(name, colours, **inputs)
+    return Picture(sentence=made.sentence, alt_text=made.alt_text, spec=dress(made.spec, colours))
 
 
 def _layout(colours: Palette, *, num_query_heads: int, num_kv_heads: int, head_dim: int) -> Picture:

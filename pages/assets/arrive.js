@@ -3,6 +3,7 @@
 // page that takes long is shown as far as it is.
 (() => {
   const LONG_MS = 4000 // since the first piece
+  const NEVER_MS = 12000 // without one: what Streamlit says of its connection must be seen
   const STILL_MS = 120
   const PARTS = document.currentScript.dataset.parts.split(" ")
   const FIRST = 4
@@ -18,7 +19,7 @@
     const app = document.querySelector('[data-testid="stApp"]')
     const ready = app?.dataset.testScriptState === "notRunning" && document.fonts.status === "loaded" &&
       all("stSkeleton").length === 0 && all("stVegaLiteChart").every(drawn)
-    const tall = ready ? document.querySelector('[data-testid="stMainBlockContainer"]').scrollHeight : 0
+    const tall = ready ? document.querySelector('[data-testid="stMainBlockContainer"]')?.scrollHeight ?? 0 : 0
     if (!ready || tall !== height) { height = tall; stillSince = now }
     return ready && now - stillSince > STILL_MS
   }
@@ -26,7 +27,7 @@
   function look(now) {
     const pieces = document.querySelector('[data-testid="stMain"] [data-testid="stElementContainer"]') !== null
     if (pieces && !begun) begun = now
-    if (pieces && (now - begun > LONG_MS || stands(now))) {
+    if (pieces ? now - begun > LONG_MS || stands(now) : now > NEVER_MS) {
       root.classList.remove("arriving")
       setTimeout(() => load(PARTS), 200)
     } else requestAnimationFrame(look)

@@ -75,7 +75,7 @@ def remember(name: str, picture: Picture) -> None:
 def lesson_step(key: str) -> int:
     """The step, from 1, that the lesson of that key shows in this run; whatever cannot be a step is the first."""
     asked = str(st.session_state.get(key) or st.query_params.get(key))
-    return int(asked) if asked.isdigit() and len(asked) < 4 and int(asked) > 0 else 1
+    return int(asked) if asked.isdecimal() and len(asked) < 4 and int(asked) > 0 else 1
 
 
 def source_line() -> str:

@@ -92,7 +92,7 @@ def _hold(key: str) -> None:
 
 
 def _leave(key: str, name: str) -> None:
-    st.session_state[_LEAVING] = (key, name, monotonic())
+    st.session_state[_LEAVING] = (key, name, None)
 
 
 def _go_on(key: str, before: Stop, after: Stop) -> None:
@@ -102,6 +102,7 @@ def _go_on(key: str, before: Stop, after: Stop) -> None:
     page runs once more, and leaves once more.
     """
     left, name, since = st.session_state.get(_LEAVING, ("", "", 0.0))
-    if left == key and monotonic() - since < HOLDS_S:
+    if left == key and (since is None or monotonic() - since < HOLDS_S):
+        st.session_state[_LEAVING] = (key, name, monotonic())  # from the first time on, which may come late
         past = after if name == "Next" else before
         st.switch_page(past.script, query_params=dict(past.query))

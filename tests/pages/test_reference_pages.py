@@ -104,7 +104,7 @@ def test_with_a_model_the_answer_stands_above_the_passages(
     monkeypatch.setattr(ask_model, "configured", lambda: Endpoint(url="http://127.0.0.1:9/v1", model="small"))
     monkeypatch.setattr(ask_model, "answer", lambda *given: Grounded(text="One KV head [1].", cited=(1,)))
     app = open_page("reference/ask.py", ask_question="What is MQA?")
-    assert "One KV head [1]." in said(app)
+    assert r"One KV head \[1\]." in said(app)
     assert "Written by small from passages 1 below. Check them." in said(app)
 
 

@@ -4,8 +4,9 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from core.learning.lessons import Lesson, lessons
+from core.learning.step_pictures import Control, step_pictures
 from core.palette import LIGHT
-from core.reports.walk import opening_pictures
+from core.reports.walk import drawn, opening_pictures
 from tests.dashboard import ROOT
 
 ARRIVES = {("draw", slug) for slug in ("mha", "mqa", "gqa")}  # the page begins with a stroke, the deck has all of them
@@ -46,3 +47,14 @@ def test_what_a_link_cannot_mean_is_drawn_as_it_opens() -> None:
     usual = opening_pictures("bottleneck", step, {}, LIGHT)
     for nonsense in ("7", "many", "-1", "9" * 40):
         assert opening_pictures("bottleneck", step, {"bottleneck_g": nonsense}, LIGHT) == usual
+
+
+@pytest.mark.parametrize("lesson", lessons(), ids=lambda lesson: lesson.key)
+@pytest.mark.parametrize("nonsense", ["0", "3", "7", "99999", "zzz"])
+def test_a_deck_is_made_whatever_a_link_says(lesson: Lesson, nonsense: str) -> None:
+    """A control on a step that was not opened has not refused its value yet."""
+    for step in lesson.steps:
+        for asked in step_pictures(lesson.key, step.slug):
+            link = {f"{lesson.key}_{c.key}": nonsense for c in asked.inputs.values() if isinstance(c, Control)}
+            if link:
+                assert drawn(lesson.key, asked, link, LIGHT).alt_text

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from core.learning import ask_local, ask_model
+from core.learning import ask_local, ask_local_worker, ask_model
 from core.learning.ask_local import LocalModel, LocalModelError
 from core.learning.ask_model import ModelError
 from core.learning.ask_passages import Passage
@@ -147,3 +147,17 @@ def test_a_process_that_dies_is_named_and_the_next_question_starts_another(speak
     while process.poll() is None:
         time.sleep(0.01)
     assert ask_model.answer("What is MQA?", PASSAGES, speaking).text == SAYS
+
+
+@pytest.mark.parametrize(
+    ("text", "asked", "answer"),
+    [
+        ("<think>Heads, see [1].</think> MQA [1].", "?", "MQA [1]."),
+        ("Heads, see [1].</think>\nMQA [1].", "?<think>\n", "MQA [1]."),
+        ("<think>Heads, see [1]. And", "?", ""),
+        ("Heads, see [1]. And", "?<think>\n", ""),  # the template opened the thought
+        ("MQA [1].", "?", "MQA [1]."),
+    ],
+)
+def test_a_thought_is_no_answer(text: str, asked: str, answer: str) -> None:
+    assert ask_local_worker.without_thought(text, asked) == answer

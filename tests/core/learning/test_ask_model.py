@@ -154,3 +154,23 @@ def test_configuration() -> None:
         ask_model.configured({"HEADROOM_ASK_URL": "http://localhost"})
     with pytest.raises(ModelError, match="begin with http"):
         ask_model.configured({"HEADROOM_ASK_URL": "file:///etc/passwd", "HEADROOM_ASK_MODEL": "m"})
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "![x][1]\n\n[1]: https://elsewhere/p.png",
+        "![x](https://elsewhere/p.png)",
+        "<img src=//elsewhere>",
+        "$x$",
+        ":red[x]",
+    ],
+)
+def test_what_a_model_says_is_shown_as_words_alone(said: str) -> None:
+    shown = ask_model.as_words(said)
+    for sign in "[]()<>$:!":
+        assert shown.count(sign) == shown.count("\\" + sign) == said.count(sign)  # each one escaped
+
+
+def test_words_keep_their_citations_readable() -> None:
+    assert ask_model.as_words("G = 1 is MQA [1]") == r"G = 1 is MQA \[1\]"
