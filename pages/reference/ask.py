@@ -37,7 +37,7 @@ def in_a_models_words(question: str, passages: tuple[Passage, ...]) -> None:
     except ask_model.ModelError as failed:
         st.warning(str(failed))
         return
-    st.markdown(grounded.text)
+    st.markdown(ask_model.as_words(grounded.text))
     st.caption(f"Written by {model.model} from passages {', '.join(map(str, grounded.cited))} below. Check them.")
 
 
@@ -69,5 +69,7 @@ with st.expander("What this cannot do"):
     st.markdown(
         "It finds passages by their words. It does not combine them, do arithmetic or know what the lessons do not "
         "say. It does not predict what a change of G does to your costs or to your model's quality: "
-        "the sizing page computes, the benchmark measures, and quality needs training."
+        "the sizing page computes, the benchmark measures, and quality needs training.\n\n"
+        "Without a model the passages themselves are the answer. `HEADROOM_ASK_MODEL`, and `HEADROOM_ASK_URL` for one on "
+        "a server, in the environment or in Streamlit's secrets, let a model word it."
     )
