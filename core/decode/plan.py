@@ -5,6 +5,7 @@ KV bytes read = 2 x G x head_dim x bytes per element x T, FLOPs = 4 x H x head_d
 bandwidth and FLOPs over rate bounds the step from below.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 
 ELEMENT_BYTES = {"float32": 4, "bfloat16": 2, "float16": 2, "float8_e4m3fn": 1}
@@ -13,7 +14,7 @@ DEVICES = ("auto", "cpu", "cuda")
 # Caches of several copies are rotated until this much is read: no step finds its own data cached.
 COLD_BYTES = 256 * 2**20
 MOST_COPIES = 128
-# What a GPU's bandwidth is read on, or a third of the memory that a run may take: it lies beside the cache in the rounds.
+# What a GPU's bandwidth is read on, beside the cache; a third of the memory that a run may take where that is less.
 GPU_READ_BYTES = 4 * 2**30
 MAX_HEADS, MAX_HEAD_DIM, MAX_CONTEXT, MAX_BATCH = 1024, 1024, 16 * 2**20, 65_536
 
@@ -191,6 +192,36 @@ def _halved(job: DecodeJob) -> DecodeJob | None:
 def copies_for_cold_reads(stored_bytes: int) -> int:
     """Copies of a cache to rotate through, so that COLD_BYTES are read before one returns; at most MOST_COPIES."""
     return max(1, min(MOST_COPIES, -(-COLD_BYTES // stored_bytes)))
+
+
+def layer_weight_bytes(job: DecodeJob, shape: StepShape, num_kv_heads: int) -> int:
+    """Query, key, value and output projections and a gated FFN; 16-bit weights over an 8-bit cache."""
+    width = max(2, ELEMENT_BYTES[job.dtype])
+    projected = 2 * (job.num_query_heads + num_kv_heads) * job.head_dim
+    return width * shape.hidden_size * (projected + 3 * shape.intermediate_size)
+
+
+def step_read_bytes(job: DecodeJob, shape: StepShape, num_kv_heads: int) -> int:
+    """What a whole decode step must read: every layer's weights and cache, the head, an embedding row per sequence."""
+    width = max(2, ELEMENT_BYTES[job.dtype])
+    layer = layer_weight_bytes(job, shape, num_kv_heads) + job.kv_read_bytes(num_kv_heads)
+    return shape.num_layers * layer + width * shape.hidden_size * (shape.vocab_size + job.batch_size)
+
+
+def step_memory_bytes(job: DecodeJob, shape: StepShape, own_layouts: Collection[int] = (), copies: int = 1) -> int:
+    """Memory that the step's rounds hold: a layer's weights and the cache that every G reads a part of, `copies` times;
+    beside that the cache of each G in own_layouts, whose kernel stores it in a layout of its own; and both ends."""
+    most, width = max(job.kv_heads), max(2, ELEMENT_BYTES[job.dtype])
+    caches = job.stored_bytes(most) + sum(job.stored_bytes(g) for g in own_layouts)
+    ends = 2 * width * shape.vocab_size * shape.hidden_size
+    return copies * (layer_weight_bytes(job, shape, most) + caches) + ends
+
+
+def step_copies(job: DecodeJob, shape: StepShape) -> int:
+    """Different layers to rotate through, so that a small one is not found in cache; never more than the model has."""
+    least = min(job.kv_heads)
+    layer = layer_weight_bytes(job, shape, least) + job.stored_bytes(least)
+    return max(1, min(shape.num_layers, -(-COLD_BYTES // layer)))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -21,9 +21,9 @@ from torch import Tensor
 
 from core.decode import device as devices
 from core.decode.cuda_graph import recorded
-from core.decode.kernels import Call, Inputs, Kernel
+from core.decode.kernels import NATURAL, Call, Inputs, Kernel
 from core.decode.measured_roofline import read_turn
-from core.decode.plan import COLD_BYTES, ELEMENT_BYTES, DecodeJob, StepShape
+from core.decode.plan import ELEMENT_BYTES, DecodeJob, StepShape, step_copies, step_memory_bytes
 from core.decode.records import Roofline, RunRecord, StepResult
 from core.decode.rounds import Interleaved, Turn, interleave, part_of
 
@@ -132,15 +132,6 @@ def arithmetic_dtype(job: DecodeJob) -> torch.dtype:
     return found
 
 
-def step_memory_bytes(job: DecodeJob, shape: StepShape, copies: int = 1) -> int:
-    """Memory that the step's rounds hold: weights of a layer and its cache in two layouts, `copies` times, and ends."""
-    most, width = max(job.kv_heads), max(2, ELEMENT_BYTES[job.dtype])
-    wide = (2 * job.num_query_heads + 2 * most) * job.head_dim
-    weights = width * shape.hidden_size * (wide + 3 * shape.intermediate_size)
-    caches = job.stored_bytes(most) + sum(job.stored_bytes(g) for g in job.kv_heads)
-    return copies * (weights + caches) + 2 * width * shape.vocab_size * shape.hidden_size
-
-
 def measure_steps(run: "Run", record: RunRecord) -> Iterator[Part]:
     """A StepResult for each G whose attention has a correct kernel, then the check against transformers."""
     assert run.job.step is not None  # the caller asks only then
@@ -177,8 +168,9 @@ def _measured(run: "Run", shape: StepShape, record: RunRecord) -> tuple[StepResu
     kernels = {g: next(k for k in run.kernels if k.name == best.kernel) for g, best in record.best().items()}
     if not kernels:
         return ()
-    copies = _copies(run.job, shape)
-    needed, free = step_memory_bytes(run.job, shape, copies), devices.free_bytes(run.device)
+    copies = step_copies(run.job, shape)
+    own_layouts = [g for g, kernel in kernels.items() if kernel.layout != NATURAL]
+    needed, free = step_memory_bytes(run.job, shape, own_layouts, copies), devices.free_bytes(run.device)
     if needed > free:
         raise RuntimeError(
             f"a layer, its caches and the head need {needed / 1e9:,.1f} GB, and {free / 1e9:,.1f} are free"
@@ -189,13 +181,6 @@ def _measured(run: "Run", shape: StepShape, record: RunRecord) -> tuple[StepResu
         found = _rounds(run, record.roofline, stacks, ends, tuple(kernels))
     layer = stacks[0].layer
     return tuple(_result(run, record.roofline, layer.with_kv_heads(g), ends, k.name, found) for g, k in kernels.items())
-
-
-def _copies(job: DecodeJob, shape: StepShape) -> int:
-    """Different layers to rotate through, so that a small one is not found in cache; never more than the model has."""
-    least = replace(job, kv_heads=(min(job.kv_heads),))
-    layer = step_memory_bytes(least, replace(shape, vocab_size=0))
-    return max(1, min(shape.num_layers, -(-COLD_BYTES // layer)))
 
 
 class _Stack:

@@ -4,7 +4,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.decode.plan import DecodeJob, InvalidJob, bound, copies_for_cold_reads, fit_to_memory, needed_bytes
+from core.decode.plan import (
+    DecodeJob,
+    InvalidJob,
+    StepShape,
+    bound,
+    copies_for_cold_reads,
+    fit_to_memory,
+    needed_bytes,
+    step_copies,
+    step_memory_bytes,
+    step_read_bytes,
+)
 
 
 def job(**changes: object) -> DecodeJob:
@@ -112,3 +123,32 @@ def test_small_caches_are_rotated_until_they_are_cold():
     assert copies_for_cold_reads(8_388_608) == 32  # 256 MiB / 8 MiB
     assert copies_for_cold_reads(10**9) == 1
     assert copies_for_cold_reads(1) == 128
+
+
+SHAPE = StepShape(num_layers=40, hidden_size=5120, intermediate_size=13_824, vocab_size=32_000)
+
+
+def test_a_step_holds_a_second_cache_only_where_its_kernel_has_a_layout_of_its_own():
+    # layer at G = 40: 2 x 5,120 x (160 x 128 + 3 x 13,824) = 634,388,480 bytes of weights and 335,544,320 of cache;
+    # embedding and head: 2 x 2 x 32,000 x 5,120 = 655,360,000. At G = 8 a cache holds 67,108,864, at G = 1 8,388,608
+    natural = 634_388_480 + 335_544_320 + 655_360_000
+    assert step_memory_bytes(job(), SHAPE) == natural
+    assert step_memory_bytes(job(), SHAPE, own_layouts=(8, 1)) == natural + 67_108_864 + 8_388_608
+    twice = 2 * (natural - 655_360_000 + 8_388_608) + 655_360_000
+    assert step_memory_bytes(job(), SHAPE, own_layouts=(1,), copies=2) == twice
+
+
+def test_the_headline_step_fits_an_h100_where_caches_are_read_as_they_lie():
+    headline = job(context_length=65_536, batch_size=32, kv_heads=(40, 20, 10, 8, 5, 4, 2, 1))
+    assert step_memory_bytes(headline, SHAPE) < 77 * 10**9 < step_memory_bytes(headline, SHAPE, headline.kv_heads)
+
+
+def test_a_step_reads_every_layer_and_the_head():
+    # at G = 1: 40 x (2 x 5,120 x (82 x 128 + 41,472) + 8,388,608) + 2 x 5,120 x (32,000 + 1)
+    assert step_read_bytes(job(), SHAPE, 1) == 40 * (532_152_320 + 8_388_608) + 327_690_240
+
+
+def test_small_layers_are_rotated_but_never_more_than_the_model_has():
+    assert step_copies(job(), SHAPE) == 1
+    small = StepShape(num_layers=3, hidden_size=64, intermediate_size=160, vocab_size=100)
+    assert step_copies(job(context_length=16), small) == 3

@@ -6,9 +6,9 @@ from dataclasses import replace
 import pytest
 import torch
 
-from core.decode.kernels import reference
+from core.decode.kernels import NATURAL, Kernel, reference
 from core.decode.model_check import check_against_transformers
-from core.decode.plan import DecodeJob, StepShape
+from core.decode.plan import DecodeJob, StepShape, step_read_bytes
 from core.decode.records import Roofline
 from core.decode.run import Run, make_inputs, run_quietly
 from core.decode.step import Layer
@@ -80,6 +80,7 @@ def test_the_bound_of_a_step_is_that_of_its_own_bytes(small):
     (step,) = run_quietly(Run(JOB)).steps
     # layer: 221,184 bytes of weights + 2 x 2 x 32 x 4 x 48 of cache; head and two rows of the embedding: 102 x 64 x 4
     assert step.read_bytes == 3 * (221_184 + 24_576) + 26_112
+    assert step_read_bytes(JOB, SHAPE, 2) == step.read_bytes  # as said before the run
     assert step.roofline_seconds == pytest.approx(step.read_bytes / 1e9)  # its 762,880 FLOPs are a little less
     assert step.bytes_per_second == 1e9
 
@@ -102,6 +103,18 @@ def test_a_step_without_room_is_said_and_the_kernels_stand(small, monkeypatch):
     assert record.message.startswith("No whole step: a layer, its caches and the head need 0.0 GB, and 0.0 are free")
     assert (record.status, record.steps) == ("complete", ())
     assert record.best()[2].median_seconds
+
+
+@pytest.mark.parametrize(("layout", "fits"), [(NATURAL, True), ("packed", False)])
+def test_only_a_layout_of_its_own_needs_a_second_cache(small, monkeypatch, layout, fits):
+    # three layers of 221,184 bytes of weights and 32,768 of padded cache, and ends of 51,200: 813,056; a second cache of
+    # each adds 98,304
+    kernel = Kernel(name="planted", summary="", prepare=lambda inputs: lambda: reference(inputs), layout=layout)
+    monkeypatch.setattr("core.decode.run.all_kernels", lambda _type: (kernel,))
+    monkeypatch.setitem(sys.modules, "transformers", None)  # not compared here
+    run = Run(replace(JOB, kernels=("planted",)))
+    monkeypatch.setattr("core.decode.step.devices.free_bytes", lambda _device: 900_000)
+    assert bool(run_quietly(run).steps) is fits
 
 
 def test_without_transformers_the_step_stands_alone(small, monkeypatch):
