@@ -241,6 +241,7 @@ def _summary_result(r: KernelResult) -> dict[str, Any]:
         "kv_bytes": r.kv_bytes,
         "relative_error": r.relative_error,
         "roofline_ms": r.roofline_seconds * 1e3,
+        "exponential_ms": r.exponential_seconds * 1e3,
         "roofline_fraction": r.roofline_fraction,
         "bound_by": r.bound_by,
         "best": r.best,

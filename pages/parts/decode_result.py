@@ -78,6 +78,7 @@ def _best_table(
             "Measured (ms)": f"{seconds * 1e3:.3f}",
             "Half of the samples (ms)": f"{low * 1e3:.3f} to {high * 1e3:.3f}",
             "Predicted (ms)": f"{r.roofline_seconds * 1e3:.3f}",
+            "Exponentials alone (ms)": f"{r.exponential_seconds * 1e3:.3f}",
             "Predicted from": r.bound_by,
             "Of the roofline": f"{r.roofline_fraction or 0:.0%}",
             "KV read (GB/s)": f"{r.kv_bytes / seconds / 1e9:.1f}",
