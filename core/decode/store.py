@@ -66,9 +66,21 @@ def _open() -> Iterator[sqlite3.Connection]:
 
 def save(record: RunRecord) -> None:
     """Keeps a run, replacing one of the same id. Raises StoreUnavailable."""
-    row = (record.run_id, record.date, record.device, record.device_name, record.status, to_json(record))
     with _open() as db:
-        db.execute("INSERT OR REPLACE INTO runs VALUES (?, ?, ?, ?, ?, ?)", row)
+        db.execute("INSERT OR REPLACE INTO runs VALUES (?, ?, ?, ?, ?, ?)", _row(record))
+
+
+def add(record: RunRecord) -> bool:
+    """Keeps a run that comes from elsewhere; False, and nothing changed, when one of its id is already kept.
+
+    Raises StoreUnavailable.
+    """
+    with _open() as db:
+        return db.execute("INSERT OR IGNORE INTO runs VALUES (?, ?, ?, ?, ?, ?)", _row(record)).rowcount > 0
+
+
+def _row(record: RunRecord) -> tuple[str, ...]:
+    return (record.run_id, record.date, record.device, record.device_name, record.status, to_json(record))
 
 
 def history(limit: int = 200) -> list[RunLine]:

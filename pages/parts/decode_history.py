@@ -9,7 +9,8 @@ from pages.parts.decode_result import show_result
 
 NO_GPU_RUN = (
     "No GPU run is recorded yet: the figures here are a CPU's. On a machine with a GPU and torch, "
-    "`python -m core.decode run --kv-heads 40,20,10,8,5,4,2,1 --context 65536 --batch 32 --record` records one."
+    "`python -m core.decode run --context 65536 --batch 32 --kv-heads 40,20,10,8,5,4,2,1 "
+    "--step 40,5120,13824,32000 --time-limit 1800 --record` records one."
 )
 
 
@@ -125,9 +126,14 @@ def _import() -> None:
     try:
         text = upload.getvalue().decode("utf-8")
         record = from_csv(text) if upload.name.endswith(".csv") else from_json(text)
-        store.save(record)
+        added = store.add(record)
     except (InvalidRecord, UnicodeDecodeError, store.StoreUnavailable) as error:
         st.error(f"{upload.name} was not imported: {error}")
+        return
+    if not added:
+        st.warning(
+            f"{record.run_id} is already kept, and stays as it is: to import it again, delete the kept run first."
+        )
         return
     st.session_state["_bench_imported"] = upload.file_id
     st.success(f"Imported {record.run_id}, measured on {record.device_name}.")

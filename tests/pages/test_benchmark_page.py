@@ -7,7 +7,10 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from core.decode import store, worker
-from core.decode.plan import DecodeJob
+from core.decode.__main__ import job_of, parser
+from core.decode.plan import DecodeJob, StepShape
+from core.decode.record_files import to_csv, to_json
+from pages.parts.decode_history import NO_GPU_RUN
 from tests.core.decode.records import CHECK, STEPS, run_record
 
 PAGE = "tools/benchmark.py"
@@ -84,6 +87,7 @@ def test_a_result_shows_prediction_and_every_kernel(open_page: Opener, monkeypat
     table = app.dataframe[0].value
     assert list(table["Of the roofline"]) == ["50%", "25%"]
     assert list(table["KV read (GB/s)"]) == ["16.0", "8.0"]
+    assert list(table["Exponentials alone (ms)"]) == ["0.200", "0.200"]
     assert app.get("code")[0].value == "python -m core.decode run"
 
 
@@ -132,6 +136,57 @@ def test_recorded_runs_say_that_no_gpu_is_among_them(open_page: Opener):
     options = app.selectbox(key="bench_recorded").options
     assert len(set(options)) == len(recorded)
     assert sum(name.endswith("G = 40, 8, 1 and the whole step") for name in options) == 1
+
+
+def test_the_command_for_a_gpu_is_the_headline_job_with_half_an_hour():
+    command = NO_GPU_RUN.split("`")[1].removeprefix("python -m core.decode ")
+    options = parser().parse_args(command.split())
+    job = job_of(options)
+    assert (job.context_length, job.batch_size, job.seconds_limit, options.record) == (65_536, 32, 1800, True)
+    assert job.kv_heads == (40, 20, 10, 8, 5, 4, 2, 1)
+    assert job.step == StepShape(num_layers=40, hidden_size=5120, intermediate_size=13_824, vocab_size=32_000)
+
+
+def import_file(app: AppTest, name: str, content: bytes) -> AppTest:
+    app.file_uploader(key="bench_import").upload(name, content).run()
+    assert not app.exception
+    return app
+
+
+@pytest.mark.parametrize(("written", "name"), [(to_json, "run.json"), (to_csv, "run.csv")])
+def test_a_run_from_another_machine_is_imported(open_page: Opener, written, name):
+    app = import_file(open_page(PAGE, bench_tab="Kept runs"), name, written(run_record("elsewhere")).encode())
+    assert app.success[0].value == "Imported elsewhere, measured on AMD EPYC, 2 threads."
+    assert store.load("elsewhere") == run_record("elsewhere")
+    assert alts(app)
+    app.run()
+    assert not [*app.success, *app.warning, *app.error]  # once is enough
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "reason"),
+    [
+        ("broken.json", b"{", "not JSON"),
+        ("other.json", b'{"schema": 9}', "schema is 9: this version reads 1."),
+        ("bytes.json", b"\xff\xfe", "can't decode byte 0xff"),
+        ("table.csv", b"a,b\n1,2\n", "no line with a column 'run'"),
+    ],
+)
+def test_a_bad_file_is_refused_in_words_and_nothing_is_kept(open_page: Opener, name, content, reason):
+    app = import_file(open_page(PAGE, bench_tab="Kept runs"), name, content)
+    assert app.error[0].value.startswith(f"{name} was not imported: ")
+    assert reason in app.error[0].value
+    assert store.history() == []
+
+
+def test_an_import_never_replaces_a_run_that_is_kept(open_page: Opener):
+    kept = run_record("same")
+    store.save(kept)
+    other = to_json(run_record("same", device_name="Another CPU"))
+    app = import_file(open_page(PAGE, bench_tab="Kept runs"), "same.json", other.encode())
+    assert app.warning[0].value.startswith("same is already kept, and stays as it is")
+    assert not app.success
+    assert store.load("same") == kept
 
 
 def test_kept_runs_are_compared_and_deleted(open_page: Opener):

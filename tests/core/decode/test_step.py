@@ -107,8 +107,8 @@ def test_a_step_without_room_is_said_and_the_kernels_stand(small, monkeypatch):
 
 @pytest.mark.parametrize(("layout", "fits"), [(NATURAL, True), ("packed", False)])
 def test_only_a_layout_of_its_own_needs_a_second_cache(small, monkeypatch, layout, fits):
-    # three layers of 221,184 bytes of weights and 32,768 of padded cache, and ends of 51,200: 813,056; a second cache of
-    # each adds 98,304
+    # three layers of 221,184 bytes of weights and 32,768 of padded cache, and ends of 51,200: 813,056; a second
+    # cache of each adds 98,304
     kernel = Kernel(name="planted", summary="", prepare=lambda inputs: lambda: reference(inputs), layout=layout)
     monkeypatch.setattr("core.decode.run.all_kernels", lambda _type: (kernel,))
     monkeypatch.setitem(sys.modules, "transformers", None)  # not compared here

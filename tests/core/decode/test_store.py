@@ -84,6 +84,13 @@ def test_history_lists_the_newest_first_and_forgets_what_is_deleted():
     assert [line.run_id for line in store.history()] == ["b"]
 
 
+def test_a_run_from_elsewhere_never_replaces_one_that_is_kept():
+    mine, other = run_record("a"), run_record("a", device_name="Another CPU")
+    assert store.add(mine)
+    assert not store.add(other)
+    assert store.load("a") == mine
+
+
 def test_the_fastest_correct_kernel_is_the_best_of_its_g():
     best = run_record().best()
     assert {g: r.kernel for g, r in best.items()} == {8: "host_kernel", 1: "host_kernel"}
@@ -111,6 +118,7 @@ def test_the_summary_is_the_contract_of_the_terminal():
     assert (line["kv_bytes"], line["relative_error"], line["best"]) == (8_000_000, 0.002, True)
     assert line["roofline_fraction"] == pytest.approx(0.25)
     assert (line["dtype"], line["kv_heads"]) == ("bfloat16", 1)
+    assert (line["roofline_ms"], line["exponential_ms"]) == (pytest.approx(0.25), pytest.approx(0.2))
 
 
 @pytest.mark.parametrize(
