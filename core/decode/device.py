@@ -3,11 +3,18 @@
 import platform
 import time
 from collections.abc import Callable
+from importlib.metadata import PackageNotFoundError, version
 
 import torch
 
 from core.decode.host_memory import available_bytes, huge_pages
+from core.decode.kernels_cpu import compiler_version
 from core.decode.plan import InvalidJob
+
+# Names as packages are installed under: what kernels come from, and what a whole step is compared with.
+LIBRARIES = {
+    "triton": "triton", "flashinfer": "flashinfer-python", "flash-attn": "flash-attn", "transformers": "transformers",
+}  # fmt: skip
 
 
 def resolve(asked: str) -> torch.device:
@@ -52,6 +59,7 @@ def host_facts(device: torch.device) -> dict[str, str]:
         "threads": str(torch.get_num_threads()),
         "cpu_capability": torch.backends.cpu.get_cpu_capability(),
         "huge_pages": huge_pages(),
+        **_versions(),
     }
     if device.type == "cuda":
         facts["cuda"] = str(torch.version.cuda)
@@ -59,6 +67,19 @@ def host_facts(device: torch.device) -> dict[str, str]:
         facts["compute_capability"] = ".".join(map(str, torch.cuda.get_device_capability(device)))
         facts["memory_bytes"] = str(torch.cuda.get_device_properties(device).total_memory)
     return facts
+
+
+def _versions() -> dict[str, str]:
+    """Of the C++ compiler and the libraries that are installed here; none of them is loaded for it."""
+    found = {"compiler": compiler_version()} | {name: _installed(package) for name, package in LIBRARIES.items()}
+    return {name: said for name, said in found.items() if said}
+
+
+def _installed(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
 
 
 def _driver() -> str:

@@ -79,10 +79,28 @@ def _threads(count: int) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(count, initializer=torch.set_num_threads, initargs=(1,))
 
 
+def host_compiler() -> str | None:
+    """The C++ compiler that builds the kernel: CXX, else g++ or clang++ where one is found."""
+    return os.environ.get("CXX") or shutil.which("g++") or shutil.which("clang++")
+
+
+@cache
+def compiler_version() -> str | None:
+    """The first line that the compiler says of itself, such as 'g++ (Debian 14.2.0) 14.2.0'; None without one."""
+    compiler = host_compiler()
+    if not compiler:
+        return None
+    try:
+        said = subprocess.run([compiler, "--version"], capture_output=True, text=True, timeout=10, check=False).stdout
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return said.splitlines()[0].strip() if said.strip() else None
+
+
 @cache
 def _library() -> ctypes.CDLL:
     """host_kernel.cpp built for this host, kept beside other temporary files by its source, flags and CPU."""
-    compiler = os.environ.get("CXX") or shutil.which("g++") or shutil.which("clang++")
+    compiler = host_compiler()
     if not compiler:
         raise Unavailable("no C++ compiler here: install g++ for the kernel that is built for this CPU")
     with tempfile.TemporaryDirectory(prefix="headroom-kernel-") as folder:
