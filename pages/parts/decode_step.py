@@ -16,15 +16,31 @@ def show_steps(record: RunRecord, num_query_heads: int, key: str) -> None:
     draw(
         step_chart(record.steps, num_query_heads, current_palette()),
         sentence=f"{_sentence(record.steps)} Bars are measured, the thin line holds half of the samples, the upright "
-        "mark is what the step's own bytes need.",
+        f"mark is what the step's own bytes need.{_scaled(record)}",
         alt_text="Measured and predicted milliseconds of a whole decode step: "
         + "; ".join(_spoken(s) for s in record.steps),
         key=f"{key}_step_chart",
     )
-    st.dataframe([_row(s) for s in record.steps], hide_index=True, key=f"{key}_steps")
+    st.dataframe([_row(s, _size(record)) for s in record.steps], hide_index=True, key=f"{key}_steps")
     st.caption(_how(record.steps[0]))
     if record.model_check:
         st.markdown(_compared(record.model_check))
+
+
+def _size(record: RunRecord) -> str:
+    """What the figures of a scaled run are of; empty where the job was measured as asked."""
+    if record.scale == 1:
+        return ""
+    return f" at 1/{f'{record.scale:,.1f}'.removesuffix('.0')} of the job's tokens"
+
+
+def _scaled(record: RunRecord) -> str:
+    if record.scale == 1:
+        return ""
+    return (
+        f" Measured{_size(record)}: milliseconds and tokens/s are of that smaller step. The job's own step reads that "
+        "many times the cache and the same weights, so it is not simply that many times longer."
+    )
 
 
 def _sentence(steps: tuple[StepResult, ...]) -> str:
@@ -39,7 +55,7 @@ def _spoken(s: StepResult) -> str:
     return f"G = {s.kv_heads}, {s.step_seconds * 1e3:,.0f} measured, {s.roofline_seconds * 1e3:,.0f} predicted"
 
 
-def _row(s: StepResult) -> dict[str, object]:
+def _row(s: StepResult, size: str) -> dict[str, object]:
     low, high = s.spread_seconds or (s.step_seconds, s.step_seconds)
     fraction = s.roofline_fraction
     return {
@@ -48,12 +64,12 @@ def _row(s: StepResult) -> dict[str, object]:
         "Attention, one layer (ms)": f"{s.attention_seconds * 1e3:.3f}",
         "Whole layer (ms)": f"{s.layer_seconds * 1e3:.3f}",
         "Embedding and head (ms)": f"{s.ends_seconds * 1e3:.3f}",
-        f"Step of {s.num_layers} layers (ms)": f"{s.step_seconds * 1e3:,.1f}",
+        f"Step of {s.num_layers} layers{size} (ms)": f"{s.step_seconds * 1e3:,.1f}",
         "Half of the samples (ms)": f"{low * 1e3:,.1f} to {high * 1e3:,.1f}",
         "Read (GB)": f"{s.read_bytes / 1e9:,.2f}",
         "Predicted (ms)": f"{s.roofline_seconds * 1e3:,.1f}",
         "Of the roofline": "" if fraction is None else f"{fraction:.0%}",
-        "Tokens/s": f"{s.batch_size / s.step_seconds:,.2f}",
+        f"Tokens/s{size}": f"{s.batch_size / s.step_seconds:,.2f}",
     }
 
 

@@ -104,6 +104,8 @@ def test_a_whole_step_is_shown_with_its_bound_and_beside_transformers(open_page:
     assert "with the copy the sum is -2.0% from theirs" in said(app)
     table = app.dataframe[-1].value
     assert list(table["Step of 10 layers (ms)"]) == ["125.0", "75.0"]
+    assert list(table["Tokens/s"]) == ["16.00", "26.67"]
+    assert "of the job's tokens" not in said(app)
     assert list(table["Half of the samples (ms)"]) == ["113.0 to 137.0", "68.0 to 82.0"]
     assert list(table["Of the roofline"]) == ["48%", "60%"]
 
@@ -114,6 +116,19 @@ def test_a_scaled_run_states_the_jobs_own_time(open_page: Opener, monkeypatch):
     app = open_page(PAGE)
     assert "Measured at 1/16 of the job's tokens." in said(app)
     assert list(app.dataframe[0].value["At the job's own size, x 16 (ms)"]) == ["64.0", "16.0"]
+
+
+@pytest.mark.parametrize(("scale", "said_as"), [(16.0, "1/16"), (1.5, "1/1.5")])
+def test_a_scaled_step_says_so_beside_its_times(open_page: Opener, monkeypatch, scale, said_as):
+    record = replace(run_record(), scale=scale, steps=STEPS)
+    monkeypatch.setattr(worker, "find", lambda _key: Ended(state_of(record=record)))
+    app = open_page(PAGE)
+    assert f"Measured at {said_as} of the job's tokens: milliseconds and tokens/s are of that smaller step." in said(
+        app
+    )
+    table = app.dataframe[-1].value
+    assert list(table[f"Step of 10 layers at {said_as} of the job's tokens (ms)"]) == ["125.0", "75.0"]
+    assert list(table[f"Tokens/s at {said_as} of the job's tokens"]) == ["16.00", "26.67"]  # 2 / 0.125 and 2 / 0.075
 
 
 @pytest.mark.parametrize(("status", "kind"), [("failed", "error"), ("stopped", "warning")])
