@@ -10,12 +10,25 @@ import streamlit as st
 from core.decode import worker
 from core.decode.device_lock import DeviceBusy
 from core.decode.host_memory import available_bytes, has_gpu
-from core.decode.plan import DecodeJob, InvalidJob, fit_to_memory
+from core.decode.plan import (
+    DecodeJob,
+    InvalidJob,
+    StepShape,
+    fit_to_memory,
+    step_copies,
+    step_memory_bytes,
+    step_read_bytes,
+)
 from core.units import format_bytes
 from pages.parts.decode_result import show_result
 
 QUICK_BYTES = 2e9
 QUICK, FULL = "Quick: about a minute", "Full: as large as memory allows"
+WHAT_QUICK_LEAVES_OUT = (
+    "Quick takes at most 2 GB of memory and leaves out what is compiled for every shape: flex_attention and the "
+    "kernels of torch.compile. Full tries them too."
+)
+UNLIMITED = 1 << 62  # bytes: a GPU's free memory is known to the run alone
 
 
 def benchmark_panel(
@@ -66,6 +79,8 @@ def measure(job: DecodeJob, *, num_layers: int, key_prefix: str) -> None:
         disabled=bool(under_way),
     ):  # fmt: skip
         _start(job, limit, key_prefix)
+    if size == QUICK:
+        st.caption(WHAT_QUICK_LEAVES_OUT)
     run = under_way[0] if under_way else worker.find(st.session_state.get(f"{key_prefix}_run"))
     if run is None:
         _watch_for_runs()
@@ -77,17 +92,36 @@ def measure(job: DecodeJob, *, num_layers: int, key_prefix: str) -> None:
 
 
 def _show_plan(job: DecodeJob, limit: float | None) -> None:
-    """What the run will read, before it runs. The figures are exact; on a GPU the run itself asks how much is free."""
-    fitted = None if has_gpu() else fit_to_memory(job, min(available_bytes(), int(limit or 1 << 62)))
-    measured = fitted.measured if fitted else job
-    where = "this host's GPU" if has_gpu() and job.device != "cpu" else "this host's CPU"
+    """What the run will read, before it runs. The figures are exact; how much a GPU has free, the run itself asks."""
+    on_gpu = has_gpu() and job.device != "cpu"
+    most = UNLIMITED if on_gpu else available_bytes()
+    fitted = fit_to_memory(job, min(most, int(limit or UNLIMITED)), "cuda" if on_gpu else "cpu")
+    measured = fitted.measured
     sizes = ", ".join(f"**{format_bytes(measured.kv_read_bytes(g))}** at G = {g}" for g in measured.kv_heads)
     st.markdown(
-        f"On {where}, one layer, {measured.batch_size:,} x {max(measured.sequence_lengths):,} tokens in {job.dtype}: "
+        f"On this host's {'GPU' if on_gpu else 'CPU'}, one layer, {measured.batch_size:,} x "
+        f"{max(measured.sequence_lengths):,} tokens in {job.dtype}: "
         f"each step must read {sizes}, and compute {measured.attention_flops / 1e9:,.2f} GFLOP at any G."
     )
-    if fitted and fitted.scale > 1:
+    if measured.step:
+        st.markdown(_step_in_words(measured, measured.step))
+    if fitted.sentence:
         st.caption(fitted.sentence)
+    if on_gpu and limit is None:
+        st.caption("A job that does not fit into the GPU's free memory is scaled down by the run, which then says so.")
+
+
+def _step_in_words(job: DecodeJob, shape: StepShape) -> str:
+    """Bytes and memory of the whole step, and the time that the run has."""
+    sizes = ", ".join(f"**{format_bytes(step_read_bytes(job, shape, g))}** at G = {g}" for g in job.kv_heads)
+    copies = step_copies(job, shape)
+    least = format_bytes(step_memory_bytes(job, shape, copies=copies))
+    most = format_bytes(step_memory_bytes(job, shape, job.kv_heads, copies))
+    return (
+        f"A whole step of {shape.num_layers:,} layers must read {sizes}; timing it takes {least} of memory, or up to "
+        f"{most} where the fastest kernels store the cache in layouts of their own, and the run has "
+        f"{job.seconds_limit:,.0f} s: what is not measured by then is left out, and the result says so."
+    )
 
 
 def _start(job: DecodeJob, limit: float | None, key_prefix: str) -> None:
@@ -111,6 +145,8 @@ def _follow(run_key: str, num_layers: int, key_prefix: str) -> None:
     state = run.state
     left = "" if state.seconds_left is None else f", about {state.seconds_left:,.0f} s left"
     st.progress(state.done / state.total if state.total else 0.0, text=f"{state.message}{left}")
+    if state.plan.get("sentence"):
+        st.caption(state.plan["sentence"])
     if st.button("Cancel the measurement", icon=":material/cancel:", key=f"{key_prefix}_cancel"):
         run.cancel()
         run.wait(5)

@@ -11,6 +11,7 @@ from core.decode.__main__ import job_of, parser
 from core.decode.plan import DecodeJob, StepShape
 from core.decode.record_files import to_csv, to_json
 from pages.parts.decode_history import NO_GPU_RUN
+from pages.parts.decode_panel import FULL
 from tests.core.decode.records import CHECK, STEPS, run_record
 
 PAGE = "tools/benchmark.py"
@@ -63,6 +64,43 @@ def test_a_link_sets_the_job_and_a_large_one_is_scaled_in_words(open_page: Opene
         "Scaled down to fit: batch 2 x 65,536 tokens instead of 32 x 65,536; times for the job itself are 16.0"
         in said(app)
     )
+
+
+def test_a_gpu_is_held_to_the_quick_limit_and_not_to_the_cpus_memory(open_page: Opener, monkeypatch):
+    monkeypatch.setattr("pages.parts.decode_panel.has_gpu", lambda: True)
+    quick = open_page(PAGE, bench_context="65536", bench_batch="32")
+    # at G = 40 a sequence of 65,536 tokens is 1.34 GB of cache and 2.68 GB in float32; one of 16,384 fits 2 GB
+    assert "On this host's GPU, one layer, 1 x 16,384 tokens" in said(quick)
+    assert "Scaled down to fit: batch 1 x 16,384 tokens instead of 32 x 65,536" in said(quick)
+    full = open_page(PAGE, bench_context="65536", bench_batch="32", bench_run_size=FULL)
+    assert "On this host's GPU, one layer, 32 x 65,536 tokens in bfloat16: each step must read **42.9 GB**" in said(
+        full
+    )
+    assert "A job that does not fit into the GPU's free memory is scaled down by the run" in said(full)
+
+
+def test_what_quick_leaves_out_is_said_beside_the_button(open_page: Opener):
+    assert "Quick takes at most 2 GB of memory and leaves out" in said(open_page(PAGE))
+    assert "Quick takes at most" not in said(open_page(PAGE, bench_run_size=FULL))
+
+
+def test_a_whole_step_says_its_bytes_memory_and_time_before_it_runs(open_page: Opener):
+    app = open_page(PAGE, bench_whole="true")
+    # 40 layers of 634,388,480 bytes of weights and 335,544,320 of cache at G = 40, and a head of 327,690,240 with one
+    # row of the embedding; in memory one such layer with both ends of 655,360,000, or the caches of 40, 8 and 1 again
+    assert "A whole step of 40 layers must read **39.1 GB** at G = 40, " in said(app)
+    assert "timing it takes 1.6 GB of memory, or up to 2.0 GB where" in said(app)
+    assert "the run has 300 s: what is not measured by then is left out" in said(app)
+    assert "A whole step of" not in said(open_page(PAGE))
+
+
+def test_a_run_under_way_says_how_it_was_scaled(open_page: Opener, monkeypatch):
+    sentence = "Scaled down to fit: batch 2 x 65,536 tokens instead of 32 x 65,536."
+    state = state_of(status="running", message="G = 8: host_kernel", plan={"sentence": sentence}, record=None, total=9)
+    with monkeypatch.context() as planted:  # undone before the runs are stopped: this one has no process
+        planted.setattr(worker, "running", lambda: [Ended(state)])
+        planted.setattr(worker, "find", lambda _key: Ended(state))
+        assert sentence in said(open_page(PAGE))
 
 
 def test_ragged_contexts_are_drawn_from_traffic(open_page: Opener):
