@@ -7,7 +7,7 @@ where it disagrees with what is published.
 import json
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cache
 from pathlib import Path
 from statistics import mean
@@ -109,6 +109,19 @@ def recorded(folder: Path = RECORDED) -> tuple[Result, ...]:
     """The runs that ship with Headroom, by uptraining percent and seed."""
     found = [from_json(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("*.json"))]
     return tuple(sorted(found, key=lambda result: (result.recipe.uptrain_percent, result.recipe.seed)))
+
+
+def recorded_result(recipe: Recipe) -> Result | None:
+    """The shipped run that answers a recipe: of all else alike and with its methods, without any others it has.
+
+    Each variant trains from the same checkpoint with seeds of its own, so a method's points do not depend on what
+    else was tried.
+    """
+    for run in recorded():
+        if replace(run.recipe, methods=recipe.methods) == recipe and set(recipe.methods) <= set(run.recipe.methods):
+            asked = {"none", *recipe.methods}
+            return replace(run, recipe=recipe, points=tuple(p for p in run.points if p.method in asked))
+    return None
 
 
 def averaged(results: tuple[Result, ...]) -> tuple[Point, ...]:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from core.uptraining.recipe import Recipe
-from core.uptraining.results import Result, collect
+from core.uptraining.results import Result, collect, recorded_result
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 COMMAND = (sys.executable, "-m", "core.uptraining.worker")
@@ -154,13 +154,13 @@ def current() -> Run | None:
 
 
 def finished(recipe: Recipe) -> Result | None:
-    """The result of a recipe that ran since the server started; None where it did not."""
+    """The result of a recipe that ran since the server started, or else in the shipped runs; None where in neither."""
     with _lock:
         if _current is not None and _current.recipe == recipe and (result := _current.result()) is not None:
             _remembered[recipe] = result
             while len(_remembered) > MAX_REMEMBERED:
                 _remembered.popitem(last=False)
-        return _remembered.get(recipe)
+        return _remembered.get(recipe) or recorded_result(recipe)
 
 
 def stop_all() -> None:

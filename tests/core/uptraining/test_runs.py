@@ -4,10 +4,11 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
-from core.uptraining import runs
+from core.uptraining import results, runs
 from core.uptraining.recipe import Recipe
 from core.uptraining.runs import COMMAND, BusyError, Run
 
@@ -45,6 +46,19 @@ def test_a_real_run_reaches_its_end_and_is_remembered() -> None:
     assert result is not None
     assert [point.num_kv_heads for point in result.of("mean")] == [4, 2, 1]
     assert result.baseline.num_kv_heads == 8
+
+
+def test_what_ships_answers_at_once_and_a_run_here_takes_its_place() -> None:
+    shipped = runs.finished(Recipe())
+    assert shipped == results.recorded_result(Recipe())
+    assert shipped is not None
+    own = replace(shipped, similarity=0.5)
+    runs._remembered[Recipe()] = own
+    assert runs.finished(Recipe()) is own
+
+
+def test_what_ran_nowhere_has_no_result() -> None:
+    assert runs.finished(TINY) is None
 
 
 def test_a_seed_names_a_result() -> None:

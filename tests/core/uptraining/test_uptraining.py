@@ -179,5 +179,29 @@ def test_what_the_page_says_of_the_recorded_runs_is_so() -> None:
     assert all(run.similarity < 0.1 for run in results.recorded())
 
 
+def test_a_recorded_run_answers_for_the_methods_asked() -> None:
+    asked = Recipe(seed=1, uptrain_percent=10)
+    run = next(run for run in results.recorded() if (run.recipe.seed, run.recipe.uptrain_percent) == (1, 10))
+    assert SCRATCH in run.recipe.methods
+    found = results.recorded_result(asked)
+    assert found is not None
+    assert found.recipe == asked
+    assert found.of(SCRATCH) == ()
+    assert [len(found.of(method)) for method in ("none", "mean", "first", "random")] == [1, 3, 3, 3]
+    assert found.of("mean") == run.of("mean")
+    assert results.finding((found,)).startswith("Lowest loss after uptraining in nats, seed 1: **G = 4")
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        Recipe(seed=3), Recipe(train_steps=801), Recipe(uptrain_percent=11), Recipe(num_values=17),
+        Recipe(uptrain_percent=40, methods=("mean", SCRATCH)),  # recorded at 40 % without it
+    ],
+)  # fmt: skip
+def test_what_was_not_recorded_is_not_answered(other: Recipe) -> None:
+    assert results.recorded_result(other) is None
+
+
 def test_methods_have_words() -> None:
     assert set(results.METHOD_WORDS) == {*METHODS, SCRATCH, "none"}
