@@ -5,18 +5,15 @@ from typing import Any
 import altair as alt
 
 from core.diagrams.lessons import Picture, Row, data, label, made
+from core.learning import arithmetic as sums
 from core.learning.figures import CAPSTONE, CAPSTONE_CHOICES, milliseconds
+from core.learning.record import Conditions
 from core.palette import Palette
 from core.roofline import decode_bound
-from core.sizing import ServingJob, WindowPattern, largest_batch, plan
+from core.sizing import ServingJob, largest_batch, plan
 from core.units import GB, format_both, format_bytes
 
 GRID_HEADS, GRID_BITS = (1, 2, 4, 5, 8, 40), (16, 8, 4)
-PATTERNS = {
-    "none": None,
-    "10 full + 30 of 4,096": WindowPattern(global_layers=10, local_layers=30, window=4_096),
-    "7 full + 33 of 1,024": WindowPattern(global_layers=7, local_layers=33, window=1_024),
-}
 
 
 def budget(colours: Palette, *, num_kv_heads: int, weight_bits: int, freed: str) -> Picture:
@@ -99,6 +96,17 @@ def cost(colours: Palette, *, weight_bits: int, freed: str) -> Picture:
     return made(alt.layer(tiles, totals, says).properties(height=340), sentence, f"{alt_text}.")
 
 
+def price_of_heads(*, num_kv_heads: int, batch_size: int, context_length: int) -> str:
+    """A sentence: what that G keeps in 16 bits for a token, and for all tokens in flight."""
+    token = sums.LAYOUT_13B.with_kv_heads(num_kv_heads).kv_bytes_per_token
+    own = (batch_size, context_length) == (CAPSTONE.batch_size, CAPSTONE.context_length)
+    ending = "" if own else f" The job stays {CAPSTONE.batch_size} × {CAPSTONE.context_length:,}."
+    return (
+        f"**G = {num_kv_heads}** keeps {token:,} bytes a token in 16 bits: "
+        f"{format_both(token * batch_size * context_length)} for {batch_size * context_length:,} tokens.{ending}"
+    )
+
+
 def capstone(num_kv_heads: int, kv_bits: int, *, weight_bits: int = 16, freed: str = "dropped") -> ServingJob:
     """The capstone's job with that G and those bits."""
     return CAPSTONE.where(num_kv_heads=num_kv_heads, kv_bits=kv_bits, weight_bits=weight_bits, freed_parameters=freed)
@@ -111,19 +119,7 @@ def _over(total: int) -> str:
 
 def question(colours: Palette, *, kv_bits: int, live_percent: int, pattern: str, gpus: int) -> Picture:
     """G = 8 with the job changed: what one GPU then holds, against its budget."""
-    if pattern not in PATTERNS or not 1 <= live_percent <= 100:
-        raise ValueError(
-            f"windows {pattern!r} at {live_percent} %: choose one of {', '.join(PATTERNS)} and 1 to 100 %."
-        )
-    job = CAPSTONE.where(
-        num_kv_heads=8,
-        kv_bits=kv_bits,
-        context_length=CAPSTONE.context_length * live_percent // 100,
-        window_pattern=PATTERNS[pattern],
-        num_accelerators=gpus,
-        tensor_parallel=gpus,
-    )
-    result = plan(job)
+    result = plan(Conditions(live_percent=live_percent, pattern=pattern, gpus=gpus).job(8, kv_bits))
     parts = (
         ("weights", result.weight_bytes, colours.weights),
         ("cache", result.kv_reserved_bytes, colours.cache),

@@ -133,7 +133,9 @@ _OPENING: dict[tuple[str, str], tuple[StepPicture, ...]] = {
     ("case-falcon", "bits"): (_picture("heads_and_bits", num_kv_heads=_at("g", 1), bits=_at("bits", 4)),),
     ("case-falcon", "family"): (_picture("falcons"),),
     ("case-falcon", "answer"): (_WORTH,),
-    ("pick", "job"): (_picture("crossing", batch_size=32, context_length=65_536),),
+    ("pick", "job"): (
+        _picture("crossing", batch_size=_at("try_batch", 32), context_length=_at("try_context", 65_536)),
+    ),
     ("pick", "budget"): (
         _picture(
             "pick_budget", weight_bits=_at("weights", 16), freed=_at("freed", "dropped"), num_kv_heads=_at("g", 8)

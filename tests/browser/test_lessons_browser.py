@@ -149,14 +149,17 @@ def test_strokes_are_drawn_by_one_key(server: Dashboard, page: Page) -> None:
 
 
 def test_the_capstone_opens_its_choice_on_the_sizing_page(server: Dashboard, page: Page) -> None:
-    open_at_end = "pick?pick=7&pick_choice=4&pick_choice_bits=4"
+    open_at_end = "pick?pick=7&pick_choice=8&pick_choice_bits=8&pick_gpus=4"
     page.goto(f"{server.url}/{open_at_end}")
     heading(page, title_of("pick", 7))
-    expect(page.get_by_text("KV heads of the 13B model: G = 4, 4-bit cache")).to_be_visible()
+    expect(page.get_by_text("KV heads of the 13B model: G = 8, 8-bit cache")).to_be_visible()
+    expect(page.get_by_text("G = 8 in 8 bits fits under these conditions")).to_be_visible()
     page.get_by_role("link", name="Open this job on the sizing page").click()
     heading(page, "Size a serving job")
-    assert query(page)["size_g"] == ["4"]
-    assert query(page)["size_kv_bits"] == ["4"]
+    assert query(page)["size_g"] == ["8"]
+    assert query(page)["size_kv_bits"] == ["8"]
+    assert query(page)["size_tp"] == ["4"]
+    expect(page.get_by_text("G = 8 with an 8-bit cache needs 50.62 GB and leaves 26.35 GB.")).to_be_visible()
 
 
 @pytest.mark.parametrize("width", [1280, 1920])

@@ -1,5 +1,7 @@
 """The lessons' pages through AppTest: every step opens, the walk goes on and back, answers and drills are kept."""
 
+from urllib.parse import parse_qsl
+
 import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
@@ -48,7 +50,7 @@ def test_every_step_opens_from_its_link(open_page, key, number):
         assert len(chart.proto.alt) > 40
 
 
-@pytest.mark.parametrize("bad", ["0", "99", "-1", "two", "1.5", ""])
+@pytest.mark.parametrize("bad", ["0", "99", "-1", "two", "1.5", "", "²"])
 def test_a_step_that_does_not_exist_opens_the_first(open_page, bad):
     app = open_page("learn/bottleneck.py", bottleneck=bad)
     assert app.title[0].value == lesson("bottleneck").steps[0].title
@@ -265,3 +267,70 @@ def test_g_8_fits_once_the_job_is_questioned(open_page):
     assert "119.5 GB too much" in words(app)
     app.select_slider(key="pick_live").set_value(25).run()
     assert "G = 8, it fits" in words(app)
+
+
+def sizing_link(app: AppTest) -> dict[str, str]:
+    (link,) = app.get("page_link")
+    return dict(parse_qsl(link.proto.query_string))
+
+
+def test_what_step_5_found_is_what_is_decided_under(open_page):
+    app = open_page("learn/pick.py", pick="5")
+    app.select_slider(key="pick_gpus").set_value(4).run()
+    app.button(key="pick_next_step").click().run()
+    app.button(key="pick_next_step").click().run()
+    assert app.title[0].value == "Decide, and write it down"
+    assert app.select_slider(key="pick_gpus").value == 4
+    app.segmented_control(key="pick_choice").set_value(8).run()
+    # a GPU of four: 32 x 65,536 tokens x 81,920 B / 4 = 42.9 GB of cache, 5.7 GB of weights, 2 GB of reserve
+    assert "**G = 8 in 8 bits fits under these conditions**: 50.6 GB of 77.0 GB a GPU." in words(app)
+    assert "4 GPUs with tensor parallelism" in words(app)
+    assert sizing_link(app)["size_tp"] == "4"
+
+
+@pytest.mark.parametrize(
+    ("conditions", "says", "needs"),
+    [
+        ({}, "does not fit", "needs 196.47 GB and lacks 119.51 GB"),  # as the picture of step 5 has it: 119.5 too much
+        ({"pick_gpus": "4"}, "fits under these conditions", "needs 50.62 GB and leaves"),
+        # a quarter of 171.8 GB of cache is 42.9, beside 22.7 of weights and 2 of reserve
+        ({"pick_live": "25"}, "fits under these conditions", "needs 67.63 GB and leaves"),
+        ({"pick_windows": "7 full + 33 of 1,024"}, "fits under these conditions", "needs 56.99 GB and leaves"),
+        ({"pick_weights": "8", "pick_freed": "spent"}, "does not fit under these conditions", "and lacks"),
+    ],
+)
+def test_the_sizing_page_reads_the_same_verdict_under_the_same_conditions(open_page, conditions, says, needs):
+    end = open_page("learn/pick.py", pick="7", pick_choice="8", **conditions)
+    assert f"**G = 8 in 8 bits {says}**" in words(end)
+    size = open_page("tools/size.py", **sizing_link(end))
+    assert not size.error
+    (told,) = [part.value for part in size.markdown if part.value.startswith("G = 8 with an 8-bit cache")]
+    assert needs in told
+
+
+def test_a_g_that_the_gpus_cannot_share_is_refused_and_stays_chosen(open_page):
+    app = open_page("learn/pick.py", pick="7", pick_choice="5", pick_gpus="4")
+    assert "over which 5 KV heads neither divide nor repeat evenly" in app.error[0].value
+    assert app.select_slider(key="pick_gpus").value == 4
+
+
+def test_any_divisor_has_its_evidence(open_page):
+    app = open_page("learn/pick.py", pick="4")
+    for g in (1, 2, 4, 5, 8, 10, 20, 40):
+        app.select_slider(key="pick_candidate").set_value(g).run()
+        assert not app.exception
+        assert not app.error
+    assert "MHA is what the studies compare against" in words(app)
+
+
+def test_another_batch_and_context_can_be_looked_at_and_the_job_stays(open_page):
+    app = open_page("learn/pick.py", pick="1")
+    # 2 x 40 layers x 8 heads x 128 x 2 B = 163,840 B; x 2,097,152 = 343.6 GB
+    assert "**G = 8** keeps 163,840 bytes a token in 16 bits: 343.6 GB (320.0 GiB) for 2,097,152 tokens." in words(app)
+    assert "The job stays" not in words(app)
+    app.select_slider(key="pick_try_batch").set_value(1).run()
+    app.select_slider(key="pick_try_g").set_value(1).run()
+    # 20,480 B x 65,536 = 1.342 GB = 1.25 GiB
+    assert "**G = 1** keeps 20,480 bytes a token in 16 bits: 1.3 GB" in words(app)
+    assert "The job stays 32 × 65,536." in words(app)
+    assert "for 65,536 tokens" in words(app)

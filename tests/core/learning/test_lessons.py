@@ -35,7 +35,7 @@ from core.learning.lessons import (
     neighbours,
     parse_lesson,
 )
-from core.learning.record import decision_record
+from core.learning.record import Conditions, decision_record, sizing_query, verdict_sentence
 from core.learning.verdicts import MqaPlan, verdict_on_mqa
 from core.model_registry import load_registry
 from core.neighbours.quantisation import stored_bits
@@ -399,6 +399,51 @@ def test_a_record_holds_the_choice_its_arithmetic_the_evidence_and_the_reason() 
 def test_a_record_of_what_does_not_fit_says_so() -> None:
     assert "it **does not fit**" in decision_record(num_kv_heads=8, kv_bits=16, reason="")
     assert "(not given)" in decision_record(num_kv_heads=8, kv_bits=16, reason=" ")
+
+
+def test_a_record_states_its_conditions_and_judges_under_them() -> None:
+    record = decision_record(num_kv_heads=8, kv_bits=8, reason="", conditions=Conditions(gpus=4))
+    # G = 8 in 8 bits keeps 81,920 B a token: 2,097,152 tokens are 171.8 GB, a quarter 42.9. Weights: 13.016 B less
+    # 4/5 of the K and V projections (40 x 2 x 5,120^2) are 11.338 B, 22.7 GB in 16 bits, a quarter 5.7.
+    assert "Weights 5.7 GB, cache 42.9 GB (40.0 GiB), reserve 2.0 GB: 50.6 GB a GPU" in record
+    assert "it **fits** under these conditions" in record
+    assert "- 4 GPUs with tensor parallelism" in record
+    assert "Fewer than 4 GPUs" in record
+    told = decision_record(
+        num_kv_heads=8, kv_bits=8, reason="",
+        conditions=Conditions(weight_bits=8, freed="spent", live_percent=25, pattern="7 full + 33 of 1,024"),
+    )  # fmt: skip
+    assert "weights in 8 bits, parameters that G frees are spent on a wider feed-forward part" in told
+    assert "A mean length of 16,384 tokens, 25 % of the longest" in told
+    assert "7 layers keep everything, 33 the last 1,024 tokens" in told
+    assert "A mean length above 16,384 tokens" in told
+
+
+def test_a_record_of_the_job_as_asked_names_no_conditions() -> None:
+    record = decision_record(num_kv_heads=8, kv_bits=8, reason="")
+    assert "Conditions" not in record
+    assert "under these conditions" not in record
+    assert "weights in 16 bits, parameters that G frees are dropped" in record
+    assert "196.5 GB" in record
+    # 13.016 B less 39/40 of the K and V projections are 10.971 B: 21.9 GB, with 42.9 of cache and 2 of reserve 66.9
+    assert verdict_sentence(num_kv_heads=1, kv_bits=16) == "**G = 1 in 16 bits fits**: 66.9 GB of 77.0 GB a GPU."
+
+
+def test_the_link_to_the_sizing_page_carries_every_condition() -> None:
+    conditions = Conditions(weight_bits=4, freed="spent", live_percent=50, pattern="10 full + 30 of 4,096", gpus=2)
+    assert sizing_query(num_kv_heads=20, kv_bits=4, conditions=conditions) == {
+        "size_g": "20", "size_wish": "20", "size_kv_bits": "4", "size_batch": "32", "size_context": "32768",
+        "size_weight_bits": "4", "size_freed": "spent", "size_count": "2", "size_tp": "2", "size_traffic": "Constant",
+        "size_windows": "Some layers keep a window", "size_global": "10", "size_local": "30", "size_window": "4096",
+    }  # fmt: skip
+    assert "size_windows" not in sizing_query(num_kv_heads=2, kv_bits=8)
+    assert "size_traffic" not in sizing_query(num_kv_heads=2, kv_bits=8)
+
+
+@pytest.mark.parametrize("wrong", [{"live_percent": 0}, {"live_percent": 101}, {"pattern": "all"}])
+def test_conditions_that_cannot_be_are_refused(wrong: dict[str, object]) -> None:
+    with pytest.raises(SizingError, match=r"choose one of none.* and 1 to 100 %"):
+        Conditions(**wrong)  # type: ignore[arg-type]
 
 
 def test_a_record_of_an_impossible_g_is_refused() -> None:
