@@ -30,6 +30,19 @@ def beside() -> None:
         st.page_link("learn/quiz.py", label="Quiz of 15 questions")
 
 
+def forget() -> None:
+    """Clears the steps seen, of the walk and beside it, from this browser; answers of the quiz stay."""
+    seen = any(key.startswith("lesson:") for key in progress.current().entries)
+    st.button(
+        "Forget what I have seen",
+        type="tertiary",
+        key="map_forget",
+        disabled=not seen,
+        on_click=progress.clear,
+        args=("lesson:",),
+    )
+
+
 st.title("Lesson map")
 st.markdown("From a cache that eats a GPU to a G that you can defend. Walk it with the arrow keys, or start anywhere.")
 with st.container(key="map_phases"):
@@ -42,4 +55,5 @@ for column, (phase, name) in zip(columns, PHASES.items(), strict=True):
                 entry(lesson)
 with columns[-1]:
     beside()
+    forget()
 progress.sync()

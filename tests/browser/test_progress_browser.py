@@ -106,6 +106,30 @@ def test_clearing_the_quiz_clears_the_store_and_nothing_else(profile: Profile, s
     expect(page.get_by_role("heading", name=FIRST.question)).to_be_visible()
 
 
+def test_forgetting_what_was_seen_keeps_the_answers(profile: Profile, server: Dashboard) -> None:
+    page = profile.open()
+    page.goto(f"{server.url}/map")
+    forget = page.get_by_role("button", name="Forget what I have seen")
+    expect(forget).to_be_disabled()  # nothing was seen yet
+    page.goto(f"{server.url}/formula")
+    wait_until_stored(page, "lesson:formula:0", 1)
+    page.goto(f"{server.url}/paging")
+    wait_until_stored(page, "lesson:paging:0", 1)
+    open_quiz(page, server)
+    choose(page, FIRST, FIRST.answer)
+    wait_until_stored(page, f"quiz:{FIRST.id}", FIRST.answer)
+    page.goto(f"{server.url}/map")
+    expect(page.get_by_text("1 of 3 seen")).to_be_visible()
+    forget.click()
+    wait_until_stored(page, "lesson:formula:0", None)
+    expect(page.get_by_text("1 of 3 seen")).to_have_count(0)
+    expect(forget).to_be_disabled()
+    assert stored(page) == {f"quiz:{FIRST.id}": FIRST.answer}
+    page = profile.open()
+    page.goto(f"{server.url}/map")
+    expect(page.get_by_role("button", name="Forget what I have seen")).to_be_disabled()
+
+
 def test_two_tabs_do_not_overwrite_each_other(profile: Profile, server: Dashboard) -> None:
     one = profile.open()
     assert profile.context is not None
