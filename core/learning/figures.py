@@ -185,6 +185,9 @@ def _case_llama() -> Group:
         for variant, name in (("GQA-8", f"{prefix}_gqa8"), ("MQA", f"{prefix}_mqa")):
             dot = study[id][variant]
             found[name] = (f"{signed(dot.change, 2)} points", _cited([dot]))
+    gla, cla = ([dot for dot in _dots(4) if dot.study.id.startswith(prefix)] for prefix in ("gla-", "cla-"))
+    found["gla_gqa4"] = (range_text(gla), _held(gla))
+    found["cla_gqa4"] = (f"{signed(cla[0].change, 1)} %", _held(cla))
     return found
 
 
@@ -305,6 +308,11 @@ def _tokens(bytes_per_token: int, tokens: int) -> tuple[str, str]:
 
 def _dots(num_kv_heads: int) -> list[Dot]:
     return [dot for dot in all_dots() if dot.num_kv_heads == num_kv_heads]
+
+
+def _held(dots: Iterable[Dot]) -> str:
+    """The studies behind some dots, each with what it held fixed."""
+    return "; ".join(f"{dot.study.label}: {dot.study.where}; {dot.study.how_held}" for dot in dots)
 
 
 def _cited(dots: Iterable[Dot]) -> str:

@@ -1,5 +1,7 @@
 """Case: Llama-2 70B, why 8, not 4 or 16? Copies over a node, the ablations that disagree, and what would change it."""
 
+from typing import Literal
+
 import streamlit as st
 
 from core.evidence import all_dots
@@ -7,7 +9,10 @@ from pages.parts.lesson import Stage, run
 from pages.parts.quality import quality_dots
 
 RANKS = (1, 2, 4, 8, 16)
-STUDIES = ("llama2-30b", "t5-xxl", "deepseek-v2-7b", "gemma2-9b")
+STUDIES = {
+    "points": ("llama2-30b", "t5-xxl", "deepseek-v2-7b", "gemma2-9b"),
+    "perplexity": ("gla-1.47b", "gla-876m", "gla-433m", "gla-183m", "cla-1b"),
+}
 
 
 def situation(stage: Stage) -> None:
@@ -28,20 +33,25 @@ def node(stage: Stage, usual: int = 8) -> None:
 
 
 def ablations(stage: Stage) -> None:
-    """The studies on benchmark points, one or all of them."""
+    """The studies on benchmark points, or those on perplexity; one or all of them."""
     with stage.right:
-        names = {dot.study.id: dot.study.label for dot in all_dots() if dot.study.id in STUDIES}
+        shown = st.segmented_control(
+            "Scale", tuple(STUDIES), default="points", required=True, key=stage.key("scale"), bind="query-params"
+        )
+        scale: Literal["points", "perplexity"] = "perplexity" if shown == "perplexity" else "points"
+        names = {dot.study.id: dot.study.label for dot in all_dots() if dot.study.id in STUDIES[scale]}
         chosen = st.segmented_control(
             "Studies",
             list(names),
             selection_mode="multi",
             default=list(names),
             format_func=lambda id: names[id],
-            key=stage.key("studies"),
+            key=stage.key(f"studies_{scale}"),
             persist_state="session",
             wrap=True,
+            label_visibility="collapsed",
         )
-    quality_dots(stage, tuple(dot for dot in all_dots() if dot.study.id in chosen), "points")
+    quality_dots(stage, tuple(dot for dot in all_dots() if dot.study.id in chosen), scale)
 
 
 def answer(stage: Stage) -> None:
