@@ -8,6 +8,8 @@ from core.learning.figures import FALCON_PARAMETERS
 from core.palette import Palette
 from core.units import format_bytes
 
+GPU_COUNTS = tuple(range(2, 17))
+
 
 def worth(colours: Palette, *, batch_size: int, context_length: int) -> Picture:
     """Weights and cache of a step: Falcon-7B with MQA, and the same weights with LLaMA-7B's cache."""
@@ -30,40 +32,44 @@ def worth(colours: Palette, *, batch_size: int, context_length: int) -> Picture:
     return made(chart, sentence, alt_text)
 
 
-def divides(colours: Palette) -> Picture:
-    """Which numbers of GPUs divide the query heads of each Falcon."""
-    counts = (1, 2, 4, 8, 16)
+def divides(colours: Palette, *, num_gpus: int) -> Picture:
+    """Query heads of each Falcon on every GPU where 2 to 16 GPUs divide them, the chosen number of GPUs framed.
+
+    Raises ValueError for a number of GPUs that the picture has no column for.
+    """
+    if num_gpus not in GPU_COUNTS:
+        raise ValueError(f"{num_gpus} GPUs: choose {GPU_COUNTS[0]} to {GPU_COUNTS[-1]}.")
     rows: list[Row] = [
         {
             "model": f"{name}: H = {heads}", "gpus": f"{count}", "fits": heads % count == 0,
-            "text": f"{heads // count} each" if heads % count == 0 else "no",
+            "text": f"{heads // count}" if heads % count == 0 else "–",
         }
         for name, heads, _ in sums.FALCONS
-        for count in counts
+        for count in GPU_COUNTS
     ]  # fmt: skip
-    x = alt.X("gpus:N", title="GPUs", sort=[f"{count}" for count in counts], axis=top_axis())
     order = [f"{name}: H = {heads}" for name, heads, _ in sums.FALCONS]
+    x = alt.X("gpus:N", title="GPUs", sort=[f"{count}" for count in GPU_COUNTS], axis=top_axis())
     y = alt.Y("model:N", title=None, sort=order, axis=plain_axis())
-    tiles = (
-        alt.Chart(data(rows))
-        .mark_rect(cornerRadius=6, stroke=colours.background, strokeWidth=6)
-        .encode(x=x, y=y, color=alt.condition("datum.fits", alt.value(colours.queries), alt.value(colours.ghost)))
+    fill = alt.condition("datum.fits", alt.value(colours.queries), alt.value(colours.ghost))
+    ink = alt.condition("datum.fits", alt.value(colours.on_fill), alt.value(colours.muted))
+    tiles = alt.Chart(data(rows)).mark_rect(cornerRadius=4, stroke=colours.background, strokeWidth=4)
+    frame = alt.Chart(data([{"gpus": f"{num_gpus}"}])).mark_rect(
+        cornerRadius=4, fillOpacity=0, stroke=colours.text, strokeWidth=2.5
     )
-    words = (
-        alt.Chart(data(rows))
-        .mark_text(fontSize=13)
-        .encode(
-            x=x,
-            y=y,
-            text="text:N",
-            color=alt.condition("datum.fits", alt.value(colours.on_fill), alt.value(colours.muted)),
-        )
+    words = alt.Chart(data(rows)).mark_text(fontSize=13).encode(x=x, y=y, text="text:N", color=ink)
+    chart = alt.layer(tiles.encode(x=x, y=y, color=fill), frame.encode(x=x), words).properties(height=300)
+    by_name = {name: heads for name, heads, _ in sums.FALCONS}
+    first, second = (_dealt(by_name[name], num_gpus) for name in ("Falcon-7B", "Falcon-40B"))
+    sentence = f"**71 divides by nothing but 1 and 71.** Over {num_gpus} GPUs, {first}; {second}."
+    alt_text = f"A grid of query heads on each of {num_gpus} GPUs: " + "; ".join(
+        f"{name} {_dealt(heads, num_gpus)}" for name, heads, _ in sums.FALCONS
     )
-    sentence = "**71 divides by nothing but 1 and 71.** Tiles say how many query heads each GPU would hold."
-    alt_text = "A grid of models and GPUs: " + "; ".join(
-        f"{row['model']} over {row['gpus']}: {row['text']}" for row in rows
-    )
-    return made(alt.layer(tiles, words).properties(height=300), sentence, f"{alt_text}.")
+    return made(chart, sentence, f"{alt_text}.")
+
+
+def _dealt(heads: int, num_gpus: int) -> str:
+    each, over = divmod(heads, num_gpus)
+    return f"{heads} heads leave {over} over" if over else f"{heads} heads give {each} to each"
 
 
 def falcons(colours: Palette) -> Picture:

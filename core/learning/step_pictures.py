@@ -26,7 +26,7 @@ class Control:
         if said is None or isinstance(self.opens_on, str):
             return self.opens_on if said is None else said
         digits = said.replace(",", "")
-        return int(digits) if digits.isdigit() and len(digits) < 12 else self.opens_on
+        return int(digits) if digits.isdecimal() and len(digits) < 12 else self.opens_on
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,7 +129,7 @@ _OPENING: dict[tuple[str, str], tuple[StepPicture, ...]] = {
     ("case-mistral", "answer"): (_picture("windows", context_length=_at("tokens_answer", 32_768), window=_WINDOW),),
     ("case-falcon", "situation"): (_layout(71, 1, 64),),
     ("case-falcon", "worth"): (_WORTH,),
-    ("case-falcon", "shards"): (_picture("divides"),),
+    ("case-falcon", "shards"): (_picture("divides", num_gpus=_at("gpus", 8)),),
     ("case-falcon", "bits"): (_picture("heads_and_bits", num_kv_heads=_at("g", 1), bits=_at("bits", 4)),),
     ("case-falcon", "family"): (_picture("falcons"),),
     ("case-falcon", "answer"): (_WORTH,),

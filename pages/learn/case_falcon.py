@@ -3,6 +3,7 @@
 from pages.parts.lesson import Stage, run, thousands
 
 BATCHES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
+GPUS = tuple(range(2, 17))
 
 
 def worth(stage: Stage) -> None:
@@ -13,6 +14,13 @@ def worth(stage: Stage) -> None:
         "Tokens", (256, 512, 1_024, 2_048), 2_048, format_func=thousands, key=stage.key("tokens"), bind="query-params"
     )
     stage.picture("worth", batch_size=batch, context_length=context)
+
+
+def shards(stage: Stage) -> None:
+    """The query heads of each Falcon over the chosen number of GPUs."""
+    (first,) = stage.controls(1)
+    gpus = first.select_slider("GPUs, split by heads", GPUS, 8, key=stage.key("gpus"), bind="query-params")
+    stage.picture("divides", num_gpus=gpus)
 
 
 def bits(stage: Stage) -> None:
@@ -34,7 +42,7 @@ run(
     {
         "situation": lambda stage: stage.layout(71, 1, 64),
         "worth": worth,
-        "shards": lambda stage: stage.picture("divides"),
+        "shards": shards,
         "bits": bits,
         "family": lambda stage: stage.picture("falcons"),
         "answer": answer,

@@ -51,7 +51,7 @@ CASES: list[tuple[str, dict[str, Any], tuple[str, ...]]] = [
     ("mix", {"context_length": 32_768, "window": 4_096, "full_layers": 10}, ("1.6 GiB", "4.0 GiB", "78 %")),
     ("worth", {"batch_size": 1, "context_length": 2_048}, ("**7 %**",)),
     ("worth", {"batch_size": 13, "context_length": 2_048}, ("**49 %**",)),  # (13.96 - 0.22) / 27.96
-    ("divides", {}, ("71 divides by nothing",)),
+    ("divides", {"num_gpus": 6}, ("71 divides by nothing", "leave 5 over", "leave 2 over")),
     ("falcons", {}, ("One MQA model",)),
     # 22.7 GB of weights: 13,015,864,320 - 40 x 2 x 5,120 x 128 x 32, x 2 bytes
     ("pick_budget", {"num_kv_heads": 8, "weight_bits": 16, "freed": "dropped"}, ("22.7 GB", "52.3 GB")),
