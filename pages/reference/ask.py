@@ -70,6 +70,6 @@ with st.expander("What this cannot do"):
         "It finds passages by their words. It does not combine them, do arithmetic or know what the lessons do not "
         "say. It does not predict what a change of G does to your costs or to your model's quality: "
         "the sizing page computes, the benchmark measures, and quality needs training.\n\n"
-        "Without a model the passages themselves are the answer. `HEADROOM_ASK_MODEL`, and `HEADROOM_ASK_URL` for one on "
-        "a server, in the environment or in Streamlit's secrets, let a model word it."
+        "Without a model the passages themselves are the answer. `HEADROOM_ASK_MODEL`, and `HEADROOM_ASK_URL` for one "
+        "on a server, in the environment or in Streamlit's secrets, let a model word it."
     )
