@@ -112,7 +112,11 @@ class Run:
             roofline = self._take_rounds(roofline)
             yield {"event": "figures", "roofline": asdict(roofline), "results": [asdict(r) for r in self.results]}
         record = self._record(roofline)
-        if self.job.step is not None and not self._out_of_time():
+        if self.job.step is not None and self._out_of_time():
+            record = replace(
+                record, message=f"{record.message} No whole step: the time limit left none for it.".strip()
+            )
+        elif self.job.step is not None:
             from core.decode.step import measure_steps
 
             for part in measure_steps(self, record):

@@ -105,6 +105,14 @@ def test_a_step_without_room_is_said_and_the_kernels_stand(small, monkeypatch):
     assert record.best()[2].median_seconds
 
 
+def test_a_step_that_the_time_limit_cuts_off_is_said(small, monkeypatch):
+    # the search asks whether its rounds still fit, the step whether any time is left: only the second is answered no
+    monkeypatch.setattr(Run, "_out_of_time", lambda _run, reserved_seconds=None: reserved_seconds is None)
+    record = run_quietly(Run(JOB))
+    assert record.message == "No whole step: the time limit left none for it."
+    assert (record.status, record.steps, record.model_check) == ("complete", (), None)
+
+
 @pytest.mark.parametrize(("layout", "fits"), [(NATURAL, True), ("packed", False)])
 def test_only_a_layout_of_its_own_needs_a_second_cache(small, monkeypatch, layout, fits):
     # three layers of 221,184 bytes of weights and 32,768 of padded cache, and ends of 51,200: 813,056; a second
