@@ -25,8 +25,8 @@ from pages.parts.decode_result import show_result
 QUICK_BYTES = 2e9
 QUICK, FULL = "Quick: about a minute", "Full: as large as memory allows"
 WHAT_QUICK_LEAVES_OUT = (
-    "Quick takes at most 2 GB of memory and leaves out what is compiled for every shape: flex_attention and the "
-    "kernels of torch.compile. Full tries them too."
+    "Quick takes at most 2 GB of memory for the attention and leaves out what is compiled for every shape: "
+    "flex_attention and the kernels of torch.compile. Full tries them too."
 )
 UNLIMITED = 1 << 62  # bytes: a GPU's free memory is known to the run alone
 

@@ -80,7 +80,7 @@ def test_a_gpu_is_held_to_the_quick_limit_and_not_to_the_cpus_memory(open_page: 
 
 
 def test_what_quick_leaves_out_is_said_beside_the_button(open_page: Opener):
-    assert "Quick takes at most 2 GB of memory and leaves out" in said(open_page(PAGE))
+    assert "Quick takes at most 2 GB of memory for the attention and leaves out" in said(open_page(PAGE))
     assert "Quick takes at most" not in said(open_page(PAGE, bench_run_size=FULL))
 
 
