@@ -9,14 +9,15 @@
   const SLID = '[role="slider"], [type="range"]'
   const TICK_MS = 30
   const RUN_MS = 1500 // a page that draws for longer is left without waiting for its end
-  const LAND_MS = 900 // a turn that changed nothing by then was lost
+  const LAND_MS = 1500 // a turn whose run is over for so long and that changed nothing was lost
+  const UNHEARD_MS = 8000 // one that no run followed: a busy server may be that late, and a second press would count twice
   const DRAW_MS = 2000 // a run is over before the last of it is drawn: so long may a button be missing
   const TRIES = 4
   const STAND_MS = 15000 // how long a key waits for a page that is still loading
   const MOST = 5 // of a key that is held down
 
   let owed = 0
-  let sent = null // the turn on its way: where it began, its direction, when, how often
+  let sent = null // the turn on its way: where it began, its direction, when, how often, and whether a run followed
   let waitsSince = 0 // when the wait for the page began
   let unfinished = 0 // when the page was last seen without its heading, or running
   let ticking = false
@@ -36,7 +37,8 @@
   function landed(now) {
     if (sent === null) return true
     if (place() !== sent.from) { owed -= sent.by; sent = null; waitsSince = now; return true }
-    if (runs() ? now - sent.at < STAND_MS : now - sent.at < LAND_MS) return false
+    if (runs()) { sent.ran = true; sent.still = now; return false }
+    if (now - sent.still < (sent.ran ? LAND_MS : UNHEARD_MS)) return false
     if (sent.tries >= TRIES) { forget(); return false }
     press(now, sent.by, sent.tries + 1)
     return false
@@ -58,7 +60,7 @@
       else forget()
       return
     }
-    sent = { from: place(), by, at: now, tries }
+    sent = { from: place(), by, tries, still: now, ran: false }
     found.click()
   }
 

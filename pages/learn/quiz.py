@@ -44,7 +44,7 @@ def show(number: int) -> None:
             type="primary" if option == chosen else "secondary",
             icon=mark(question, option, chosen),
             width=640,
-            on_click=progress.answered,
+            on_click=answer,
             args=(question.id, option),
         )
     if chosen is not None:
@@ -79,8 +79,14 @@ def turn(number: int) -> None:
                       args=(number + 2,))  # fmt: skip
 
 
+def answer(question: str, option: int) -> None:
+    progress.answered(question, option)
+    st.session_state["quiz_resume"] = False  # who has begun stays here, though the browser says late where they were
+
+
 def go(number: int) -> None:
     st.session_state["quiz_number"] = number
+    st.session_state["quiz_resume"] = False
 
 
 def clear() -> None:

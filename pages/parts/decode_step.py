@@ -75,13 +75,16 @@ def _row(s: StepResult, size: str) -> dict[str, object]:
 
 def _how(s: StepResult) -> str:
     """How the step came about, and which part of it reads how fast."""
+    told = (
+        f"One layer is timed whole, in interleaved rounds over all G, and multiplied by {s.num_layers}; embedding and "
+        "head are added once."
+    )
     rest = s.layer_seconds - s.attention_seconds
+    if rest <= 0:  # both are medians of calls of their own: of a tiny layer the attention may come out longer
+        return told
     weights = f"{s.weight_bytes / 1e9:,.2f} GB of a layer's weights at {s.weight_bytes / rest / 1e9:,.1f} GB/s"
     read = f", where a plain read reaches {s.bytes_per_second / 1e9:,.1f}" if s.bytes_per_second else ""
-    return (
-        f"One layer is timed whole, in interleaved rounds over all G, and multiplied by {s.num_layers}; embedding and "
-        f"head are added once. Outside of attention, torch's matrix products read {weights}{read} (G = {s.kv_heads})."
-    )
+    return f"{told} Outside of attention, torch's matrix products read {weights}{read} (G = {s.kv_heads})."
 
 
 def _compared(check: ModelCheck) -> str:

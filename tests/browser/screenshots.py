@@ -25,6 +25,7 @@ QUIET = """
 () => {
   const app = document.querySelector('[data-testid="stApp"]')
   const busy = app?.dataset.testScriptState !== "notRunning"
+    || document.documentElement.classList.contains("arriving")
     || document.querySelector('[data-testid="stMainBlockContainer"] h1') === null // before the first run begins
     || document.querySelector('[data-stale="true"], [data-testid="stSkeleton"], [data-testid="stAppSkeleton"]')
   if (busy) window.__busy = performance.now()

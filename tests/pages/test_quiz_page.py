@@ -60,3 +60,12 @@ def test_clearing_forgets_the_answers(open_page: OpenPage) -> None:
     assert not app.success
     assert not app.info
     assert app.progress[0].text.startswith("15 questions.")
+
+
+def test_who_has_begun_is_not_moved_by_what_the_browser_says_late(open_page: OpenPage) -> None:
+    app = open_page("learn/quiz.py")
+    first = quiz.questions()[0]
+    app.button(key=f"quiz_{first.id}_{first.answer}").click().run()
+    app.session_state["_progress_kept"] = f'{{"quiz:{first.id}":{first.answer}}}'  # the store's answer, a run later
+    app.run()
+    assert app.subheader[0].value == first.question
