@@ -14,6 +14,7 @@ BATCHES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 ROOF_X = (0.2, 4_000.0)  # FLOPs per byte
 ROOF_Y = (0.6, 3_000.0)  # TFLOP/s
 FLIGHT_X = (1e3, 1e7)  # tokens in flight
+CROSSING_Y = (0.006, 10_000.0)  # holds every line of FLIGHT_X whole: a line that is cut short has another slope
 
 
 def price(colours: Palette, *, batch_size: int, context_length: int, num_kv_heads: int) -> Picture:
@@ -172,7 +173,7 @@ def crossing(colours: Palette, *, batch_size: int, context_length: int) -> Pictu
     tokens = batch_size * context_length
     x = alt.X("tokens:Q", title="tokens in flight (batch × context)", scale=_log(FLIGHT_X), axis=_decades())
     powers = alt.Axis(values=[0.01, 0.1, 1, 10, 100, 1_000], format=",~g", gridOpacity=0.6)
-    y = alt.Y("bytes:Q", title="gigabytes read in one step", scale=_log((0.006, 3_000)), axis=powers)
+    y = alt.Y("bytes:Q", title="gigabytes read in one step", scale=_log(CROSSING_Y), axis=powers)
     weights = sums.BYTES_13B / 1e9
     flat: list[Row] = [{"tokens": end, "bytes": weights} for end in FLIGHT_X]
     layers = [alt.Chart(data(flat)).mark_line(color=colours.weights, strokeWidth=3).encode(x=x, y=y)]

@@ -160,3 +160,11 @@ def test_a_g_that_no_study_has_is_said_to_be_near_those_that_were() -> None:
 def test_an_unset_lever_risks_nothing() -> None:
     idle = levers(num_kv_heads=40, bits=16, window=32_768, kept_percent=100, batch=16)
     assert all(lever.left == 1 and lever.risk.startswith("none") for lever in idle)
+
+
+def test_no_line_of_the_crossing_is_bent_at_the_edge() -> None:
+    # MHA of the 13B keeps 819,200 bytes a token, MQA 20,480
+    from core.diagrams.lesson_bytes import CROSSING_Y, FLIGHT_X
+
+    assert CROSSING_Y[0] <= 20_480 * FLIGHT_X[0] / 1e9
+    assert 819_200 * FLIGHT_X[1] / 1e9 <= CROSSING_Y[1]
