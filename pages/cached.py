@@ -10,7 +10,9 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
 
     from core.accelerators import HostAccelerator
+    from core.diagrams.evidence import Scale
     from core.diagrams.lessons import Picture
+    from core.evidence import Dot
     from core.hub.sizable import HubModel
     from core.model_registry import RegisteredModel
     from core.palette import Palette
@@ -33,13 +35,14 @@ def layout_spec(num_query_heads: int, num_kv_heads: int, head_dim: int, theme: s
 
 
 @st.cache_data(ttl=86_400, max_entries=4, show_spinner=False)
-def headline_spec(theme: str) -> dict[str, Any]:
-    """The Vega-Lite picture of the overview: always the same job, in two themes."""
+def headline(theme: str) -> tuple[dict[str, Any], str]:
+    """The overview's Vega-Lite picture and the verdict in words: always the same job, in two themes."""
     from core.diagrams.overview import headline_chart  # noqa: PLC0415
     from core.palette import palette  # noqa: PLC0415
-    from core.serving.headline import headline_points  # noqa: PLC0415
+    from core.serving.headline import headline_points, headline_sentence  # noqa: PLC0415
 
-    return headline_chart(headline_points(), palette(theme)).to_dict()
+    points = headline_points()
+    return headline_chart(points, palette(theme)).to_dict(), headline_sentence(points)
 
 
 @st.cache_data(ttl=86_400, max_entries=1024, show_spinner=False)
@@ -96,11 +99,22 @@ def hub_model(repository: str, mirror: str | None) -> "Future[HubModel]":
 
 
 @st.cache_data(ttl=86_400, max_entries=512, show_spinner=False)
-def size_spec(key: str, theme: str, _chart: "Callable[[Palette], AnyChart]") -> dict[str, Any]:
-    """The Vega-Lite picture of a sizing question. key must say everything that the picture depends on."""
+def chart_spec(key: str, theme: str, _chart: "Callable[[Palette], AnyChart]") -> dict[str, Any]:
+    """A page's chart as Vega-Lite. key must say everything that it depends on."""
     from core.palette import palette  # noqa: PLC0415
 
     return _chart(palette(theme)).to_dict()
+
+
+@st.cache_data(ttl=86_400, max_entries=64, show_spinner=False)
+def quality_spec(
+    dots: "tuple[tuple[str, int | None], ...]", scale: "Scale", theme: str, _dots: "tuple[Dot, ...]"
+) -> dict[str, Any]:
+    """The Vega-Lite picture of published quality changes on one scale; dots names each by its study and its G."""
+    from core.diagrams.evidence import quality_chart  # noqa: PLC0415  altair loads with the first picture, not the page
+    from core.palette import palette  # noqa: PLC0415
+
+    return quality_chart(_dots, scale, palette(theme)).to_dict()
 
 
 @st.cache_data(ttl=86_400, max_entries=128, show_spinner="Simulating the traffic")

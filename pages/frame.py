@@ -1,6 +1,7 @@
 """The frame around every page: page config, navigation, the look, and every page's way to share and to present."""
 
 import sys
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 import streamlit as st
@@ -70,11 +71,15 @@ PAGES = {
 style.look()
 page = st.navigation(PAGES)
 share.begin(page)
+body: AbstractContextManager[object] = nullcontext()
 if present.presenting(page):
     present.bar([other for pages in PAGES.values() for other in pages], page)
 else:
     with st.container(horizontal=True, key="view_tools"):
         share.view_menu()
         present.enter_button()
-page.run()
+    if page in PAGES["Learn"] and page.url_path != "layouts":
+        body = st.container(key="walk")  # one step a screen: assets/headroom.css
+with body:
+    page.run()
 cached.spared_by_the_collector(len(sys.modules))

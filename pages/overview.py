@@ -2,7 +2,6 @@
 
 import streamlit as st
 
-from core.serving.headline import headline_points, headline_sentence
 from pages import cached, style
 
 JOBS = (
@@ -28,9 +27,9 @@ st.markdown(
 for column, job in zip(st.columns(len(JOBS)), JOBS, strict=True):
     with column:
         job_card(*job)
-verdict = headline_sentence(headline_points())
+spec, verdict = cached.headline(st.context.theme.type or "light")
 style.draw_spec(
-    cached.headline_spec(st.context.theme.type or "light"),
+    spec,
     sentence="**13B model, 64k context, batch 32, one H100 80 GB: which G fits?** "
     f"{verdict} A disc is one choice; its number is the bits per cached element.",
     alt_text="Dots for each G from 1 to 40 at 16, 8 and 4 bits, in GB on a log scale, against the budget of one "

@@ -1,6 +1,5 @@
-"""Small pieces that every page draws with: the viewer's palette, and charts with their sentence and alt text."""
+"""What every page draws with: the viewer's palette, and pictures with their sentence and alt text."""
 
-import re
 from dataclasses import asdict
 from hashlib import blake2s
 from typing import TYPE_CHECKING, Any
@@ -10,6 +9,7 @@ import streamlit as st
 from core.diagrams.house import dress
 from core.palette import Palette, palette
 from core.reports.exports import Picture
+from pages import reserve
 from pages.parts import share
 
 if TYPE_CHECKING:
@@ -31,14 +31,14 @@ def look() -> None:
 
 
 def draw(chart: "AnyChart", *, sentence: str, alt_text: str, key: str | None = None) -> None:
-    """A chart under the sentence that says what it shows; alt_text is what a screen reader says instead."""
+    """A chart drawn from what was just measured; of one that can be asked for again, pages.cached keeps the spec."""
     draw_spec(chart.to_dict(), sentence=sentence, alt_text=alt_text, key=key)
 
 
 def draw_spec(
     spec: dict[str, Any], *, sentence: str, alt_text: str, key: str | None = None, outline: str | None = None
 ) -> None:
-    """The same for a chart that is a Vega-Lite spec already (pages.cached keeps some), dressed in the house look.
+    """A picture in the house look under the sentence that says what it shows; alt_text is what a screen reader says.
 
     A spec with `datasets` whose rest stays as it is moves with its data, where any other is built again in the
     browser. Streamlit counts the alt text to the rest: give such a picture an outline that always holds, and let it
@@ -48,12 +48,11 @@ def draw_spec(
     picture = Picture(sentence=sentence, alt_text=alt_text, spec=dressed)
     name = key or blake2s(alt_text.encode(), digest_size=6).hexdigest()
     share.remember(name, picture)
-    with st.container(key=f"picture_{name}", gap="small"):
+    with st.container(key=f"picture_{name}{reserve.name_part(dressed)}", gap="small"):
         with st.container(horizontal=True, vertical_alignment="bottom"):
             if sentence:
                 st.markdown(sentence)
             share.picture_menu(name, picture)
-        _reserve(name, dressed)
         st.vega_lite_chart(spec=_sent(dressed), width="stretch", theme=None, alt=outline or alt_text, key=key)
 
 
@@ -72,12 +71,3 @@ def _arrow(rows: list[dict[str, Any]]) -> bytes:
         stream.write_table(table)
     written: bytes = sink.getvalue().to_pybytes()
     return written
-
-
-def _reserve(name: str, spec: dict[str, Any]) -> None:
-    """Keep a chart's height while the browser draws it, so that what follows does not move; a spec may not say it."""
-    height_px = spec.get("height")
-    if isinstance(height_px, int | float) and ("layer" in spec or "mark" in spec):
-        key = re.sub(r"[^a-zA-Z0-9_-]", "-", f"picture_{name}")
-        # --picture is how much larger a walk draws its pictures on a wide screen: assets/headroom.css
-        st.html(f"<style>.st-key-{key} > :last-child{{min-height:calc({height_px}px * var(--picture, 1))}}</style>")

@@ -63,7 +63,7 @@ def quality_chart(dots: Sequence[Dot], scale: Scale, palette: Palette) -> alt.La
         ticks=False, domain=False, labelPadding=14,
     )  # fmt: skip
     y = alt.Y("study:N", title=None, sort=order, axis=y_axis)
-    base = alt.Chart(alt.Data(values=rows)).encode(y=y)
+    base = alt.Chart().encode(y=y)
     line = alt.Chart(alt.Data(values=[{"zero": 0, "says": direction}]))
     kind_scale = alt.Scale(domain=["MQA", "GQA"], range=[palette.mqa, palette.gqa])
     kinds = alt.Color("kind:N", scale=kind_scale, legend=None)
@@ -75,6 +75,7 @@ def quality_chart(dots: Sequence[Dot], scale: Scale, palette: Palette) -> alt.La
         base.mark_line(color=palette.line, strokeWidth=2, opacity=0.7).encode(x=x, detail="study:N"),
         *_dots(base, rows, x, kind_scale, palette),
         *_labels(base, NEAR * (domain[1] - domain[0]), scale, x, kinds, palette),
+        data=alt.Data(values=rows),  # once, for all that is drawn of it
     ).properties(height=ROW_HEIGHT * len(order) + AXIS_HEIGHT)
 
 

@@ -39,7 +39,7 @@ def evidence() -> None:
         for row in table["rows"]
     ]  # fmt: skip
     st.markdown("**MLA keeps a small part of MHA's cache and scores at or above it on most benchmarks.**")
-    st.dataframe(pd.DataFrame(rows), hide_index=True, width="stretch")
+    st.table(pd.DataFrame(rows), hide_index=True, border="horizontal")
     beside.cite(table.source)
 
 

@@ -24,7 +24,7 @@ def bits() -> None:
             row[f"G = {g}"] = format_binary(token.with_kv_heads(g).kv_bytes_per_token * stored / 16)
         rows.append(row)
     st.markdown(f"**Bytes of one token, for 32 layers and head_dim 128, with groups of {group}.**")
-    st.dataframe(pd.DataFrame(rows), hide_index=True, width="stretch")
+    st.table(pd.DataFrame(rows), hide_index=True, border="horizontal")
 
 
 def error() -> None:

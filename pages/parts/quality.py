@@ -1,29 +1,35 @@
 """The published quality changes as dots, for a choice of studies: the same picture in several lessons."""
 
-from typing import Literal
+from typing import TYPE_CHECKING
 
 import streamlit as st
 
 from core import evidence
-from pages import style
+from pages import cached, style
 from pages.parts.lesson import Stage
 
+if TYPE_CHECKING:
+    from core.diagrams.evidence import Scale
 
-def quality_dots(stage: Stage, dots: tuple[evidence.Dot, ...], scale: Literal["points", "perplexity"]) -> None:
+
+def draw_quality(dots: tuple[evidence.Dot, ...], scale: "Scale", *, sentence: str, key: str) -> None:
+    """Dots of one scale, at least one, under their sentence."""
+    from core.diagrams.evidence import quality_alt_text  # noqa: PLC0415  altair, with the picture
+
+    names = tuple((dot.study.id, dot.num_kv_heads) for dot in dots)
+    spec = cached.quality_spec(names, scale, st.context.theme.type or "light", dots)
+    style.draw_spec(spec, sentence=sentence, alt_text=quality_alt_text(dots, scale), key=key)
+
+
+def quality_dots(stage: Stage, dots: tuple[evidence.Dot, ...], scale: "Scale") -> None:
     """Those of the dots that are on that scale, in the right column, with their range in the sentence above."""
-    from core.diagrams.evidence import quality_alt_text, quality_chart  # noqa: PLC0415  altair, with the picture
-
-    shown = [dot for dot in dots if dot.scale == scale]
+    shown = tuple(dot for dot in dots if dot.scale == scale)
     with stage.right:
         if not shown:
             st.info("No study reports on this scale under this choice.")
             return
-        style.draw(
-            quality_chart(shown, scale, style.current_palette()),
-            sentence=f"Against each study's own MHA: {evidence.range_text(shown)}.",
-            alt_text=quality_alt_text(shown, scale),
-            key=stage.key("dots"),
-        )
+        sentence = f"Against each study's own MHA: {evidence.range_text(shown)}."
+        draw_quality(shown, scale, sentence=sentence, key=stage.key("dots"))
 
 
 def choose_dots(stage: Stage, *, only_kind: bool) -> None:

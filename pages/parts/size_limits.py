@@ -46,7 +46,7 @@ def show_frontier(grid: OptionGrid, option: Option) -> None:
         st.info("Not one sequence of 1,024 tokens fits beside the weights, so there is no frontier to draw.")
         return
     heads = query_heads(job.model)
-    spec = cached.size_spec(
+    spec = cached.chart_spec(
         f"frontier {job!r}",
         st.context.theme.type or "light",
         lambda palette: frontier_chart(

@@ -60,7 +60,7 @@ def show_ranks(option: Option) -> None:
     found = splits(heads, choices, ranks)
     chosen = option.num_kv_heads if of_job else 8
     per_head = bytes_per_head(model, job)
-    spec = cached.size_spec(
+    spec = cached.chart_spec(
         f"ranks {heads} {choices} {ranks} {per_head} {chosen}",
         st.context.theme.type or "light",
         lambda palette: ranks_chart(found, palette, bytes_per_head=per_head, chosen=chosen),

@@ -21,7 +21,7 @@ def show_speed(option: Option) -> None:
     name = f"G = {option.num_kv_heads}" if option.num_kv_heads is not None else "The model as published"
     fits = "" if option.plan.fits else " It does not fit, so this is what it would take if it did."
     sentence = f"{name}: a decode step takes at least **{bound.step_seconds * 1e3:.1f} ms**. {_binds(bound)}{fits}"
-    spec = cached.size_spec(
+    spec = cached.chart_spec(
         f"step {job!r}", st.context.theme.type or "light", lambda palette: step_chart(bound, palette)
     )
     style.draw_spec(spec, sentence=sentence, alt_text=_alt_text(bound), key="size_step")

@@ -58,7 +58,7 @@ def show_traffic(option: Option) -> None:
     traffic, fit = fitted
     _figures(fit, traffic, job.context_length)
     found = fit.occupancy
-    spec = cached.size_spec(
+    spec = cached.chart_spec(
         f"hold {job!r} {_key()}", st.context.theme.type or "light", lambda palette: hold_chart(found, palette)
     )
     st.markdown(_sentence(fit))

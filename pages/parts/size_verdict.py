@@ -66,7 +66,7 @@ def show_options(grid: OptionGrid, option: Option) -> None:
 def options_spec(grid: OptionGrid, option: Option, theme: str) -> dict[str, Any]:
     """The picture of every option, kept by what it depends on."""
     scales = [at.plan.job.kv_bits_per_element for at in grid.options[: len(grid.widths)]]
-    return cached.size_spec(
+    return cached.chart_spec(
         f"options {grid.job!r} {scales} {option.num_kv_heads} {option.kv_bits}",
         theme,
         lambda palette: options_chart(grid, palette, chosen=option.num_kv_heads, width_bits=option.kv_bits),

@@ -3,11 +3,11 @@
 import streamlit as st
 
 from core import evidence
-from core.diagrams.evidence import Scale, quality_alt_text, quality_chart
+from core.diagrams.evidence import Scale
 from core.evidence import Dot
 from core.evidence_records import CONFIDENCES, Finding, Source
-from pages import style
 from pages.parts import share
+from pages.parts.quality import draw_quality
 
 ANY = "Either"
 HELD = {ANY: None, "Spent again": True, "Dropped": False}
@@ -62,8 +62,7 @@ def range_chart(dots: tuple[Dot, ...], scale: Scale, says: str) -> None:
     by_kind = [(kind, tuple(dot for dot in shown if dot.kind == kind)) for kind in ("MQA", "GQA")]
     ranges = "; ".join(f"**{kind}** {evidence.range_text(of_kind)}" for kind, of_kind in by_kind if of_kind)
     sentence = f"{says} {ranges}. Right of the line is better than MHA."
-    chart = quality_chart(shown, scale, style.current_palette())
-    style.draw(chart, sentence=sentence, alt_text=quality_alt_text(shown, scale), key=f"evidence_{scale}")
+    draw_quality(shown, scale, sentence=sentence, key=f"evidence_{scale}")
 
 
 def disagreements() -> None:

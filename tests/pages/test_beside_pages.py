@@ -34,7 +34,7 @@ def test_every_section_opens_from_its_link(open_page: OpenPage, key: str, number
     assert "{" not in re.sub(r"\$[^$]*\$", "", shown)
     assert (
         app.get("vega_lite_chart")
-        or app.dataframe
+        or app.table
         or (key, section.slug) in {("uptraining", "live"), ("uptraining", "cost")}
     )
     assert not app.error
@@ -119,7 +119,7 @@ def test_the_marked_token_is_followed(open_page: OpenPage) -> None:
 
 def test_scales_are_counted(open_page: OpenPage) -> None:
     app = open_page("learn/quantisation.py", quantisation_group="16")
-    table = app.dataframe[0].value
+    table = app.table[0].value
     assert list(table["with scales"]) == ["16", "10", "6", "5", "4"]  # bits + 32 / 16
     assert list(table["G = 8"])[2] == "48.0 KiB"  # 128 KiB x 6 / 16
 
