@@ -30,8 +30,8 @@ def layout_spec(num_query_heads: int, num_kv_heads: int, head_dim: int, theme: s
     from core.palette import palette  # noqa: PLC0415
 
     layout = Layout(num_query_heads=num_query_heads, num_kv_heads=num_kv_heads, head_dim=head_dim)
-    chart = layout_chart(layout, palette(theme), width_px=width_px, height_px=340 if width_px >= 600 else 280)
-    return chart.to_dict()
+    height_px = {600: 340, 900: 300}.get(width_px, 280)  # with 900 all of the page's figures are in its first screen
+    return layout_chart(layout, palette(theme), width_px=width_px, height_px=height_px).to_dict()
 
 
 @st.cache_data(ttl=86_400, max_entries=4, show_spinner=False)

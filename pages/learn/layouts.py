@@ -90,8 +90,7 @@ def follow(model: Layout) -> None:
 
 st.title("The three layouts")
 st.markdown(
-    "One integer separates them: **G**, how many key and value heads a layer keeps for its **H** query heads. "
-    "G = H is MHA, G = 1 is MQA, anything between is GQA."
+    "**G** is how many key and value heads a layer keeps for its **H** query heads: H is MHA, 1 is MQA, between is GQA."
 )
 try:
     shape = choose_shape()
