@@ -37,6 +37,18 @@ def sentence(rows: Sequence[ModelKind]) -> str:
     return f"**{len(gqa)} of {len(rows)} models here use GQA on their attention layers**, most often {parts}."
 
 
+def by_kv_heads(rows: Sequence[ModelKind], kind: str, examples: int = 3) -> list[dict[str, str]]:
+    """The models of one kind counted by G, the most common first, with a few of their names: what a room can read."""
+    named: dict[str, list[str]] = {}
+    for row in rows:
+        if row.shown_kind == kind:
+            named.setdefault(row.kv_heads or "none", []).append(row.name)
+    return [
+        {"G": g, "models": str(len(names)), "for example": ", ".join(names[:examples])}
+        for g, names in sorted(named.items(), key=lambda item: -len(item[1]))
+    ]
+
+
 def _kind(model: RegisteredModel) -> ModelKind:
     try:
         spec = read_config(dict(model.config))

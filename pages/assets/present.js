@@ -73,12 +73,26 @@ function turn(state, by) {
     return
   }
   const wanted = state.shown + by
-  if (wanted < 0 || wanted >= state.count) { state.go(by > 0 ? "next" : "back"); return }
+  if (wanted < 0 || wanted >= state.count) state.go(by > 0 ? "next" : "back")
+  else turnTo(state, wanted)
+}
+
+function turnTo(state, wanted) {
   state.screen = wanted
   show(state)
   fit(state)
   document.querySelector('[data-testid="stMain"]')?.scrollTo(0, 0)
   state.keep(`${state.page}:${wanted}`)
+}
+
+// A link to a heading of the page leads to a screen that may not be shown: turn to it.
+function follow(state, event) {
+  const link = event.composedPath().find((node) => node instanceof Element && node.matches('[data-testid="stMain"] a[href^="#"]'))
+  const target = link && document.getElementById(decodeURIComponent(link.getAttribute("href").slice(1)))
+  const wanted = target ? screens().findIndex((run) => run.some((block) => block.contains(target))) : -1
+  if (wanted < 0) return
+  event.preventDefault()
+  turnTo(state, wanted)
 }
 
 function toggleNotes(state) {
@@ -115,6 +129,7 @@ function stateOf(root) {
   const state = { root, screen: 0, shown: 0, count: 1, page: null, window: null, waiting: false }
   for (const name of ["mark", "done", "panel"]) state[name] = root.querySelector(`#${name}`)
   state.listen = (event) => key(state, event)
+  state.click = (event) => { if (!state.data.lesson) follow(state, event) }
   state.watcher = new MutationObserver(() => {
     if (state.waiting) return
     state.waiting = true
@@ -125,12 +140,14 @@ function stateOf(root) {
 
 function begin(state) {
   document.addEventListener("keydown", state.listen)
+  document.addEventListener("click", state.click, true)
   const main = document.querySelector('[data-testid="stMain"]') ?? document.body
   state.watcher.observe(main, { childList: true, subtree: true })
 }
 
 function end(state) {
   document.removeEventListener("keydown", state.listen)
+  document.removeEventListener("click", state.click, true)
   state.watcher.disconnect()
   document.documentElement.style.removeProperty("--room")
   for (const block of document.querySelectorAll("[data-headroom-off]")) block.removeAttribute("data-headroom-off")

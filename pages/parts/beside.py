@@ -21,7 +21,7 @@ from core.neighbours import texts
 from core.neighbours.figures import figures, filled
 from core.neighbours.texts import Section, Topic
 from pages import cached, style
-from pages.parts import progress
+from pages.parts import present, progress
 from pages.parts.walk import Stop, walk
 
 LONG = 3  # breaks between paragraphs
@@ -34,7 +34,7 @@ def page(key: str, drawn: Mapping[str, Callable[[], None]]) -> None:
     topic = texts.topic(key)
     if list(drawn) != [section.slug for section in topic.sections]:
         raise texts.NeighbourError(f"{key}: the page draws {list(drawn)}, the text has other sections")
-    if st.query_params.get("present") == "1":
+    if present.in_a_room():
         _whole(topic, drawn)
     else:
         _one(topic, drawn)

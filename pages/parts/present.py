@@ -37,6 +37,24 @@ def presenting(page: st.Page) -> bool:
     return asked
 
 
+def in_a_room() -> bool:
+    """For a page that is laid out otherwise there."""
+    return st.query_params.get("present") == "1"
+
+
+def contents(screens: Mapping[str, str]) -> None:
+    """The first screen of a page of words: its other screens, by the anchors of their headings, in two columns.
+
+    A click turns to the screen: assets/present.js.
+    """
+    st.html(ASSETS / "present_words.css")
+    names = list(screens)
+    half = -(-len(names) // 2)
+    with st.container(key="room_contents"):
+        for column, part in zip(st.columns(2, gap="large"), (names[:half], names[half:]), strict=True):
+            column.markdown("\n".join(f"- [{screens[anchor]}](#{anchor})" for anchor in part))
+
+
 def enter_button() -> None:
     """The way in, by click or by P."""
     st.button("Present", shortcut="P", type="tertiary", key="present_enter", on_click=_enter)

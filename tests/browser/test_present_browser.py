@@ -5,6 +5,7 @@ import re
 import pytest
 from playwright.sync_api import Page, expect
 
+from core.learning import faq, glossary_themes
 from tests.browser.keys import press
 from tests.browser.screenshots import settle
 from tests.dashboard import Dashboard
@@ -171,3 +172,43 @@ def test_type_is_larger_than_on_a_desk_and_charts_grow_with_it(server: Dashboard
     assert label.bounding_box()["height"] > 1.3 * desk
     chart = page.get_by_test_id("stVegaLiteChart").locator("svg").bounding_box()
     assert chart["x"] + chart["width"] <= 1920
+
+
+WORDS = [(f"{path}?present=1", *size) for path in ("faq", "glossary") for size in ((1280, 800), (1920, 1080))]
+
+
+@pytest.mark.parametrize(("path", "width", "height"), WORDS)
+def test_a_page_of_words_has_an_idea_a_screen_that_fits_in_the_type_of_a_room(
+    server: Dashboard, page: Page, path: str, width: int, height: int
+):
+    page.set_viewport_size({"width": width, "height": height})
+    enter(page, f"{server.url}/{path}")
+    room = page.locator("html").evaluate("root => getComputedStyle(root).getPropertyValue('--room')")
+    titles = [entry.question for entry in faq.entries()] if path.startswith("faq") else list(glossary_themes.THEMES)
+    for number, title in enumerate(titles, start=2):
+        page.keyboard.press("ArrowRight")
+        says(page, f"· {number} of {len(titles) + 1}$")
+        assert page.get_by_role("heading").filter(visible=True).all_inner_texts() == [title]
+        main = page.get_by_test_id("stMain")
+        assert main.evaluate("element => element.scrollHeight <= element.clientHeight"), title
+        assert page.locator("html").evaluate("root => getComputedStyle(root).getPropertyValue('--room')") == room, title
+
+
+def test_the_first_screen_of_words_leads_to_each_other(server: Dashboard, page: Page):
+    enter(page, f"{server.url}/faq?present=1")
+    page.get_by_role("link", name="Is MLA better than GQA?").click()
+    expect(page.get_by_role("heading", name="Is MLA better than GQA?")).to_be_visible()
+    expect(page.get_by_role("heading", name="FAQ", exact=True)).to_be_hidden()
+    at(page, r"present=1&screen=13")
+    expect(page).not_to_have_url(re.compile("#"))
+
+
+def test_what_is_sought_in_a_room_comes_a_few_terms_a_screen(server: Dashboard, page: Page):
+    """14 terms of the glossary speak of a cache: they take 3 screens of at most 6, the word itself first."""
+    enter(page, f"{server.url}/glossary?present=1&glossary_find=cache")
+    says(page, "^Glossary · 1 of 4$")
+    page.keyboard.press("ArrowRight")
+    expect(page.get_by_role("heading", name="“cache”", exact=True)).to_be_visible()
+    shown = page.get_by_test_id("stMarkdownContainer").filter(has=page.locator("strong"), visible=True)
+    expect(shown).to_have_count(6)
+    expect(shown.first).to_contain_text("Here always the KV cache")

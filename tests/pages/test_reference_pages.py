@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from core.learning import ask, ask_model, faq, glossary
+from core.learning import ask, ask_model, faq, glossary, glossary_themes
 from core.learning.ask_model import Endpoint, Grounded, ModelError
 from core.learning.registry_answer import kinds_by_model, sentence
 from core.model_registry import RegistryError, load_registry
@@ -58,6 +58,23 @@ def test_the_glossary_shows_all_then_what_is_sought(open_page: OpenPage) -> None
     assert "**heavy hitters**" in said(app)
     assert "**MHA**" not in said(app)
     app = open_page("reference/glossary.py", glossary_find="zebra")
+    assert "No term has “zebra” in it." in app.info[0].value
+
+
+def test_in_a_room_each_question_has_a_heading_of_its_own(open_page: OpenPage) -> None:
+    app = open_page("reference/faq.py", present="1")
+    assert [header.value for header in app.header] == [entry.question for entry in faq.entries()]
+    assert not app.expander
+    assert all(f"[{entry.question}](#{entry.id})" in said(app) for entry in faq.entries())
+
+
+def test_in_a_room_the_glossary_stands_by_theme(open_page: OpenPage) -> None:
+    app = open_page("reference/glossary.py", present="1")
+    assert [header.value for header in app.header] == list(glossary_themes.THEMES)
+    terms = [text.value.split("**")[1] for text in app.markdown if text.value.startswith("**")]
+    assert terms == [name for names in glossary_themes.THEMES.values() for name in names]
+    app = open_page("reference/glossary.py", present="1", glossary_find="zebra")
+    assert not app.header
     assert "No term has “zebra” in it." in app.info[0].value
 
 

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from core.learning.registry_answer import kinds_by_model, sentence
+from core.learning.registry_answer import by_kv_heads, kinds_by_model, sentence
 from core.model_registry import load_registry
 
 
@@ -35,3 +35,17 @@ def test_a_model_that_cannot_be_read_says_why() -> None:
     assert row.kind == "unreadable"
     assert row.shown_kind == "other"
     assert "no-such-architecture" in row.source
+
+
+def test_a_room_reads_how_many_have_which_g() -> None:
+    """Mistral-7B and its copies have G = 8, Gemma-3 4B has 4, Mamba-Codestral no KV heads at all."""
+    by_name = {model.name: model for model in load_registry()}
+    mistral = by_name["Mistral-7B v0.1"]
+    copies = [replace(mistral, name=name) for name in ("A", "B", "C")]
+    rows = kinds_by_model([mistral, by_name["Gemma-3 4B"], by_name["Mamba-Codestral 7B"], *copies])
+    assert by_kv_heads(rows, "GQA") == [
+        {"G": "8", "models": "4", "for example": "A, B, C"},
+        {"G": "4", "models": "1", "for example": "Gemma-3 4B"},
+    ]
+    assert by_kv_heads(rows, "other") == [{"G": "none", "models": "1", "for example": "Mamba-Codestral 7B"}]
+    assert by_kv_heads(rows, "MLA") == []

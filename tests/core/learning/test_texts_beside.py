@@ -6,7 +6,7 @@ from urllib.parse import unquote
 import pytest
 
 from core.evidence import published as evidence
-from core.learning import faq, glossary, lessons, quiz
+from core.learning import faq, glossary, glossary_themes, lessons, quiz
 from core.learning.places import OTHERS, place
 from core.learning.progress import Progress, answered
 from core.neighbours import figures as neighbour_figures
@@ -207,3 +207,23 @@ def test_the_five_questions_of_the_path_are_answered() -> None:
     for words in ("difference between", "keep quality", "pick G", "the bottleneck", "Which open models use GQA"):
         assert words in asked
     assert [entry.id for entry in faq.entries() if entry.shows_registry] == ["models"]
+
+
+def test_each_term_has_one_theme_and_a_theme_no_more_than_a_room_can_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    groups = glossary_themes.themes()
+    assert sorted(term.term for group in groups for term in group.terms) == sorted(t.term for t in glossary.terms())
+    assert max(len(group.terms) for group in groups) <= 6
+    assert next(group.see for group in groups if group.title == "Several GPUs") == ("case-mqa", "case-llama")
+    monkeypatch.setitem(glossary_themes.THEMES, "MLA", ("MLA", "latent", "a word of no entry"))
+    with pytest.raises(glossary.GlossaryError, match="look at a word of no entry, rotary key"):
+        glossary_themes.themes()
+
+
+def test_what_is_sought_is_cut_into_screens_in_its_order() -> None:
+    found = glossary.find("cache")
+    assert len(found) == 14
+    groups = glossary_themes.sought("cache", found)
+    assert [(group.title, len(group.terms)) for group in groups] == [
+        ("“cache”", 6), ("“cache”, continued", 6), ("“cache”, continued", 2)
+    ]  # fmt: skip
+    assert tuple(term for group in groups for term in group.terms) == found
