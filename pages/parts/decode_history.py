@@ -5,7 +5,7 @@ import streamlit as st
 from core.decode import store
 from core.decode.record_files import InvalidRecord, from_csv, from_json, to_csv, to_json
 from core.decode.records import RunRecord
-from pages.parts.decode_result import show_result
+from pages.parts.decode_result import measured_in_words, show_result
 
 NO_GPU_RUN = (
     "No GPU run is recorded yet: the figures here are a CPU's. On a machine with a GPU and torch, "
@@ -59,7 +59,7 @@ def show_history() -> None:
 
 
 def _name(run: RunRecord) -> str:
-    shape = f"{run.job['dtype']}, {run.job['context_length']:,} tokens x {run.job['batch_size']:,}"
+    shape = f"{run.job['dtype']}, {measured_in_words(run)}"
     kv_heads = ", ".join(map(str, run.job["kv_heads"]))
     step = " and the whole step" if run.steps else ""
     return f"{run.date[:10]} · {run.device_name} · {shape} · G = {kv_heads}{step}"
@@ -110,12 +110,25 @@ def _carry(run: RunRecord) -> None:
         st.download_button("Export as JSON", to_json(run), f"{run.run_id}.json", "application/json", key="bench_json")
         st.download_button("Export as CSV", to_csv(run), f"{run.run_id}.csv", "text/csv", key="bench_csv")
         if st.button("Delete this run", icon=":material/delete:", key="bench_delete"):
-            try:
-                store.delete(run.run_id)
-            except store.StoreUnavailable as error:
-                st.error(str(error))
-                return
-            st.rerun()
+            _ask_to_delete(run)
+
+
+@st.dialog("Delete this run?")
+def _ask_to_delete(run: RunRecord) -> None:
+    """Nothing is deleted before the second answer; closing the question keeps the run."""
+    st.markdown(f"Delete run **{_name(run)}**, measured at {run.date[11:16]} UTC? Its samples go with it.")
+    said = st.container()
+    with st.container(horizontal=True):
+        sure = st.button("Delete", type="primary", icon=":material/delete:", key="bench_delete_sure")
+        keep = st.button("Keep", key="bench_delete_keep")
+    if sure:
+        try:
+            store.delete(run.run_id)
+        except store.StoreUnavailable as error:
+            said.error(str(error))
+            return
+    if sure or keep:
+        st.rerun()
 
 
 def _import() -> None:

@@ -1,14 +1,19 @@
 """What to measure: the shape, the contexts and the dtype of a decode step, all of it in the page's link."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from core.decode.plan import DecodeJob, StepShape
+from core.decode.plan import DEVICES, DecodeJob, StepShape
+
+if TYPE_CHECKING:
+    from core.serving.traffic import Traffic
 
 EQUAL, TRAFFIC = "All equal", "Drawn from traffic"
 DTYPES = {"bf16": "bfloat16", "fp16": "float16", "fp32": "float32", "fp8 cache": "float8_e4m3fn"}
 TRAFFIC_SEED = 0  # the same link draws the same contexts
+SECONDS_LIMIT = int(DecodeJob.seconds_limit)  # its default
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,16 +32,25 @@ def asked() -> Asked:
     )
     batch = first[3].number_input("Batch, sequences", 1, 65_536, 1, key="bench_batch", bind="query-params")
     layers = first[4].number_input("L, layers", 1, 1000, 40, key="bench_layers", bind="query-params")
-    second = st.columns([3, 2, 2])
+    second = st.columns([6, 3, 4, 2, 3])
     kv_heads = second[0].multiselect(
         "G, KV heads (divisors of H)", divisors(heads), default=_usual(heads), key="bench_kv_heads", bind="query-params"
     )
-    dtype = second[1].selectbox("Cache and arithmetic", tuple(DTYPES), key="bench_dtype", bind="query-params")
+    dtype = second[1].selectbox("Cache, arithmetic", tuple(DTYPES), key="bench_dtype", bind="query-params")
     contexts = second[2].selectbox("Contexts", (EQUAL, TRAFFIC), key="bench_contexts", bind="query-params")
-    lengths = _drawn_lengths(batch, context) if contexts == TRAFFIC else ()
+    device = second[3].selectbox("Device", DEVICES, key="bench_device", bind="query-params")
+    seconds_limit = second[4].number_input(
+        "Time limit, s", value=SECONDS_LIMIT, step=60, key="bench_seconds", bind="query-params"
+    )
+    spread = _spread(context) if contexts == TRAFFIC else None
+    drawn = st.container()
+    step = _step(layers)
+    with drawn:  # after every input: what they ask for may be impossible, and none of them is lost by it
+        lengths = () if spread is None else _drawn_lengths(spread, batch, context)
     job = DecodeJob(
         num_query_heads=heads, kv_heads=tuple(sorted(kv_heads, reverse=True)), head_dim=head_dim,
-        context_length=context, batch_size=batch, dtype=DTYPES[dtype], lengths=lengths, step=_step(layers),
+        context_length=context, batch_size=batch, dtype=DTYPES[dtype], device=device, lengths=lengths, step=step,
+        seconds_limit=seconds_limit,
     )  # fmt: skip
     return Asked(job=job, num_layers=layers)
 
@@ -51,25 +65,60 @@ def _usual(heads: int) -> list[int]:
     return list(dict.fromkeys((heads, between, 1)))
 
 
-def _drawn_lengths(batch: int, context: int) -> tuple[int, ...]:
-    """One live context per sequence, as traffic of this mean and 95th percentile would hold them."""
+def drawn_lengths(traffic: "Traffic", batch_size: int) -> tuple[int, ...]:
+    """One live context per sequence in flight, in tokens; the same traffic and batch draw the same ones."""
     import numpy as np  # noqa: PLC0415  only a ragged batch needs it
 
-    from core.serving.traffic import lognormal_traffic  # noqa: PLC0415
+    return tuple(int(n) for n in traffic.sample(batch_size, np.random.default_rng(TRAFFIC_SEED)))
 
+
+@dataclass(frozen=True, kw_only=True)
+class Spread:
+    """Contexts at the end of a request, in tokens, and the share of each that is generated."""
+
+    mean: int
+    p95: int
+    output_share: float
+
+
+def _spread(context: int) -> Spread:
     columns = st.columns(3)
     mean = columns[0].number_input(
-        "Mean context at the end", 2, context, max(2, context // 4), key="bench_mean", bind="query-params"
+        "Mean context at the end", value=max(2, context // 4), key="bench_mean", bind="query-params"
     )
     p95 = columns[1].number_input(
-        "95 % end below", 2, context, max(2, int(context / 1.5)), key="bench_p95", bind="query-params"
+        "95 % end below", value=max(2, int(context / 1.5)), key="bench_p95", bind="query-params"
     )
-    share = columns[2].number_input("Share generated", 0.01, 1.0, 0.25, key="bench_share", bind="query-params")
-    traffic = lognormal_traffic(mean=mean, p95=p95, output_share=share, longest_context=context)
-    drawn = traffic.sample(batch, np.random.default_rng(TRAFFIC_SEED))
-    lengths = tuple(int(n) for n in drawn)
-    st.caption(f"{traffic.sentence} The {batch:,} sequences hold {min(lengths):,} to {max(lengths):,} tokens.")
+    share = columns[2].number_input("Share generated", value=0.25, step=0.05, key="bench_share", bind="query-params")
+    return Spread(mean=mean, p95=p95, output_share=share)
+
+
+def _drawn_lengths(spread: Spread, batch: int, context: int) -> tuple[int, ...]:
+    """The contexts, and in words which they are. Raises TrafficError."""
+    from core.serving.traffic import lognormal_traffic  # noqa: PLC0415  numpy loads with it
+
+    traffic = lognormal_traffic(
+        mean=spread.mean, p95=spread.p95, output_share=spread.output_share, longest_context=context
+    )
+    lengths = drawn_lengths(traffic, batch)
+    st.caption(f"{traffic.sentence} {drawn_in_words(lengths, 'this traffic')}")
     return lengths
+
+
+def drawn_in_words(lengths: tuple[int, ...], traffic: str) -> str:
+    """How many contexts were drawn from what, the shortest and the longest, and that the seed is fixed."""
+    drawn = f"drawn from {traffic} with a fixed seed ({TRAFFIC_SEED}), the same every time"
+    return f"The {hold_in_words(lengths)}, {drawn}."
+
+
+def hold_in_words(lengths: tuple[int, ...]) -> str:
+    """'32 sequences hold 2,578 to 52,931 tokens', without an article before and a full stop after."""
+    shortest, longest = min(lengths), max(lengths)
+    if len(lengths) == 1:
+        return f"one sequence holds {longest:,} tokens"
+    if shortest == longest:
+        return f"{len(lengths):,} sequences hold {longest:,} tokens each"
+    return f"{len(lengths):,} sequences hold {shortest:,} to {longest:,} tokens"
 
 
 def _step(num_layers: int) -> StepShape | None:

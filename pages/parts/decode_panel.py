@@ -20,14 +20,16 @@ from core.decode.plan import (
     step_read_bytes,
 )
 from core.units import format_bytes
-from pages.parts.decode_result import show_result
+from pages.parts.decode_result import in_words, show_result
 
 QUICK_BYTES = 2e9
-QUICK, FULL = "Quick: about a minute", "Full: as large as memory allows"
-WHAT_QUICK_LEAVES_OUT = (
-    "Quick takes at most 2 GB of memory for the attention and leaves out what is compiled for every shape: "
-    "flex_attention and the kernels of torch.compile. Full tries them too."
-)
+FULL, QUICK = "Full: every kernel", "Quick: about a minute"
+WHAT_IT_TRIES = {
+    FULL: "Full tries every kernel that this host has, at the job's own shape where that fits into free memory and at "
+    "the largest that fits where it does not.",
+    QUICK: "Quick takes at most 2 GB of memory for the attention and leaves out what is compiled for every shape: "
+    "flex_attention and the kernels of torch.compile. Full tries them too.",
+}
 UNLIMITED = 1 << 62  # bytes: a GPU's free memory is known to the run alone
 
 
@@ -64,8 +66,8 @@ def measure(job: DecodeJob, *, num_layers: int, key_prefix: str) -> None:
     """
     size = st.segmented_control(
         "Size of the run",
-        (QUICK, FULL),
-        default=QUICK,
+        (FULL, QUICK),
+        default=FULL,
         key=f"{key_prefix}_run_size",
         bind="query-params",
         required=True,
@@ -79,8 +81,7 @@ def measure(job: DecodeJob, *, num_layers: int, key_prefix: str) -> None:
         disabled=bool(under_way),
     ):  # fmt: skip
         _start(job, limit, key_prefix)
-    if size == QUICK:
-        st.caption(WHAT_QUICK_LEAVES_OUT)
+    st.caption(WHAT_IT_TRIES[QUICK if size == QUICK else FULL])
     run = under_way[0] if under_way else worker.find(st.session_state.get(f"{key_prefix}_run"))
     if run is None:
         _watch_for_runs()
@@ -92,17 +93,20 @@ def measure(job: DecodeJob, *, num_layers: int, key_prefix: str) -> None:
 
 
 def _show_plan(job: DecodeJob, limit: float | None) -> None:
-    """What the run will read, before it runs. The figures are exact; how much a GPU has free, the run itself asks."""
-    on_gpu = has_gpu() and job.device != "cpu"
+    """What the run will read, and in what time, before it runs. The figures are exact; how much a GPU has free, the
+    run itself asks."""
+    on_gpu = job.device == "cuda" or (job.device == "auto" and has_gpu())
     most = UNLIMITED if on_gpu else available_bytes()
     fitted = fit_to_memory(job, min(most, int(limit or UNLIMITED)), "cuda" if on_gpu else "cpu")
     measured = fitted.measured
     sizes = ", ".join(f"**{format_bytes(measured.kv_read_bytes(g))}** at G = {g}" for g in measured.kv_heads)
     st.markdown(
-        f"On this host's {'GPU' if on_gpu else 'CPU'}, one layer, {measured.batch_size:,} x "
-        f"{max(measured.sequence_lengths):,} tokens in {job.dtype}: "
-        f"each step must read {sizes}, and compute {measured.attention_flops / 1e9:,.2f} GFLOP at any G."
+        f"On this host's {'GPU' if on_gpu else 'CPU'}, one layer, {in_words(measured.sequence_lengths)} in "
+        f"{job.dtype}: each step must read {sizes}, and compute {measured.attention_flops / 1e9:,.2f} GFLOP at any G. "
+        f"The run has **{job.seconds_limit:,.0f} s**: what is not measured by then is left out, and the result says so."
     )
+    if on_gpu and not has_gpu():
+        st.warning("No NVIDIA GPU is seen on this host. Choose cpu or auto as the device, unless torch can reach one.")
     if measured.step:
         st.markdown(_step_in_words(measured, measured.step))
     if fitted.sentence:
@@ -112,15 +116,14 @@ def _show_plan(job: DecodeJob, limit: float | None) -> None:
 
 
 def _step_in_words(job: DecodeJob, shape: StepShape) -> str:
-    """Bytes and memory of the whole step, and the time that the run has."""
+    """Bytes and memory of the whole step."""
     sizes = ", ".join(f"**{format_bytes(step_read_bytes(job, shape, g))}** at G = {g}" for g in job.kv_heads)
     copies = step_copies(job, shape)
     least = format_bytes(step_memory_bytes(job, shape, copies=copies))
     most = format_bytes(step_memory_bytes(job, shape, job.kv_heads, copies))
     return (
         f"A whole step of {shape.num_layers:,} layers must read {sizes}; timing it takes {least} of memory, or up to "
-        f"{most} where the fastest kernels store the cache in layouts of their own, and the run has "
-        f"{job.seconds_limit:,.0f} s: what is not measured by then is left out, and the result says so."
+        f"{most} where the fastest kernels store the cache in layouts of their own."
     )
 
 
@@ -168,7 +171,10 @@ def _show_ended(state: worker.RunState, num_layers: int, key_prefix: str) -> Non
     if state.status == "failed":
         st.error(state.message)
     elif state.status == "stopped":
-        st.warning(f"{state.message} What had been measured by then is kept.")
+        kept = (
+            "Nothing had been measured by then." if state.record is None else "What had been measured by then is kept."
+        )
+        st.warning(f"{state.message} {kept}")
     if state.warning:
         st.warning(state.warning)
     if state.record is None:

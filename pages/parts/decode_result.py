@@ -1,11 +1,25 @@
 """A measurement on screen: prediction against measurement, every kernel tried, and where each figure came from."""
 
+from collections.abc import Sequence
+
 import streamlit as st
 
 from core.attention import kind_of
-from core.decode.records import KernelResult, RunRecord
+from core.decode.records import KernelResult, RunRecord, quartiles
 from pages.parts.decode_step import show_steps
 from pages.style import current_palette, draw
+
+
+def in_words(lengths: Sequence[int]) -> str:
+    """'32 × 65,536 tokens'; of a ragged batch '32 × 1,200 to 61,000 tokens'."""
+    shortest, longest = min(lengths), max(lengths)
+    tokens = f"{longest:,}" if shortest == longest else f"{shortest:,} to {longest:,}"
+    return f"{len(lengths):,} × {tokens} tokens"
+
+
+def measured_in_words(run: RunRecord) -> str:
+    """The sequences that a run measured: '1 × 16,384 tokens'."""
+    return in_words(run.job.get("lengths") or [int(run.job["context_length"])] * int(run.job["batch_size"]))
 
 
 def show_result(
@@ -86,7 +100,7 @@ def _best_table(
             "Relative error": f"{r.relative_error or 0:.1e}",
         }
         if scale > 1:
-            row[f"At the job's own size, x {scale:,.0f} (ms)"] = f"{seconds * scale * 1e3:,.1f}"
+            row[f"At the job's own size, × {scale:,.0f} (ms)"] = f"{seconds * scale * 1e3:,.1f}"
         rows.append(row)
     return rows
 
@@ -131,8 +145,10 @@ def show_origin(record: RunRecord) -> None:
     if record.roofline is not None:
         roof = record.roofline
         st.caption(
-            f"Limits measured in the same run: {roof.bytes_per_second / 1e9:,.1f} GB/s read, "
-            f"{roof.flops_per_second / 1e9:,.0f} GFLOP/s, {roof.exp_per_second / 1e9:,.2f} billion exponentials/s "
+            f"Limits measured in the same run, as medians: {roof.bytes_per_second / 1e9:,.1f} GB/s read"
+            f"{_half((*roof.start_reads, *roof.round_reads), 1)}, {roof.flops_per_second / 1e9:,.0f} GFLOP/s"
+            f"{_half((*roof.start_products, *roof.round_products), 0)}, "
+            f"{roof.exp_per_second / 1e9:,.2f} billion exponentials/s "
             f"({roof.detail}). Predicted time is the larger of bytes over bandwidth and FLOPs over rate; the softmax's "
             "exponentials are a third bound, which is named where it is larger still."
         )
@@ -141,3 +157,11 @@ def show_origin(record: RunRecord) -> None:
     versions = ", ".join(f"{name} {value}" for name, value in record.host.items())
     st.caption(f"{record.device_name}, {record.date}. {versions}.")
     st.code(record.command, language="shell", wrap_lines=True)
+
+
+def _half(rates: tuple[float, ...], digits: int) -> str:
+    """' (half of 152 samples: 50.1 to 52.3)', in 10^9 per second; empty for a run that kept no samples."""
+    if not rates:
+        return ""
+    low, high = (f"{rate / 1e9:,.{digits}f}" for rate in quartiles(rates))
+    return f" (half of {len(rates):,} samples: {low} to {high})"

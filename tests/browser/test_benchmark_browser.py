@@ -1,5 +1,6 @@
 """The benchmark in a real browser: press the button, see progress, see the result, find it among the kept runs."""
 
+import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,9 +8,12 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
+from core.decode.record_files import to_json
+from tests.core.decode.records import run_record
 from tests.dashboard import Dashboard, running_dashboard
 
-LINK = "/benchmark?bench_heads=8&bench_head_dim=64&bench_context=512&bench_layers=4"
+SHAPE = "bench_heads=8&bench_head_dim=64&bench_context=512&bench_layers=4"
+LINK = f"/benchmark?{SHAPE}&bench_run_size=Quick:+about+a+minute"
 MINUTES = 240_000  # a loaded machine loads torch slowly
 
 
@@ -46,7 +50,8 @@ def test_another_viewer_sees_the_run_and_may_cancel_it(server: Dashboard, page: 
     cancel = other.get_by_role("button", name="Cancel the measurement")
     expect(cancel).to_be_visible(timeout=60_000)
     cancel.click()
-    expect(page.get_by_text("Cancelled. What had been measured by then is kept.")).to_be_visible(timeout=60_000)
+    ended = re.compile(r"Cancelled\. (What had been measured by then is kept|Nothing had been measured by then)\.")
+    expect(page.get_by_text(ended)).to_be_visible(timeout=60_000)
     expect(page.get_by_role("button", name="Measure decoding on this host")).to_be_enabled()
 
 
@@ -67,6 +72,31 @@ def test_closing_the_browser_in_the_middle_of_a_run_loses_nothing(tmp_path: Path
         while any(Path(f"/proc/{pid}").exists() for pid in worker) and time.monotonic() < ended_by:
             later.wait_for_timeout(200)
         assert not [pid for pid in worker if Path(f"/proc/{pid}").exists()]
+        assert "Traceback" not in dashboard.log(), dashboard.log()
+
+
+def test_a_kept_run_is_deleted_by_the_second_answer_alone(tmp_path: Path, page: Page) -> None:
+    with running_dashboard(tmp_path) as dashboard:
+        page.goto(f"{dashboard.url}/benchmark?bench_tab=Kept+runs")
+        expect(page.get_by_text("No run is kept yet")).to_be_visible()
+        exported = {"name": "run.json", "mimeType": "application/json", "buffer": to_json(run_record()).encode()}
+        page.locator("input[type=file]").set_input_files(exported)
+        delete, question = page.get_by_role("button", name="Delete this run"), page.get_by_role("dialog")
+        delete.click()
+        expect(question).to_contain_text("Delete run 2026-11-22 · AMD EPYC")
+        question.get_by_role("button", name="Keep").click()
+        expect(question).to_have_count(0)
+        delete.click()
+        expect(question.get_by_role("button", name="Delete")).to_be_visible()
+        data, away = tmp_path / "data", tmp_path / "away"
+        data.rename(away)
+        data.write_text("no folder")  # a data directory that takes nothing, whoever asks
+        question.get_by_role("button", name="Delete").click()
+        expect(question.get_by_text("Set HEADROOM_DATA_DIR")).to_be_visible()
+        data.unlink()
+        away.rename(data)
+        question.get_by_role("button", name="Delete").click()
+        expect(page.get_by_text("No run is kept yet")).to_be_visible()
         assert "Traceback" not in dashboard.log(), dashboard.log()
 
 

@@ -10,8 +10,9 @@ from core.decode import store, worker
 from core.decode.__main__ import job_of, parser
 from core.decode.plan import DecodeJob, StepShape
 from core.decode.record_files import to_csv, to_json
+from core.decode.records import Roofline
 from pages.parts.decode_history import NO_GPU_RUN
-from pages.parts.decode_panel import FULL
+from pages.parts.decode_panel import FULL, QUICK
 from tests.core.decode.records import CHECK, STEPS, run_record
 
 PAGE = "tools/benchmark.py"
@@ -59,29 +60,78 @@ def test_the_bytes_are_shown_before_the_run(open_page: Opener):
 
 
 def test_a_link_sets_the_job_and_a_large_one_is_scaled_in_words(open_page: Opener):
-    app = open_page(PAGE, bench_context="65536", bench_batch="32", bench_run_size="Full: as large as memory allows")
-    assert (
-        "Scaled down to fit: batch 2 x 65,536 tokens instead of 32 x 65,536; times for the job itself are 16.0"
-        in said(app)
-    )
+    app = open_page(PAGE, bench_context="65536", bench_batch="32")
+    assert "On this host's CPU, one layer, 2 × 65,536 tokens in bfloat16" in said(app)
+    assert "Scaled down to fit: batch 2 " in said(app)
+    assert "; times for the job itself are 16.0" in said(app)
 
 
 def test_a_gpu_is_held_to_the_quick_limit_and_not_to_the_cpus_memory(open_page: Opener, monkeypatch):
     monkeypatch.setattr("pages.parts.decode_panel.has_gpu", lambda: True)
-    quick = open_page(PAGE, bench_context="65536", bench_batch="32")
+    quick = open_page(PAGE, bench_context="65536", bench_batch="32", bench_run_size=QUICK)
     # at G = 40 a sequence of 65,536 tokens is 1.34 GB of cache and 2.68 GB in float32; one of 16,384 fits 2 GB
-    assert "On this host's GPU, one layer, 1 x 16,384 tokens" in said(quick)
-    assert "Scaled down to fit: batch 1 x 16,384 tokens instead of 32 x 65,536" in said(quick)
-    full = open_page(PAGE, bench_context="65536", bench_batch="32", bench_run_size=FULL)
-    assert "On this host's GPU, one layer, 32 x 65,536 tokens in bfloat16: each step must read **42.9 GB**" in said(
+    assert "On this host's GPU, one layer, 1 × 16,384 tokens" in said(quick)
+    assert "Scaled down to fit: batch 1 " in said(quick)
+    full = open_page(PAGE, bench_context="65536", bench_batch="32")
+    assert "On this host's GPU, one layer, 32 × 65,536 tokens in bfloat16: each step must read **42.9 GB**" in said(
         full
     )
     assert "A job that does not fit into the GPU's free memory is scaled down by the run" in said(full)
 
 
-def test_what_quick_leaves_out_is_said_beside_the_button(open_page: Opener):
-    assert "Quick takes at most 2 GB of memory for the attention and leaves out" in said(open_page(PAGE))
-    assert "Quick takes at most" not in said(open_page(PAGE, bench_run_size=FULL))
+def test_every_kernel_is_tried_unless_quick_is_asked_for(open_page: Opener, monkeypatch):
+    asked: list[tuple[DecodeJob, tuple[str, ...]]] = []
+
+    def start(job: DecodeJob, *options: str) -> Ended:
+        asked.append((job, options))
+        return Ended(state_of())
+
+    monkeypatch.setattr(worker, "start", start)
+    full = open_page(PAGE)
+    assert full.segmented_control(key="bench_run_size").value == FULL
+    assert "Full tries every kernel that this host has, at the job's own shape where that fits" in said(full)
+    assert "The run has **300 s**: what is not measured by then is left out" in said(full)
+    full.button(key="bench_start").click().run()
+    quick = open_page(PAGE, bench_run_size=QUICK)
+    assert "Quick takes at most 2 GB of memory for the attention and leaves out" in said(quick)
+    quick.button(key="bench_start").click().run()
+    assert [(job.quick, options) for job, options in asked] == [(False, ()), (True, ("--memory-limit", "2.0"))]
+
+
+def test_device_and_time_limit_are_set_by_a_link_and_reach_the_run(open_page: Opener, monkeypatch):
+    asked: list[DecodeJob] = []
+    monkeypatch.setattr(worker, "start", lambda job, *_options: asked.append(job) or Ended(state_of()))
+    app = open_page(PAGE, bench_device="cpu", bench_seconds="90")
+    assert "The run has **90 s**" in said(app)
+    app.button(key="bench_start").click().run()
+    assert [(job.device, job.seconds_limit) for job in asked] == [("cpu", 90)]
+
+
+def test_the_cpu_is_planned_for_where_it_is_chosen_beside_a_gpu(open_page: Opener, monkeypatch):
+    monkeypatch.setattr("pages.parts.decode_panel.has_gpu", lambda: True)
+    assert "On this host's CPU, one layer" in said(open_page(PAGE, bench_device="cpu"))
+
+
+def test_cuda_without_a_gpu_is_said_before_the_run(open_page: Opener, monkeypatch):
+    monkeypatch.setattr("pages.parts.decode_panel.has_gpu", lambda: False)
+    app = open_page(PAGE, bench_device="cuda")
+    assert app.warning[0].value.startswith("No NVIDIA GPU is seen on this host.")
+
+
+@pytest.mark.parametrize("limit", ["0", "-5"])
+def test_a_time_limit_that_cannot_be_is_refused_and_nothing_entered_is_lost(open_page: Opener, limit):
+    app = open_page(PAGE, bench_seconds=limit, bench_context="2048", bench_whole="true", bench_ffn="4096")
+    assert "give a positive number of seconds" in app.error[0].value
+    assert app.number_input(key="bench_seconds").value == int(limit)
+    assert app.number_input(key="bench_context").value == 2048
+    assert app.number_input(key="bench_ffn").value == 4096
+
+
+def test_traffic_that_cannot_be_loses_no_input(open_page: Opener):
+    app = open_page(PAGE, bench_contexts="Drawn from traffic", bench_mean="9", bench_p95="5", bench_whole="true")
+    assert "p95 is 5 with a mean of 9" in app.error[0].value
+    assert app.toggle(key="bench_whole").value
+    assert app.number_input(key="bench_mean").value == 9
 
 
 def test_a_whole_step_says_its_bytes_memory_and_time_before_it_runs(open_page: Opener):
@@ -90,7 +140,6 @@ def test_a_whole_step_says_its_bytes_memory_and_time_before_it_runs(open_page: O
     # row of the embedding; in memory one such layer with both ends of 655,360,000, or the caches of 40, 8 and 1 again
     assert "A whole step of 40 layers must read **39.1 GB** at G = 40, " in said(app)
     assert "timing it takes 1.6 GB of memory, or up to 2.0 GB where" in said(app)
-    assert "the run has 300 s: what is not measured by then is left out" in said(app)
     assert "A whole step of" not in said(open_page(PAGE))
 
 
@@ -106,7 +155,9 @@ def test_a_run_under_way_says_how_it_was_scaled(open_page: Opener, monkeypatch):
 def test_ragged_contexts_are_drawn_from_traffic(open_page: Opener):
     app = open_page(PAGE, bench_batch="4", bench_contexts="Drawn from traffic")
     assert "Contexts end log-normal: mean 4,096" in said(app)
-    assert "The 4 sequences hold" in said(app)
+    # 4 draws of numpy's default_rng(0) from that traffic, as Traffic.sample takes them
+    assert "The 4 sequences hold 973 to 6,771 tokens, drawn from this traffic with a fixed seed (0)" in said(app)
+    assert "one layer, 4 × 973 to 6,771 tokens in bfloat16" in said(app)
 
 
 def test_no_g_is_said_and_what_was_entered_stays(open_page: Opener):
@@ -127,6 +178,18 @@ def test_a_result_shows_prediction_and_every_kernel(open_page: Opener, monkeypat
     assert list(table["KV read (GB/s)"]) == ["16.0", "8.0"]
     assert list(table["Exponentials alone (ms)"]) == ["0.200", "0.200"]
     assert app.get("code")[0].value == "python -m core.decode run"
+
+
+def test_the_spread_of_the_measured_limits_is_shown(open_page: Opener, monkeypatch):
+    # of 30, 31, .. 34 GB/s the quarter and three quarters are 31 and 33; of 380, 400, 410 GFLOP/s they are the ends
+    roofline = Roofline(
+        bytes_per_second=32e9, flops_per_second=4e11, exp_per_second=3e9, detail="reads by sum",
+        start_reads=(34e9, 30e9), round_reads=(33e9, 31e9, 32e9), round_products=(3.8e11, 4e11, 4.1e11),
+    )  # fmt: skip
+    record = replace(run_record(), roofline=roofline)
+    monkeypatch.setattr(worker, "find", lambda _key: Ended(state_of(record=record)))
+    limits = said(open_page(PAGE))
+    assert "32.0 GB/s read (half of 5 samples: 31.0 to 33.0), 400 GFLOP/s (half of 3 samples: 380 to 410)" in limits
 
 
 def test_a_whole_step_is_shown_with_its_bound_and_beside_transformers(open_page: Opener, monkeypatch):
@@ -153,7 +216,7 @@ def test_a_scaled_run_states_the_jobs_own_time(open_page: Opener, monkeypatch):
     monkeypatch.setattr(worker, "find", lambda _key: Ended(state_of(record=record)))
     app = open_page(PAGE)
     assert "Measured at 1/16 of the job's tokens." in said(app)
-    assert list(app.dataframe[0].value["At the job's own size, x 16 (ms)"]) == ["64.0", "16.0"]
+    assert list(app.dataframe[0].value["At the job's own size, × 16 (ms)"]) == ["64.0", "16.0"]
 
 
 @pytest.mark.parametrize(("scale", "said_as"), [(16.0, "1/16"), (1.5, "1/1.5")])
@@ -177,6 +240,16 @@ def test_an_early_end_is_said_and_what_was_measured_is_shown(open_page: Opener, 
     assert app.get(kind)[0].value.startswith("Memory ran out.")
     assert app.warning[-1].value == "Runs cannot be kept in /x"
     assert alts(app)
+
+
+@pytest.mark.parametrize(
+    ("record", "words"),
+    [(run_record(), "What had been measured by then is kept."), (None, "Nothing had been measured")],
+)
+def test_a_stopped_run_says_whether_anything_is_kept(open_page: Opener, monkeypatch, record, words):
+    ended = state_of(status="stopped", message="device is cuda, and torch sees no GPU here.", record=record)
+    monkeypatch.setattr(worker, "find", lambda _key: Ended(ended))
+    assert f"device is cuda, and torch sees no GPU here. {words}" in open_page(PAGE).warning[0].value
 
 
 def test_recorded_runs_say_that_no_gpu_is_among_them(open_page: Opener):
@@ -242,15 +315,22 @@ def test_an_import_never_replaces_a_run_that_is_kept(open_page: Opener):
     assert store.load("same") == kept
 
 
-def test_kept_runs_are_compared_and_deleted(open_page: Opener):
+def test_kept_runs_are_compared(open_page: Opener):
     store.save(run_record("one", date="2026-11-22T09:00:00+00:00"))
     store.save(run_record("two", date="2026-11-21T09:00:00+00:00"))
     app = open_page(PAGE, bench_tab="Kept runs", bench_other="two")
     app.selectbox(key="bench_other").select("two").run()
     assert list(app.dataframe[0].value["Second over first, per KV byte"]) == ["1.00", "1.00"]
+
+
+def test_a_run_is_not_deleted_before_a_second_question(open_page: Opener):
+    store.save(run_record("one", date="2026-11-22T09:00:00+00:00"))
+    app = open_page(PAGE, bench_tab="Kept runs")
     app.button(key="bench_delete").click().run()
     assert not app.exception
-    assert [line.run_id for line in store.history()] == ["two"]
+    assert "Delete run **2026-11-22 · AMD EPYC" in said(app)
+    assert [app.button(key=key).label for key in ("bench_delete_sure", "bench_delete_keep")] == ["Delete", "Keep"]
+    assert [line.run_id for line in store.history()] == ["one"]
 
 
 def test_no_run_kept_and_no_folder_to_keep_one_in(open_page: Opener, monkeypatch, tmp_path):
