@@ -90,4 +90,4 @@ if speed_tab.open:
         size_measure.show_last_measurement(grid)
 if measure_tab.open:
     with measure_tab:
-        size_measure.show_measure(grid)
+        size_measure.show_measure(grid, option)

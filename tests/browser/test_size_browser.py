@@ -82,7 +82,9 @@ def test_the_decision_record_is_a_file_that_needs_nothing_else(server: Dashboard
 
 
 def test_the_benchmark_button_measures_this_host(server: Dashboard, page: Page):
-    page.goto(f"{server.url}/size?size_tab=Measure&size_batch=1&size_context=256")
+    page.goto(
+        f"{server.url}/size?size_tab=Measure&size_batch=1&size_context=256&size_decode_run_size=Quick:+about+a+minute"
+    )
     page.get_by_role("button", name="Measure decoding on this host").click()
     expect(
         page.get_by_text(re.compile(r"One layer's step takes .* times as long at G = 40 as at G = 1"))

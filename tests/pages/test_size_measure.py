@@ -1,0 +1,141 @@
+"""The Size page's Measure tab through AppTest: the run that the job asks for, and what it measures otherwise."""
+
+from collections.abc import Callable
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from core.decode import worker
+from core.decode.plan import DecodeJob
+from tests.core.decode.records import run_record
+
+PAGE = "tools/size.py"
+Opener = Callable[..., AppTest]
+# numpy's default_rng(0) over the page's own traffic, log-normal with a mean of 16,384 and a p95 of 40,000 tokens: four
+# sequences of it in flight. Drawn once by Traffic.sample, which tests/core/serving holds against its model.
+FOUR = (24_816, 13_233, 5_654, 4_466)
+
+
+class Ended:
+    """A run that is over, as the worker would hand it out."""
+
+    key = "ended"
+
+    def __init__(self, job: DecodeJob) -> None:
+        self.state = worker.RunState(job=job, status="complete", record=run_record(), results=run_record().results)
+
+
+@pytest.fixture(autouse=True)
+def host(tmp_path, monkeypatch) -> None:
+    monkeypatch.setenv("HEADROOM_DATA_DIR", str(tmp_path))
+    monkeypatch.setattr("pages.parts.decode_panel.available_bytes", lambda: 12 * 10**9)
+
+
+@pytest.fixture
+def started(monkeypatch) -> list[DecodeJob]:
+    """The jobs that the button hands to the worker."""
+    jobs: list[DecodeJob] = []
+    monkeypatch.setattr(worker, "start", lambda job, *_options: jobs.append(job) or Ended(job))
+    return jobs
+
+
+def measured(open_page: Opener, **query: str) -> AppTest:
+    return open_page(PAGE, **{"size_tab": "Measure", "size_batch": "4", **query})
+
+
+def said(app: AppTest) -> str:
+    return " ".join(element.value for element in [*app.markdown, *app.caption])
+
+
+def press(app: AppTest) -> None:
+    app.button(key="size_decode_start").click().run()
+    assert not app.exception
+
+
+def test_the_jobs_traffic_is_what_is_measured(open_page: Opener, started: list[DecodeJob]):
+    app = measured(open_page)
+    assert (
+        "The 4 sequences hold 4,466 to 24,816 tokens, drawn from the Traffic tab's traffic with a fixed seed (0), "
+        "the same every time." in said(app)
+    )
+    assert "one layer, 4 × 4,466 to 24,816 tokens in bfloat16" in said(app)
+    press(app)
+    job = started[0]
+    assert (job.lengths, job.batch_size, job.dtype, job.quick) == (FOUR, 4, "bfloat16", False)
+    assert job.kv_heads == (40, 8, 4, 1)
+
+
+def test_constant_traffic_is_measured_at_equal_contexts(open_page: Opener, started: list[DecodeJob]):
+    app = measured(open_page, size_traffic="Constant", size_context="4096")
+    assert "Contexts are constant in the Traffic tab: the 4 sequences hold 4,096 tokens each." in said(app)
+    press(app)
+    assert started[0].sequence_lengths == (4096,) * 4
+    assert started[0].lengths == ()
+
+
+def test_a_csv_that_is_not_there_yet_is_said(open_page: Opener):
+    app = measured(open_page, size_traffic="CSV of requests", size_context="4096")
+    assert "The Traffic tab has no CSV of requests yet: until then the 4 sequences hold 4,096 tokens each." in said(app)
+
+
+def test_requests_of_a_csv_are_what_is_measured(open_page: Opener, started: list[DecodeJob]):
+    app = measured(open_page, size_traffic="CSV of requests")
+    rows = b"prompt_tokens,output_tokens\n" + b"1000,1\n" * 3  # one token of output: 1,001 tokens at every moment
+    app.file_uploader(key="size_requests").upload("requests.csv", rows).run()
+    press(app)
+    assert started[0].lengths == (1001,) * 4
+
+
+def test_one_copys_share_of_the_batch_is_drawn(open_page: Opener, started: list[DecodeJob]):
+    app = measured(open_page, size_batch="8", size_count="2")
+    assert "The 4 sequences hold" in said(app)
+    press(app)
+    assert started[0].lengths == FOUR
+
+
+def test_one_sequence_is_spoken_of_as_one(open_page: Opener):
+    app = measured(open_page, size_batch="1", size_traffic="Constant", size_context="4096")
+    assert "the one sequence holds 4,096 tokens." in said(app)
+
+
+def test_traffic_that_cannot_be_is_said_without_a_button(open_page: Opener):
+    app = measured(open_page, size_p95="100000")
+    assert app.error[0].value.startswith("The Traffic tab's contexts cannot be drawn: p95 is 100,000")
+    assert "Measure decoding on this host" not in [button.label for button in app.button]
+    assert app.number_input(key="size_p95").value == 100_000
+
+
+@pytest.mark.parametrize(
+    ("bits", "dtype", "words"),
+    [
+        ("16", "bfloat16", ""),
+        ("8", "float8_e4m3fn", "The 8-bit cache is measured as fp8 (e4m3) under bf16 queries, without scales."),
+        (
+            "4",
+            "bfloat16",
+            "a 4-bit cache: a bf16 cache is measured in its place, which is 4 times the bytes.",
+        ),
+        (
+            "2",
+            "bfloat16",
+            "a 2-bit cache: a bf16 cache is measured in its place, which is 8 times the bytes.",
+        ),
+    ],
+)
+def test_the_caches_width_is_measured_where_a_kernel_reads_it(
+    open_page: Opener, started: list[DecodeJob], bits: str, dtype: str, words: str
+):
+    app = measured(open_page, size_kv_bits=bits)
+    assert words in said(app)
+    assert ("cache is measured" in said(app)) is bool(words)
+    press(app)
+    assert started[0].dtype == dtype
+
+
+def test_a_whole_layer_with_its_whole_context_is_what_is_measured(open_page: Opener):
+    plain = said(measured(open_page))
+    assert "tensor-parallel parts" not in plain
+    assert "keep a window" not in plain
+    app = measured(open_page, size_count="2", size_tp="2", size_windows="Some layers keep a window")
+    assert "The layer is measured whole, not as one of its 2 tensor-parallel parts." in said(app)
+    assert "Layers that keep a window read less than the layer measured here" in said(app)
