@@ -9,8 +9,9 @@ machine, browser and Streamlit cost falls out of the ratios. A page counts as se
 nothing in it has changed for QUIET_MS. "Paint" is then the time of the last change to what stands in the window,
 "picture" that of the first chart, "settled" that of anything, also below the window; none holds the wait, and none
 comes before the page is shown. "Shift" is what Chromium's layout-shift entries add up to from the first paint on, those
-that follow an input within half a second left out, as in the Cumulative Layout Shift of the web. Every figure is a
-median in milliseconds, shifts and errors are the worst; the last line is JSON.
+that follow an input within half a second left out, as in the Cumulative Layout Shift of the web. A page switch is a
+click on each page of the sidebar in turn: the median of each page's runs, then the median of the pages, with the
+slowest beside it. Every figure is a median in milliseconds, shifts and errors are the worst; the last line is JSON.
 """
 
 import argparse
@@ -31,78 +32,20 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, sync_playwright
+from playwright.sync_api import Browser, Page, sync_playwright
 
+from benchmarks.watched_tab import collect_errors, count_bytes, settle, tab
 from tests.browser.conftest import LAUNCH_ARGS
 from tests.chromium import find_chromium
 from tests.dashboard import free_port
 from tests.paths import page_paths
 
 ROOT = Path(__file__).parents[1]
-QUIET_MS = 500
 ROUNDS = 3
 HEAVY = ("torch", "transformers", "huggingface_hub")
+Click = Callable[[Page], None]
+Rerun = tuple[str, dict[str, float]]  # which click, and what was noted after it
 BARS = {"cold_start": 1.3, "page_switch": 1.5, "change_g": 1.3, "memory": 1.25}
-
-# Notes when each block of the page last changed. Attributes count inside charts alone: Streamlit fades what is stale,
-# which is no content. Which block stood in the window is worked out afterwards, so that watching costs little.
-WATCH = """
-(() => {
-  const seen = { any: 0, start: 0, shown: 0, shifts: [], blocks: new Map() }
-  window.__seen = seen
-  let arriving = false
-  const note = (records) => {
-    const now = performance.now()
-    const hidden = document.documentElement.classList.contains("arriving")
-    if (arriving && !hidden) seen.shown = now
-    arriving = hidden
-    for (const record of records) {
-      if (record.type === "attributes" && !(record.target instanceof SVGElement)) continue
-      const node = record.target.nodeType === 1 ? record.target : record.target.parentElement
-      if (!node || !node.closest('[data-testid="stMain"]')) continue
-      if (record.type === "attributes" && !node.closest('[data-testid="stVegaLiteChart"]')) continue
-      seen.any = now
-      const block = node.closest('[data-testid="stElementContainer"]')
-      if (block) seen.blocks.set(block, now)
-    }
-  }
-  const all = { subtree: true, childList: true, characterData: true, attributes: true }
-  new MutationObserver(note).observe(document, all)
-  new PerformanceObserver((list) => {
-    for (const entry of list.getEntries()) if (!entry.hadRecentInput) seen.shifts.push(entry.value)
-  }).observe({ type: "layout-shift", buffered: true })
-  document.addEventListener("click", () => {
-    seen.start = performance.now(); seen.any = seen.shown = 0; seen.blocks.clear(); seen.shifts.length = 0
-  }, true)
-})()
-"""
-SETTLED = f"""
-() => {{
-  const app = document.querySelector('[data-testid="stApp"]')
-  const main = document.querySelector('[data-testid="stMain"]')
-  return app?.dataset.testScriptState === "notRunning" && window.__seen.any > 0
-    && performance.now() - window.__seen.any > {QUIET_MS} && main?.innerText.trim()
-}}
-"""
-NOTED = """
-() => {
-  const { any, start, shown, shifts, blocks } = window.__seen
-  const standing = [...blocks].filter(([block]) => block.isConnected)
-  const last = (some) => Math.max(0, ...some.map(([, at]) => at))
-  const inWindow = ([block]) => {
-    const box = block.getBoundingClientRect()
-    return box.height && box.top < innerHeight
-  }
-  const first = document.querySelector('[data-testid="stVegaLiteChart"]')
-  return {
-    start,
-    any: Math.max(any, shown),
-    paint: Math.max(last(standing.filter(inWindow)) || any, shown),
-    picture: last(standing.filter(([block]) => block.contains(first))),
-    shift: shifts.reduce((sum, value) => sum + value, 0),
-  }
-}
-"""
 
 
 @dataclass(frozen=True)
@@ -160,29 +103,11 @@ def _wait_until_healthy(url: str, process: subprocess.Popen[bytes]) -> None:
     raise RuntimeError(f"the server of {url} ended at once")
 
 
-@contextmanager
-def tab(browser: Browser) -> Iterator[tuple[BrowserContext, Page]]:
-    """A fresh browser profile with one page that notes its changes."""
-    context = browser.new_context(viewport={"width": 1280, "height": 800})
-    context.add_init_script(WATCH)
-    try:
-        yield context, context.new_page()
-    finally:
-        context.close()
-
-
-def settle(page: Page) -> dict[str, Any]:
-    """What the page noted, once it stands."""
-    page.wait_for_function(SETTLED, timeout=90_000, polling=100)
-    noted: dict[str, Any] = page.evaluate(NOTED)
-    return noted
-
-
 def first_visit(browser: Browser, server: Server, path: str = "") -> dict[str, float]:
     """One visit with an empty browser cache: paint after navigation, bytes received, layout shift, console errors."""
     with tab(browser) as (context, page):
-        errors = _collect_errors(page)
-        received = _count_bytes(context, page)
+        errors = collect_errors(page)
+        received = count_bytes(context, page)
         navigated_s = time.monotonic()
         page.goto(f"{server.url}/{path}", wait_until="commit")
         seen = settle(page)
@@ -195,50 +120,29 @@ def first_visit(browser: Browser, server: Server, path: str = "") -> dict[str, f
         }
 
 
-def _collect_errors(page: Page) -> list[str]:
-    """What the console calls an error, without the 404 that Streamlit's client asks for on a deep link."""
-    errors: list[str] = []
-
-    def note(message: ConsoleMessage) -> None:
-        if message.type == "error" and "/_stcore/" not in str(message.location.get("url", "")):
-            errors.append(message.text)
-
-    page.on("console", note)
-    page.on("pageerror", lambda error: errors.append(str(error)))
-    return errors
-
-
-def _count_bytes(context: BrowserContext, page: Page) -> list[int]:
-    received: list[int] = []
-    session = context.new_cdp_session(page)
-    session.send("Network.enable")
-    session.on("Network.loadingFinished", lambda event: received.append(int(event["encodedDataLength"])))
-    session.on("Network.webSocketFrameReceived", lambda event: received.append(len(event["response"]["payloadData"])))
-    return received
-
-
-def reruns(browser: Browser, url: str, clicks: list[Callable[[Page], None]], times: int) -> list[dict[str, float]]:
+def reruns(browser: Browser, url: str, clicks: dict[str, Click], times: int) -> list[Rerun]:
     """Each click in turn, `times` rounds after one to warm up: ms from the click to the last change it brought."""
     result = []
     with tab(browser) as (_, page):
         page.goto(url)
         settle(page)
         for number in range(times + 1):
-            for click in clicks:
-                click(page)
+            for click, press in clicks.items():
+                press(page)
                 seen = settle(page)
                 if number:
                     noted = {"settled": seen["any"], "paint": seen["paint"], "picture": seen["picture"]}
                     times_ms = {f"{name}_ms": at - seen["start"] for name, at in noted.items()}
-                    result.append({**times_ms, "shift": seen["shift"]})
+                    result.append((click, {**times_ms, "shift": seen["shift"]}))
     return result
 
 
-def radio(name: str) -> Callable[[Page], None]:
+def radio(name: str) -> Click:
+    """The first radio button, or segment, of that name."""
     return lambda page: page.get_by_role("radio", name=name, exact=True).first.click()
 
 
-def link(path: str) -> Callable[[Page], None]:
+def link(path: str) -> Click:
     """The sidebar's link to a page."""
     return lambda page: page.locator(f'[data-testid="stSidebarNavLink"][href$="/{path}"]').click()
 
@@ -268,25 +172,34 @@ def measure_cold(browser: Browser, side: Side, times: int) -> dict[str, float]:
     }
 
 
-def measure_reruns(browser: Browser, bare: Side, headroom: Side, times: int) -> dict[str, dict[str, float]]:
-    """A bare rerun, a change of G and a page switch, on warm servers that run side by side."""
+def measure_reruns(browser: Browser, bare: Side, headroom: Side, times: int) -> dict[str, Any]:
+    """A bare rerun, a change of G and a switch to every page, on warm servers that run side by side."""
+    switch = {path or "/": link(path) for path in page_paths()}
     with (
         tempfile.TemporaryDirectory() as data,
         started(bare, Path(data)) as plain,
         started(headroom, Path(data)) as server,
     ):
-        plain_runs, g_runs, switches = [], [], []
-        switch = [link("layouts"), link("")]
-        for _ in range(ROUNDS):  # in turns, so that a busy moment of the machine meets both
-            plain_runs += reruns(browser, plain.url, [radio("1"), radio("16"), radio("8")], times)
-            g_runs += reruns(browser, f"{server.url}/layouts", [radio("1"), radio("64"), radio("8")], times)
-            switches += reruns(browser, server.url, switch, times)
-        found = {"bare_rerun": plain_runs, "change_g": g_runs, "page_switch": switches}
-        keys = ("settled_ms", "paint_ms", "picture_ms")
-        return {
-            name: {**{key: median(runs, key) for key in keys}, "shift": worst(runs, "shift")}
-            for name, runs in found.items()
-        }
+        last = f"{server.url}/{[*switch][-1]}"  # from there the first switch leads to another page too
+        found: dict[str, list[Rerun]] = {"bare_rerun": [], "change_g": [], "page_switch": []}
+        for _ in range(ROUNDS):  # in turns, so that a busy moment of the machine meets all of them
+            found["bare_rerun"] += reruns(browser, plain.url, {g: radio(g) for g in ("1", "16", "8")}, times)
+            found["change_g"] += reruns(
+                browser, f"{server.url}/layouts", {g: radio(g) for g in ("1", "64", "8")}, times
+            )
+            found["page_switch"] += reruns(browser, last, switch, max(1, times // 4))
+    return {name: _by_click(runs) for name, runs in found.items()}
+
+
+def _by_click(runs: list[Rerun]) -> dict[str, Any]:
+    """Medians by click, and the median of those: pages differ more than runs do, and each counts once."""
+    keys = ("settled_ms", "paint_ms", "picture_ms")
+    clicks = {
+        click: {key: median([times for name, times in runs if name == click], key) for key in keys}
+        for click in dict.fromkeys(name for name, _ in runs)
+    }
+    middle = {key: median(list(clicks.values()), key) for key in keys}
+    return {**middle, "shift": worst([times for _, times in runs], "shift"), "clicks": clicks}
 
 
 def measure_pages(browser: Browser, headroom: Side, times: int) -> dict[str, dict[str, float]]:
@@ -306,7 +219,7 @@ def measure_pages(browser: Browser, headroom: Side, times: int) -> dict[str, dic
     return result
 
 
-def ratios(cold: dict[str, dict[str, float]], warm: dict[str, dict[str, float]]) -> dict[str, float]:
+def ratios(cold: dict[str, dict[str, float]], warm: dict[str, Any]) -> dict[str, float]:
     """What the bar is set on."""
     plain = warm["bare_rerun"]
     return {
@@ -314,6 +227,7 @@ def ratios(cold: dict[str, dict[str, float]], warm: dict[str, dict[str, float]])
         "server_ready": cold["headroom"]["server_ready_ms"] / cold["bare"]["server_ready_ms"],
         "page_switch": warm["page_switch"]["paint_ms"] / plain["paint_ms"],
         "page_switch_settled": warm["page_switch"]["settled_ms"] / plain["settled_ms"],
+        "slowest_page": max(page["paint_ms"] for page in warm["page_switch"]["clicks"].values()) / plain["paint_ms"],
         "change_g": warm["change_g"]["picture_ms"] / plain["picture_ms"],
         "change_g_settled": warm["change_g"]["settled_ms"] / plain["settled_ms"],
         "memory": cold["headroom"]["resident_bytes"] / cold["bare"]["resident_bytes"],
