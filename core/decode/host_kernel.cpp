@@ -30,11 +30,16 @@ constexpr float LOG2_E = 1.44269504088896341f;
 typedef float floats __attribute__((vector_size(64), aligned(4)));
 typedef int32_t ints __attribute__((vector_size(64), aligned(4)));
 typedef uint32_t words __attribute__((vector_size(64), aligned(4)));
+#if defined(__FLT16_MAX__)  // GCC before 12 has no 16-bit floats in C++
+#define HALVES
 typedef _Float16 halves __attribute__((vector_size(32), aligned(2)));
+#endif
 
 inline floats splat(float x) { return floats{} + x; }
 inline floats load(const float* p) { return *(const floats*)p; }
+#if defined(HALVES)
 inline floats load(const _Float16* p) { return __builtin_convertvector(*(const halves*)p, floats); }
+#endif
 inline void store(float* p, floats x) { *(floats*)p = x; }
 
 // Into the second cache: fetched into the first, the same lines arrive a fifth slower (benchmarks/decode.md).
@@ -349,13 +354,23 @@ void decode(const float* query, const typename F::element* keys, const typename 
 
 }  // namespace
 
-// kind: 0 float32, 1 bfloat16, 2 float16. query [seq][head][rows][dim] and result are float32. parallel may be null.
+extern "C" int headroom_has_halves() {
+#if defined(HALVES)
+  return 1;
+#else
+  return 0;
+#endif
+}
+
+// kind: 0 float32, 1 bfloat16, 2 float16 (where headroom_has_halves). query [seq][head][rows][dim] and result are float32. parallel may be null.
 extern "C" void headroom_decode(int kind, const float* query, const void* keys, const void* values, const int64_t* lengths,
                                 int sequences, int heads, int rows, int dim, int capacity, int spans, int threads,
                                 float scale, float* result, void* parallel) {
   const Shape s{sequences, heads, rows, dim, capacity, spans, threads, scale};
   const auto on = (Parallel)parallel;
   if (kind == 1) decode<Bf16>(query, (const uint16_t*)keys, (const uint16_t*)values, lengths, s, on, result);
+#if defined(HALVES)
   else if (kind == 2) decode<Plain<_Float16>>(query, (const _Float16*)keys, (const _Float16*)values, lengths, s, on, result);
+#endif
   else decode<Plain<float>>(query, (const float*)keys, (const float*)values, lengths, s, on, result);
 }

@@ -5,7 +5,6 @@ torch arrangements carry the figure.
 """
 
 import ctypes
-import hashlib
 import math
 import os
 import shutil
@@ -97,22 +96,30 @@ def compiler_version() -> str | None:
     return said.splitlines()[0].strip() if said.strip() else None
 
 
-@cache
 def _library() -> ctypes.CDLL:
-    """host_kernel.cpp built for this host, kept beside other temporary files by its source, flags and CPU."""
+    """host_kernel.cpp built for this host. Raises Unavailable with what the compiler said."""
+    built = _built()
+    if isinstance(built, str):
+        raise Unavailable(built)
+    return built
+
+
+@cache
+def _built() -> ctypes.CDLL | str:
+    """The library, compiled once a process; or why there is none, which is not tried again for every G."""
     compiler = host_compiler()
     if not compiler:
-        raise Unavailable("no C++ compiler here: install g++ for the kernel that is built for this CPU")
+        return "no C++ compiler here: install g++ for the kernel that is built for this CPU"
     with tempfile.TemporaryDirectory(prefix="headroom-kernel-") as folder:
-        target = Path(folder) / f"host_kernel_{hashlib.sha256(SOURCE.read_bytes()).hexdigest()[:12]}.so"
+        target = Path(folder) / "host_kernel.so"
         command = [compiler, *FLAGS, str(SOURCE), "-o", str(target)]
         try:
             built = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
         except (OSError, subprocess.TimeoutExpired) as e:
-            raise Unavailable(f"{compiler} did not build it: {e}") from e
+            return f"{compiler} did not build it: {e}"
         if built.returncode:
             said = built.stderr.strip().splitlines() or [f"exit code {built.returncode}"]
-            raise Unavailable(f"{compiler} did not build it: {said[0][:200]}")
+            return f"{compiler} did not build it: {said[0][:200]}"
         return ctypes.CDLL(str(target))  # stays mapped after the file is gone
 
 
@@ -145,6 +152,8 @@ def _host_kernel(inputs: Inputs) -> Call:
     if inputs.keys.dtype not in KINDS:
         raise Unavailable("reads float32, bfloat16 and float16")
     library = _library()
+    if inputs.keys.dtype == torch.float16 and not library.headroom_has_halves():
+        raise Unavailable("this compiler has no 16-bit floats (GCC has them from 12 on)")
     batch, kv_heads, rows, capacity, dim = inputs.sizes
     threads = torch.get_num_threads()
     tiles = math.ceil(capacity / 256)

@@ -6,6 +6,7 @@ copies itself for every token (torch.cat in DynamicCache), where ours is written
 as their model does without a mask: SDPA with enable_gqa.
 """
 
+import math
 from collections.abc import Hashable
 from statistics import median
 
@@ -14,7 +15,7 @@ from torch import Tensor
 
 from core.decode import device as devices
 from core.decode.kernels import Call, all_kernels
-from core.decode.plan import ELEMENT_BYTES, DecodeJob, StepShape
+from core.decode.plan import ELEMENT_BYTES, DecodeJob, StepShape, layer_weight_bytes
 from core.decode.records import ModelCheck
 from core.decode.rounds import Turn, interleave
 from core.decode.step import Ends, Layer
@@ -36,20 +37,28 @@ def small_job(dtype: str) -> DecodeJob:
 
 def check_against_transformers(
     device: torch.device, dtype: str, *, shape: StepShape | None = None, job: DecodeJob | None = None,
-    quick: bool = False,
+    quick: bool = False, deadline: float = math.inf,
 ) -> ModelCheck:  # fmt: skip
-    """Our sum and LlamaForCausalLM on the same small shape, as medians over interleaved rounds."""
+    """Our sum and LlamaForCausalLM on the same small shape, as medians over interleaved rounds.
+
+    deadline is a time of time.monotonic(). Raises RuntimeError where memory or time do not suffice, or a part fails.
+    """
     job, shape = job or small_job(dtype), shape or SMALL
+    needed, free = needed_bytes(job, shape), devices.free_bytes(device)
+    if needed > free:
+        raise RuntimeError(f"the two need {needed / 1e9:,.1f} GB, and {free / 1e9:,.1f} are free")
     with torch.inference_mode():
         theirs, copy = _transformers_calls(device, job, shape)
         layers, ends = _our_calls(device, job, shape)
         works: dict[Hashable, Call] = {THEIRS: theirs, **dict(enumerate(layers)), ENDS: ends, COPY: copy}
         turns: dict[Hashable, Turn] = {name: _timed(device, work) for name, work in works.items()}
-        warm = interleave(turns, least=2, most=2, seconds=0, deadline=float("inf"))
+        warm = interleave(turns, least=2, most=2, seconds=0, deadline=deadline)
         seconds = QUICK_SECONDS if quick else SECONDS
-        found = interleave(turns, least=ROUNDS[0], most=ROUNDS[1], seconds=seconds, deadline=float("inf"))
+        found = interleave(turns, least=ROUNDS[0], most=ROUNDS[1], seconds=seconds, deadline=deadline)
     for failure in (*warm.failures.values(), *found.failures.values()):
         raise RuntimeError(f"a part failed: {type(failure).__name__}") from failure
+    if not found.rounds:
+        raise RuntimeError("the time limit left no time for it")
     taken = found.samples
     each = [seconds for i in range(len(layers)) for seconds in taken[i]]
     sums = tuple(sum(taken[i][n] for i in range(len(layers))) + taken[ENDS][n] for n in range(found.rounds))
@@ -58,6 +67,14 @@ def check_against_transformers(
         summed_seconds=shape.num_layers * median(each) + median(taken[ENDS]),
         cache_copy_seconds=median(taken[COPY]), transformers_samples=taken[THEIRS], summed_samples=sums,
     )  # fmt: skip
+
+
+def needed_bytes(job: DecodeJob, shape: StepShape) -> int:
+    """Memory of both: theirs is made in float32 before it is converted; each has a cache, and theirs a copy of it."""
+    g, width = job.kv_heads[0], ELEMENT_BYTES[job.dtype]
+    ends = 2 * shape.vocab_size * shape.hidden_size
+    weights = shape.num_layers * layer_weight_bytes(job, shape, g) // width + ends
+    return weights * (4 + 2 * width) + 3 * shape.num_layers * job.stored_bytes(g)
 
 
 def _in_words(job: DecodeJob, shape: StepShape) -> str:

@@ -141,8 +141,8 @@ class FittedJob:
             return ""
         a, m = self.asked, self.measured
         return (
-            f"Scaled down to fit: batch {m.batch_size:,} x {max(m.sequence_lengths):,} tokens instead of "
-            f"{a.batch_size:,} x {max(a.sequence_lengths):,}; "
+            f"Scaled down to fit: batch {m.batch_size:,} × {max(m.sequence_lengths):,} tokens instead of "
+            f"{a.batch_size:,} × {max(a.sequence_lengths):,}; "
             f"times for the job itself are {self.scale:,.1f} times longer."
         )
 

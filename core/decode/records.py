@@ -11,6 +11,7 @@ from typing import Any
 
 STATUSES = ("accepted", "refused", "unavailable", "failed")
 SCHEMA = 1
+MIXED = 1 / 3  # of the larger bound: from there on the smaller counts too
 
 
 def quartiles(samples: tuple[float, ...]) -> tuple[float, float]:
@@ -61,11 +62,18 @@ class KernelResult:
 
     @property
     def bound_by(self) -> str:
-        """The largest of the three measured bounds: memory, arithmetic or exponentials."""
+        """What takes longest of the three measured bounds: memory, arithmetic or exponentials.
+
+        'memory and arithmetic' where the smaller of those two takes more than a third of the larger: they overlap in
+        part alone, so the larger by itself says too little, and either of them by itself is no path to hold it to.
+        """
         bounds = {
             "memory": self.memory_seconds, "arithmetic": self.matmul_seconds, "exponentials": self.exponential_seconds,
         }  # fmt: skip
-        return max(bounds, key=bounds.__getitem__)
+        largest = max(bounds, key=bounds.__getitem__)
+        smaller = min(self.memory_seconds, self.matmul_seconds)
+        both = largest != "exponentials" and smaller > MIXED * bounds[largest]
+        return "memory and arithmetic" if both else largest
 
 
 @dataclass(frozen=True, kw_only=True)

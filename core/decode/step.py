@@ -147,7 +147,8 @@ def measure_steps(run: "Run", record: RunRecord) -> Iterator[Part]:
     yield Part(message="The same arithmetic beside transformers' own model", record=record)
     run.done_parts += 1
     try:
-        record = replace(record, model_check=check_against_transformers(run.device, run.job.dtype, quick=run.job.quick))
+        check = check_against_transformers(run.device, run.job.dtype, quick=run.job.quick, deadline=run.deadline)
+        record = replace(record, model_check=check)
         message = "Compared with transformers' own model"
     except Exception as e:  # noqa: BLE001  of another transformers, or of memory: the step that was measured stands
         message = f"Not compared with transformers: {_line(e)}"

@@ -1,6 +1,8 @@
 """Every kernel of the CPU against float32 arithmetic written out per head; a planted wrong one is refused."""
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 
 import pytest
@@ -112,19 +114,41 @@ def test_the_host_kernel_leaves_small_numbers_as_they_are():
 
 
 def test_without_a_compiler_the_host_kernel_says_so(monkeypatch):
-    kernels_cpu._library.cache_clear()
     monkeypatch.delenv("CXX", raising=False)
     monkeypatch.setenv("PATH", "/nowhere")
-    with pytest.raises(Unavailable, match=r"no C\+\+ compiler here: install g\+\+"):
+    with anew_built(), pytest.raises(Unavailable, match=r"no C\+\+ compiler here: install g\+\+"):
         kernels_cpu._host_kernel(inputs_of(job(), 2))
 
 
-def test_a_compiler_that_fails_is_quoted(monkeypatch):
-    kernels_cpu._library.cache_clear()
-    monkeypatch.setenv("CXX", "/bin/false")
-    with pytest.raises(Unavailable, match="/bin/false did not build it"):
-        kernels_cpu._host_kernel(inputs_of(job(), 2))
-    kernels_cpu._library.cache_clear()
+def test_a_compiler_that_fails_is_quoted_and_not_tried_again(monkeypatch, tmp_path):
+    compiler = tmp_path / "compiler"
+    compiler.write_text(f"#!/bin/sh\necho tried >> {tmp_path}/log\necho no such thing >&2\nexit 1\n")
+    compiler.chmod(0o755)
+    monkeypatch.setenv("CXX", str(compiler))
+    with anew_built():
+        for _ in range(2):
+            with pytest.raises(Unavailable, match="compiler did not build it: no such thing"):
+                kernels_cpu._host_kernel(inputs_of(job(), 2))
+    assert (tmp_path / "log").read_text() == "tried\n"
+
+
+def test_a_compiler_without_16_bit_floats_builds_the_other_kernels(monkeypatch):
+    monkeypatch.setattr(kernels_cpu, "FLAGS", (*kernels_cpu.FLAGS, "-U__FLT16_MAX__"))  # as GCC before 12
+    with anew_built():
+        kept = inputs_of(job(dtype="bfloat16"), 2)
+        assert relative_error(kernels_cpu._host_kernel(kept)(), reference(kept)) < ERROR_LIMITS["bfloat16"]
+        with pytest.raises(Unavailable, match="this compiler has no 16-bit floats"):
+            kernels_cpu._host_kernel(inputs_of(job(dtype="float16"), 2))
+
+
+@contextmanager
+def anew_built() -> Iterator[None]:
+    """The library is built within, and what was built is forgotten afterwards."""
+    kernels_cpu._built.cache_clear()
+    try:
+        yield
+    finally:
+        kernels_cpu._built.cache_clear()
 
 
 def planted(name: str, call) -> Kernel:

@@ -59,7 +59,7 @@ def test_the_batch_is_halved_before_the_context():
     assert (fitted.measured.batch_size, fitted.measured.context_length) == (2, 65_536)
     assert fitted.scale == 16
     assert fitted.sentence == (
-        "Scaled down to fit: batch 2 x 65,536 tokens instead of 32 x 65,536; "
+        "Scaled down to fit: batch 2 × 65,536 tokens instead of 32 × 65,536; "
         "times for the job itself are 16.0 times longer."
     )
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from core.decode.kernels import NATURAL, Kernel, reference
-from core.decode.model_check import check_against_transformers
+from core.decode.model_check import check_against_transformers, needed_bytes
 from core.decode.plan import DecodeJob, StepShape, step_read_bytes
 from core.decode.records import Roofline
 from core.decode.run import Run, make_inputs, run_quietly
@@ -137,3 +137,15 @@ def test_the_comparison_says_its_shape(small):
     check = check_against_transformers(torch.device("cpu"), "float32", shape=SHAPE, job=JOB, quick=True)
     assert check.shape == "3 layers of 64, 4 query and 2 KV heads, 24 tokens, float32"
     assert check.transformers_seconds > 0
+
+
+def test_the_comparison_needs_memory_and_time(monkeypatch):
+    # weights: 3 layers x 64 x (2 x (4 + 2) x 32 + 3 x 160) = 165,888, both ends 12,800; 4 bytes to begin with, 2 x 4
+    # kept. caches: 3 x 3 layers x 2 x 2 heads x 32 x 4 bytes x 32 tokens (24 rounded up) x 2 sequences = 294,912
+    assert needed_bytes(JOB, SHAPE) == 178_688 * 12 + 294_912
+    asked = {"shape": SHAPE, "job": JOB, "quick": True}
+    with pytest.raises(RuntimeError, match="the time limit left no time for it"):
+        check_against_transformers(torch.device("cpu"), "float32", **asked, deadline=0.0)
+    monkeypatch.setattr("core.decode.device.free_bytes", lambda _device: 1_000_000)
+    with pytest.raises(RuntimeError, match=r"the two need 0\.0 GB, and 0\.0 are free"):
+        check_against_transformers(torch.device("cpu"), "float32", **asked)

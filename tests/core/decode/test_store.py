@@ -42,9 +42,16 @@ def test_the_difference_to_transformers_is_stated_with_and_without_its_cache_cop
 
 
 @pytest.mark.parametrize(
-    ("bounds", "named"), [((3, 2, 1), "memory"), ((1, 2, 1), "arithmetic"), ((1, 2, 3), "exponentials")]
+    ("bounds", "named"),
+    [
+        ((3, 1, 1), "memory"),
+        ((3, 1.1, 1), "memory and arithmetic"),
+        ((1, 2, 1), "memory and arithmetic"),
+        ((0.5, 2, 1), "arithmetic"),
+        ((1, 2, 3), "exponentials"),
+    ],
 )
-def test_the_largest_bound_is_named(bounds, named):
+def test_what_rules_a_step_is_named(bounds, named):
     memory, matmul, exponential = bounds
     found = result(8, "a", 9.0, memory_seconds=memory, matmul_seconds=matmul, exponential_seconds=exponential)
     assert found.bound_by == named
@@ -206,8 +213,9 @@ def test_the_recorded_runs_hold_the_bar(dtype):
         assert best[1].roofline_fraction >= 0.35
         seconds = [best[g].median_seconds for g in sorted(best)]
         assert seconds == sorted(seconds)  # fewer KV heads never take longer
-        assert 0.75 <= best[40].roofline_fraction <= 1.25  # the path that is memory-bound: prediction within a quarter
+        by_memory = [r.roofline_fraction for r in best.values() if r.bound_by == "memory"]
         assert best[40].bound_by == "memory"
+        assert all(0.75 <= fraction <= 1.25 for fraction in by_memory)  # there the prediction is within a quarter
         assert all(r.relative_error < ERROR_LIMITS[dtype] for r in best.values())
 
 

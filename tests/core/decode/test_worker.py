@@ -96,9 +96,11 @@ def test_cancel_ends_the_child_and_keeps_what_was_measured():
 def test_a_killed_child_is_a_message_and_harms_nothing():
     run = worker.start(job(LONG))
     until(run, lambda state: state.results)
-    os.kill(run.pid, signal.SIGKILL)
+    pid = run.pid
+    os.kill(pid, signal.SIGKILL)
     state = run.wait()
     assert state.status == "failed"
+    assert gone(pid)
     assert state.message.startswith("The measurement was killed by the system, most likely because memory ran out.")
     assert state.record.status == "crashed"
     with device_lock("cpu"):  # the lock died with its holder: this raises DeviceBusy otherwise
