@@ -62,7 +62,7 @@ def _name(run: RunRecord) -> str:
     shape = f"{run.job['dtype']}, {measured_in_words(run)}"
     kv_heads = ", ".join(map(str, run.job["kv_heads"]))
     step = " and the whole step" if run.steps else ""
-    return f"{run.date[:10]} · {run.device_name} · {shape} · G = {kv_heads}{step}"
+    return f"{run.date[:10]} {run.date[11:16]} UTC · {run.device_name} · {shape} · G = {kv_heads}{step}"
 
 
 def _load(run_id: str | None) -> RunRecord | None:
@@ -116,7 +116,7 @@ def _carry(run: RunRecord) -> None:
 @st.dialog("Delete this run?")
 def _ask_to_delete(run: RunRecord) -> None:
     """Nothing is deleted before the second answer; closing the question keeps the run."""
-    st.markdown(f"Delete run **{_name(run)}**, measured at {run.date[11:16]} UTC? Its samples go with it.")
+    st.markdown(f"**{_name(run)}**, with all of its samples.")
     said = st.container()
     with st.container(horizontal=True):
         sure = st.button("Delete", type="primary", icon=":material/delete:", key="bench_delete_sure")

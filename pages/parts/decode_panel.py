@@ -103,7 +103,7 @@ def _show_plan(job: DecodeJob, limit: float | None) -> None:
     st.markdown(
         f"On this host's {'GPU' if on_gpu else 'CPU'}, one layer, {in_words(measured.sequence_lengths)} in "
         f"{job.dtype}: each step must read {sizes}, and compute {measured.attention_flops / 1e9:,.2f} GFLOP at any G. "
-        f"The run has **{job.seconds_limit:,.0f} s**: what is not measured by then is left out, and the result says so."
+        f"The run has **{job.seconds_limit:,.0f} s**: what is not measured by then is left out."
     )
     if on_gpu and not has_gpu():
         st.warning("No NVIDIA GPU is seen on this host. Choose cpu or auto as the device, unless torch can reach one.")

@@ -9,6 +9,8 @@ from core.decode.records import KernelResult, RunRecord, quartiles
 from pages.parts.decode_step import show_steps
 from pages.style import current_palette, draw
 
+LONG_COMMAND, COMMAND_PX = 900, 200  # characters; a ragged batch names every context, and its command scrolls
+
 
 def in_words(lengths: Sequence[int]) -> str:
     """'32 × 65,536 tokens'; of a ragged batch '32 × 1,200 to 61,000 tokens'."""
@@ -156,7 +158,8 @@ def show_origin(record: RunRecord) -> None:
         st.caption(record.rule)
     versions = ", ".join(f"{name} {value}" for name, value in record.host.items())
     st.caption(f"{record.device_name}, {record.date}. {versions}.")
-    st.code(record.command, language="shell", wrap_lines=True)
+    long = len(record.command) > LONG_COMMAND
+    st.code(record.command, language="shell", wrap_lines=True, height=COMMAND_PX if long else "content")
 
 
 def _half(rates: tuple[float, ...], digits: int) -> str:

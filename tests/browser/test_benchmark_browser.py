@@ -83,7 +83,7 @@ def test_a_kept_run_is_deleted_by_the_second_answer_alone(tmp_path: Path, page: 
         page.locator("input[type=file]").set_input_files(exported)
         delete, question = page.get_by_role("button", name="Delete this run"), page.get_by_role("dialog")
         delete.click()
-        expect(question).to_contain_text("Delete run 2026-11-22 · AMD EPYC")
+        expect(question).to_contain_text("Delete this run?2026-11-22 08:00 UTC · AMD EPYC")
         question.get_by_role("button", name="Keep").click()
         expect(question).to_have_count(0)
         delete.click()

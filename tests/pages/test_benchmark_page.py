@@ -328,7 +328,7 @@ def test_a_run_is_not_deleted_before_a_second_question(open_page: Opener):
     app = open_page(PAGE, bench_tab="Kept runs")
     app.button(key="bench_delete").click().run()
     assert not app.exception
-    assert "Delete run **2026-11-22 · AMD EPYC" in said(app)
+    assert "**2026-11-22 09:00 UTC · AMD EPYC, 2 threads · bfloat16, 2 × 1,024 tokens" in said(app)
     assert [app.button(key=key).label for key in ("bench_delete_sure", "bench_delete_keep")] == ["Delete", "Keep"]
     assert [line.run_id for line in store.history()] == ["one"]
 
