@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from core.decode import worker
+from core.decode import store, worker
 from core.decode.plan import DecodeJob
 from tests.core.decode.records import run_record
 
@@ -139,3 +139,12 @@ def test_a_whole_layer_with_its_whole_context_is_what_is_measured(open_page: Ope
     app = measured(open_page, size_count="2", size_tp="2", size_windows="Some layers keep a window")
     assert "The layer is measured whole, not as one of its 2 tensor-parallel parts." in said(app)
     assert "Layers that keep a window read less than the layer measured here" in said(app)
+
+
+@pytest.mark.parametrize(
+    ("lengths", "words"), [([], "2 × 1,024 tokens in bfloat16"), ([300, 1024], "2 × 300 to 1,024 tokens in bfloat16")]
+)
+def test_the_last_measurement_says_which_contexts_it_had(open_page: Opener, lengths: list[int], words: str):
+    shape = {"num_query_heads": 40, "context_length": 1024, "batch_size": 2, "lengths": lengths}
+    store.save(run_record(job={**run_record().job, **shape}))
+    assert f"one layer's decode attention, {words}" in said(open_page(PAGE, size_tab="Speed and cost"))
