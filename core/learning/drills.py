@@ -29,6 +29,12 @@ LEVELS = {
 }
 
 CONFIGS = Path(__file__).parents[1] / "data" / "lessons" / "configs.yaml"
+CONFIG_EXAMPLES = {  # by the steps of "How a config declares G": models of CONFIGS
+    "counts": ("Llama-2 70B", "Llama-2 7B", "Gemma 2B", "Llama-4 Scout", "DBRX", "Qwen3 32B"),
+    "switches": ("Falcon-7B", "Falcon-40B", "StarCoder", "ChatGLM3-6B", "MPT-7B"),
+    "silence": ("GPT-2", "OPT-13B", "GPT-NeoX-20B"),
+    "latent": ("DeepSeek-V3", "DeepSeek-V2-Lite", "Kimi-K2"),
+}
 CONFIG_FIELDS = {"model", "repository", "config", "kind", "num_kv_heads", "deciding", "why"}
 
 LAYER_CHOICES = (16, 24, 32, 40, 48, 60, 64, 80)
@@ -51,6 +57,19 @@ class CacheQuestion:
     context_length: int
     batch_size: int
     bytes_per_element: int
+
+    @property
+    def rows(self) -> tuple[tuple[str, str], ...]:
+        """The model and the job in words, a line each."""
+        return (
+            ("Layers L", f"{self.num_layers}"),
+            ("Query heads H", f"{self.num_query_heads}"),
+            ("KV heads G of the GQA variant", f"{self.num_kv_heads}"),
+            ("head_dim", f"{self.head_dim}"),
+            ("Bytes a number", f"{self.bytes_per_element}"),
+            ("Tokens", f"{self.context_length:,}"),
+            ("Sequences", f"{self.batch_size}"),
+        )
 
     def kv_heads(self, kind: str) -> int:
         """G of the variant: H for MHA, 1 for MQA."""
@@ -203,6 +222,11 @@ class ConfigQuestion:
     def check(self, kind: str, num_kv_heads: int | None) -> bool:
         """True when kind is right and, except for MLA, G too."""
         return kind == self.kind and (self.num_kv_heads is None or num_kv_heads == self.num_kv_heads)
+
+
+def written(value: object) -> str:
+    """A value as a config.json writes it, on one line."""
+    return json.dumps(value)
 
 
 @lru_cache(maxsize=1)

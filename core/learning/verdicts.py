@@ -2,6 +2,13 @@
 
 from dataclasses import dataclass
 
+CONDITIONS = {  # of MqaPlan, as they are asked
+    "split_by_heads": "Split by heads over two or more GPUs",
+    "more_than_a_few_billion": "More than a few billion parameters",
+    "reasoning_or_long_inputs": "Reasoning or long inputs matter",
+    "low_bit_cache": "A low-bit cache is planned",
+}
+
 
 @dataclass(frozen=True, kw_only=True)
 class MqaPlan:

@@ -1,4 +1,4 @@
-"""The walk as a document: each step of a lesson with its words, its note and its pictures.
+"""The walk as a document: each step of a lesson with its words, its note and its pictures, or its table.
 
 A picture that was on screen leaves as it was seen; a step that nobody opened is drawn as it opens, or as the link says.
 """
@@ -12,6 +12,7 @@ from core.learning.lessons import Lesson, Step, fill
 from core.learning.step_pictures import StepPicture, step_pictures
 from core.palette import Palette
 from core.reports.exports import Picture, Section
+from core.reports.step_tables import StepTable, step_table
 
 Seen = Mapping[tuple[str, int], Sequence[Picture]]  # by the lesson's key and the step's number from 1
 
@@ -24,7 +25,8 @@ def walk_sections(
     for lesson in lessons:
         for number, step in enumerate(lesson.steps, start=1):
             pictures = seen.get((lesson.key, number)) or opening_pictures(lesson.key, step, query, colours)
-            found += _step_sections(step, figures, pictures)
+            table = None if pictures else step_table(lesson.key, step.slug, query)
+            found += [_table_section(step, figures, table)] if table else _step_sections(step, figures, pictures)
     return tuple(found)
 
 
@@ -32,6 +34,16 @@ def _step_sections(step: Step, figures: Mapping[str, str], pictures: Sequence[Pi
     title, text, note = (fill(part, figures) for part in (step.title, step.text, step.note))
     sections = [Section(title=title, text=text, note=note, picture=pictures[0] if pictures else None)]
     return sections + [Section(title=title, note=note, picture=other) for other in pictures[1:]]
+
+
+def _table_section(step: Step, figures: Mapping[str, str], shown: StepTable) -> Section:
+    title, text, note = (fill(part, figures) for part in (step.title, step.text, step.note))
+    return Section(
+        title=title,
+        text="\n\n".join(filter(None, (text, shown.says))),
+        note="\n\n".join(filter(None, (note, shown.note))),
+        table=shown.table,
+    )
 
 
 def opening_pictures(lesson: str, step: Step, query: Mapping[str, str], colours: Palette) -> tuple[Picture, ...]:

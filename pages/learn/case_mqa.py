@@ -1,6 +1,6 @@
 """Case: your team wants MQA. Four questions in the order that settles it soonest, then the verdict from conditions."""
 
-from core.learning.verdicts import MqaPlan, verdict_on_mqa
+from core.learning.verdicts import CONDITIONS, MqaPlan, verdict_on_mqa
 from pages.parts.lesson import Stage, run, thousands
 from pages.parts.quality import choose_dots
 
@@ -49,16 +49,14 @@ def answer(stage: Stage) -> None:
     right = stage.right
     right.markdown("Tick what holds for the team.")
     plan = MqaPlan(
-        split_by_heads=right.toggle(
-            "Split by heads over two or more GPUs", key=stage.key("split"), bind="query-params"
-        ),
+        split_by_heads=right.toggle(CONDITIONS["split_by_heads"], key=stage.key("split"), bind="query-params"),
         more_than_a_few_billion=right.toggle(
-            "More than a few billion parameters", value=True, key=stage.key("large"), bind="query-params"
+            CONDITIONS["more_than_a_few_billion"], value=True, key=stage.key("large"), bind="query-params"
         ),
         reasoning_or_long_inputs=right.toggle(
-            "Reasoning or long inputs matter", key=stage.key("hard"), bind="query-params"
+            CONDITIONS["reasoning_or_long_inputs"], key=stage.key("hard"), bind="query-params"
         ),
-        low_bit_cache=right.toggle("A low-bit cache is planned", key=stage.key("bits"), bind="query-params"),
+        low_bit_cache=right.toggle(CONDITIONS["low_bit_cache"], key=stage.key("bits"), bind="query-params"),
     )
     verdict, reasons = verdict_on_mqa(plan)
     say = {"Push back": right.warning, "Agree": right.success}.get(verdict, right.info)

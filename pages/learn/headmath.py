@@ -16,16 +16,8 @@ def example(stage: Stage) -> None:
 
 def describe(asked: CacheQuestion) -> str:
     """The model and the job, as a table."""
-    rows = [
-        ("Layers L", f"{asked.num_layers}"),
-        ("Query heads H", f"{asked.num_query_heads}"),
-        ("KV heads G of the GQA variant", f"{asked.num_kv_heads}"),
-        ("head_dim", f"{asked.head_dim}"),
-        ("Bytes a number", f"{asked.bytes_per_element}"),
-        ("Tokens", f"{asked.context_length:,}"),
-        ("Sequences", f"{asked.batch_size}"),
-    ]
-    return "| The model and the job | |\n|:--|--:|\n" + "\n".join(f"| {name} | **{value}** |" for name, value in rows)
+    rows = "\n".join(f"| {name} | **{value}** |" for name, value in asked.rows)
+    return f"| The model and the job | |\n|:--|--:|\n{rows}"
 
 
 def turn(stage: Stage) -> None:

@@ -159,3 +159,37 @@ def test_nothing_stands_outside_a_slide():
             assert shape.left >= 0
             assert shape.left + shape.width <= deck.slide_width
             assert shape.top + shape.height <= deck.slide_height
+
+
+def test_a_short_table_stands_beside_its_words():
+    table = (("Model", "G"), (("Llama-2 70B", "8"), ("Falcon-7B", "1")))
+    report = Document(title="T", source=SOURCE, sections=(Section(title="Two files", text="Read both.", table=table),))
+    deck = Presentation(BytesIO(slides.deck(report, LIGHT)))
+    assert len(deck.slides) == 2
+    words = next(shape for shape in deck.slides[1].shapes if shape.has_text_frame and shape.text == "Read both.")
+    grid = next(shape for shape in deck.slides[1].shapes if shape.has_table)
+    assert words.left + words.width <= grid.left
+    assert grid.left + grid.width <= deck.slide_width
+    assert grid.table.cell(2, 0).text_frame.paragraphs[0].runs[0].font.size.pt == 20
+
+
+def test_a_table_s_columns_keep_its_lines_whole():
+    """33 of 68 characters and 3 for each column are 36 / 77 of 7.53 in, less 0.2 in: 3.32 in, so 12.9 points."""
+    rows = (("text_config.num_attention_heads: 40"[:33], "text_config.num_kv_heads", "MHA, G = 32"),)
+    table = (("Lines that decide in the file", "B", "Declares"), rows)
+    points = slides._table_points(table, 7.53)
+    widths = slides._column_widths(table, 7.53)
+    assert sum(widths) == pytest.approx(7.53)
+    assert points == 12
+    for text, width in zip(rows[0], widths, strict=True):
+        assert len(text) * 0.56 * points / 72 <= width - 0.2
+
+
+def test_a_table_of_many_long_rows_takes_smaller_type_and_stays_on_its_slide():
+    rows = tuple(
+        (f"model {number}", "a line that is much too long to stand on one line of a cell") for number in range(14)
+    )
+    report = Document(title="T", source=SOURCE, sections=(Section(title="Many", table=(("A", "B"), rows)),))
+    deck = Presentation(BytesIO(slides.deck(report, LIGHT)))
+    grid = next(shape for shape in deck.slides[1].shapes if shape.has_table)
+    assert grid.top + sum(row.height for row in grid.table.rows) <= deck.slide_height * 6.95 / 7.5
