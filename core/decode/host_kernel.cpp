@@ -25,6 +25,8 @@ constexpr int SUB = 64;              // keys whose values stay in the first cach
 constexpr int SCORED = 8;            // most query rows of one pass over keys, and over values: what fits the registers
 constexpr int WEIGHED = 6;
 constexpr int AHEAD = 16384;         // bytes fetched ahead: hardware prefetching stops at each 4 KB page
+constexpr int MOST_BATCH = 8;        // sequences whose products share one read of the weights
+constexpr int PIECE = 32;            // rows of weights that a thread takes at a time
 constexpr float MASKED = -1e30f;     // finite, so that its exponential is 0 without infinity minus infinity
 constexpr float LOG2_E = 1.44269504088896341f;
 typedef float floats __attribute__((vector_size(64), aligned(4)));
@@ -352,7 +354,59 @@ void decode(const float* query, const typename F::element* keys, const typename 
           result + group * rd);
 }
 
+// out[BATCH][rows] = x[BATCH][columns] . weights[rows][columns], rows first to last: one stream of weights, read once
+template <class F, int BATCH>
+void multiply_rows(const typename F::element* weights, const typename F::element* x, int first, int last, int rows,
+                   int columns, float* out) {
+  constexpr int VECTOR = LANES * F::PER_STEP, CHAINS = BATCH == 1 ? 8 : BATCH <= 4 ? 4 : 2;
+  for (int n = first; n < last; ++n) {
+    const auto* w = weights + size_t(n) * columns;
+    floats sums[BATCH][CHAINS] = {};
+    for (int k = 0; k < columns; k += CHAINS * VECTOR)
+#pragma GCC unroll 8
+      for (int j = 0; j < CHAINS; ++j) {
+        const int at = k + j * VECTOR;
+        if (at >= columns) break;
+        fetch(w + at);
+        const auto with = F::get(w + at);
+#pragma GCC unroll 8
+        for (int b = 0; b < BATCH; ++b) sums[b][j] = F::step(sums[b][j], with, F::get(x + size_t(b) * columns + at));
+      }
+    for (int b = 0; b < BATCH; ++b) {
+      floats sum = sums[b][0];
+      for (int j = 1; j < CHAINS; ++j) sum += sums[b][j];
+      out[size_t(b) * rows + n] = sum_of(sum);
+    }
+  }
+}
+
+template <class F, int BATCH = MOST_BATCH>
+void multiply(const typename F::element* weights, const typename F::element* x, int batch, int rows, int columns,
+              int threads, Parallel parallel, float* out) {
+  if constexpr (BATCH > 0) {
+    if (batch != BATCH) return multiply<F, BATCH - 1>(weights, x, batch, rows, columns, threads, parallel, out);
+    std::atomic<int> next{0};
+    auto work = [&] {
+      for (int first; (first = next.fetch_add(PIECE)) < rows;)
+        multiply_rows<F, BATCH>(weights, x, first, first + PIECE < rows ? first + PIECE : rows, rows, columns, out);
+    };
+    on_threads(threads, parallel, work);
+  }
+}
+
 }  // namespace
+
+// One token's matrix products: x [batch][columns], weights [rows][columns], out [batch][rows] in float32; kinds as below.
+// batch is at most 8, columns a multiple of 32 (bfloat16) or 16.
+extern "C" void headroom_multiply(int kind, const void* weights, const void* x, int batch, int rows, int columns,
+                                  int threads, float* out, void* parallel) {
+  const auto on = (Parallel)parallel;
+  if (kind == 1) multiply<Bf16>((const uint16_t*)weights, (const uint16_t*)x, batch, rows, columns, threads, on, out);
+#if defined(HALVES)
+  else if (kind == 2) multiply<Plain<_Float16>>((const _Float16*)weights, (const _Float16*)x, batch, rows, columns, threads, on, out);
+#endif
+  else multiply<Plain<float>>((const float*)weights, (const float*)x, batch, rows, columns, threads, on, out);
+}
 
 extern "C" int headroom_has_halves() {
 #if defined(HALVES)

@@ -96,11 +96,13 @@ def compiler_version() -> str | None:
     return said.splitlines()[0].strip() if said.strip() else None
 
 
-def _library() -> ctypes.CDLL:
-    """host_kernel.cpp built for this host. Raises Unavailable with what the compiler said."""
+def host_library(dtype: torch.dtype) -> ctypes.CDLL:
+    """host_kernel.cpp built for this host. Raises Unavailable with what the compiler said, or for halves it lacks."""
     built = _built()
     if isinstance(built, str):
         raise Unavailable(built)
+    if dtype == torch.float16 and not built.headroom_has_halves():
+        raise Unavailable("this compiler has no 16-bit floats (GCC has them from 12 on)")
     return built
 
 
@@ -123,7 +125,7 @@ def _built() -> ctypes.CDLL | str:
         return ctypes.CDLL(str(target))  # stays mapped after the file is gone
 
 
-def _threads_of_torch() -> ctypes.c_void_p:
+def threads_of_torch() -> ctypes.c_void_p:
     """Entry of the OpenMP pool that torch itself computes on, null where torch has another.
 
     Threads of our own would share the cores with that pool's, which spin for milliseconds after each torch operation.
@@ -151,14 +153,12 @@ def pack(inputs: Inputs) -> tuple[Tensor, Tensor]:
 def _host_kernel(inputs: Inputs) -> Call:
     if inputs.keys.dtype not in KINDS:
         raise Unavailable("reads float32, bfloat16 and float16")
-    library = _library()
-    if inputs.keys.dtype == torch.float16 and not library.headroom_has_halves():
-        raise Unavailable("this compiler has no 16-bit floats (GCC has them from 12 on)")
+    library = host_library(inputs.keys.dtype)
     batch, kv_heads, rows, capacity, dim = inputs.sizes
     threads = torch.get_num_threads()
     tiles = math.ceil(capacity / 256)
     spans = max(1, min(tiles, math.ceil(4 * threads / (batch * kv_heads))))
-    pool = _threads_of_torch()
+    pool = threads_of_torch()
     keys, values = pack(inputs)
     lengths = inputs.lengths.to(torch.int64).contiguous()
 

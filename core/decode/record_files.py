@@ -123,6 +123,9 @@ def _check_step(step: StepResult) -> None:
         _positive(getattr(step, name), f"steps.{name}")
     for name in ("weight_bytes", "read_bytes", "roofline_seconds", "bytes_per_second"):
         _positive(getattr(step, name), f"steps.{name}", zero=True)
+    for name in ("kernel", "products"):
+        if not isinstance(getattr(step, name), str):
+            raise InvalidRecord(f"steps.{name} is not text.")
     for sample in (*step.layer_samples, *step.ends_samples):
         _positive(sample, "steps.samples")
 

@@ -107,6 +107,7 @@ class StepResult:
     num_layers: int
     weight_bytes: int
     batch_size: int
+    products: str = "F.linear"  # what multiplied the weights
     read_bytes: int = 0  # of the whole step: every layer's weights and KV cache, and the head
     roofline_seconds: float = 0.0  # larger of read_bytes over bandwidth and FLOPs over rate
     bytes_per_second: float = 0.0  # read in the rounds of the step

@@ -24,6 +24,7 @@ from core.decode.cuda_graph import recorded
 from core.decode.kernels import NATURAL, Call, Inputs, Kernel
 from core.decode.measured_roofline import read_turn
 from core.decode.plan import ELEMENT_BYTES, DecodeJob, StepShape, step_copies, step_memory_bytes
+from core.decode.products import Product, fastest_product
 from core.decode.records import Roofline, RunRecord, StepResult
 from core.decode.rounds import Interleaved, Turn, interleave, offsets, part_of
 
@@ -44,12 +45,17 @@ class Part:
 
 
 class Layer:
-    """One layer's weights, random, and its decode of one token per sequence over a given attention call."""
+    """One layer's weights, random, and its decode of one token per sequence over a given attention call.
 
-    def __init__(self, job: DecodeJob, shape: StepShape, num_kv_heads: int, device: torch.device) -> None:
+    product multiplies its weights: F.linear, or what core.decode.products found to be faster.
+    """
+
+    def __init__(
+        self, job: DecodeJob, shape: StepShape, num_kv_heads: int, device: torch.device, product: Product = F.linear
+    ) -> None:
         wide = job.num_query_heads * job.head_dim
         kv = num_kv_heads * job.head_dim
-        self.dtype = arithmetic_dtype(job)
+        self.dtype, self.product = arithmetic_dtype(job), product
         self.head_dim, self.num_kv_heads, self.num_query_heads = job.head_dim, num_kv_heads, job.num_query_heads
         hidden, ffn = shape.hidden_size, shape.intermediate_size
         self.norms = torch.ones(2, hidden, device=device, dtype=self.dtype)
@@ -82,17 +88,17 @@ class Layer:
 
     def decode(self, x: Tensor, cache: Inputs, attend: Call) -> Tensor:
         """x [B, hidden] -> [B, hidden]; the new token's key and value are written into the cache's last place."""
-        w, batch = self.weights, x.shape[0]
+        w, batch, product = self.weights, x.shape[0], self.product
         normed = F.rms_norm(x, x.shape[-1:], self.norms[0])
-        query = self._rotated(F.linear(normed, w["q"]).view(batch, self.num_query_heads, self.head_dim))
-        key = self._rotated(F.linear(normed, w["k"]).view(batch, self.num_kv_heads, self.head_dim))
+        query = self._rotated(product(normed, w["q"]).view(batch, self.num_query_heads, self.head_dim))
+        key = self._rotated(product(normed, w["k"]).view(batch, self.num_kv_heads, self.head_dim))
         cache.keys[:, :, -1] = key.to(cache.keys.dtype)
-        cache.values[:, :, -1] = F.linear(normed, w["v"]).view_as(key).to(cache.values.dtype)
+        cache.values[:, :, -1] = product(normed, w["v"]).view_as(key).to(cache.values.dtype)
         cache.query.copy_(query)
         attended = attend().reshape(batch, -1).to(self.dtype)
-        x = x + F.linear(attended, w["o"])
+        x = x + product(attended, w["o"])
         normed = F.rms_norm(x, x.shape[-1:], self.norms[1])
-        return x + F.linear(F.silu(F.linear(normed, w["gate"])) * F.linear(normed, w["up"]), w["down"])
+        return x + product(F.silu(product(normed, w["gate"])) * product(normed, w["up"]), w["down"])
 
     def _rotated(self, x: Tensor) -> Tensor:
         """Rotary embedding as in transformers' apply_rotary_pos_emb: the halves swapped, one negated."""
@@ -103,7 +109,10 @@ class Layer:
 class Ends:
     """Embedding, last norm and head."""
 
-    def __init__(self, shape: StepShape, batch_size: int, dtype: torch.dtype, device: torch.device) -> None:
+    def __init__(
+        self, shape: StepShape, batch_size: int, dtype: torch.dtype, device: torch.device, product: Product = F.linear
+    ) -> None:
+        self.product = product
         self.embedding = matrix((shape.vocab_size, shape.hidden_size), device, dtype)
         self.head = matrix((shape.vocab_size, shape.hidden_size), device, dtype)
         self.norm = torch.ones(shape.hidden_size, device=device, dtype=dtype)
@@ -118,7 +127,7 @@ class Ends:
 
     def decode(self) -> Tensor:
         x = F.embedding(self.tokens, self.embedding)
-        return F.linear(F.rms_norm(x, x.shape[-1:], self.norm), self.head).argmax(-1)
+        return self.product(F.rms_norm(x, x.shape[-1:], self.norm), self.head).argmax(-1)
 
 
 def matrix(size: tuple[int, ...], device: torch.device, dtype: torch.dtype) -> Tensor:
@@ -177,21 +186,30 @@ def _measured(run: "Run", shape: StepShape, record: RunRecord) -> tuple[StepResu
             f"a layer, its caches and the head need {needed / 1e9:,.1f} GB, and {free / 1e9:,.1f} are free"
         )
     with torch.inference_mode():
-        stacks = [_Stack(run, shape, kernels, offset) for offset in range(copies)]
-        ends = Ends(shape, run.job.batch_size, arithmetic_dtype(run.job), run.device)
+        name, product = _product(run, shape)
+        stacks = [_Stack(run, shape, kernels, offset, product) for offset in range(copies)]
+        ends = Ends(shape, run.job.batch_size, arithmetic_dtype(run.job), run.device, product)
         found = _rounds(run, record.roofline, stacks, ends, tuple(kernels))
     layer = stacks[0].layer
-    return tuple(_result(run, record.roofline, layer.with_kv_heads(g), ends, k.name, found) for g, k in kernels.items())
+    names = {g: (kernel.name, name) for g, kernel in kernels.items()}
+    return tuple(_result(run, record.roofline, layer.with_kv_heads(g), ends, names[g], found) for g in kernels)
+
+
+def _product(run: "Run", shape: StepShape) -> tuple[str, Product]:
+    """What multiplies the weights fastest here, by name: tried on two matrices of the FFN."""
+    dtype, sizes = arithmetic_dtype(run.job), (shape.intermediate_size, shape.hidden_size)
+    x = torch.randn(run.job.batch_size, shape.hidden_size, device=run.device).to(dtype)
+    return fastest_product(x, [matrix(sizes, run.device, dtype) for _ in range(2)])
 
 
 class _Stack:
     """One layer's weights and one cache for the largest G; each smaller G takes the beginning of both."""
 
-    def __init__(self, run: "Run", shape: StepShape, kernels: dict[int, Kernel], offset: int) -> None:
+    def __init__(self, run: "Run", shape: StepShape, kernels: dict[int, Kernel], offset: int, product: Product) -> None:
         from core.decode.run import make_inputs
 
         most = max(kernels)
-        self.layer = Layer(run.job, shape, most, run.device)
+        self.layer = Layer(run.job, shape, most, run.device, product)
         pool = make_inputs(run.job, most, run.device, run.generator(offset))
         self.x = torch.randn(run.job.batch_size, shape.hidden_size, device=run.device).to(self.layer.dtype)
         places = offsets(list(kernels))  # apart, so that none finds its own data in cache
@@ -244,7 +262,7 @@ def _rounds(
 
 
 def _result(
-    run: "Run", roofline: Roofline | None, layer: Layer, ends: Ends, kernel: str, found: Interleaved
+    run: "Run", roofline: Roofline | None, layer: Layer, ends: Ends, names: tuple[str, str], found: Interleaved
 ) -> StepResult:
     g, job, shape = layer.num_kv_heads, run.job, run.job.step
     assert shape is not None  # measured for a job that has one
@@ -255,7 +273,7 @@ def _result(
     rate = median(reads) if reads else roofline.bytes_per_second if roofline else 0.0
     bounds = (read_bytes / rate, flops / roofline.flops_per_second) if roofline and rate else (0.0,)
     return StepResult(
-        kv_heads=g, kernel=kernel, attention_seconds=median(found.samples["attention", g]),
+        kv_heads=g, kernel=names[0], products=names[1], attention_seconds=median(found.samples["attention", g]),
         layer_seconds=median(samples), ends_seconds=median(found.samples[ENDS]), num_layers=shape.num_layers,
         weight_bytes=layer.weight_bytes, batch_size=job.batch_size, read_bytes=read_bytes,
         roofline_seconds=max(bounds), bytes_per_second=rate, layer_samples=samples, ends_samples=found.samples[ENDS],

@@ -63,6 +63,7 @@ def test_what_rules_a_step_is_named(bounds, named):
         ({"layer_samples": [0.1, -1]}, "steps.samples is -1"),
         ({"layer_samples": "none"}, "layer_samples is str: expected a list"),
         ({"read_bytes": -5}, "steps.read_bytes is -5"),
+        ({"products": 5}, "steps.products is not text"),
         ({"surprise": 1}, "a field is unknown or missing"),
     ],
 )

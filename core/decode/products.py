@@ -1,0 +1,68 @@
+"""The products of a step's weights with one token of each sequence: torch's, or ours, whichever this host does faster.
+
+A decode step multiplies every weight once: with few sequences that is a read of the weights, and torch's bfloat16
+product on a CPU reads them at less than half of the bandwidth (benchmarks/decode.md).
+"""
+
+import ctypes
+from collections.abc import Callable
+from functools import partial
+from itertools import cycle
+from statistics import median
+
+import torch
+import torch.nn.functional as F  # noqa: N812  the name that every torch user reads
+from torch import Tensor
+
+from core.decode import device as devices
+from core.decode.kernels import Unavailable, relative_error
+from core.decode.kernels_cpu import KINDS, host_library, threads_of_torch
+from core.decode.plan import ERROR_LIMITS
+
+Product = Callable[[Tensor, Tensor], Tensor]
+TORCH, HOST = "F.linear", "host_product"
+MOST_BATCH = 8  # host_kernel.cpp: sequences whose products share one read of the weights
+TURNS = 7
+
+
+def host_product(x: Tensor, weights: Tensor) -> Tensor:
+    """x [B, K] times weights [N, K], as F.linear -> [B, N]; sums in float32. Raises Unavailable for other shapes."""
+    (batch, columns), rows = x.shape, weights.shape[0]
+    width = 32 if x.dtype == torch.bfloat16 else 16
+    if x.device.type != "cpu" or x.dtype not in KINDS or not weights.is_contiguous():
+        raise Unavailable("multiplies float32, bfloat16 and float16 on a CPU")
+    if batch > MOST_BATCH or columns % width:
+        raise Unavailable(f"multiplies up to {MOST_BATCH} sequences, of widths that are multiples of {width}")
+    library = host_library(x.dtype)
+    x, out = x.contiguous(), torch.empty(batch, rows)
+    addresses = (ctypes.c_void_p(weights.data_ptr()), ctypes.c_void_p(x.data_ptr()))
+    library.headroom_multiply(
+        KINDS[x.dtype], *addresses, batch, rows, columns, torch.get_num_threads(), ctypes.c_void_p(out.data_ptr()),
+        threads_of_torch(),
+    )  # fmt: skip
+    return out.to(x.dtype)
+
+
+def fastest_product(x: Tensor, weights: list[Tensor]) -> tuple[str, Product]:
+    """The faster of the two on these matrices, by name; torch's where ours is not to be had or its numbers are wrong.
+
+    The matrices are read in turn, so that none is found in cache.
+    """
+    known: dict[str, Product] = {TORCH: F.linear, HOST: host_product}
+    if x.device.type != "cpu" or not _agrees(x, weights[0]):
+        return TORCH, F.linear
+    following = cycle(weights)
+    taken: dict[str, list[float]] = {name: [] for name in known}
+    for _ in range(TURNS):
+        for name, product in known.items():
+            taken[name].append(devices.time_once(x.device, partial(product, x, next(following))))
+    fastest = min(known, key=lambda name: median(taken[name]))
+    return fastest, known[fastest]
+
+
+def _agrees(x: Tensor, weights: Tensor) -> bool:
+    try:
+        found = host_product(x, weights)
+    except Unavailable:
+        return False
+    return relative_error(found, x.float() @ weights.float().T) < ERROR_LIMITS[str(x.dtype).removeprefix("torch.")]

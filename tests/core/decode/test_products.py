@@ -1,0 +1,64 @@
+"""The products of a step's weights: ours against float32 arithmetic, and which of the two is taken."""
+
+import pytest
+import torch
+import torch.nn.functional as F  # noqa: N812  the name that every torch user reads
+
+from core.decode import products
+from core.decode.kernels import Unavailable, relative_error
+from core.decode.plan import ERROR_LIMITS
+
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+
+
+def drawn(batch: int, columns: int, rows: int, dtype: torch.dtype) -> tuple[torch.Tensor, torch.Tensor]:
+    generator = torch.Generator().manual_seed(batch + columns + rows)
+    return (
+        torch.randn(batch, columns, generator=generator).to(dtype),
+        torch.randn(rows, columns, generator=generator).to(dtype),
+    )
+
+
+@pytest.mark.parametrize("name", DTYPES)
+@pytest.mark.parametrize("batch", [1, 2, 5, 8])
+@pytest.mark.parametrize(("columns", "rows"), [(32, 1), (96, 31), (1056, 70)])  # 1,056 is no multiple of a turn
+def test_our_product_is_the_product(name, batch, columns, rows):
+    x, weights = drawn(batch, columns, rows, DTYPES[name])
+    found = products.host_product(x, weights)
+    assert (found.shape, found.dtype) == ((batch, rows), DTYPES[name])
+    assert relative_error(found, x.float() @ weights.float().T) < ERROR_LIMITS[name]
+
+
+@pytest.mark.parametrize(
+    ("batch", "columns", "dtype", "reason"),
+    [
+        (9, 32, torch.bfloat16, "up to 8 sequences"),
+        (1, 48, torch.bfloat16, "multiples of 32"),
+        (1, 24, torch.float32, "multiples of 16"),
+        (1, 32, torch.float64, "float32, bfloat16 and float16"),
+    ],
+)
+def test_other_shapes_are_refused_with_the_reason_and_left_to_torch(batch, columns, dtype, reason):
+    x, weights = drawn(batch, columns, 4, dtype)
+    with pytest.raises(Unavailable, match=reason):
+        products.host_product(x, weights)
+    assert products.fastest_product(x, [weights]) == ("F.linear", F.linear)
+
+
+def test_a_product_with_wrong_numbers_is_not_taken(monkeypatch):
+    x, weights = drawn(1, 64, 8, torch.float32)
+    monkeypatch.setattr(products, "host_product", lambda x, weights: 1.01 * F.linear(x, weights))
+    assert products.fastest_product(x, [weights]) == ("F.linear", F.linear)
+
+
+@pytest.mark.parametrize("fastest", ["F.linear", "host_product"])
+def test_the_faster_one_is_taken(monkeypatch, fastest):
+    x, weights = drawn(2, 64, 8, torch.bfloat16)
+    ours = products.host_product
+    slow = {"F.linear": ours, "host_product": F.linear}[fastest]
+
+    def seconds(_device, work):
+        return 2.0 if work.func is slow else 1.0
+
+    monkeypatch.setattr(products.devices, "time_once", seconds)
+    assert products.fastest_product(x, [weights]) == (fastest, ours if fastest == "host_product" else F.linear)
