@@ -76,9 +76,9 @@ def use_chart(uses: Sequence[Use], published: Mapping[str, Any], colours: Palett
         bands.mark_rect(color=colours.line, opacity=0.22).encode(x=alt.X("low:Q"), x2="high:Q"),
         marks.transform_filter("datum.at > 50").mark_rule(color=colours.line, strokeWidth=2, strokeDash=[5, 4])
         .encode(x="at:Q"),
-        base.transform_calculate(full="100").mark_bar(color=colours.ghost, height=26).encode(x=alt.X("full:Q")),
-        base.mark_bar(color=colours.cache, height=26).encode(x=x),
-        base.mark_text(align="left", dy=-22, color=colours.text).encode(x=alt.value(0), text="policy:N"),
+        base.transform_calculate(full="100").mark_bar(color=colours.ghost, height=18).encode(x=alt.X("full:Q")),
+        base.mark_bar(color=colours.cache, height=18).encode(x=x),
+        base.mark_text(align="left", dy=-17, color=colours.text).encode(x=alt.value(0), text="policy:N"),
         base.transform_filter("datum.share >= 12").mark_text(
             align="right", dx=-8, fontWeight="bold", color=colours.on_fill
         ).encode(x=x, text=alt.Text("share:Q", format=".1f")),
@@ -205,15 +205,22 @@ def kivi_chart(rows: Sequence[Mapping[str, Any]], task: str, colours: Palette) -
     x = alt.X("change:Q", title="points against the same model at 16 bits", scale=scale, axis=axis)
     base = alt.Chart(alt.Data(values=dots)).encode(y=y)
     hue = alt.Color("kind:N", legend=None, scale=kinds)
+    # an edge of the page's colour, so that the line at zero does not run through the words
+    edged: dict[str, Any] = {"stroke": colours.background, "strokeWidth": 5, "strokeJoin": "round"}
+    plain: dict[str, Any] = {}
     zero = (
         alt.Chart(alt.Data(values=[{"zero": 0}])).mark_rule(color=colours.text).encode(x=alt.X("zero:Q", scale=scale))
     )
+    says = [
+        base.transform_filter(where).mark_text(dy=dy, fontWeight=600, **edge).encode(x=x, text="label:N", color=colour)
+        for edge, colour in ((edged, alt.value(colours.background)), (plain, hue))
+        for where, dy in (("datum.above", -15), ("!datum.above", 17))
+    ]
     return alt.layer(
         zero,
         base.mark_line(color=colours.line).encode(x=x, detail="model:N"),
         base.mark_point(filled=True, size=120, opacity=1).encode(x=x, color=hue),
-        base.transform_filter("datum.above").mark_text(dy=-15, fontWeight=600).encode(x=x, text="label:N", color=hue),
-        base.transform_filter("!datum.above").mark_text(dy=17, fontWeight=600).encode(x=x, text="label:N", color=hue),
+        *says,
     ).properties(height=260)
 
 
