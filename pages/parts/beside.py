@@ -44,6 +44,7 @@ def page(key: str, drawn: Mapping[str, Callable[[], None]]) -> None:
 def _whole(topic: Topic, drawn: Mapping[str, Callable[[], None]]) -> None:
     st.title(topic.title)
     st.markdown(topic.promise)
+    present.contents({section.slug: filled(section.title) for section in topic.sections})
     for number, section in enumerate(topic.sections):
         st.header(filled(section.title), anchor=section.slug, divider="gray")
         _section(section, drawn[section.slug])

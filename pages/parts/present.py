@@ -17,6 +17,7 @@ from pages.parts import share
 
 ASSETS = Path(__file__).parents[1] / "assets"
 LAST = -1  # ?screen=-1: the last screen of a page, for who comes back to it from the next one
+ONE_COLUMN = 6  # screens that a first screen names below each other
 _KEPT = "_presenting_on"
 
 _component = st.components.v2.component(
@@ -43,13 +44,13 @@ def in_a_room() -> bool:
 
 
 def contents(screens: Mapping[str, str]) -> None:
-    """The first screen of a page of words: its other screens, by the anchors of their headings, in two columns.
+    """The first screen of a page: its other screens, by the anchors of their headings; many stand in two columns.
 
     A click turns to the screen: assets/present.js.
     """
     st.html(ASSETS / "present_words.css")
     names = list(screens)
-    half = -(-len(names) // 2)
+    half = -(-len(names) // 2) if len(names) > ONE_COLUMN else len(names)
     with st.container(key="room_contents"):
         for column, part in zip(st.columns(2, gap="large"), (names[:half], names[half:]), strict=True):
             column.markdown("\n".join(f"- [{screens[anchor]}](#{anchor})" for anchor in part))

@@ -46,6 +46,7 @@ def test_in_a_room_a_page_is_whole_so_that_presenter_mode_can_cut_it(open_page: 
     topic = neighbours.topic(key)
     assert [title.value for title in app.title] == [topic.title]
     assert [header.value for header in app.header] == [filled(section.title) for section in topic.sections]
+    assert all(f"[{filled(section.title)}](#{section.slug})" in said(app) for section in topic.sections)
 
 
 @pytest.mark.parametrize("key", neighbours.ORDER)
