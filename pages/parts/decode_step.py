@@ -5,6 +5,8 @@ import streamlit as st
 from core.decode.records import ModelCheck, RunRecord, StepResult
 from pages.style import current_palette, draw
 
+PRODUCTS = {"F.linear": "torch's matrix products", "host_product": "our matrix products, faster here than torch's,"}
+
 
 def show_steps(record: RunRecord, num_query_heads: int, key: str) -> None:
     """Nothing for a run that measured no step."""
@@ -62,6 +64,7 @@ def _row(s: StepResult, size: str) -> dict[str, object]:
         "G": s.kv_heads,
         "Attention kernel": s.kernel,
         "Attention, one layer (ms)": f"{s.attention_seconds * 1e3:.3f}",
+        "Products": s.products,
         "Whole layer (ms)": f"{s.layer_seconds * 1e3:.3f}",
         "Embedding and head (ms)": f"{s.ends_seconds * 1e3:.3f}",
         f"Step of {s.num_layers} layers{size} (ms)": f"{s.step_seconds * 1e3:,.1f}",
@@ -84,7 +87,8 @@ def _how(s: StepResult) -> str:
         return told
     weights = f"{s.weight_bytes / 1e9:,.2f} GB of a layer's weights at {s.weight_bytes / rest / 1e9:,.1f} GB/s"
     read = f", where a plain read reaches {s.bytes_per_second / 1e9:,.1f}" if s.bytes_per_second else ""
-    return f"{told} Outside of attention, torch's matrix products read {weights}{read} (G = {s.kv_heads})."
+    name = PRODUCTS.get(s.products, f"the products of {s.products}")
+    return f"{told} Outside of attention, {name} read {weights}{read} (G = {s.kv_heads})."
 
 
 def _compared(check: ModelCheck) -> str:
