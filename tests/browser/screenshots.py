@@ -1,9 +1,10 @@
 """`make screenshots`: every page and presenter mode, both sizes, both themes, into screenshots/.
 
 `python -m tests.browser.screenshots layouts` takes only the pages whose path contains the word. A page that cannot be
-taken is named, the others are taken all the same, and the command fails.
+taken is named, the others are taken all the same, and the command fails. What the README shows is put into docs/.
 """
 
+import shutil
 import sys
 import tempfile
 from pathlib import Path
@@ -19,6 +20,7 @@ SIZES = {"1280": (1280, 800), "1920": (1920, 1080)}
 THEMES = ("light", "dark")
 FULL_SIZE = "1280"  # at this size the whole length of a page is taken too
 TALLEST_PX = 8000
+IN_README = ("layouts", "size")  # shown light, at FULL_SIZE
 
 
 QUIET = """
@@ -106,6 +108,9 @@ def main(words: list[str]) -> int:
         browser = playwright.chromium.launch(executable_path=find_chromium(), args=LAUNCH_ARGS)
         missed = take_all(browser, dashboard.url, paths, folder)
         browser.close()
+    for name in IN_README:
+        if name in paths:
+            shutil.copy(folder / f"{name}_{FULL_SIZE}_light.png", ROOT / "docs" / f"{name}.png")
     for line in missed:
         print(f"not taken: {line}", file=sys.stderr)
     return 1 if missed else 0
