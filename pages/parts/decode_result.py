@@ -84,6 +84,7 @@ def _best_table(
     best: tuple[KernelResult, ...], num_query_heads: int, num_layers: int, batch_size: int, record: RunRecord | None
 ) -> list[dict[str, object]]:
     scale = record.scale if record else 1.0
+    layers = "one layer" if num_layers == 1 else f"{num_layers:,} layers"
     rows: list[dict[str, object]] = []
     for r in best:
         seconds, (low, high) = r.median_seconds or 0.0, r.spread_seconds or (0.0, 0.0)
@@ -98,7 +99,7 @@ def _best_table(
             "Predicted from": r.bound_by,
             "Of the roofline": f"{r.roofline_fraction or 0:.0%}",
             "KV read (GB/s)": f"{r.kv_bytes / seconds / 1e9:.1f}",
-            f"Tokens/s, attention of {num_layers} layers alone": f"{batch_size / (seconds * num_layers):,.1f}",
+            f"Tokens/s, attention of {layers} alone": f"{batch_size / (seconds * num_layers):,.1f}",
             "Relative error": f"{r.relative_error or 0:.1e}",
         }
         if scale > 1:

@@ -177,6 +177,10 @@ def test_a_result_shows_prediction_and_every_kernel(open_page: Opener, monkeypat
     assert list(table["Of the roofline"]) == ["50%", "25%"]
     assert list(table["KV read (GB/s)"]) == ["16.0", "8.0"]
     assert list(table["Exponentials alone (ms)"]) == ["0.200", "0.200"]
+    # 2 sequences / (4 ms x 40 layers) and / (1 ms x 40 layers)
+    assert list(table["Tokens/s, attention of 40 layers alone"]) == ["12.5", "50.0"]
+    one = open_page(PAGE, bench_layers="1").dataframe[0].value
+    assert list(one["Tokens/s, attention of one layer alone"]) == ["500.0", "2,000.0"]
     assert app.get("code")[0].value == "python -m core.decode run"
 
 
