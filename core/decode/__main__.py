@@ -29,7 +29,12 @@ def parser() -> argparse.ArgumentParser:
     run.add_argument("--head-dim", type=int, default=128)
     run.add_argument("--context", type=int, default=16384, help="tokens held by each sequence")
     run.add_argument("--batch", type=int, default=1)
-    run.add_argument("--lengths", type=_integers, default=(), help="one context per sequence, for a ragged batch")
+    run.add_argument(
+        "--lengths",
+        type=_lengths,
+        default=(),
+        help="one context per sequence, for a ragged batch; @FILE reads them there",
+    )
     run.add_argument("--dtype", choices=tuple(ELEMENT_BYTES), default="bfloat16")
     run.add_argument(
         "--kernels", type=_names, default=(), help="comma separated; every kernel of the host when left out"
@@ -58,6 +63,16 @@ def _integers(text: str) -> tuple[int, ...]:
         return tuple(int(part) for part in text.split(","))
     except ValueError as e:
         raise argparse.ArgumentTypeError(f"{text!r}: give whole numbers separated by commas") from e
+
+
+def _lengths(text: str) -> tuple[int, ...]:
+    """The numbers themselves, or @ and the file that holds them: a batch of thousands is too long for a command."""
+    if not text.startswith("@"):
+        return _integers(text)
+    try:
+        return _integers(Path(text[1:]).read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as e:
+        raise argparse.ArgumentTypeError(f"{text[1:]!r} cannot be read: {e}") from e
 
 
 def _names(text: str) -> tuple[str, ...]:

@@ -27,7 +27,7 @@ def measure_roofline(device: torch.device, dtype: torch.dtype, limit_bytes: int)
     name = str(compute).removeprefix("torch.")
     return Roofline(
         bytes_per_second=median(reads), flops_per_second=median(products), exp_per_second=median(exps),
-        detail=f"reads by {read_by}; {size} x {size} matrix products in {name}; exp by {exp_by}",
+        detail=f"reads by {read_by}; {size} × {size} matrix products in {name}; exp by {exp_by}",
         read_by=read_by, product_size=size, start_reads=reads, start_products=products,
     )  # fmt: skip
 

@@ -16,6 +16,7 @@ COLD_BYTES = 256 * 2**20
 MOST_COPIES = 128
 # What a GPU's bandwidth is read on, beside the cache; a third of the memory that a run may take where that is less.
 GPU_READ_BYTES = 4 * 2**30
+MAX_SECONDS = 86_400
 MAX_HEADS, MAX_HEAD_DIM, MAX_CONTEXT, MAX_BATCH = 1024, 1024, 16 * 2**20, 65_536
 
 
@@ -111,8 +112,8 @@ def _check_sizes(job: DecodeJob) -> None:
         raise InvalidJob(
             f"{len(job.lengths)} lengths for a batch of {job.batch_size}: give one length of 1 to {MAX_CONTEXT:,} each."
         )
-    if not job.seconds_limit > 0:
-        raise InvalidJob(f"time limit is {job.seconds_limit} s: give a positive number of seconds.")
+    if not 0 < job.seconds_limit <= MAX_SECONDS:
+        raise InvalidJob(f"time limit is {job.seconds_limit:,} s: give more than 0 and at most {MAX_SECONDS:,}.")
 
 
 def padded(tokens: int) -> int:

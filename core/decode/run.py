@@ -35,6 +35,7 @@ Event = dict[str, Any]
 SAMPLES = (5, 40)  # least and most of one kernel
 KERNEL_SECONDS, QUICK_SECONDS = 0.8, 0.4
 ROUND_SECONDS, QUICK_ROUND_SECONDS = 15.0, 4.0
+LATE = "left out: this G had used its share of the time limit, and the other G's need theirs"
 ROUND_SHARE = 0.25  # of the time limit, at most: the search leaves it to the rounds
 
 
@@ -74,7 +75,8 @@ class Run:
         seed = job.seed if job.seed is not None else random.SystemRandom().randrange(2**31)
         self.fitted: FittedJob = fit_to_memory(replace(job, seed=seed), self.limit_bytes, self.device.type)
         self.job = self.fitted.measured
-        self.kernels = chosen_kernels(job, self.device.type)
+        # what is compiled for each shape comes last: where time is short, it is what a G does without
+        self.kernels = tuple(sorted(chosen_kernels(job, self.device.type), key=lambda k: k.slow_to_build))
         self.command = command
         self.started = time.monotonic()
         self.done_parts = 0
@@ -104,8 +106,8 @@ class Run:
         roofline = measure_roofline(self.device, getattr(torch, self.job.dtype), self.limit_bytes)
         self._free()
         yield {"event": "roofline", **asdict(roofline)}
-        for g in self.job.kv_heads:
-            yield from self._measure_kv_heads(g, roofline)
+        for place, g in enumerate(self.job.kv_heads):
+            yield from self._measure_kv_heads(g, roofline, share=(place + 1) / len(self.job.kv_heads))
         self.results = list(mark_best(tuple(self.results)))
         if any(r.best for r in self.results):
             yield self._progress("The best kernel of each G again, in interleaved rounds")
@@ -138,7 +140,8 @@ class Run:
         self._free()
         return roofline
 
-    def _measure_kv_heads(self, g: int, roofline: Roofline) -> Iterator[Event]:
+    def _measure_kv_heads(self, g: int, roofline: Roofline, *, share: float) -> Iterator[Event]:
+        """Every kernel at this G, until it and those before it have used their share of the search's time."""
         generator = self.generator(g)
         self._free()
         copies = copies_for_cold_reads(self.job.stored_bytes(g))
@@ -149,13 +152,14 @@ class Run:
             if self._out_of_time(self.round_seconds):
                 self.status, self.message = "stopped", f"The time limit of {self.job.seconds_limit:,.0f} s was reached."
                 return
-            result = self._measure_kernel(kernel, g, inputs, expected, roofline)
+            late = self._has_figure(g) and self._search_seconds() > share * self._search_limit
+            result = self._measure_kernel(kernel, g, inputs, expected, roofline, left_out=LATE if late else "")
             self.results.append(result)
             self.done_parts += 1
             yield {"event": "result", **asdict(result)}
 
     def _measure_kernel(
-        self, kernel: Kernel, g: int, inputs: list[Inputs], expected: torch.Tensor, roofline: Roofline
+        self, kernel: Kernel, g: int, inputs: list[Inputs], expected: torch.Tensor, roofline: Roofline, left_out: str
     ) -> KernelResult:
         limits = bound(
             self.job, g, bytes_per_second=roofline.bytes_per_second,
@@ -167,6 +171,8 @@ class Run:
             memory_seconds=limits.memory_seconds, matmul_seconds=limits.matmul_seconds,
             exponential_seconds=limits.exponential_seconds,
         )  # fmt: skip
+        if left_out:
+            return replace(blank, status="unavailable", detail=left_out)
         try:
             return self._timed(kernel, blank, inputs, expected)
         except Unavailable as e:
@@ -214,6 +220,16 @@ class Run:
             "event": "progress", "done": self.done_parts, "total": self.total_parts, "doing": doing,
             "seconds_left": left, "elapsed": elapsed,
         }  # fmt: skip
+
+    @property
+    def _search_limit(self) -> float:
+        return self.job.seconds_limit - self.round_seconds
+
+    def _search_seconds(self) -> float:
+        return time.monotonic() - self.started
+
+    def _has_figure(self, g: int) -> bool:
+        return any(r.kv_heads == g and r.status == "accepted" for r in self.results)
 
     def _out_of_time(self, reserved_seconds: float = 0.0) -> bool:
         return time.monotonic() > self.deadline - reserved_seconds

@@ -26,6 +26,7 @@ from core.decode.record_files import InvalidRecord, from_dict, result_from, roof
 from core.decode.records import KernelResult, Roofline, RunRecord, mark_best
 
 ROOT = Path(__file__).resolve().parents[2]
+LONGEST_ARGUMENT = 100_000  # characters: Linux takes 131,072 bytes of one (execve(2), MAX_ARG_STRLEN)
 GRACE_SECONDS = 60.0  # beyond the time limit, which the child keeps by itself between kernels
 KEPT_RUNS = 20
 
@@ -95,11 +96,11 @@ class LiveRun:
     def _follow(self) -> None:
         """Starts and reads the child. In this thread: Linux ties the child's end to the thread that started it."""
         limit = self._state.job.seconds_limit + GRACE_SECONDS
-        with tempfile.TemporaryFile("w+") as errors:
+        with tempfile.TemporaryFile("w+") as errors, tempfile.NamedTemporaryFile("w") as lengths:
             try:
                 self._child = subprocess.Popen(
-                    self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, text=True,
-                    cwd=ROOT, env=self._environment, start_new_session=True,
+                    _with_short_lengths(self._command, lengths), stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                    stderr=errors, text=True, cwd=ROOT, env=self._environment, start_new_session=True,
                 )  # fmt: skip
             except OSError as e:
                 self._update(status="failed", message=f"The measurement could not be started: {e}.")
@@ -218,6 +219,16 @@ def command_line(job: DecodeJob, options: tuple[str, ...] = ()) -> list[str]:
         shape = (job.step.num_layers, job.step.hidden_size, job.step.intermediate_size, job.step.vocab_size)
         command += ["--step", ",".join(map(str, shape))]
     return [*command, *options]
+
+
+def _with_short_lengths(command: list[str], file: IO[str]) -> list[str]:
+    """The same command; the contexts of a large ragged batch in the file, since the system bounds an argument."""
+    place = command.index("--lengths") + 1 if "--lengths" in command else 0
+    if not place or len(command[place]) <= LONGEST_ARGUMENT:
+        return command
+    file.write(command[place])
+    file.flush()
+    return [*command[:place], f"@{file.name}", *command[place + 1 :]]
 
 
 _runs: "OrderedDict[str, LiveRun]" = OrderedDict()

@@ -187,6 +187,26 @@ def test_the_time_limit_ends_a_run_and_keeps_what_it_has(monkeypatch):
     assert (record.status, record.message) == ("stopped", "The time limit of 1 s was reached.")
 
 
+def test_each_g_has_a_share_of_the_time_and_what_is_compiled_comes_last(monkeypatch):
+    """Two G's and 100 s, of which rounds take 15: the first has 42.5, and a kernel takes 30 by the clock here."""
+    asked = job(kv_heads=(8, 2), seconds_limit=100.0)
+    kernels = tuple(
+        replace(planted(name, reference), slow_to_build=name == "compiled")
+        for name in ("compiled", "first", "second", "third")
+    )
+    monkeypatch.setattr("core.decode.run.all_kernels", lambda _type: kernels)
+    monkeypatch.setattr("core.decode.run.measure_roofline", lambda *_: ROOFLINE)
+    run = Run(asked)
+    monkeypatch.setattr(Run, "_search_seconds", lambda run: 30.0 * sum(r.status == "accepted" for r in run.results))
+    record = run_quietly(run)
+    found = {g: [(r.kernel, r.status) for r in record.results if r.kv_heads == g] for g in (8, 2)}
+    late = "unavailable"
+    assert found[8] == [("first", "accepted"), ("second", "accepted"), ("third", late), ("compiled", late)]
+    assert found[2] == [("first", "accepted"), ("second", late), ("third", late), ("compiled", late)]
+    assert record.results[3].detail.startswith("left out: this G had used its share of the time limit")
+    assert (record.status, sorted(record.best())) == ("complete", [2, 8])
+
+
 def test_fresh_data_each_run_and_the_same_for_a_seed():
     assert Run(job(seed=None)).job.seed != Run(job(seed=None)).job.seed
     again = [inputs_of(job(), 2).keys for _ in range(2)]

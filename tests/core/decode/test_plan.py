@@ -111,6 +111,7 @@ def test_whatever_is_scaled_fits_and_keeps_its_shape(batch: int, context: int, r
         ({"dtype": "int8"}, "dtype is 'int8'"),
         ({"device": "tpu"}, "device is 'tpu'"),
         ({"seconds_limit": 0}, "time limit is 0 s"),
+        ({"seconds_limit": 1e15}, "time limit is 1,000,000,000,000,000.0 s: give more than 0 and at most 86,400"),
     ],
 )
 def test_a_job_that_cannot_be_says_why(changes, message):

@@ -64,6 +64,21 @@ def test_a_run_measures_checks_and_is_kept():
     assert "torch" in state.record.host
 
 
+def test_the_contexts_of_a_large_ragged_batch_reach_the_child(monkeypatch):
+    monkeypatch.setattr(worker, "LONGEST_ARGUMENT", 5)
+    state = worker.start(job({**SMALL, "lengths": (256, 100)})).wait()
+    assert (state.status, state.message) == ("complete", "")
+    assert state.record is not None
+    assert state.record.job["lengths"] == [256, 100]
+
+
+def test_contexts_in_a_file_that_cannot_be_read_are_named(tmp_path):
+    command = [sys.executable, "-m", "core.decode", "run", "--lengths", f"@{tmp_path}/none"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert f"'{tmp_path}/none' cannot be read" in done.stderr
+
+
 def test_two_at_once_are_one_and_a_message():
     first = worker.start(job(LONG))
     with pytest.raises(DeviceBusy, match="already running on this device"):
