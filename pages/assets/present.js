@@ -130,11 +130,13 @@ function stateOf(root) {
   for (const name of ["mark", "done", "panel"]) state[name] = root.querySelector(`#${name}`)
   state.listen = (event) => key(state, event)
   state.click = (event) => { if (!state.data.lesson) follow(state, event) }
-  state.watcher = new MutationObserver(() => {
+  const again = () => {
     if (state.waiting) return
     state.waiting = true
     requestAnimationFrame(() => { state.waiting = false; show(state); fit(state) })
-  })
+  }
+  state.watcher = new MutationObserver(again)
+  state.sizes = new ResizeObserver(again) // a picture grows when it is drawn, and text when its font comes
   return state
 }
 
@@ -143,12 +145,15 @@ function begin(state) {
   document.addEventListener("click", state.click, true)
   const main = document.querySelector('[data-testid="stMain"]') ?? document.body
   state.watcher.observe(main, { childList: true, subtree: true })
+  const block = main.querySelector('[data-testid="stMainBlockContainer"]')
+  if (block !== null) state.sizes.observe(block)
 }
 
 function end(state) {
   document.removeEventListener("keydown", state.listen)
   document.removeEventListener("click", state.click, true)
   state.watcher.disconnect()
+  state.sizes.disconnect()
   document.documentElement.style.removeProperty("--room")
   for (const block of document.querySelectorAll("[data-headroom-off]")) block.removeAttribute("data-headroom-off")
   if (state.window && !state.window.closed) state.window.close()

@@ -162,6 +162,19 @@ def test_a_screen_fits_the_room(room: Page):
     assert size_px > 16
 
 
+@pytest.mark.parametrize(("lesson", "step"), [("declares", 4), ("case-llama", 3), ("case-llama", 5)])
+def test_a_step_fits_the_room_however_late_it_grows(server: Dashboard, page: Page, lesson: str, step: int):
+    page.set_viewport_size({"width": 1920, "height": 1080})
+    enter(page, f"{server.url}/{lesson}?present=1&{lesson}={step - 1}")
+    press(page, "ArrowRight", lambda ms: expect(page).to_have_url(re.compile(rf"{lesson}={step}(&|$)"), timeout=ms))
+    says(page, f"· {step} of")
+    settle(page)
+    fits = (
+        "() => (main => main.scrollHeight <= 1.01 * main.clientHeight)(document.querySelector('[data-testid=stMain]'))"
+    )
+    page.wait_for_function(fits, timeout=5_000)
+
+
 def test_type_is_larger_than_on_a_desk_and_charts_grow_with_it(server: Dashboard, page: Page):
     page.set_viewport_size({"width": 1920, "height": 1080})
     label = page.locator('[data-testid="stVegaLiteChart"] svg text').first
