@@ -223,6 +223,19 @@ def test_a_scaled_run_states_the_jobs_own_time(open_page: Opener, monkeypatch):
     assert list(app.dataframe[0].value["At the job's own size, × 16 (ms)"]) == ["64.0", "16.0"]
 
 
+@pytest.mark.parametrize(
+    ("products", "said_as"),
+    [
+        ("F.linear", "torch's matrix products read"),
+        ("host_product", "our matrix products, faster here than torch's, read"),
+    ],
+)
+def test_a_step_says_what_multiplied_its_weights(open_page: Opener, monkeypatch, products, said_as):
+    record = replace(run_record(), steps=tuple(replace(step, products=products) for step in STEPS))
+    monkeypatch.setattr(worker, "find", lambda _key: Ended(state_of(record=record)))
+    assert said_as in said(open_page(PAGE))
+
+
 @pytest.mark.parametrize(("scale", "said_as"), [(16.0, "1/16"), (1.5, "1/1.5")])
 def test_a_scaled_step_says_so_beside_its_times(open_page: Opener, monkeypatch, scale, said_as):
     record = replace(run_record(), scale=scale, steps=STEPS)
