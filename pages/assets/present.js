@@ -48,14 +48,29 @@ function show(state) {
   }
 }
 
-// A screen that is taller than the room gets smaller type, down to the size of a desk, once; what is left over scrolls.
+const REST_MS = 500 // without a change, and the screen stands
+
+// A screen that is taller than the room gets smaller type, down to the size of a desk; what is left over scrolls.
+// While a page is drawn, parts of the last screen can stand beside the new: it is fitted once more when it rests.
 function fit(state) {
   const main = document.querySelector('[data-testid="stMain"]')
   const at = `${state.data.page} ${state.shown} ${state.data.step ?? ""} ${innerWidth} ${innerHeight}`
-  if (state.fitted !== at) { state.fitted = at; document.documentElement.style.removeProperty("--room") }
+  if (state.fitted !== at) {
+    state.fitted = at
+    state.rested = false
+    document.documentElement.style.removeProperty("--room")
+  }
   const tall = main.scrollHeight / main.clientHeight
   const room = Number(getComputedStyle(document.documentElement).getPropertyValue("--room"))
   if (tall > 1.01 && room > 1) document.documentElement.style.setProperty("--room", Math.max(1, room / tall).toFixed(3))
+  clearTimeout(state.resting)
+  if (!state.rested) state.resting = setTimeout(() => rest(state), REST_MS)
+}
+
+function rest(state) {
+  state.rested = true
+  document.documentElement.style.removeProperty("--room")
+  fit(state)
 }
 
 const SPOKEN = '[aria-roledescription="picture in words"]' // in a picture whose rows alone change: core/diagrams/layouts.py
@@ -154,6 +169,7 @@ function end(state) {
   document.removeEventListener("click", state.click, true)
   state.watcher.disconnect()
   state.sizes.disconnect()
+  clearTimeout(state.resting)
   document.documentElement.style.removeProperty("--room")
   for (const block of document.querySelectorAll("[data-headroom-off]")) block.removeAttribute("data-headroom-off")
   if (state.window && !state.window.closed) state.window.close()

@@ -175,6 +175,16 @@ def test_a_step_fits_the_room_however_late_it_grows(server: Dashboard, page: Pag
     page.wait_for_function(fits, timeout=5_000)
 
 
+def test_a_step_with_room_left_keeps_the_type_of_the_room(server: Dashboard, page: Page):
+    """The step before is taller: what is left of it while the next is drawn must not make that one small."""
+    page.set_viewport_size({"width": 1920, "height": 1080})
+    enter(page, f"{server.url}/case-falcon?present=1&case-falcon=4")
+    there = re.compile(r"case-falcon=5(&|$)")
+    press(page, "ArrowRight", lambda ms: expect(page).to_have_url(there, timeout=ms))
+    says(page, "· 5 of")
+    page.wait_for_function("() => getComputedStyle(document.documentElement).getPropertyValue('--room') === '1.6'")
+
+
 def test_type_is_larger_than_on_a_desk_and_charts_grow_with_it(server: Dashboard, page: Page):
     page.set_viewport_size({"width": 1920, "height": 1080})
     label = page.locator('[data-testid="stVegaLiteChart"] svg text').first
