@@ -21,13 +21,13 @@ def name_part(spec: Mapping[str, Any]) -> str:
 
 
 def style_sheet() -> str:
-    """The rules that add the parts up. --picture is how much larger a walk draws its pictures: assets/headroom.css."""
+    """The rules that add the parts up, times how much larger a walk (--picture) or a room (--room) draws pictures."""
     sizes = {"a": (100, TALLEST_PX // 100), "b": (10, 9), "c": (1, 9)}
     parts = [
         f'[class*="-{part}{count}-"]{{--{part}:{count * px}px}}'
         for part, (px, most) in sizes.items()
         for count in range(most + 1)
     ]
-    whole = "calc((var(--a) + var(--b) + var(--c)) * var(--picture, 1))"
+    whole = "calc((var(--a) + var(--b) + var(--c)) * var(--picture, var(--room, 1)))"
     nested = f"{''.join(f'&{part}' for part in parts)}> :last-child{{min-height:{whole}}}"
     return f'[class*="st-key-picture_"][class*="-c"]{{{nested}}}'
