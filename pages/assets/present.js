@@ -5,6 +5,7 @@ const MAIN = '[data-testid="stMainBlockContainer"] > div > [data-testid="stVerti
 const BAR = ".st-key-present_bar"
 const HEADING = 'h2, h3'
 const PICTURE = '[class*="st-key-picture_"]'
+const CHART = '[data-testid="stVegaLiteChart"]'
 const TAKES_ARROWS = 'input, textarea, select, canvas, [contenteditable="true"], [role="radio"], [role="slider"], ' +
   '[role="tab"], [role="combobox"], [role="listbox"], [role="option"], [role="menuitem"], [role="grid"]'
 const TAKES_TEXT = 'input:not([type="radio"]):not([type="checkbox"]):not([type="range"]), textarea, select, [contenteditable="true"], [role="combobox"]'
@@ -51,7 +52,7 @@ function show(state) {
 const REST_MS = 500 // without a change, and the screen stands
 
 // A screen that is taller than the room gets smaller type, down to the size of a desk; what is left over scrolls.
-// While a page is drawn, parts of the last screen can stand beside the new: it is fitted once more when it rests.
+// While a page is drawn, parts of the last screen can stand beside the new: it is fitted once more whenever it rests.
 function fit(state) {
   const main = document.querySelector('[data-testid="stMain"]')
   const at = `${state.data.page} ${state.shown} ${state.data.step ?? ""} ${innerWidth} ${innerHeight}`
@@ -77,7 +78,7 @@ const SPOKEN = '[aria-roledescription="picture in words"]' // in a picture whose
 
 // Where a page has no notes of its own: what its pictures say to who cannot see them.
 function alts() {
-  const shown = [...document.querySelectorAll('[data-testid="stVegaLiteChart"][aria-label]')]
+  const shown = [...document.querySelectorAll(`${CHART}[aria-label]`)]
     .filter((picture) => picture.checkVisibility()).map((picture) => (picture.querySelector(SPOKEN) ?? picture).getAttribute("aria-label"))
   return shown.length ? shown.join("\n\n") : "No notes for this screen."
 }
@@ -150,7 +151,10 @@ function stateOf(root) {
     state.waiting = true
     requestAnimationFrame(() => { state.waiting = false; show(state); fit(state) })
   }
-  state.watcher = new MutationObserver(again)
+  state.watcher = new MutationObserver((records) => {
+    if (records.some(({ target }) => !target.closest(CHART))) state.rested = false // a chart is drawn anew when it is fitted
+    again()
+  })
   state.sizes = new ResizeObserver(again) // a picture grows when it is drawn, and text when its font comes
   return state
 }

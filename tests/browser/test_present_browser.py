@@ -153,13 +153,40 @@ def test_w_puts_the_notes_into_a_window_that_follows(server: Dashboard, page: Pa
     window.close()
 
 
+FITS_LARGE = """
+element => {
+  const main = document.querySelector('[data-testid="stMain"]')
+  return main.scrollHeight <= main.clientHeight * 1.02 && main.scrollWidth <= main.clientWidth
+    && parseFloat(getComputedStyle(element).fontSize) > 16
+}
+"""
+
+
 def test_a_screen_fits_the_room(room: Page):
-    room.wait_for_timeout(500)
-    main = room.get_by_test_id("stMain")
-    assert main.evaluate("element => element.scrollHeight <= element.clientHeight * 1.02")
-    assert main.evaluate("element => element.scrollWidth <= element.clientWidth")
-    size_px = room.get_by_text(FIRST).first.evaluate("element => parseFloat(getComputedStyle(element).fontSize)")
-    assert size_px > 16
+    words = room.get_by_text(FIRST).first.element_handle()
+    room.wait_for_function(FITS_LARGE, arg=words)
+
+
+LEFTOVER = """
+() => {
+  const main = document.querySelector('[data-testid="stMainBlockContainer"] [data-testid="stVerticalBlock"]')
+  const leftover = document.createElement("div")
+  leftover.id = "leftover"
+  leftover.style.height = "3000px"
+  main.append(leftover)
+}
+"""
+
+
+def test_type_is_large_again_once_a_leftover_of_the_screen_before_is_gone(room: Page):
+    words = room.get_by_text(FIRST).first
+    room.wait_for_function(FITS_LARGE, arg=words.element_handle())
+    large = words.evaluate("element => getComputedStyle(element).fontSize")
+    room.evaluate(LEFTOVER)
+    expect(words).not_to_have_css("font-size", large)
+    room.wait_for_timeout(1_000)  # longer than a screen takes to rest: it rests while it is too tall
+    room.evaluate("() => document.getElementById('leftover').remove()")
+    expect(words).to_have_css("font-size", large)
 
 
 @pytest.mark.parametrize(("lesson", "step"), [("declares", 4), ("case-llama", 3), ("case-llama", 5)])
