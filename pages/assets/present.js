@@ -50,6 +50,7 @@ function show(state) {
 }
 
 const REST_MS = 500 // without a change, and the screen stands
+const MOST_RESTS = 8 // of one screen: a chart that is drawn anew for its size could ask for another without end
 
 // A screen that is taller than the room gets smaller type, down to the size of a desk; what is left over scrolls.
 // While a page is drawn, parts of the last screen can stand beside the new: it is fitted once more whenever it rests.
@@ -59,6 +60,7 @@ function fit(state) {
   if (state.fitted !== at) {
     state.fitted = at
     state.rested = false
+    state.rests = 0
     document.documentElement.style.removeProperty("--room")
   }
   const tall = main.scrollHeight / main.clientHeight
@@ -70,6 +72,7 @@ function fit(state) {
 
 function rest(state) {
   state.rested = true
+  state.rests += 1
   document.documentElement.style.removeProperty("--room")
   fit(state)
 }
@@ -142,19 +145,17 @@ function key(state, event) {
 
 // What a run finds on the same root: made once, so that listeners added again are the same and count once.
 function stateOf(root) {
-  const state = { root, screen: 0, shown: 0, count: 1, page: null, window: null, waiting: false }
+  const state = { root, screen: 0, shown: 0, count: 1, page: null, window: null, waiting: false, rests: 0 }
   for (const name of ["mark", "done", "panel"]) state[name] = root.querySelector(`#${name}`)
   state.listen = (event) => key(state, event)
   state.click = (event) => { if (!state.data.lesson) follow(state, event) }
   const again = () => {
+    if (state.rests < MOST_RESTS) state.rested = false
     if (state.waiting) return
     state.waiting = true
     requestAnimationFrame(() => { state.waiting = false; show(state); fit(state) })
   }
-  state.watcher = new MutationObserver((records) => {
-    if (records.some(({ target }) => !target.closest(CHART))) state.rested = false // a chart is drawn anew when it is fitted
-    again()
-  })
+  state.watcher = new MutationObserver(again)
   state.sizes = new ResizeObserver(again) // a picture grows when it is drawn, and text when its font comes
   return state
 }
