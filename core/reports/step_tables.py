@@ -5,7 +5,7 @@ becomes the conditions behind it. A link's values count as they do for pictures.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from core.learning import drills
 from core.learning.drills import ConfigQuestion
@@ -122,8 +122,10 @@ def _decide(query: Query) -> StepTable:
     own = (_choice("choice", 2, query), _choice("choice_bits", 8, query))
     try:
         return _decided(own, _conditions(query))
-    except SizingError:  # a link can name what the job cannot have: the lesson's page says why, a file cannot
-        return _decided((2, 8), Conditions())
+    except SizingError as refused:  # a link can name what the job cannot have
+        opens_on = _decided((2, 8), Conditions())
+        why = f"The link's own job cannot be had: {refused}"
+        return replace(opens_on, says=f"{why}\n\nAs the lesson opens: {opens_on.says}")
 
 
 def _decided(own: tuple[int, int], under: Conditions) -> StepTable:

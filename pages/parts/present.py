@@ -33,7 +33,7 @@ def presenting(page: st.Page) -> bool:
     kept = st.session_state.get(_KEPT)
     if kept not in (None, page.url_path):
         st.query_params["present"] = "1"
-    asked = st.query_params.get("present") == "1"
+    asked = in_a_room()
     st.session_state[_KEPT] = page.url_path if asked else None
     return asked
 

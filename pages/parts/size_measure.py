@@ -16,8 +16,6 @@ from pages.parts.size_traffic import CONSTANT, fitted_traffic
 
 MEASURED = 4  # layouts that one run measures
 LOOKED_AT = 20  # newest runs among which one with the same heads is looked for
-
-
 MEASURED_AS = {32: "float32", 16: "bfloat16", 8: "float8_e4m3fn"}  # by bits of a cached element
 
 

@@ -106,3 +106,10 @@ def test_whatever_a_link_says_there_is_a_table(nonsense: str) -> None:
 def test_a_step_that_draws_has_no_table() -> None:
     assert step_table("bottleneck", "price", {}) is None
     assert step_table("draw", "mha", {}) is None
+
+
+def test_a_link_to_a_job_that_cannot_be_is_said_on_its_slide():
+    table = step_table("pick", "decide", {"pick_gpus": "3"})
+    assert table is not None
+    assert table.says.startswith("The link's own job cannot be had: tensor_parallel is 3, which does not divide 40")
+    assert "As the lesson opens: **G = 2 in 8 bits fits**" in table.says
