@@ -32,11 +32,18 @@ class ModelSpec:
     dimensions: ModelDimensions
     provenance: tuple[Provenance, ...] = ()
     declared_kv_heads: DeclaredHeads = field(default_factory=lambda: DeclaredHeads(key=None))
+    config: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)  # the config.json that it means
 
     def kv_cache_bytes(self, *, context_length: int, batch_size: int = 1, bytes_per_element: float = 2) -> int:
         """Payload bytes of the KV cache: sum of min(context, window) x heads x widths over the layers, x batch."""
         elements = sum(layer.cached_elements(context_length) for layer in self.layers)
         return int(elements * batch_size * bytes_per_element)
+
+    def cache_bytes(self, *, context_length: int, batch_size: int = 1, bytes_per_element: float = 2) -> int:
+        """All that the model caches and that grows with the context; constant states stay apart (state_bytes)."""
+        return self.kv_cache_bytes(
+            context_length=context_length, batch_size=batch_size, bytes_per_element=bytes_per_element
+        )
 
     def state_bytes(self, *, batch_size: int = 1, bytes_per_element: float = 2) -> int:
         """Bytes of constant recurrent and convolution state; they do not grow with the context.
@@ -71,4 +78,5 @@ def read_config(config: Mapping[str, Any]) -> ModelSpec:
         dimensions=dimensions_of(part),
         provenance=tuple(part.notes),
         declared_kv_heads=reading.declared,
+        config=config,
     )
