@@ -18,7 +18,7 @@ ROOT = Path(__file__).parent
 if str(ROOT) not in sys.path:
     sys.path.insert(0, str(ROOT))
 
-from pages import reserve  # noqa: E402  found by the line above
+from pages.shell import picture_height  # noqa: E402  found by the line above
 
 HEADERS = (
     (b"x-content-type-options", b"nosniff"),
@@ -69,7 +69,7 @@ class OursInThePage:
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
         # Nested under an id that nothing has: Streamlit's own rules come later and must not win for that alone.
-        style = (ASSETS / "headroom.css").read_text(encoding="utf-8") + reserve.style_sheet()
+        style = (ASSETS / "headroom.css").read_text(encoding="utf-8") + picture_height.style_sheet()
         scripts = ";\n".join((ASSETS / name).read_text(encoding="utf-8") for name in ("arrive.js", "keys.js"))
         script = f'<script data-parts="{" ".join(client_files())}">{scripts}</script>'
         self.ours = f"<style>body:not(#none){{{style}}}</style>{script}</head>".encode()

@@ -16,7 +16,7 @@ ROUNDS = 20
 def main() -> None:
     """Time the import, the first read, and the reads after it."""
     started = time.perf_counter()
-    from core.model_spec import UnsupportedConfig, read_config
+    from core.models.spec import UnsupportedConfig, read_config
 
     imported = time.perf_counter()
     from tests.core.measured_cases import measured_cases

@@ -13,10 +13,11 @@ import time
 from collections.abc import Callable
 
 from core.serving.job import ServingJob
+from core.serving.memory_plan import plan
 from core.serving.model_shapes import LLAMA_2_13B
 from core.serving.sweep import frontier, sweep
+from core.serving.ways_to_fit import ways_to_fit
 from core.serving.what_if import allowed_kv_heads
-from core.sizing import plan, ways_to_fit
 
 KV_BITS = (16, 8, 4)
 ACCELERATORS = ("a100-80-sxm", "h100-sxm", "h200-sxm", "b200-sxm", "mi300x")

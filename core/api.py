@@ -2,12 +2,18 @@
 
 from core.engines.face import engines, plan_cache
 from core.engines.plan import EngineError, EnginePlan
-from core.model_spec import ModelSpec, UnsupportedConfig, load_config, read_config
-from core.sizing import ServingJob, SizingError, largest_batch, largest_kv_heads, longest_context, plan
+from core.errors import SizingError
+from core.models.spec import ModelSpec, UnsupportedConfig, load_config, read_config
+from core.serving.inverse import largest_batch, largest_kv_heads, longest_context
+from core.serving.job import ServingJob
+from core.serving.memory_plan import MemoryPlan, plan
+from core.serving.model_shapes import LLAMA_2_13B
 
 __all__ = [
+    "LLAMA_2_13B",
     "EngineError",
     "EnginePlan",
+    "MemoryPlan",
     "ModelSpec",
     "ServingJob",
     "SizingError",

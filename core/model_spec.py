@@ -1,15 +1,15 @@
-"""A config.json in, a ModelSpec out; every figure remembers where it came from."""
+"""The reader under its first name; core.api has the public names, core.models.spec the code."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
-
-from core.attention import Layer
-from core.config_rules.dimensions import dimensions_of
-from core.config_rules.facts import DeclaredHeads, ModelDimensions, Provenance, UnsupportedConfig
-from core.config_rules.file_bytes import load_config
-from core.config_rules.lines import deciding_lines
-from core.config_rules.reader import read
+from core.models.spec import (
+    DeclaredHeads,
+    ModelDimensions,
+    ModelSpec,
+    Provenance,
+    UnsupportedConfig,
+    deciding_lines,
+    load_config,
+    read_config,
+)
 
 __all__ = [
     "DeclaredHeads",
@@ -21,62 +21,3 @@ __all__ = [
     "load_config",
     "read_config",
 ]
-
-
-@dataclass(frozen=True, kw_only=True)
-class ModelSpec:
-    """A model as its layers; the KV cache is a sum over them."""
-
-    model_type: str
-    layers: tuple[Layer, ...]
-    dimensions: ModelDimensions
-    provenance: tuple[Provenance, ...] = ()
-    declared_kv_heads: DeclaredHeads = field(default_factory=lambda: DeclaredHeads(key=None))
-    config: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)  # the config.json that it means
-
-    def kv_cache_bytes(self, *, context_length: int, batch_size: int = 1, bytes_per_element: float = 2) -> int:
-        """Payload bytes of the KV cache: sum of min(context, window) x heads x widths over the layers, x batch."""
-        elements = sum(layer.cached_elements(context_length) for layer in self.layers)
-        return int(elements * batch_size * bytes_per_element)
-
-    def cache_bytes(self, *, context_length: int, batch_size: int = 1, bytes_per_element: float = 2) -> int:
-        """All that the model caches and that grows with the context; constant states stay apart (state_bytes)."""
-        return self.kv_cache_bytes(
-            context_length=context_length, batch_size=batch_size, bytes_per_element=bytes_per_element
-        )
-
-    def state_bytes(self, *, batch_size: int = 1, bytes_per_element: float = 2) -> int:
-        """Bytes of constant recurrent and convolution state; they do not grow with the context.
-
-        bytes_per_element holds for the convolution part; what is kept in float32 all the same counts 4 bytes.
-        """
-        in_float32 = sum(layer.float32_elements for layer in self.layers)
-        others = sum(layer.state_elements for layer in self.layers) - in_float32
-        return int((others * bytes_per_element + in_float32 * 4) * batch_size)
-
-    def kv_bytes_per_token(self, bytes_per_element: float = 2) -> int:
-        """Bytes that one more token adds while no window is full."""
-        return self.kv_cache_bytes(context_length=1, bytes_per_element=bytes_per_element)
-
-    @property
-    def kind(self) -> str:
-        """MHA, GQA, MQA, MLA, 'mixed' where attention layers differ, 'none' without attention."""
-        kinds = {layer.kind for layer in self.layers} - {"recurrent", "none", "shared"}
-        return kinds.pop() if len(kinds) == 1 else ("mixed" if kinds else "none")
-
-
-def read_config(config: Mapping[str, Any]) -> ModelSpec:
-    """Reads a config.json (already parsed) without network, transformers or anybody's code.
-
-    Raises UnsupportedConfig, and nothing else, for whatever it does not understand: the message names the field, its
-    value and what to do.
-    """
-    part, reading = read(config)
-    return ModelSpec(
-        model_type=part.model_type,
-        layers=reading.layers,
-        dimensions=dimensions_of(part),
-        provenance=tuple(part.notes),
-        declared_kv_heads=reading.declared,
-        config=config,
-    )

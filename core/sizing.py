@@ -6,8 +6,8 @@ largest_batch(job)              and the other inverse questions: ints that expla
 ways_to_fit(job)                what would make it fit, with the cost in quality and speed
 """
 
-from core.accelerators import Accelerator
-from core.serving.error import SizingError
+from core.errors import SizingError
+from core.hardware.accelerators import Accelerator
 from core.serving.inverse import (
     Answer,
     fewest_accelerators,
@@ -18,9 +18,8 @@ from core.serving.inverse import (
     longest_context,
 )
 from core.serving.job import ServingJob
-from core.serving.memory_plan import MemoryPlan, plan
+from core.serving.memory_plan import MemoryPlan, PlanLine, plan
 from core.serving.model_shapes import LLAMA_2_13B
-from core.serving.plan_lines import PlanLine
 from core.serving.ways_to_fit import Change, WayToFit, ways_to_fit
 from core.serving.weights import ParameterCount
 from core.serving.what_if import WindowPattern, allowed_kv_heads, own_kv_heads

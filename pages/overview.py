@@ -2,13 +2,13 @@
 
 import streamlit as st
 
-from pages import cached, style
+from pages.shell import cached, style
 
 JOBS = (
     ("learn/bottleneck.py", "Learn", "why decoding waits for memory, and what G changes."),
-    ("tools/models.py", "Read", "which G a model chose, from its config.json on the Hub."),
-    ("tools/size.py", "Size", "a job: which G fits, and what would make a larger one fit."),
-    ("tools/benchmark.py", "Measure", "decoding on this machine at each G, beside its limit."),
+    ("tools/models/page.py", "Read", "which G a model chose, from its config.json on the Hub."),
+    ("tools/size/page.py", "Size", "a job: which G fits, and what would make a larger one fit."),
+    ("tools/decode/page.py", "Measure", "decoding on this machine at each G, beside its limit."),
 )
 
 

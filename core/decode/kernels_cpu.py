@@ -17,16 +17,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from core.decode.kernels import (
-    NATURAL,
-    Call,
-    Inputs,
-    Kernel,
-    Unavailable,
-    _needs_16_or_32_bits,
-    _softmax_to,
-    split_context,
-)
+from core.decode.inputs import Inputs
+from core.decode.kernel import NATURAL, Call, Kernel, Unavailable, needs_16_or_32_bits, softmax_to, split_context
 
 SOURCE = Path(__file__).with_name("host_kernel.cpp")
 # Sums may be reordered. Not -ffast-math: its start-up code would flush small numbers to zero in the whole process.
@@ -41,7 +33,7 @@ PACKED = (
 
 def _split_k_flash(inputs: Inputs) -> Call:
     """Four spans a thread, by the flash attention that SDPA takes on a CPU."""
-    _needs_16_or_32_bits(inputs)
+    needs_16_or_32_bits(inputs)
     batch, kv_heads = inputs.sizes[:2]
     flash = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
     return split_context(inputs, flash, 4 * torch.get_num_threads() // (batch * kv_heads))
@@ -49,7 +41,7 @@ def _split_k_flash(inputs: Inputs) -> Call:
 
 def _heads_per_thread(inputs: Inputs) -> Call:
     """Each thread owns some of the (sequence, KV head) pairs and runs single-threaded products over them."""
-    _needs_16_or_32_bits(inputs)
+    needs_16_or_32_bits(inputs)
     batch, kv_heads, rows, capacity, dim = inputs.sizes
     threads = torch.get_num_threads()
     if batch * kv_heads < threads or not inputs.full:
@@ -65,7 +57,7 @@ def _heads_per_thread(inputs: Inputs) -> Call:
 
         def work(part: range) -> None:
             for i in part:
-                out[i] = _softmax_to(query[i] @ keys[i].T, inputs, None) @ values[i]
+                out[i] = softmax_to(query[i] @ keys[i].T, inputs, None) @ values[i]
 
         list(pool.map(work, parts))
         return out

@@ -8,7 +8,8 @@ import torch
 import torch.nn.functional as F  # noqa: N812  the name that every torch user reads
 from torch import Tensor
 
-from core.decode.kernels import Call, Inputs, Kernel, Unavailable, _needs_16_or_32_bits, split_context
+from core.decode.inputs import Inputs
+from core.decode.kernel import Call, Kernel, Unavailable, compiled_for_these_shapes, needs_16_or_32_bits, split_context
 
 BACKENDS = ("FLASH_ATTENTION", "EFFICIENT_ATTENTION", "CUDNN_ATTENTION", "MATH")
 
@@ -18,7 +19,7 @@ def _forced_sdpa(backend: str) -> Kernel:
     short = backend.removesuffix("_ATTENTION").lower()
 
     def prepare(inputs: Inputs) -> Call:
-        _needs_16_or_32_bits(inputs)
+        needs_16_or_32_bits(inputs)
         from torch.nn.attention import SDPBackend, sdpa_kernel
 
         query, mask, chosen = inputs.grouped_query(), inputs.mask(), SDPBackend[backend]
@@ -42,7 +43,7 @@ def _forced_sdpa(backend: str) -> Kernel:
 
 def _split_k_sdpa(inputs: Inputs) -> Call:
     """Spans enough to fill the GPU four times over, by flash attention."""
-    _needs_16_or_32_bits(inputs)
+    needs_16_or_32_bits(inputs)
     if inputs.keys.dtype == torch.float32:
         raise Unavailable("for 16-bit caches")
     batch, kv_heads = inputs.sizes[:2]
@@ -107,15 +108,13 @@ def _fp8_native(inputs: Inputs) -> Call:
     """An 8-bit cache scaled by one, cast per tile inside the compiler's fused loops rather than as a whole."""
     if inputs.keys.dtype.itemsize != 1 or not inputs.full:
         raise Unavailable("only for an 8-bit cache whose sequences fill it")
-    from core.decode.kernels import _compiled
-
     query, scale = inputs.grouped_query(), inputs.scale
 
     def rows(query: Tensor, keys: Tensor, values: Tensor) -> Tensor:
         weights = torch.softmax((query @ keys.to(query.dtype).transpose(2, 3)).float() * scale, -1)
         return weights.to(query.dtype) @ values.to(query.dtype)
 
-    compiled = _compiled(rows)
+    compiled = compiled_for_these_shapes(rows)
     return lambda: compiled(query, inputs.keys, inputs.values)
 
 

@@ -14,7 +14,8 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from core.decode.kernels import Call, Inputs, Unavailable
+from core.decode.inputs import Inputs
+from core.decode.kernel import Call, Unavailable
 
 
 @triton.jit

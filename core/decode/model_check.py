@@ -14,11 +14,12 @@ import torch
 from torch import Tensor
 
 from core.decode import device as devices
-from core.decode.kernels import Call, all_kernels
+from core.decode.kernel import Call
+from core.decode.kernels import all_kernels
 from core.decode.plan import ELEMENT_BYTES, DecodeJob, StepShape, layer_weight_bytes
 from core.decode.records import ModelCheck
 from core.decode.rounds import Turn, interleave
-from core.decode.step import Ends, Layer
+from core.decode.step_layer import Ends, Layer
 
 SMALL = StepShape(num_layers=4, hidden_size=2048, intermediate_size=5632, vocab_size=32_000)
 SMALL_HEADS, SMALL_KV_HEADS, SMALL_CONTEXT, SMALL_HEAD_DIM = 16, 4, 2048, 128
@@ -90,7 +91,7 @@ def _timed(device: torch.device, work: Call) -> Turn:
 
 def _our_calls(device: torch.device, job: DecodeJob, shape: StepShape) -> tuple[list[Call], Call]:
     """One call for each of L different layers, and the ends."""
-    from core.decode.run import make_inputs
+    from core.decode.inputs import make_inputs
 
     generator = torch.Generator(device).manual_seed(0)
     kernel = next(k for k in all_kernels(device.type) if k.name == KERNEL)

@@ -15,7 +15,7 @@ import torch.nn.functional as F  # noqa: N812  the name that every torch user re
 from torch import Tensor
 
 from core.decode import device as devices
-from core.decode.kernels import Unavailable, relative_error
+from core.decode.kernel import Unavailable, relative_error
 from core.decode.kernels_cpu import KINDS, host_library, threads_of_torch
 from core.decode.plan import ERROR_LIMITS
 

@@ -11,19 +11,17 @@ are medians over the samples of the run's start and of its rounds, taken togethe
 import time
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 import torch
 
 from core.decode import device as devices
 from core.decode.cuda_graph import recorded
-from core.decode.kernels import NATURAL, Inputs
+from core.decode.inputs import offsets, part_of
+from core.decode.kernel import NATURAL
 from core.decode.measured_roofline import READ_BYTES, product_turn, read_turn, with_rounds
 from core.decode.plan import bound
 from core.decode.records import KernelResult, Roofline, mark_best
-
-if TYPE_CHECKING:
-    from core.decode.run import Run
+from core.decode.running import Running
 
 ROUNDS = (5, 200)  # least and most
 SETTLE_SECONDS = 0.005  # threads of a library's own pool spin this long after a product, on the cores of what follows
@@ -75,7 +73,7 @@ class Figures:
     rule: str
 
 
-def time_best_again(run: "Run", results: tuple[KernelResult, ...], roofline: Roofline, seconds: float) -> Figures:
+def time_best_again(run: Running, results: tuple[KernelResult, ...], roofline: Roofline, seconds: float) -> Figures:
     """The finalists of `results` in rounds of `seconds` in all, within the run's time limit."""
     calls, left_out = _prepared(run, finalists(results))
     turns = _turns(run, calls, roofline)
@@ -102,7 +100,7 @@ def finalists(results: tuple[KernelResult, ...]) -> list[tuple[KernelResult, ...
     return [tuple(r for seconds, r in timed if seconds <= WITHIN * timed[0][0]) for timed in ranked]
 
 
-def _turns(run: "Run", calls: Mapping[Entry, Callable[[], object]], roofline: Roofline) -> dict[Hashable, Turn]:
+def _turns(run: Running, calls: Mapping[Entry, Callable[[], object]], roofline: Roofline) -> dict[Hashable, Turn]:
     """A round: read, product, the first of every G, read again, the second of every G."""
     turns: dict[Hashable, Turn] = {}
     if roofline.read_by:
@@ -140,7 +138,7 @@ def _first_line(error: Exception) -> str:
     return said.splitlines()[0][:120] if said else type(error).__name__
 
 
-def _with_figure(run: "Run", result: KernelResult, rates: Roofline, found: Interleaved) -> KernelResult:
+def _with_figure(run: Running, result: KernelResult, rates: Roofline, found: Interleaved) -> KernelResult:
     limits = bound(
         run.job, result.kv_heads, bytes_per_second=rates.bytes_per_second,
         flops_per_second=rates.flops_per_second, exp_per_second=rates.exp_per_second,
@@ -167,14 +165,14 @@ def _settled(turn: Turn, device: torch.device) -> Turn:
 
 
 def _prepared(
-    run: "Run", entered: list[tuple[KernelResult, ...]]
+    run: Running, entered: list[tuple[KernelResult, ...]]
 ) -> tuple[dict[Entry, Callable[[], object]], dict[Hashable, str]]:
     """A call for each finalist over one shared random cache, of which every G reads a part.
 
     A kernel with a layout of its own needs a copy; copies are made from the smallest G up while memory lasts. Where the
     fastest of a G finds no room, its second is not timed either: times of different seconds are not compared.
     """
-    from core.decode.run import make_inputs
+    from core.decode.inputs import make_inputs
 
     if not entered:
         return {}, {}
@@ -200,21 +198,3 @@ def _prepared(
                 break
     order = [(r.kv_heads, r.kernel) for ranked in entered for r in ranked]
     return {entry: calls[entry] for entry in order if entry in calls}, left_out
-
-
-def offsets(widths: list[int]) -> dict[int, int]:
-    """For each G the KV heads of the pool before its part: small parts lie apart, as far as the pool reaches."""
-    found, used = {}, 0
-    for g in sorted(widths):
-        found[g] = used if used + g <= max(widths) else 0
-        used += g
-    return found
-
-
-def part_of(pool: Inputs, num_kv_heads: int, heads_before: int = 0) -> Inputs:
-    """The same query over a cache of fewer KV heads that lies in the pool's, behind that of heads_before heads."""
-    batch, _, _, capacity, dim = pool.sizes
-    shape = (batch, num_kv_heads, capacity, dim)
-    begin, count = (batch * heads * capacity * dim for heads in (heads_before, num_kv_heads))
-    keys, values = (x.view(-1)[begin : begin + count].view(shape) for x in (pool.keys, pool.values))
-    return replace(pool, keys=keys, values=values)

@@ -18,7 +18,9 @@ import torch
 
 from core.decode import device as devices
 from core.decode.cuda_graph import recorded
-from core.decode.kernels import Inputs, Kernel, Unavailable, all_kernels, reference, relative_error
+from core.decode.inputs import Inputs, make_inputs
+from core.decode.kernel import Kernel, Unavailable, reference, relative_error
+from core.decode.kernels import all_kernels
 from core.decode.measured_roofline import compute_dtype, measure_roofline
 from core.decode.plan import (
     ERROR_LIMITS,
@@ -47,23 +49,6 @@ def chosen_kernels(job: DecodeJob, device_type: str) -> tuple[Kernel, ...]:
         names = ", ".join(k.name for k in known)
         raise InvalidJob(f"no kernel {', '.join(sorted(unknown))} on {device_type}: choose among {names}.")
     return tuple(k for k in known if not job.kernels or k.name in job.kernels)
-
-
-def make_inputs(job: DecodeJob, num_kv_heads: int, device: torch.device, generator: torch.Generator) -> Inputs:
-    """Fresh random data of one layer; an 8-bit cache has a bfloat16 query."""
-    stored = getattr(torch, job.dtype)
-    wide = torch.bfloat16 if stored.itemsize == 1 else stored
-    lengths = torch.tensor(job.sequence_lengths, dtype=torch.int64)
-    shape = (job.batch_size, num_kv_heads, int(lengths.max()), job.head_dim)
-
-    def drawn() -> torch.Tensor:
-        out = torch.empty(shape, dtype=stored, device=device)
-        for b in range(job.batch_size):  # one sequence at a time: a float32 draft of all would double the memory
-            out[b] = torch.randn(shape[1:], device=device, generator=generator)
-        return out
-
-    query = torch.randn(job.batch_size, job.num_query_heads, job.head_dim, device=device, generator=generator)
-    return Inputs(query=query.to(wide), keys=drawn(), values=drawn(), lengths=lengths)
 
 
 class Run:
@@ -104,7 +89,7 @@ class Run:
         yield self._plan()
         yield self._progress("Measuring what this host can do")
         roofline = measure_roofline(self.device, getattr(torch, self.job.dtype), self.limit_bytes)
-        self._free()
+        self.free()
         yield {"event": "roofline", **asdict(roofline)}
         for place, g in enumerate(self.job.kv_heads):
             yield from self._measure_kv_heads(g, roofline, share=(place + 1) / len(self.job.kv_heads))
@@ -130,20 +115,20 @@ class Run:
         """Figures of the best kernels, and the run's own rates."""
         from core.decode.rounds import time_best_again
 
-        self._free()
+        self.free()
         try:
             figures = time_best_again(self, tuple(self.results), roofline, self.round_seconds)
             self.results, self.rule, roofline = list(figures.results), figures.rule, figures.roofline
         except Exception as e:  # noqa: BLE001  memory, mostly: what the search found stands
             self.rule = f"No interleaved rounds: {_reason(e)}. Figures are medians of each kernel timed by itself."
         self.done_parts += 1
-        self._free()
+        self.free()
         return roofline
 
     def _measure_kv_heads(self, g: int, roofline: Roofline, *, share: float) -> Iterator[Event]:
         """Every kernel at this G, until it and those before it have used their share of the search's time."""
         generator = self.generator(g)
-        self._free()
+        self.free()
         copies = copies_for_cold_reads(self.job.stored_bytes(g))
         inputs = [make_inputs(self.job, g, self.device, generator) for _ in range(copies)]
         expected = reference(inputs[0])
@@ -180,7 +165,7 @@ class Run:
         except Exception as e:  # noqa: BLE001  kernels come from torch, compilers and extras: any failure is a result
             return replace(blank, detail=_reason(e))
         finally:
-            self._free()
+            self.free()
 
     def _timed(self, kernel: Kernel, blank: KernelResult, inputs: list[Inputs], expected: torch.Tensor) -> KernelResult:
         if self.job.quick and kernel.slow_to_build and not self.job.kernels:
@@ -234,7 +219,7 @@ class Run:
     def _out_of_time(self, reserved_seconds: float = 0.0) -> bool:
         return time.monotonic() > self.deadline - reserved_seconds
 
-    def _free(self) -> None:
+    def free(self) -> None:
         gc.collect()
         if self.device.type == "cuda":
             torch.cuda.empty_cache()

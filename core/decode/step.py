@@ -13,23 +13,21 @@ from dataclasses import dataclass, replace
 from functools import partial
 from itertools import cycle
 from statistics import median
-from typing import TYPE_CHECKING
 
 import torch
-import torch.nn.functional as F  # noqa: N812  the name that every torch user reads
 from torch import Tensor
 
 from core.decode import device as devices
 from core.decode.cuda_graph import recorded
-from core.decode.kernels import NATURAL, Call, Inputs, Kernel
+from core.decode.inputs import offsets, part_of
+from core.decode.kernel import NATURAL, Call, Kernel
 from core.decode.measured_roofline import read_turn
-from core.decode.plan import ELEMENT_BYTES, DecodeJob, StepShape, step_copies, step_memory_bytes
+from core.decode.plan import StepShape, step_copies, step_memory_bytes
 from core.decode.products import Product, fastest_product
 from core.decode.records import Roofline, RunRecord, StepResult
-from core.decode.rounds import Interleaved, Turn, interleave, offsets, part_of
-
-if TYPE_CHECKING:
-    from core.decode.run import Run
+from core.decode.rounds import Interleaved, Turn, interleave
+from core.decode.running import Running
+from core.decode.step_layer import Ends, Layer, arithmetic_dtype, matrix
 
 ROUNDS = (5, 60)  # least and most
 SECONDS, QUICK_SECONDS = 20.0, 6.0
@@ -44,104 +42,7 @@ class Part:
     record: RunRecord
 
 
-class Layer:
-    """One layer's weights, random, and its decode of one token per sequence over a given attention call.
-
-    product multiplies its weights: F.linear, or what core.decode.products found to be faster.
-    """
-
-    def __init__(
-        self, job: DecodeJob, shape: StepShape, num_kv_heads: int, device: torch.device, product: Product = F.linear
-    ) -> None:
-        wide = job.num_query_heads * job.head_dim
-        kv = num_kv_heads * job.head_dim
-        self.dtype, self.product = arithmetic_dtype(job), product
-        self.head_dim, self.num_kv_heads, self.num_query_heads = job.head_dim, num_kv_heads, job.num_query_heads
-        hidden, ffn = shape.hidden_size, shape.intermediate_size
-        self.norms = torch.ones(2, hidden, device=device, dtype=self.dtype)
-        sizes = {"q": (wide, hidden), "k": (kv, hidden), "v": (kv, hidden), "o": (hidden, wide)}
-        sizes |= {"gate": (ffn, hidden), "up": (ffn, hidden), "down": (hidden, ffn)}
-        self.weights = {name: matrix(size, device, self.dtype) for name, size in sizes.items()}
-        angles = torch.rand(job.batch_size, 1, job.head_dim, device=device)
-        self.cos, self.sin = angles.cos().to(self.dtype), angles.sin().to(self.dtype)
-
-    def with_kv_heads(self, num_kv_heads: int) -> "Layer":
-        """The same weights, of which the first num_kv_heads heads' keys and values are projected."""
-        narrow = object.__new__(Layer)
-        narrow.__dict__ = {**self.__dict__, "num_kv_heads": num_kv_heads}
-        rows = num_kv_heads * self.head_dim
-        narrow.weights = {name: w[:rows] if name in "kv" else w for name, w in self.weights.items()}
-        return narrow
-
-    @property
-    def weight_bytes(self) -> int:
-        width: int = self.dtype.itemsize
-        return self.weight_elements * width
-
-    @property
-    def weight_elements(self) -> int:
-        return sum(w.numel() for w in self.weights.values())
-
-    def matmul_flops(self, batch_size: int) -> int:
-        """Two FLOPs a weight and sequence."""
-        return 2 * batch_size * self.weight_elements
-
-    def decode(self, x: Tensor, cache: Inputs, attend: Call) -> Tensor:
-        """x [B, hidden] -> [B, hidden]; the new token's key and value are written into the cache's last place."""
-        w, batch, product = self.weights, x.shape[0], self.product
-        normed = F.rms_norm(x, x.shape[-1:], self.norms[0])
-        query = self._rotated(product(normed, w["q"]).view(batch, self.num_query_heads, self.head_dim))
-        key = self._rotated(product(normed, w["k"]).view(batch, self.num_kv_heads, self.head_dim))
-        cache.keys[:, :, -1] = key.to(cache.keys.dtype)
-        cache.values[:, :, -1] = product(normed, w["v"]).view_as(key).to(cache.values.dtype)
-        cache.query.copy_(query)
-        attended = attend().reshape(batch, -1).to(self.dtype)
-        x = x + product(attended, w["o"])
-        normed = F.rms_norm(x, x.shape[-1:], self.norms[1])
-        return x + product(F.silu(product(normed, w["gate"])) * product(normed, w["up"]), w["down"])
-
-    def _rotated(self, x: Tensor) -> Tensor:
-        """Rotary embedding as in transformers' apply_rotary_pos_emb: the halves swapped, one negated."""
-        half = x.shape[-1] // 2
-        return x * self.cos + torch.cat((-x[..., half:], x[..., :half]), -1) * self.sin
-
-
-class Ends:
-    """Embedding, last norm and head."""
-
-    def __init__(
-        self, shape: StepShape, batch_size: int, dtype: torch.dtype, device: torch.device, product: Product = F.linear
-    ) -> None:
-        self.product = product
-        self.embedding = matrix((shape.vocab_size, shape.hidden_size), device, dtype)
-        self.head = matrix((shape.vocab_size, shape.hidden_size), device, dtype)
-        self.norm = torch.ones(shape.hidden_size, device=device, dtype=dtype)
-        self.tokens = torch.randint(shape.vocab_size, (batch_size,), device=device)
-
-    @property
-    def read_bytes(self) -> int:
-        """The head, and of the embedding one row per sequence."""
-        (vocabulary, hidden), width = self.head.shape, self.head.dtype.itemsize
-        count: int = (vocabulary + self.tokens.numel()) * hidden * width
-        return count
-
-    def decode(self) -> Tensor:
-        x = F.embedding(self.tokens, self.embedding)
-        return self.product(F.rms_norm(x, x.shape[-1:], self.norm), self.head).argmax(-1)
-
-
-def matrix(size: tuple[int, ...], device: torch.device, dtype: torch.dtype) -> Tensor:
-    """Random weights; drawn in their own dtype, so that no wider draft of them is held."""
-    return torch.empty(size, device=device, dtype=dtype).normal_(0, 0.02)
-
-
-def arithmetic_dtype(job: DecodeJob) -> torch.dtype:
-    """What the layer computes in: bfloat16 over an 8-bit cache."""
-    found: torch.dtype = torch.bfloat16 if ELEMENT_BYTES[job.dtype] == 1 else getattr(torch, job.dtype)
-    return found
-
-
-def measure_steps(run: "Run", record: RunRecord) -> Iterator[Part]:
+def measure_steps(run: Running, record: RunRecord) -> Iterator[Part]:
     """A StepResult for each G whose attention has a correct kernel, then the check against transformers."""
     assert run.job.step is not None  # the caller asks only then
     yield Part(message="A whole layer of every G, in interleaved rounds", record=record)
@@ -150,7 +51,7 @@ def measure_steps(run: "Run", record: RunRecord) -> Iterator[Part]:
         record = replace(record, steps=_measured(run, run.job.step, record))
     except RuntimeError as e:  # memory or a device failure: there is no step, the rest stands
         record = _with_message(record, f"No whole step: {_line(e)}")
-    run._free()
+    run.free()
     from core.decode.model_check import check_against_transformers
 
     yield Part(message="The same arithmetic beside transformers' own model", record=record)
@@ -173,7 +74,7 @@ def _with_message(record: RunRecord, message: str) -> RunRecord:
     return replace(record, message=f"{record.message} {message}".strip())
 
 
-def _measured(run: "Run", shape: StepShape, record: RunRecord) -> tuple[StepResult, ...]:
+def _measured(run: Running, shape: StepShape, record: RunRecord) -> tuple[StepResult, ...]:
     """Every G in the same rounds. Raises RuntimeError where they do not fit into free memory."""
     kernels = {g: next(k for k in run.kernels if k.name == best.kernel) for g, best in record.best().items()}
     if not kernels:
@@ -195,7 +96,7 @@ def _measured(run: "Run", shape: StepShape, record: RunRecord) -> tuple[StepResu
     return tuple(_result(run, record.roofline, layer.with_kv_heads(g), ends, names[g], found) for g in kernels)
 
 
-def _product(run: "Run", shape: StepShape) -> tuple[str, Product]:
+def _product(run: Running, shape: StepShape) -> tuple[str, Product]:
     """What multiplies the weights fastest here, by name: tried on two matrices of the FFN."""
     dtype, sizes = arithmetic_dtype(run.job), (shape.intermediate_size, shape.hidden_size)
     x = torch.randn(run.job.batch_size, shape.hidden_size, device=run.device).to(dtype)
@@ -205,8 +106,10 @@ def _product(run: "Run", shape: StepShape) -> tuple[str, Product]:
 class _Stack:
     """One layer's weights and one cache for the largest G; each smaller G takes the beginning of both."""
 
-    def __init__(self, run: "Run", shape: StepShape, kernels: dict[int, Kernel], offset: int, product: Product) -> None:
-        from core.decode.run import make_inputs
+    def __init__(
+        self, run: Running, shape: StepShape, kernels: dict[int, Kernel], offset: int, product: Product
+    ) -> None:
+        from core.decode.inputs import make_inputs
 
         most = max(kernels)
         self.layer = Layer(run.job, shape, most, run.device, product)
@@ -230,7 +133,7 @@ class _Stack:
 
 
 def _rounds(
-    run: "Run", roofline: Roofline | None, stacks: list[_Stack], ends: Ends, kv_heads: tuple[int, ...]
+    run: Running, roofline: Roofline | None, stacks: list[_Stack], ends: Ends, kv_heads: tuple[int, ...]
 ) -> Interleaved:
     """Rounds of one read, every G's attention alone, every G's layer, and the ends; each turn takes the next copy."""
     following = cycle(stacks)
@@ -262,7 +165,7 @@ def _rounds(
 
 
 def _result(
-    run: "Run", roofline: Roofline | None, layer: Layer, ends: Ends, names: tuple[str, str], found: Interleaved
+    run: Running, roofline: Roofline | None, layer: Layer, ends: Ends, names: tuple[str, str], found: Interleaved
 ) -> StepResult:
     g, job, shape = layer.num_kv_heads, run.job, run.job.step
     assert shape is not None  # measured for a job that has one

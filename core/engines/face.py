@@ -5,7 +5,7 @@ from types import ModuleType
 from typing import Any
 
 from core.engines.plan import EngineError, EnginePlan
-from core.model_spec import ModelSpec
+from core.models.spec import ModelSpec
 
 # id -> module. Each has VERSION (what its rules were held against), plan(spec, **job) -> EnginePlan, and
 # translated(common) -> job: a common job in the engine's own keys.

@@ -3,7 +3,7 @@
 from typing import Any
 
 from core.engines.plan import EngineError, EnginePlan
-from core.model_spec import ModelSpec
+from core.models.spec import ModelSpec
 
 VERSION = "payload"
 KEYS = ("context_length", "batch_size", "available_bytes", "cache_bits")

@@ -1,7 +1,7 @@
 """What every engine's plan says, and the one error of this package.
 
-An engine's module holds its own rules, with no formula inherited from another's, and answers in these words. An attribute that
-an engine does not have is None.
+An engine's module holds its own rules, with no formula inherited from another's, and answers in these words. An
+attribute that an engine does not have is None.
 """
 
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ class PlanNote:
 
 @dataclass(frozen=True, kw_only=True)
 class CacheGroup:
-    """Layers that one pool or page table serves together (vLLM's KV cache groups, SGLang's pools, llama.cpp's caches)."""
+    """Layers that one pool or page table serves together (vLLM's groups, SGLang's pools, llama.cpp's caches)."""
 
     kind: str  # 'full attention', 'sliding window 1,024', 'state'
     num_layers: int  # layers that are in it

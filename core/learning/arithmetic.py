@@ -7,8 +7,8 @@ sequence for the weights and 4 x L x H x head_dim x tokens for the attention of 
 
 from dataclasses import dataclass
 
-from core.accelerators import Accelerator, find_accelerator
-from core.layouts import Layout
+from core.hardware.accelerators import Accelerator, find_accelerator
+from core.models.head_sharing import Layout
 from core.serving.model_shapes import LLAMA_2_13B
 from core.serving.tensor_parallel import copies_per_kv_head
 from core.serving.weights import analytic_count

@@ -29,7 +29,7 @@ from core.learning.ask_words import (
     normalised,
     words_of,
 )
-from core.model_registry import load_registry
+from core.models.registry import load_registry
 
 MAX_QUESTION = 400
 SHOWN = 3

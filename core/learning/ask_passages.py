@@ -7,10 +7,10 @@ findings that it shows. They are searched apart, since a word in a title says mo
 from dataclasses import dataclass
 from functools import cache
 
-from core.evidence import published
+from core.evidence.studies import published
 from core.learning import faq, glossary, lessons
-from core.neighbours import texts as neighbours
-from core.neighbours.figures import filled
+from core.learning.techniques import texts as techniques
+from core.learning.techniques.figures import filled
 
 FAQ, GLOSSARY, EVIDENCE = "faq", "glossary", "evidence"
 
@@ -69,7 +69,7 @@ def _topics() -> list[Passage]:
             names=f"{section.slug} {topic.promise}",
             query=((topic.key, str(number)),),
         )
-        for topic in neighbours.topics()
+        for topic in techniques.topics()
         for number, section in enumerate(topic.sections, start=1)
     ]
 

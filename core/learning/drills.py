@@ -14,10 +14,10 @@ from typing import Any
 
 import yaml
 
-from core.attention import GroupedAttention
-from core.layouts import divisors
 from core.learning.typed_answers import AnswerNotUnderstood, parse_bytes
-from core.model_spec import ModelDimensions, ModelSpec
+from core.models.attention import GroupedAttention
+from core.models.head_sharing import divisors
+from core.models.spec import ModelDimensions, ModelSpec
 from core.units import format_binary, format_both
 
 TOLERANCE = 0.10  # head arithmetic: rounding 1,024 to 1,000 once or twice stays inside

@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from core.neighbours.figures import filled
+from core.learning.techniques.figures import filled
 
 PATH = Path(__file__).parents[1] / "data" / "faq.yaml"
 REGISTRY_MARK = "{registry_table}"

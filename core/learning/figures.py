@@ -8,15 +8,16 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 
-from core.accelerators import find_accelerator
-from core.evidence import Dot, all_dots, range_text, signed
-from core.layouts import Layout
+from core.evidence.studies import Dot, all_dots, range_text, signed
+from core.hardware.accelerators import find_accelerator
 from core.learning import arithmetic as sums
 from core.learning.drills import config_questions
-from core.neighbours.published import published
-from core.neighbours.quantisation import stored_bits
+from core.learning.techniques.published import published
+from core.learning.techniques.quantisation import stored_bits
+from core.models.head_sharing import Layout
+from core.serving.job import ServingJob
+from core.serving.memory_plan import plan
 from core.serving.model_shapes import LLAMA_2_13B, llama_shape
-from core.sizing import ServingJob, plan
 from core.units import GB, GIB, MIB, format_binary, format_both, format_bytes
 
 # Read in the sources that each line names; tests hold them against the evidence and the installed library.

@@ -3,14 +3,14 @@
 from dataclasses import dataclass
 
 from core.learning import lessons
-from core.neighbours import texts as neighbours
+from core.learning.techniques import texts as techniques
 
 OTHERS = {
     "faq": ("reference/faq.py", "FAQ"),
     "glossary": ("reference/glossary.py", "Glossary"),
     "evidence": ("reference/evidence.py", "Evidence"),
-    "size": ("tools/size.py", "Size"),
-    "models": ("tools/models.py", "Models"),
+    "size": ("tools/size/page.py", "Size"),
+    "models": ("tools/models/page.py", "Models"),
 }
 
 
@@ -28,8 +28,8 @@ def place(key: str) -> Place:
     if key in OTHERS:
         script, title = OTHERS[key]
         return Place(key=key, script=script, title=title)
-    if key in neighbours.ORDER:
-        return Place(key=key, script=f"learn/{key}.py", title=neighbours.topic(key).title)
+    if key in techniques.ORDER:
+        return Place(key=key, script=f"learn/{key}.py", title=techniques.topic(key).title)
     if key in lessons.ORDER:
         lesson = lessons.lesson(key)
         return Place(key=key, script=lesson.script, title=lesson.title)

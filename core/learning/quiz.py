@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 
 from core.learning.progress import Progress
-from core.neighbours.figures import filled
+from core.learning.techniques.figures import filled
 
 PATH = Path(__file__).parents[1] / "data" / "quiz.yaml"
 _FIELDS = {"id", "lesson", "question", "options", "answer", "why"}

@@ -2,12 +2,15 @@
 
 from dataclasses import dataclass
 
-from core.evidence import evidence_for, findings_for
-from core.evidence_records import Finding
+from core.errors import SizingError
+from core.evidence.records import Finding
+from core.evidence.studies import evidence_for, findings_for
 from core.learning.figures import CAPSTONE, CAPSTONE_CHOICES
-from core.roofline import decode_bound
-from core.serving.memory_plan import MemoryPlan
-from core.sizing import ServingJob, SizingError, WindowPattern, largest_batch, plan
+from core.serving.inverse import largest_batch
+from core.serving.job import ServingJob
+from core.serving.memory_plan import MemoryPlan, plan
+from core.serving.roofline import decode_bound
+from core.serving.what_if import WindowPattern
 from core.units import format_both, format_bytes
 
 PATTERNS = {

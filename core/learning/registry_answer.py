@@ -4,9 +4,9 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from core.attention import GroupedAttention, Layer, ParallelLayer
-from core.model_registry import RegisteredModel
-from core.model_spec import UnsupportedConfig, read_config
+from core.models.attention import GroupedAttention, Layer, ParallelLayer
+from core.models.registry import RegisteredModel
+from core.models.spec import UnsupportedConfig, read_config
 
 
 @dataclass(frozen=True, kw_only=True)

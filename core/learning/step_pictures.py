@@ -1,6 +1,6 @@
 """What each step of a lesson draws before anyone touches a control, so that a walk can leave as a whole.
 
-A picture is named as in core.diagrams.lessons, with its inputs; an input that a control of the page sets carries the
+A picture is named as in core.figures.lessons, with its inputs; an input that a control of the page sets carries the
 control's name, under which a link holds its value (?levers_g=4). Two more names stand for what several pages share:
 `layout`, one attention layout, and `quality`, the published changes of some studies. A step that asks, or that shows a
 file in place of a picture, draws nothing here.

@@ -1,7 +1,7 @@
 """How many strokes a hand-drawn layout takes, without loading the drawing library; the drawing itself is
-core.diagrams.lesson_layouts."""
+core.figures.lesson_layouts."""
 
-from core.layouts import Layout
+from core.models.head_sharing import Layout
 
 
 def count_strokes(num_query_heads: int, num_kv_heads: int) -> int:

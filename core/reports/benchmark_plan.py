@@ -2,12 +2,12 @@
 
 import shlex
 
-from core.attention import GroupedAttention
+from core.models.attention import GroupedAttention
 from core.reports.decision_record import markdown_table
 from core.reports.exports import Table
-from core.roofline import decode_bound
 from core.serving.job import ServingJob
 from core.serving.options import Option, OptionGrid, cache_name
+from core.serving.roofline import decode_bound
 from core.units import GB
 
 DTYPES = {16: "bfloat16", 8: "float8_e4m3fn"}

@@ -6,12 +6,12 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from core.evidence import ChoiceEvidence
-from core.evidence_records import CONFIDENCES
-from core.palette import Palette
+from core.evidence.records import CONFIDENCES
+from core.evidence.studies import ChoiceEvidence
+from core.figures.palette import Palette
 from core.reports.exports import Document, Picture, Section, Table, html_report
-from core.roofline import StepBound, cost_per_million_tokens
 from core.serving.options import Option, OptionGrid, cache_name, near_misses, verdict, width_name
+from core.serving.roofline import StepBound, cost_per_million_tokens
 from core.serving.traffic import Traffic
 from core.serving.traffic_fit import TrafficFit
 from core.serving.ways_evidence import evidence_for_way

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from html import escape
 from typing import Any
 
-from core.palette import DARK, Palette
+from core.figures.palette import DARK, Palette
 
 SLIDE_PX = (1920, 1080)
 MARGIN_PX = 80

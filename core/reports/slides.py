@@ -9,7 +9,7 @@ import textwrap
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
-from core.palette import Palette
+from core.figures.palette import Palette
 from core.reports.exports import CHART_WIDTH_PX, Document, Picture, Section, Table, chart_svg, plain
 
 if TYPE_CHECKING:

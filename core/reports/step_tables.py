@@ -7,6 +7,7 @@ becomes the conditions behind it. A link's values count as they do for pictures.
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
+from core.errors import SizingError
 from core.learning import drills
 from core.learning.drills import ConfigQuestion
 from core.learning.figures import CAPSTONE, CAPSTONE_CHOICES
@@ -14,8 +15,8 @@ from core.learning.record import PATTERNS, Conditions, verdict_sentence
 from core.learning.step_pictures import Control
 from core.learning.verdicts import CONDITIONS, MqaPlan, verdict_on_mqa
 from core.reports.exports import Table
+from core.serving.inverse import largest_batch
 from core.serving.memory_plan import plan
-from core.sizing import SizingError, largest_batch
 from core.units import format_bytes
 
 Query = Mapping[str, str]

@@ -6,11 +6,11 @@ A picture that was on screen leaves as it was seen; a step that nobody opened is
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from core import evidence
-from core.diagrams.house import dress
+from core.evidence import studies as evidence
+from core.figures.house import dress
+from core.figures.palette import Palette
 from core.learning.lessons import Lesson, Step, fill
 from core.learning.step_pictures import StepPicture, step_pictures
-from core.palette import Palette
 from core.reports.exports import Picture, Section
 from core.reports.step_tables import StepTable, step_table
 
@@ -67,15 +67,15 @@ def draw(name: str, colours: Palette, **inputs: Any) -> Picture:
         return _quality(str(inputs["studies"]), colours)
     if name == "against_memory":
         inputs = {"cache_bytes": _cache_bytes(**inputs)}
-    from core.diagrams.lessons import picture  # noqa: PLC0415  altair loads with the first file that someone asks for
+    from core.figures.lessons import picture  # noqa: PLC0415  altair loads with the first file that someone asks for
 
     made = picture(name, colours, **inputs)
     return Picture(sentence=made.sentence, alt_text=made.alt_text, spec=dress(made.spec, colours))
 
 
 def _layout(colours: Palette, *, num_query_heads: int, num_kv_heads: int, head_dim: int) -> Picture:
-    from core.diagrams.layouts import layout_chart  # noqa: PLC0415  as above
-    from core.layouts import Layout, alt_text, sentence  # noqa: PLC0415  as above
+    from core.figures.layouts import layout_chart  # noqa: PLC0415  as above
+    from core.models.head_sharing import Layout, alt_text, sentence  # noqa: PLC0415  as above
 
     layout = Layout(num_query_heads=num_query_heads, num_kv_heads=num_kv_heads, head_dim=head_dim)
     chart = layout_chart(layout, colours, width_px=600, height_px=340)
@@ -90,7 +90,7 @@ def _cache_bytes(
 
 def _quality(studies: str, colours: Palette) -> Picture:
     """Changes in benchmark points against each study's own MHA: of all studies, of some, or nearest to a choice."""
-    from core.diagrams.evidence import quality_alt_text, quality_chart  # noqa: PLC0415  as above
+    from core.figures.evidence import quality_alt_text, quality_chart  # noqa: PLC0415  as above
 
     dots = evidence.all_dots()
     if studies.startswith("nearest"):

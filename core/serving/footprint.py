@@ -9,8 +9,8 @@ from fractions import Fraction
 from functools import lru_cache
 from math import ceil
 
-from core.attention import GroupedAttention, NoAttention, SharedCache
-from core.model_spec import ModelSpec
+from core.models.attention import GroupedAttention, NoAttention, SharedCache
+from core.models.spec import ModelSpec
 from core.serving.job import ServingJob
 from core.serving.kv_ledger import KvLedger, kv_ledger
 from core.serving.weights import ParameterCount, ResizedWeights, analytic_count, resize

@@ -8,7 +8,7 @@ answer is an int that explains itself: 0 with `fits` False means that nothing fi
 from collections.abc import Callable
 from typing import Any
 
-from core.serving.error import SizingError
+from core.errors import SizingError
 from core.serving.footprint import footprint
 from core.serving.job import MAX_ACCELERATORS, MAX_BATCH_SIZE, ServingJob
 from core.serving.memory_plan import MemoryPlan, budget_bytes, plan, total_bytes

@@ -9,9 +9,9 @@ from fractions import Fraction
 from functools import cached_property
 from typing import Any
 
-from core.accelerators import Accelerator, find_accelerator
-from core.model_spec import ModelSpec
-from core.serving.error import SizingError, require_number, require_whole
+from core.errors import SizingError, require_number, require_whole
+from core.hardware.accelerators import Accelerator, find_accelerator
+from core.models.spec import ModelSpec
 from core.serving.weights import ParameterCount
 from core.serving.what_if import (
     MAX_CONTEXT_LENGTH,

@@ -10,7 +10,8 @@ from collections import Counter
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
-from core.attention import (
+from core.errors import SizingError
+from core.models.attention import (
     GroupedAttention,
     LatentAttention,
     Layer,
@@ -19,8 +20,7 @@ from core.attention import (
     RecurrentState,
     SharedCache,
 )
-from core.model_spec import ModelSpec
-from core.serving.error import SizingError
+from core.models.spec import ModelSpec
 from core.serving.tensor_parallel import kv_heads_per_rank
 
 

@@ -1,7 +1,7 @@
 """A model given by its shape alone, without a config: what the sizing page opens on."""
 
-from core.attention import GroupedAttention
-from core.model_spec import ModelDimensions, ModelSpec
+from core.models.attention import GroupedAttention
+from core.models.spec import ModelDimensions, ModelSpec
 
 
 def llama_shape(

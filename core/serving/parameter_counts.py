@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from core.serving.error import SizingError
+from core.errors import SizingError
 from core.serving.weights import ParameterCount
 
 COUNTS_PATH = Path(__file__).parents[1] / "data" / "parameter_counts.yaml"

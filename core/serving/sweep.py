@@ -12,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from core.accelerators import Accelerator
-from core.serving.error import SizingError
+from core.errors import SizingError
+from core.hardware.accelerators import Accelerator
 from core.serving.footprint import Footprint, footprint
 from core.serving.inverse import largest_batch
 from core.serving.job import ServingJob

@@ -9,7 +9,7 @@ them.
 
 from dataclasses import dataclass
 
-from core.serving.error import SizingError
+from core.errors import SizingError
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,7 +1,7 @@
 """A model typed in by its shape: checked, then built like Llama (gated FFN, two norms a layer, no biases)."""
 
-from core.model_spec import ModelSpec
-from core.serving.error import SizingError
+from core.errors import SizingError
+from core.models.spec import ModelSpec
 from core.serving.model_shapes import llama_shape
 
 LIMITS = {

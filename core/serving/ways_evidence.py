@@ -1,7 +1,7 @@
 """What a way to fit costs in quality: for each of its changes the nearest published statement, source and caveat."""
 
-from core.evidence import findings_for
-from core.evidence_records import Finding
+from core.evidence.records import Finding
+from core.evidence.studies import findings_for
 from core.serving.ways_to_fit import Change, WayToFit
 
 

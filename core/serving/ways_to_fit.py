@@ -16,9 +16,8 @@ from dataclasses import dataclass
 from itertools import product
 from math import log2
 
-from core.accelerators import Accelerator, catalogue
-from core.roofline import decode_bound
-from core.serving.error import SizingError
+from core.errors import SizingError
+from core.hardware.accelerators import Accelerator, catalogue
 from core.serving.inverse import (
     fewest_accelerators,
     fewest_accelerators_with_copies,
@@ -31,6 +30,7 @@ from core.serving.inverse import (
 from core.serving.job import ServingJob
 from core.serving.kv_ledger import kv_ledger
 from core.serving.memory_plan import budget_bytes, total_bytes
+from core.serving.roofline import decode_bound
 from core.serving.what_if import WindowPattern
 
 LOWER_BITS = (8, 4)
@@ -62,7 +62,7 @@ class WayToFit:
     """Changes that together make the job fit, and the job after them.
 
         Step seconds are bounds from core.serving.memory_plan import budget_bytes, total_bytes
-    from core.roofline, before as if the job had fitted; None where the bandwidth is unknown.
+    from core.serving.roofline, before as if the job had fitted; None where the bandwidth is unknown.
         tokens_per_second_after is over all users.
     """
 

@@ -17,9 +17,9 @@ from pathlib import Path
 from subprocess import SubprocessError, TimeoutExpired, run
 from typing import Any
 
-from core.attention import GroupedAttention, ParallelLayer
-from core.model_spec import ModelSpec
-from core.serving.error import SizingError
+from core.errors import SizingError
+from core.models.attention import GroupedAttention, ParallelLayer
+from core.models.spec import ModelSpec
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from math import gcd
 
-from core.attention import GroupedAttention, LatentAttention, Layer, ParallelLayer, SharedCache
-from core.model_spec import ModelSpec
-from core.serving.error import SizingError, require_whole
+from core.errors import SizingError, require_whole
+from core.models.attention import GroupedAttention, LatentAttention, Layer, ParallelLayer, SharedCache
+from core.models.spec import ModelSpec
 from core.serving.tensor_parallel import check_query_split, check_split, divisors
 
 MAX_CONTEXT_LENGTH = 2**30

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
-from core.attention import GroupedAttention
+from core.models.attention import GroupedAttention
 from core.uptraining.conversion import METHODS
 
 SCRATCH = "scratch"  # not a conversion: trained with G heads from the start, for as long as training and uptraining

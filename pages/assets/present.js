@@ -77,7 +77,7 @@ function rest(state) {
   fit(state)
 }
 
-const SPOKEN = '[aria-roledescription="picture in words"]' // in a picture whose rows alone change: core/diagrams/layouts.py
+const SPOKEN = '[aria-roledescription="picture in words"]' // in a picture whose rows alone change: core/figures/layouts.py
 
 // Where a page has no notes of its own: what its pictures say to who cannot see them.
 function alts() {

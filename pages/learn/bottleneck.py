@@ -1,6 +1,6 @@
 """FLOPs are not the bottleneck: what a step reads, the roof, what a batch shares, where the cache takes over."""
 
-from pages.parts.lesson import Stage, run, thousands
+from pages.learn.screens.lesson import Stage, run, thousands
 
 BATCHES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 CONTEXTS = (1_024, 4_096, 16_384, 65_536)

@@ -1,6 +1,6 @@
 """Case: Falcon-7B shipped MQA. What it bought, what that was worth, which doors it closed, what its makers did next."""
 
-from pages.parts.lesson import Stage, run, thousands
+from pages.learn.screens.lesson import Stage, run, thousands
 
 BATCHES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 GPUS = tuple(range(2, 17))

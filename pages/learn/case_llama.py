@@ -4,9 +4,9 @@ from typing import Literal
 
 import streamlit as st
 
-from core.evidence import all_dots
-from pages.parts.lesson import Stage, run
-from pages.parts.quality import quality_dots
+from core.evidence.studies import all_dots
+from pages.learn.screens.lesson import Stage, run
+from pages.learn.screens.quality import quality_dots
 
 RANKS = (1, 2, 4, 8, 16)
 STUDIES = {

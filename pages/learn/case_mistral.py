@@ -1,6 +1,6 @@
 """Case: Mistral 7B, GQA-8 and a second knob. The slope, the cap, what the cap gives up, and which of the two lasted."""
 
-from pages.parts.lesson import Stage, run, thousands
+from pages.learn.screens.lesson import Stage, run, thousands
 
 TOKENS = (512, 1_024, 2_048, 4_096, 8_192, 16_384, 32_768, 65_536, 131_072)
 WINDOWS = (1_024, 2_048, 4_096, 8_192, 16_384)

@@ -1,8 +1,8 @@
 """Case: your team wants MQA. Four questions in the order that settles it soonest, then the verdict from conditions."""
 
 from core.learning.verdicts import CONDITIONS, MqaPlan, verdict_on_mqa
-from pages.parts.lesson import Stage, run, thousands
-from pages.parts.quality import choose_dots
+from pages.learn.screens.lesson import Stage, run, thousands
+from pages.learn.screens.quality import choose_dots
 
 BATCHES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 CONTEXTS = (1_024, 4_096, 16_384, 65_536)

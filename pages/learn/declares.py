@@ -3,7 +3,7 @@
 import streamlit as st
 
 from core.learning.drills import CONFIG_EXAMPLES, config_questions
-from pages.parts.lesson import Stage, run
+from pages.learn.screens.lesson import Stage, run
 
 
 def files(stage: Stage, slug: str) -> None:

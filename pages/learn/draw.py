@@ -2,10 +2,10 @@
 
 import streamlit as st
 
-from core.layouts import divisors
 from core.learning.drills import LARGEST_SEED, reader_question
 from core.learning.strokes import count_strokes
-from pages.parts.lesson import Stage, run
+from core.models.head_sharing import divisors
+from pages.learn.screens.lesson import Stage, run
 
 HEADS = (4, 6, 8, 12)
 

@@ -2,9 +2,9 @@
 
 import streamlit as st
 
-from core.neighbours.figures import EVICT_TOKENS
-from core.neighbours.published import published
-from pages.parts import beside
+from core.learning.techniques.figures import EVICT_TOKENS
+from core.learning.techniques.published import published
+from pages.learn.screens import technique
 
 TOKENS = 160
 BUDGETS = (512, 1_024, 2_048, 4_096, 6_144, 8_192)
@@ -16,7 +16,7 @@ def policies() -> None:
     budget = first.slider("Budget, tokens", 8, TOKENS, 40, key="eviction_budget", bind="query-params")
     sinks = second.slider("Sinks", 0, 16, 4, key="eviction_sinks", bind="query-params")
     marked = third.slider("Marked token", 1, TOKENS, 60, key="eviction_marked", bind="query-params")
-    beside.picture("evicted", num_tokens=TOKENS, budget=budget, num_sinks=sinks, marked=marked)
+    technique.picture("evicted", num_tokens=TOKENS, budget=budget, num_sinks=sinks, marked=marked)
 
 
 def forgets() -> None:
@@ -26,19 +26,19 @@ def forgets() -> None:
     if show == "what is saved":
         kept = st.select_slider("Tokens kept of 8,192", BUDGETS, 2_048, format_func=lambda count: f"{count:,}",
                                 key="eviction_kept", bind="query-params")  # fmt: skip
-        beside.picture("forgotten", num_tokens=EVICT_TOKENS, budget=kept)
+        technique.picture("forgotten", num_tokens=EVICT_TOKENS, budget=kept)
         return
     first, second = st.columns(2)
     marked = first.slider("Token to ask for", 1, TOKENS, 60, key="eviction_follow", bind="query-params")
     budget = second.slider("Room for tokens", 8, TOKENS, 40, key="eviction_room", bind="query-params")
-    beside.picture("evicted", name="followed", num_tokens=TOKENS, budget=budget, num_sinks=4, marked=marked)
+    technique.picture("evicted", name="followed", num_tokens=TOKENS, budget=budget, num_sinks=4, marked=marked)
 
 
 def evidence() -> None:
     """The published effect of sinks, and where the other figures stand."""
-    beside.picture("sinks")
+    technique.picture("sinks")
     for name in ("sinks", "heavy_hitters", "snapkv"):
-        beside.cite(published()[name].source)
+        technique.cite(published()[name].source)
 
 
-beside.page("eviction", {"policies": policies, "forgets": forgets, "published": evidence})
+technique.page("eviction", {"policies": policies, "forgets": forgets, "published": evidence})

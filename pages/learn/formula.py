@@ -1,7 +1,7 @@
 """The whole formula on a Post-it: each factor a control with its own picture, the sum by hand, what is left out."""
 
-from core.layouts import PRESETS, Layout, LayoutError
-from pages.parts.lesson import Stage, run, thousands
+from core.models.head_sharing import PRESETS, Layout, LayoutError
+from pages.learn.screens.lesson import Stage, run, thousands
 
 LAYERS = (12, 16, 24, 28, 32, 40, 48, 60, 64, 80)
 KV_HEADS = (1, 2, 4, 8, 16, 32, 40, 64)

@@ -3,8 +3,8 @@
 import streamlit as st
 
 from core.learning.drills import KINDS, LARGEST_SEED, LEVELS, CacheQuestion, cache_question, judge, shortcut
-from pages.parts import drill
-from pages.parts.lesson import Stage, run
+from pages.learn.screens import drill
+from pages.learn.screens.lesson import Stage, run
 
 
 def example(stage: Stage) -> None:

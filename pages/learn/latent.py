@@ -3,9 +3,9 @@
 import pandas as pd
 import streamlit as st
 
-from core.neighbours.published import published
+from core.learning.techniques.published import published
 from core.units import format_count
-from pages.parts import beside
+from pages.learn.screens import technique
 
 HEADS = (1, 2, 4, 8, 16, 32, 64, 128)
 RANKS = (1, 2, 4, 8, 16)
@@ -14,7 +14,7 @@ RANKS = (1, 2, 4, 8, 16)
 def equal() -> None:
     """GQA with a G of one's own beside MLA."""
     g = st.select_slider("G of the GQA layer", HEADS, 8, key="latent_g", bind="query-params")
-    beside.picture("split_shares", num_query_heads=128, num_kv_heads=g, head_dim=128, tensor_parallel=1)
+    technique.picture("split_shares", num_query_heads=128, num_kv_heads=g, head_dim=128, tensor_parallel=1)
 
 
 def ranks() -> None:
@@ -22,7 +22,9 @@ def ranks() -> None:
     first, second = st.columns(2)
     g = first.select_slider("G of the split GQA layer", HEADS, 8, key="latent_rank_g", bind="query-params")
     tp = second.select_slider("GPUs (tensor parallel)", RANKS, 8, key="latent_tp", bind="query-params")
-    beside.picture("split_shares", name="ranks", num_query_heads=128, num_kv_heads=g, head_dim=128, tensor_parallel=tp)
+    technique.picture(
+        "split_shares", name="ranks", num_query_heads=128, num_kv_heads=g, head_dim=128, tensor_parallel=tp
+    )
 
 
 def evidence() -> None:
@@ -40,10 +42,10 @@ def evidence() -> None:
     ]  # fmt: skip
     st.markdown("**MLA keeps a small part of MHA's cache and scores at or above it on most benchmarks.**")
     st.table(pd.DataFrame(rows), hide_index=True, border="horizontal")
-    beside.cite(table.source)
+    technique.cite(table.source)
 
 
-beside.page(
+technique.page(
     "latent",
-    {"cached": lambda: beside.picture("kept_by_mla"), "equal": equal, "ranks": ranks, "published": evidence},
+    {"cached": lambda: technique.picture("kept_by_mla"), "equal": equal, "ranks": ranks, "published": evidence},
 )

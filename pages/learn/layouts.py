@@ -2,9 +2,9 @@
 
 import streamlit as st
 
-from core.layouts import PRESETS, Layout, LayoutError, alt_text, divisors, formula, outline, sentence
+from core.models.head_sharing import PRESETS, Layout, LayoutError, alt_text, divisors, formula, outline, sentence
 from core.units import format_binary
-from pages import cached, style
+from pages.shell import cached, style
 
 OWN = "A shape of your own"
 BY_NAME = {preset.name: preset for preset in PRESETS}

@@ -1,6 +1,6 @@
 """Fewer KV heads is the cheapest fix: five levers side by side, stacked, and why heads come first."""
 
-from pages.parts.lesson import Stage, run, thousands
+from pages.learn.screens.lesson import Stage, run, thousands
 
 WINDOWS = (1_024, 2_048, 4_096, 8_192, 16_384, 32_768)
 

@@ -4,9 +4,9 @@ import streamlit as st
 
 from core.learning.lessons import PHASES, Lesson, lessons
 from core.learning.places import place
-from core.neighbours import texts
-from pages.parts import progress
-from pages.parts.lesson import link_to
+from core.learning.techniques import texts
+from pages.learn.screens.lesson import link_to
+from pages.shell import progress
 
 
 def entry(lesson: Lesson) -> None:

@@ -2,15 +2,15 @@
 
 import streamlit as st
 
-from core.neighbours import paging
-from core.neighbours.published import published
-from pages.parts import beside
+from core.learning.techniques import paging
+from core.learning.techniques.published import published
+from pages.learn.screens import technique
 
 
 def table() -> None:
     """The small pool, a step at a time."""
     step = st.slider("Step", 0, paging.last_step(), 3, key="paging_step", bind="query-params")
-    beside.picture("pool", step=step)
+    technique.picture("pool", step=step)
 
 
 def fragmentation() -> None:
@@ -25,7 +25,7 @@ def fragmentation() -> None:
     block = second.select_slider(
         "Block size, tokens", (1, 8, 16, 32, 64, 128, 256), 16, key="paging_block", bind="query-params"
     )
-    beside.picture(
+    technique.picture(
         "fragmentation",
         prompt_median=prompt,
         output_median=output,
@@ -33,15 +33,15 @@ def fragmentation() -> None:
         context_limit=limit,
         block_size=block,
     )
-    beside.cite(published()["paged_use"].source)
+    technique.cite(published()["paged_use"].source)
 
 
 def meaning() -> None:
     """Slots by G times the share that is live."""
     g = st.segmented_control("KV heads G of 40", (40, 20, 8, 4, 1), default=8, required=True, key="paging_g",
                              bind="query-params")  # fmt: skip
-    beside.picture("multiply", num_kv_heads=g or 8)
-    beside.cite(published()["paged_use"].source)
+    technique.picture("multiply", num_kv_heads=g or 8)
+    technique.cite(published()["paged_use"].source)
 
 
-beside.page("paging", {"table": table, "fragmentation": fragmentation, "meaning": meaning})
+technique.page("paging", {"table": table, "fragmentation": fragmentation, "meaning": meaning})

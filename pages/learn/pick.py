@@ -5,12 +5,12 @@ from typing import Any
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from core.diagrams.lesson_pick import price_of_heads
-from core.evidence import evidence_for
+from core.errors import SizingError
+from core.evidence.studies import evidence_for
+from core.figures.lesson_pick import price_of_heads
 from core.learning.record import PATTERNS, Conditions, decision_record, sizing_query, verdict_sentence
-from core.sizing import SizingError
-from pages.parts.lesson import Stage, run, thousands
-from pages.parts.quality import quality_dots
+from pages.learn.screens.lesson import Stage, run, thousands
+from pages.learn.screens.quality import quality_dots
 
 KV_HEADS = (1, 2, 4, 5, 8, 10, 20, 40)
 BATCHES, CONTEXTS = (1, 4, 8, 16, 32), (4_096, 8_192, 16_384, 32_768, 65_536)
@@ -133,7 +133,7 @@ def decide(stage: Stage) -> None:
         st.markdown(verdict_sentence(**choice))
         link, save = st.columns(2)
         link.page_link(
-            "tools/size.py",
+            "tools/size/page.py",
             label="Open this job on the sizing page",
             icon=":material/memory:",
             query_params=sizing_query(**choice),

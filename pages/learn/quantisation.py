@@ -3,11 +3,11 @@
 import pandas as pd
 import streamlit as st
 
-from core.layouts import Layout
-from core.neighbours.published import published
-from core.neighbours.quantisation import BITS, stored_bits
+from core.learning.techniques.published import published
+from core.learning.techniques.quantisation import BITS, stored_bits
+from core.models.head_sharing import Layout
 from core.units import format_binary
-from pages.parts import beside
+from pages.learn.screens import technique
 
 GROUPS = (16, 32, 64, 128)
 
@@ -33,15 +33,15 @@ def error() -> None:
     group = first.select_slider("Group on the sample", GROUPS, 32, key="quantisation_sample", bind="query-params")
     scale = second.slider("Size of the large channels", 1.0, 30.0, 8.0, 0.5, key="quantisation_scale",
                           bind="query-params")  # fmt: skip
-    beside.picture("rounding", group=group, outlier_scale=scale)
+    technique.picture("rounding", group=group, outlier_scale=scale)
 
 
 def evidence() -> None:
     """KIVI's table as changes from 16 bits."""
     task = st.segmented_control("Task", ["CoQA", "GSM8K"], default="CoQA", required=True, key="quantisation_task",
                                 bind="query-params")  # fmt: skip
-    beside.picture("kivi", task=(task or "CoQA").lower())
-    beside.cite(published()["kivi"].source)
+    technique.picture("kivi", task=(task or "CoQA").lower())
+    technique.cite(published()["kivi"].source)
 
 
-beside.page("quantisation", {"bits": bits, "error": error, "published": evidence})
+technique.page("quantisation", {"bits": bits, "error": error, "published": evidence})

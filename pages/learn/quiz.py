@@ -4,7 +4,7 @@ import streamlit as st
 
 from core.learning import quiz
 from core.learning.places import place
-from pages.parts import progress
+from pages.shell import progress
 
 QUESTIONS = quiz.questions()
 

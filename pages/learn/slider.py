@@ -1,8 +1,8 @@
 """G is a slider from 1 to H: slide it, see what moves with it, and read what is published along the way."""
 
-from core.layouts import divisors
-from pages.parts.lesson import Stage, run
-from pages.parts.quality import choose_dots
+from core.models.head_sharing import divisors
+from pages.learn.screens.lesson import Stage, run
+from pages.learn.screens.quality import choose_dots
 
 HEADS = (8, 12, 32, 40, 64)
 

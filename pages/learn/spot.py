@@ -3,8 +3,8 @@
 import streamlit as st
 
 from core.learning.drills import LARGEST_SEED, ConfigQuestion, config_question
-from pages.parts import drill
-from pages.parts.lesson import Stage, run
+from pages.learn.screens import drill
+from pages.learn.screens.lesson import Stage, run
 
 CHOICES = ("MHA", "MQA", "GQA", "MLA")
 

@@ -2,12 +2,12 @@
 
 import streamlit as st
 
-from core.evidence import published
+from core.evidence.studies import published
 from core.uptraining import results, runs
 from core.uptraining.conversion import METHODS
 from core.uptraining.recipe import Recipe, RecipeError
 from core.uptraining.results import Result
-from pages.parts import beside
+from pages.learn.screens import technique
 
 PERCENTS = (5, 10, 40)  # that are recorded
 MINE = "uptraining_mine"
@@ -20,7 +20,7 @@ def merge() -> None:
                                 key="uptraining_g", bind="query-params")  # fmt: skip
     method = second.segmented_control("Method", list(METHODS), default="mean", required=True,
                                       key="uptraining_method", bind="query-params")  # fmt: skip
-    beside.picture("conversion", num_kv_heads=g or 2, method=method or "mean")
+    technique.picture("conversion", num_kv_heads=g or 2, method=method or "mean")
 
 
 def recorded() -> None:
@@ -46,7 +46,7 @@ def choose_against(name: str) -> str:
 
 def losses(found: tuple[Result, ...], against: str, *, before: bool, name: str) -> None:
     """The losses of one recipe, averaged over its seeds, and what to say about them."""
-    beside.picture("losses", points=results.averaged(found), recipe=found[0].recipe.with_seed(0), before=before,
+    technique.picture("losses", points=results.averaged(found), recipe=found[0].recipe.with_seed(0), before=before,
                    against=against, finding=results.finding(found, before=before), name=name)  # fmt: skip
     if not before:
         st.caption(results.agreement(found))
@@ -90,7 +90,7 @@ def watch() -> None:
         st.rerun()
         return
     st.progress(now.fraction, text=f"{now.phase} · {now.num_points} results so far")
-    beside.picture("training", steps=now.losses, recipe=run.recipe)
+    technique.picture("training", steps=now.losses, recipe=run.recipe)
     if st.session_state.get(MINE) != run.recipe:
         st.caption("Another viewer started this run. Yours can start when it is done.")
     elif st.button("Cancel", key="uptraining_cancel"):
@@ -103,7 +103,7 @@ def cost() -> None:
     for finding in published().findings:
         if "conversion" in finding.topics:
             st.markdown(finding.statement)
-            beside.cite(finding)
+            technique.cite(finding)
 
 
-beside.page("uptraining", {"merge": merge, "recorded": recorded, "live": live, "cost": cost})
+technique.page("uptraining", {"merge": merge, "recorded": recorded, "live": live, "cost": cost})

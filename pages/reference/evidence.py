@@ -2,12 +2,12 @@
 
 import streamlit as st
 
-from core import evidence
-from core.diagrams.evidence import Scale
-from core.evidence import Dot
-from core.evidence_records import CONFIDENCES, Finding, Source
-from pages.parts import share
-from pages.parts.quality import draw_quality
+from core.evidence import studies as evidence
+from core.evidence.records import CONFIDENCES, Finding, Source
+from core.evidence.studies import Dot
+from core.figures.evidence import Scale
+from pages.shell import share
+from pages.shell.quality import draw_quality
 
 ANY = "Either"
 HELD = {ANY: None, "Spent again": True, "Dropped": False}

@@ -6,9 +6,8 @@ import streamlit as st
 from core.learning import faq, glossary
 from core.learning.places import place
 from core.learning.registry_answer import by_kv_heads, kinds_by_model, sentence
-from core.model_registry import RegistryError
-from pages import cached
-from pages.parts import present
+from core.models.registry import RegistryError
+from pages.shell import cached, present
 
 
 def answer(found: faq.Entry) -> None:

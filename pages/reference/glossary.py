@@ -7,7 +7,7 @@ import streamlit as st
 from core.learning import glossary, glossary_themes
 from core.learning.glossary import Term
 from core.learning.places import place
-from pages.parts import present
+from pages.shell import present
 
 
 def entry(term: Term) -> None:

@@ -12,13 +12,13 @@ import pytest
 from huggingface_hub import constants
 from streamlit.testing.v1 import AppTest
 
-from core import model_hub
-from core.cache import check as cache_check
-from core.cache.check import CacheCheckError, CacheMeasurement, MeasuredLayer
+from core.engines import transformers_check as cache_check
+from core.engines.transformers_check import CacheCheckError, CacheMeasurement, MeasuredLayer
+from core.models.hub import client as model_hub
 from tests.hub_server import HubServer
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGE = "tools/models.py"
+PAGE = "tools/models/page.py"
 TINY = {
     "model_type": "llama", "num_hidden_layers": 16, "num_attention_heads": 16, "num_key_value_heads": 4,
     "hidden_size": 2048,
@@ -234,7 +234,7 @@ def test_markup_in_a_config_is_shown_as_text(open_page: Opener) -> None:
 
 
 def test_no_more_than_a_dozen_are_compared(open_page: Opener, hub: HubServer) -> None:
-    from core.model_registry import load_registry
+    from core.models.registry import load_registry
 
     names = [model.name for model in load_registry()][:12]
     app = open_page(PAGE, models_pick=names)

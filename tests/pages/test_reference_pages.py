@@ -9,8 +9,8 @@ from streamlit.testing.v1 import AppTest
 from core.learning import ask, ask_model, faq, glossary, glossary_themes
 from core.learning.ask_model import Endpoint, Grounded, ModelError
 from core.learning.registry_answer import kinds_by_model, sentence
-from core.model_registry import RegistryError, load_registry
-from pages import cached
+from core.models.registry import RegistryError, load_registry
+from pages.shell import cached
 
 OpenPage = Callable[..., AppTest]
 

@@ -9,7 +9,7 @@ from core.decode import store, worker
 from core.decode.plan import DecodeJob
 from tests.core.decode.records import run_record
 
-PAGE = "tools/size.py"
+PAGE = "tools/size/page.py"
 Opener = Callable[..., AppTest]
 # numpy's default_rng(0) over the page's own traffic, log-normal with a mean of 16,384 and a p95 of 40,000 tokens: four
 # sequences of it in flight. Drawn once by Traffic.sample, which tests/core/serving holds against its model.
@@ -28,7 +28,7 @@ class Ended:
 @pytest.fixture(autouse=True)
 def host(tmp_path, monkeypatch) -> None:
     monkeypatch.setenv("HEADROOM_DATA_DIR", str(tmp_path))
-    monkeypatch.setattr("pages.parts.decode_panel.available_bytes", lambda: 12 * 10**9)
+    monkeypatch.setattr("pages.tools.decode.panel.available_bytes", lambda: 12 * 10**9)
 
 
 @pytest.fixture

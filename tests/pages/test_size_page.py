@@ -3,7 +3,7 @@
 import pytest
 from streamlit.testing.v1 import AppTest
 
-PAGE = "tools/size.py"
+PAGE = "tools/size/page.py"
 HEADLINE = "Only G = 1 fits in bf16; 8-bit cache also allows G = 2; 4-bit also G = 4. G = 8 fits at none of the three."
 
 
@@ -204,9 +204,9 @@ def hub_answer(monkeypatch):
     """What the page's background question to the Hub is answered with; the questions asked stand in .asked."""
     from concurrent.futures import Future
 
-    from core.hub.sizable import HubModel
+    from core.serving.from_hub import HubModel
     from core.serving.weights import ParameterCount
-    from pages import cached
+    from pages.shell import cached
 
     class Answer(Future[HubModel]):
         def give(self, config, parameters):
@@ -254,7 +254,7 @@ def test_any_repository_of_the_hub_can_be_sized(open_page, hub_answer):
 
 
 def test_what_the_hub_refuses_is_said_and_what_was_typed_stays(open_page, hub_answer):
-    from core.hub.pulls import HubError
+    from core.models.hub.pulls import HubError
 
     hub_answer.set_exception(HubError("not_found", "owner/name", "There is no owner/name on the Hub."))
     app = open_page(PAGE, size_model="owner/name", size_batch="7")
@@ -269,7 +269,7 @@ def test_an_id_that_is_none_is_refused_before_anything_is_asked(open_page, hub_a
 
 
 def test_a_registered_model_without_any_count_asks_for_one(open_page, monkeypatch, hub_answer):
-    from core.hub.pulls import HubError
+    from core.models.hub.pulls import HubError
 
     monkeypatch.setattr("core.serving.parameter_counts.recorded_count", lambda repository: None)
     hub_answer.set_exception(HubError("offline", "tiiuae/falcon-7b", "The Hub cannot be reached."))

@@ -3,9 +3,9 @@
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from core.figures.palette import LIGHT
 from core.learning.lessons import Lesson, lessons
 from core.learning.step_pictures import Control, step_pictures
-from core.palette import LIGHT
 from core.reports.walk import drawn, opening_pictures
 from tests.dashboard import ROOT
 

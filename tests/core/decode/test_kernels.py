@@ -9,10 +9,12 @@ import pytest
 import torch
 
 from core.decode import kernels_cpu
-from core.decode.kernels import Call, Inputs, Kernel, Unavailable, all_kernels, reference, relative_error
+from core.decode.inputs import Inputs, make_inputs
+from core.decode.kernel import Call, Kernel, Unavailable, reference, relative_error
+from core.decode.kernels import all_kernels
 from core.decode.plan import ERROR_LIMITS, DecodeJob
 from core.decode.records import Roofline
-from core.decode.run import Run, make_inputs, run_quietly
+from core.decode.run import Run, run_quietly
 
 FAST = [k for k in all_kernels("cpu") if not k.slow_to_build]
 ROOFLINE = Roofline(bytes_per_second=1e9, flops_per_second=1e9, exp_per_second=1e9)

@@ -11,9 +11,10 @@ import pytest
 import torch
 
 from core.decode import cuda_graph, kernels_cuda
-from core.decode.kernels import Inputs, Unavailable, reference, relative_error
+from core.decode.inputs import Inputs, make_inputs
+from core.decode.kernel import Unavailable, reference, relative_error
 from core.decode.plan import DecodeJob
-from core.decode.run import Run, make_inputs
+from core.decode.run import Run
 
 
 def inputs_of(g: int, **changes: object) -> Inputs:

@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812  the name that every torch user reads
 
 from core.decode import products
-from core.decode.kernels import Unavailable, relative_error
+from core.decode.kernel import Unavailable, relative_error
 from core.decode.plan import ERROR_LIMITS
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}

@@ -5,13 +5,14 @@ from dataclasses import replace
 import pytest
 import torch
 
-from core.decode.kernels import Inputs, Kernel, reference
+from core.decode.inputs import Inputs, make_inputs, offsets, part_of
+from core.decode.kernel import Kernel, reference
 from core.decode.measured_roofline import with_rounds
 from core.decode.plan import DecodeJob
 from core.decode.record_files import from_json, to_json
 from core.decode.records import Roofline, mark_best
-from core.decode.rounds import finalists, interleave, offsets, part_of, rule_in_words
-from core.decode.run import Run, make_inputs, run_quietly
+from core.decode.rounds import finalists, interleave, rule_in_words
+from core.decode.run import Run, run_quietly
 from tests.core.decode.records import result, run_record
 
 START = Roofline(

@@ -6,12 +6,13 @@ from dataclasses import replace
 import pytest
 import torch
 
-from core.decode.kernels import NATURAL, Kernel, reference
+from core.decode.inputs import make_inputs
+from core.decode.kernel import NATURAL, Kernel, reference
 from core.decode.model_check import check_against_transformers, needed_bytes
 from core.decode.plan import DecodeJob, StepShape, step_read_bytes
 from core.decode.records import Roofline
-from core.decode.run import Run, make_inputs, run_quietly
-from core.decode.step import Layer
+from core.decode.run import Run, run_quietly
+from core.decode.step_layer import Layer
 
 SHAPE = StepShape(num_layers=3, hidden_size=64, intermediate_size=160, vocab_size=100)
 JOB = DecodeJob(

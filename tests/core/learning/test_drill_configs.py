@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from core.attention import GroupedAttention
 from core.learning.drills import ConfigQuestion, config_questions
-from core.model_registry import RegisteredModel, load_registry
-from core.model_spec import ModelSpec, UnsupportedConfig, read_config
+from core.models.attention import GroupedAttention
+from core.models.registry import RegisteredModel, load_registry
+from core.models.spec import ModelSpec, UnsupportedConfig, read_config
 
 NAMES = {"model_type", "architectures"}  # who reads the file, not what it says
 

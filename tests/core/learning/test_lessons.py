@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from core.evidence import published
-from core.layouts import PRESETS
+from core.errors import SizingError
+from core.evidence.studies import published
 from core.learning import arithmetic as sums
 from core.learning.figures import (
     CAPSTONE,
@@ -36,11 +36,14 @@ from core.learning.lessons import (
     parse_lesson,
 )
 from core.learning.record import Conditions, decision_record, sizing_query, verdict_sentence
+from core.learning.techniques.quantisation import stored_bits
 from core.learning.verdicts import MqaPlan, verdict_on_mqa
-from core.model_registry import load_registry
-from core.neighbours.quantisation import stored_bits
-from core.roofline import decode_bound
-from core.sizing import ServingJob, SizingError, largest_batch, plan
+from core.models.head_sharing import PRESETS
+from core.models.registry import load_registry
+from core.serving.inverse import largest_batch
+from core.serving.job import ServingJob
+from core.serving.memory_plan import plan
+from core.serving.roofline import decode_bound
 
 ROOT = Path(__file__).parents[3]
 
@@ -293,7 +296,7 @@ def test_the_falcons_and_presets_are_the_registrys() -> None:
 
 @pytest.mark.parametrize(("g", "batch", "context"), [(40, 1, 4_096), (8, 32, 65_536), (1, 256, 1_024)])
 def test_a_lessons_step_is_the_sizing_pages_bound(g: int, batch: int, context: int) -> None:
-    """The lessons' short sum against core.roofline's, with freed parameters spent so that weights agree."""
+    """The lessons' short sum against core.serving.roofline's, with freed parameters spent so that weights agree."""
     step = sums.step_13b(g, batch, context)
     job = CAPSTONE.where(num_kv_heads=g, batch_size=batch, context_length=context, freed_parameters="spent")
     bound = decode_bound(job)

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from core.learning.registry_answer import by_kv_heads, kinds_by_model, sentence
-from core.model_registry import load_registry
+from core.models.registry import load_registry
 
 
 def test_known_models_by_hand() -> None:

@@ -5,11 +5,11 @@ import re
 import pytest
 import yaml
 
-from core import accelerators
-from core.evidence import published as evidence
+from core.evidence.studies import published as evidence
+from core.hardware import accelerators
 from core.learning import lessons
-from core.model_registry import load_registry
-from core.neighbours.published import published
+from core.learning.techniques.published import published
+from core.models.registry import load_registry
 from tests.core.learning.text_numbers import ACCOUNTS, NAMES, NUMBER, SPELLED, SUPPOSED, steady_order, texts
 
 NAMED = re.compile("|".join(re.escape(name) for name in sorted(NAMES, key=len, reverse=True)))

@@ -12,22 +12,22 @@ from collections.abc import Callable, Iterator
 
 import yaml
 
-from core.accelerators import find_accelerator
-from core.attention import kind_of
-from core.diagrams.lesson_levers import levers
-from core.evidence import all_dots
-from core.evidence import published as evidence
-from core.layouts import Layout, divisors
+from core.evidence.studies import all_dots
+from core.evidence.studies import published as evidence
+from core.figures.lesson_levers import levers
+from core.hardware.accelerators import find_accelerator
 from core.learning import arithmetic as sums
 from core.learning import faq, glossary, lessons, quiz
 from core.learning.drills import TOLERANCE, config_questions
 from core.learning.figures import CAPSTONE, CAPSTONE_CHOICES, LLAMA_NODE, node_sequences
-from core.model_registry import load_registry
-from core.neighbours import eviction, quantisation
-from core.neighbours import texts as neighbours
-from core.neighbours.published import published
+from core.learning.techniques import eviction, quantisation
+from core.learning.techniques import texts as techniques
+from core.learning.techniques.published import published
+from core.models.attention import kind_of
+from core.models.head_sharing import Layout, divisors
+from core.models.registry import load_registry
+from core.serving.memory_plan import plan
 from core.serving.tensor_parallel import copies_per_kv_head
-from core.sizing import plan
 from core.units import GB, GIB, KIB, MIB
 from core.uptraining.conversion import METHODS
 
@@ -391,7 +391,7 @@ def texts_as_written() -> Iterator[tuple[str, str]]:
             asked = step.question
             told = [asked.text, *(part for a in asked.answers for part in (a.text, a.reply))] if asked else []
             yield f"{lesson.key}/{step.slug}", " | ".join([step.title, step.text, step.note, *told])
-    for topic in neighbours.topics():
+    for topic in techniques.topics():
         yield topic.key, f"{topic.title} | {topic.promise}"
         for section in topic.sections:
             yield f"{topic.key}/{section.slug}", f"{section.title} | {section.text}"

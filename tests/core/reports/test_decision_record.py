@@ -4,17 +4,17 @@ import re
 
 import pytest
 
-from core.diagrams.house import dress
-from core.diagrams.sizing import options_alt_text, options_chart
-from core.evidence import evidence_for
-from core.palette import LIGHT
+from core.evidence.studies import evidence_for
+from core.figures.house import dress
+from core.figures.palette import LIGHT
+from core.figures.sizing import options_alt_text, options_chart
 from core.reports.benchmark_plan import benchmark_plan
 from core.reports.decision_record import Decision, document_html, document_markdown, markdown_table, record_document
 from core.reports.exports import Picture
-from core.roofline import decode_bound
 from core.serving.job import ServingJob
 from core.serving.model_shapes import LLAMA_2_13B
 from core.serving.options import option_grid
+from core.serving.roofline import decode_bound
 from core.serving.traffic import lognormal_traffic
 from core.serving.traffic_fit import fit_traffic
 from core.serving.ways_to_fit import ways_to_fit

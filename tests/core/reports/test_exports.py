@@ -8,10 +8,10 @@ from io import BytesIO
 import pytest
 from pptx import Presentation
 
-from core.diagrams.house import dress
-from core.diagrams.layouts import layout_chart
-from core.layouts import Layout, alt_text, sentence
-from core.palette import DARK, LIGHT
+from core.figures.house import dress
+from core.figures.layouts import layout_chart
+from core.figures.palette import DARK, LIGHT
+from core.models.head_sharing import Layout, alt_text, sentence
 from core.reports import slides
 from core.reports.exports import (
     Document,

@@ -2,9 +2,9 @@
 
 import pytest
 
+from core.figures.palette import LIGHT
 from core.learning.figures import texts
 from core.learning.lessons import lesson, lessons
-from core.palette import LIGHT
 from core.reports.exports import Section
 from core.reports.step_tables import StepTable, step_table
 from core.reports.walk import walk_sections

@@ -2,8 +2,8 @@
 
 from hypothesis import HealthCheck, settings
 
-from core.attention import GroupedAttention, LatentAttention, ParallelLayer, RecurrentState, SharedCache
-from core.model_spec import ModelDimensions, ModelSpec
+from core.models.attention import GroupedAttention, LatentAttention, ParallelLayer, RecurrentState, SharedCache
+from core.models.spec import ModelDimensions, ModelSpec
 from core.serving.model_shapes import LLAMA_2_13B, llama_shape
 
 __all__ = [

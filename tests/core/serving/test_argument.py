@@ -8,18 +8,14 @@ from dataclasses import replace
 
 import pytest
 
-from core.roofline import attention_intensity, decode_bound
+from core.errors import SizingError
+from core.serving.inverse import fewest_accelerators, largest_batch, largest_kv_heads
+from core.serving.job import ServingJob
+from core.serving.memory_plan import plan
+from core.serving.roofline import attention_intensity, decode_bound
 from core.serving.tensor_parallel import copies_per_kv_head, kv_heads_per_rank
 from core.serving.weights import ParameterCount
-from core.sizing import (
-    ServingJob,
-    SizingError,
-    WindowPattern,
-    fewest_accelerators,
-    largest_batch,
-    largest_kv_heads,
-    plan,
-)
+from core.serving.what_if import WindowPattern
 from core.units import GIB
 from tests.core.serving.sizing_models import FALCON_7B, LLAMA_2_7B, LLAMA_2_13B, LLAMA_2_70B, MISTRAL_7B
 

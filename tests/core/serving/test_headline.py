@@ -2,9 +2,9 @@
 
 import vl_convert
 
-from core.diagrams.house import dress
-from core.diagrams.overview import headline_chart
-from core.palette import LIGHT
+from core.figures.house import dress
+from core.figures.overview import headline_chart
+from core.figures.palette import LIGHT
 from core.serving.headline import headline_points, headline_sentence, largest_fitting
 
 

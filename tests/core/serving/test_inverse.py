@@ -8,22 +8,24 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.accelerators import Accelerator
-from core.serving.inverse import KV_WIDTHS, parallel_choices, with_kv_bits
-from core.serving.job import MAX_BATCH_SIZE, ServingJob
-from core.serving.weights import ParameterCount
-from core.serving.what_if import MAX_CONTEXT_LENGTH, WindowPattern, allowed_kv_heads
-from core.sizing import (
+from core.errors import SizingError
+from core.hardware.accelerators import Accelerator
+from core.serving.inverse import (
+    KV_WIDTHS,
     Answer,
-    SizingError,
     fewest_accelerators,
     fewest_accelerators_with_copies,
     fewest_kv_bits,
     largest_batch,
     largest_kv_heads,
     longest_context,
-    plan,
+    parallel_choices,
+    with_kv_bits,
 )
+from core.serving.job import MAX_BATCH_SIZE, ServingJob
+from core.serving.memory_plan import plan
+from core.serving.weights import ParameterCount
+from core.serving.what_if import MAX_CONTEXT_LENGTH, WindowPattern, allowed_kv_heads
 from tests.core.serving.sizing_models import (
     FALCON_7B,
     HYBRID,

@@ -5,12 +5,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from core.accelerators import Accelerator
-from core.serving.error import SizingError
+from core.errors import SizingError
+from core.hardware.accelerators import Accelerator
 from core.serving.job import ServingJob, WindowPattern
+from core.serving.memory_plan import plan
 from core.serving.weights import ParameterCount
 from core.serving.what_if import allowed_kv_heads, own_kv_heads, query_heads
-from core.sizing import plan
 from tests.core.serving.sizing_models import FALCON_7B, HYBRID, LLAMA_2_13B, LLAMA_2_70B, MLA, SHARED
 
 

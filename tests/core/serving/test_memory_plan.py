@@ -6,14 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.accelerators import Accelerator, find_accelerator
-from core.model_spec import ModelSpec
-from core.serving.error import SizingError
+from core.errors import SizingError
+from core.hardware.accelerators import Accelerator, find_accelerator
+from core.models.spec import ModelSpec
 from core.serving.job import ServingJob, WindowPattern
 from core.serving.kv_ledger import kv_ledger
+from core.serving.memory_plan import plan
 from core.serving.weights import ParameterCount
 from core.serving.what_if import allowed_kv_heads
-from core.sizing import plan
 from core.units import GIB
 from tests.core.serving.sizing_models import (
     FALCON_7B,

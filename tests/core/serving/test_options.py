@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core.attention import LatentAttention
-from core.model_spec import ModelDimensions, ModelSpec
-from core.serving.error import SizingError
+from core.errors import SizingError
+from core.models.attention import LatentAttention
+from core.models.spec import ModelDimensions, ModelSpec
 from core.serving.job import ServingJob
 from core.serving.model_shapes import LLAMA_2_13B
 from core.serving.options import near_misses, option_grid, verdict, width_name

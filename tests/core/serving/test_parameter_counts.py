@@ -2,9 +2,9 @@
 
 import pytest
 
-from core.model_registry import load_registry
-from core.model_spec import read_config
-from core.serving.error import SizingError
+from core.errors import SizingError
+from core.models.registry import load_registry
+from core.models.spec import read_config
 from core.serving.parameter_counts import COUNTS_PATH, load_counts, recorded_count
 from core.serving.weights import analytic_count
 from core.serving.weights_worker import count_parameters

@@ -2,12 +2,16 @@
 
 import pytest
 
-from core.model_registry import RegisteredModel, load_registry
-from core.model_spec import read_config
-from core.roofline import decode_bound
+from core.errors import SizingError
+from core.models.registry import RegisteredModel, load_registry
+from core.models.spec import read_config
+from core.serving.inverse import fewest_accelerators, largest_batch
+from core.serving.job import ServingJob
+from core.serving.memory_plan import plan
 from core.serving.parameter_counts import recorded_count
+from core.serving.roofline import decode_bound
+from core.serving.ways_to_fit import WayToFit, ways_to_fit
 from core.serving.weights import ParameterCount, analytic_count
-from core.sizing import ServingJob, SizingError, WayToFit, fewest_accelerators, largest_batch, plan, ways_to_fit
 
 SOME_COUNT = ParameterCount(parameters=100_000_000_000, source="typed in", sentence="Typed in.")
 

@@ -6,7 +6,9 @@ Budget = floor(81,559 x 2^20 x 0.9) = 76,968,728,985 bytes.
 
 import pytest
 
-from core.sizing import MemoryPlan, ServingJob, largest_kv_heads, plan
+from core.serving.inverse import largest_kv_heads
+from core.serving.job import ServingJob
+from core.serving.memory_plan import MemoryPlan, plan
 from core.units import GIB
 from tests.core.serving.sizing_models import LLAMA_2_13B
 

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from core.accelerators import Accelerator
-from core.serving.error import SizingError
+from core.errors import SizingError
+from core.hardware.accelerators import Accelerator
 from core.serving.job import ServingJob, WindowPattern
 from core.serving.memory_plan import plan
 from core.serving.sweep import CONTEXTS, frontier, sweep

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from core.serving.error import SizingError
+from core.errors import SizingError
 from core.serving.tensor_parallel import check_query_split, copies_per_kv_head, divisors, kv_heads_per_rank, split_heads
 from tests.core.serving.sizing_models import UNHURRIED
 

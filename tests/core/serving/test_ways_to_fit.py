@@ -6,10 +6,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core.roofline import decode_bound
 from core.serving.job import ServingJob
+from core.serving.memory_plan import plan
+from core.serving.roofline import decode_bound
+from core.serving.ways_to_fit import WayToFit, ways_to_fit
 from core.serving.weights import ParameterCount
-from core.sizing import WayToFit, WindowPattern, plan, ways_to_fit
+from core.serving.what_if import WindowPattern
 from tests.core.serving.sizing_models import FALCON_7B, LLAMA_2_13B, MISTRAL_7B, MLA, UNHURRIED
 
 SOME_COUNT = ParameterCount(parameters=40_000_000_000, source="typed in", sentence="Typed in.")

@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import pytest
 
-from core.attention import GroupedAttention
-from core.model_spec import ModelDimensions, ModelSpec, read_config
+from core.errors import SizingError
+from core.models.attention import GroupedAttention
+from core.models.spec import ModelDimensions, ModelSpec, read_config
 from core.serving import weights
-from core.serving.error import SizingError
 from core.serving.job import apply_what_if
 from core.serving.model_shapes import LLAMA_2_13B, llama_shape
 from core.serving.weights import ParameterCount, analytic_count, analytic_terms, count_on_meta_device, resize

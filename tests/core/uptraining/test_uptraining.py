@@ -164,7 +164,7 @@ def test_recorded_checkpoints_learned_the_task_and_a_random_start_did_not_in_a_t
 
 
 def test_what_the_page_says_of_the_recorded_runs_is_so() -> None:
-    """The claims of core/data/neighbours/uptraining.md, each against the recorded numbers."""
+    """The claims of core/data/techniques/uptraining.md, each against the recorded numbers."""
     for percent in record.PERCENTS:
         runs = tuple(run for run in results.recorded() if run.recipe.uptrain_percent == percent)
         after = {(point.method, point.num_kv_heads): point.loss_after for point in results.averaged(runs)}

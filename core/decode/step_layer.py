@@ -1,0 +1,107 @@
+"""What a whole decode step multiplies: one layer's weights, and the ends (embedding, last norm and head)."""
+
+import torch
+import torch.nn.functional as F  # noqa: N812  the name that every torch user reads
+from torch import Tensor
+
+from core.decode.inputs import Inputs
+from core.decode.kernel import Call
+from core.decode.plan import ELEMENT_BYTES, DecodeJob, StepShape
+from core.decode.products import Product
+
+
+class Layer:
+    """One layer's weights, random, and its decode of one token per sequence over a given attention call.
+
+    product multiplies its weights: F.linear, or what core.decode.products found to be faster.
+    """
+
+    def __init__(
+        self, job: DecodeJob, shape: StepShape, num_kv_heads: int, device: torch.device, product: Product = F.linear
+    ) -> None:
+        wide = job.num_query_heads * job.head_dim
+        kv = num_kv_heads * job.head_dim
+        self.dtype, self.product = arithmetic_dtype(job), product
+        self.head_dim, self.num_kv_heads, self.num_query_heads = job.head_dim, num_kv_heads, job.num_query_heads
+        hidden, ffn = shape.hidden_size, shape.intermediate_size
+        self.norms = torch.ones(2, hidden, device=device, dtype=self.dtype)
+        sizes = {"q": (wide, hidden), "k": (kv, hidden), "v": (kv, hidden), "o": (hidden, wide)}
+        sizes |= {"gate": (ffn, hidden), "up": (ffn, hidden), "down": (hidden, ffn)}
+        self.weights = {name: matrix(size, device, self.dtype) for name, size in sizes.items()}
+        angles = torch.rand(job.batch_size, 1, job.head_dim, device=device)
+        self.cos, self.sin = angles.cos().to(self.dtype), angles.sin().to(self.dtype)
+
+    def with_kv_heads(self, num_kv_heads: int) -> "Layer":
+        """The same weights, of which the first num_kv_heads heads' keys and values are projected."""
+        narrow = object.__new__(Layer)
+        narrow.__dict__ = {**self.__dict__, "num_kv_heads": num_kv_heads}
+        rows = num_kv_heads * self.head_dim
+        narrow.weights = {name: w[:rows] if name in "kv" else w for name, w in self.weights.items()}
+        return narrow
+
+    @property
+    def weight_bytes(self) -> int:
+        width: int = self.dtype.itemsize
+        return self.weight_elements * width
+
+    @property
+    def weight_elements(self) -> int:
+        return sum(w.numel() for w in self.weights.values())
+
+    def matmul_flops(self, batch_size: int) -> int:
+        """Two FLOPs a weight and sequence."""
+        return 2 * batch_size * self.weight_elements
+
+    def decode(self, x: Tensor, cache: Inputs, attend: Call) -> Tensor:
+        """x [B, hidden] -> [B, hidden]; the new token's key and value are written into the cache's last place."""
+        w, batch, product = self.weights, x.shape[0], self.product
+        normed = F.rms_norm(x, x.shape[-1:], self.norms[0])
+        query = self._rotated(product(normed, w["q"]).view(batch, self.num_query_heads, self.head_dim))
+        key = self._rotated(product(normed, w["k"]).view(batch, self.num_kv_heads, self.head_dim))
+        cache.keys[:, :, -1] = key.to(cache.keys.dtype)
+        cache.values[:, :, -1] = product(normed, w["v"]).view_as(key).to(cache.values.dtype)
+        cache.query.copy_(query)
+        attended = attend().reshape(batch, -1).to(self.dtype)
+        x = x + product(attended, w["o"])
+        normed = F.rms_norm(x, x.shape[-1:], self.norms[1])
+        return x + product(F.silu(product(normed, w["gate"])) * product(normed, w["up"]), w["down"])
+
+    def _rotated(self, x: Tensor) -> Tensor:
+        """Rotary embedding as in transformers' apply_rotary_pos_emb: the halves swapped, one negated."""
+        half = x.shape[-1] // 2
+        return x * self.cos + torch.cat((-x[..., half:], x[..., :half]), -1) * self.sin
+
+
+class Ends:
+    """Embedding, last norm and head."""
+
+    def __init__(
+        self, shape: StepShape, batch_size: int, dtype: torch.dtype, device: torch.device, product: Product = F.linear
+    ) -> None:
+        self.product = product
+        self.embedding = matrix((shape.vocab_size, shape.hidden_size), device, dtype)
+        self.head = matrix((shape.vocab_size, shape.hidden_size), device, dtype)
+        self.norm = torch.ones(shape.hidden_size, device=device, dtype=dtype)
+        self.tokens = torch.randint(shape.vocab_size, (batch_size,), device=device)
+
+    @property
+    def read_bytes(self) -> int:
+        """The head, and of the embedding one row per sequence."""
+        (vocabulary, hidden), width = self.head.shape, self.head.dtype.itemsize
+        count: int = (vocabulary + self.tokens.numel()) * hidden * width
+        return count
+
+    def decode(self) -> Tensor:
+        x = F.embedding(self.tokens, self.embedding)
+        return self.product(F.rms_norm(x, x.shape[-1:], self.norm), self.head).argmax(-1)
+
+
+def matrix(size: tuple[int, ...], device: torch.device, dtype: torch.dtype) -> Tensor:
+    """Random weights; drawn in their own dtype, so that no wider draft of them is held."""
+    return torch.empty(size, device=device, dtype=dtype).normal_(0, 0.02)
+
+
+def arithmetic_dtype(job: DecodeJob) -> torch.dtype:
+    """What the layer computes in: bfloat16 over an 8-bit cache."""
+    found: torch.dtype = torch.bfloat16 if ELEMENT_BYTES[job.dtype] == 1 else getattr(torch, job.dtype)
+    return found

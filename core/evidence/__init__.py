@@ -1,0 +1,1 @@
+"""Published quality and serving figures, each with table and arXiv id."""

@@ -1,0 +1,129 @@
+"""Published quality changes against MHA: one row a study, one dot a result, the two scales never mixed.
+
+Right of the line is better on both scales, so the perplexity axis runs backwards. A filled dot is a study that spent
+the freed parameters again; a ring is one that did not. The line through a study's dots is its own range, not a trend.
+"""
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import altair as alt
+
+from core.evidence.studies import Dot, signed
+from core.figures.palette import Palette
+
+Scale = Literal["points", "perplexity"]
+ROW_HEIGHT = 58
+AXIS_HEIGHT = 50  # px under the rows: ticks, labels, title
+NARROW_PX = 260  # of the rows alone, as on a phone upright: there names and labels say less
+LINE_HEIGHT = 14  # px between the three lines of a study's name
+NEAR = 0.075  # of the axis: half of what a label takes; nearer to the zero line it stands on its own side of it
+AXIS = {
+    "points": ("Mean benchmark points against MHA", "worse ←  MHA  → better"),
+    "perplexity": ("Perplexity against MHA, %, reversed", "worse ←  MHA  → better"),
+}
+
+
+def quality_rows(dots: Sequence[Dot], scale: Scale) -> list[dict[str, Any]]:
+    """One row a dot of that scale, largest models first."""
+    shown = [dot for dot in dots if dot.scale == scale]
+    shown.sort(key=lambda dot: -(dot.study.billion_parameters or 0))
+    return [
+        {
+            "study": f"{dot.study.label}|{dot.study.training}|{_held(dot)}",
+            "change": dot.change,
+            "label": f"{dot.variant}  {signed(dot.change, 2 if scale == 'points' else 1)}",
+            "variant": dot.variant,
+            "kind": dot.kind,
+            "held": dot.study.parameters_held_equal,
+            "above": dot.kind == "GQA",
+            "measure": dot.study.measure,
+            "source": dot.study.citation,
+            "caveat": dot.study.caveat,
+        }
+        for dot in shown
+    ]
+
+
+def quality_chart(dots: Sequence[Dot], scale: Scale, palette: Palette) -> alt.LayerChart | alt.FacetChart:
+    """Range and dots of every study on one scale. dots must hold at least one of that scale."""
+    rows = quality_rows(dots, scale)
+    order = list(dict.fromkeys(row["study"] for row in rows))
+    lowest = min(*(row["change"] for row in rows), 0)
+    highest = max(*(row["change"] for row in rows), 0)
+    room = 0.12 * (highest - lowest or 1)
+    domain = [lowest - room, highest + room]
+    x_scale = alt.Scale(domain=domain, reverse=scale == "perplexity", nice=False, zero=False)
+    axis_title, direction = AXIS[scale]
+    x = alt.X("change:Q", title=axis_title, scale=x_scale, axis=alt.Axis(grid=True, tickCount=8))
+    narrow = f"width < {NARROW_PX}"
+    y_axis = alt.Axis(
+        labelExpr=f"{narrow} ? split(datum.label, '|')[0] : split(datum.label, '|')", labelLimit=360,
+        labelLineHeight=LINE_HEIGHT, labelOffset=alt.ExprRef(f"{narrow} ? 0 : {-LINE_HEIGHT}"),
+        ticks=False, domain=False, labelPadding=14,
+    )  # fmt: skip
+    y = alt.Y("study:N", title=None, sort=order, axis=y_axis)
+    base = alt.Chart().encode(y=y)
+    line = alt.Chart(alt.Data(values=[{"zero": 0, "says": direction}]))
+    kind_scale = alt.Scale(domain=["MQA", "GQA"], range=[palette.mqa, palette.gqa])
+    kinds = alt.Color("kind:N", scale=kind_scale, legend=None)
+    return alt.layer(
+        line.mark_rule(color=palette.text, strokeWidth=1.5).encode(x=alt.X("zero:Q", scale=x_scale)),
+        line.mark_text(dy=-12, fontWeight=600, color=palette.text).encode(
+            x=alt.X("zero:Q", scale=x_scale), y=alt.value(0), text="says:N"
+        ),
+        base.mark_line(color=palette.line, strokeWidth=2, opacity=0.7).encode(x=x, detail="study:N"),
+        *_dots(base, rows, x, kind_scale, palette),
+        *_labels(base, NEAR * (domain[1] - domain[0]), scale, x, kinds, palette),
+        data=alt.Data(values=rows),  # once, for all that is drawn of it
+    ).properties(height=ROW_HEIGHT * len(order) + AXIS_HEIGHT)
+
+
+def quality_alt_text(dots: Sequence[Dot], scale: Scale) -> str:
+    """Every dot in words."""
+    listed = "; ".join(f"{dot.study.label}: {dot.variant} {dot.change_text}" for dot in dots if dot.scale == scale)
+    return f"Quality change against MHA, right is better. {listed}."
+
+
+def _dots(base: alt.Chart, rows: list[dict[str, Any]], x: alt.X, kinds: alt.Scale, palette: Palette) -> list[alt.Chart]:
+    """Filled where the parameters were held equal, a ring where not; a mark without a dot would be a nameless one."""
+    hover = [alt.Tooltip(f"{name}:N") for name in ("label", "measure", "source", "caveat")]
+    filled = base.transform_filter("datum.held").mark_point(size=150, filled=True, opacity=1)
+    rings = base.transform_filter("!datum.held").mark_point(
+        size=140, filled=True, fill=palette.background, strokeWidth=3, opacity=1
+    )
+    made = []
+    if any(row["held"] for row in rows):
+        made.append(filled.encode(x=x, color=alt.Color("kind:N", scale=kinds, legend=None), tooltip=hover))
+    if not all(row["held"] for row in rows):
+        made.append(rings.encode(x=x, stroke=alt.Stroke("kind:N", scale=kinds, legend=None), tooltip=hover))
+    return made
+
+
+def _labels(
+    base: alt.Chart, near: float, scale: Scale, x: alt.X, kinds: alt.Color, palette: Palette
+) -> list[alt.Chart]:
+    """The labels of the dots, GQA's above and MQA's under them, each over a halo so that no grid runs through it.
+
+    Near the zero line a label begins or ends at its dot, so that it stays on its side of the line.
+    """
+    right = "datum.change >= 0" if scale == "points" else "datum.change <= 0"
+    sides: tuple[tuple[str, Literal["left", "center", "right"], int], ...] = (
+        (f"abs(datum.change) >= {near}", "center", 0),
+        (f"abs(datum.change) < {near} && {right}", "left", -2),
+        (f"abs(datum.change) < {near} && !({right})", "right", 2),
+    )
+    made, says = [], alt.value(alt.ExprRef(f"width < {NARROW_PX} ? datum.variant : datum.label"))
+    for which, align, dx in sides:
+        for above, dy in (("datum.above", -16), ("!datum.above", 18)):
+            marks = base.transform_filter(f"{which} && {above}")
+            halo = marks.mark_text(
+                align=align, dx=dx, dy=dy, fontWeight=600, stroke=palette.background, strokeWidth=5, strokeJoin="round"
+            )
+            text = marks.mark_text(align=align, dx=dx, dy=dy, fontWeight=600)
+            made += [halo.encode(x=x, text=says), text.encode(x=x, text=says, color=kinds)]
+    return made
+
+
+def _held(dot: Dot) -> str:
+    return "parameters held equal" if dot.study.parameters_held_equal else "parameters not held equal"

@@ -1,0 +1,1 @@
+"""The accelerators that people have: memory, bandwidth and rate, each figure with its source."""

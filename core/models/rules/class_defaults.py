@@ -1,0 +1,63 @@
+"""What the configuration classes of transformers 5.23 say: defaults, aliases and nested parts, as data.
+
+The table is core/data/model_classes.json.gz, written from the installed classes by the module write_model_classes
+beside this one and compared with them by a test. Reading a config then needs neither transformers nor torch
+(importing one configuration class imports torch), takes microseconds, and runs nobody's code.
+"""
+
+import gzip
+import json
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+TABLE = Path(__file__).resolve().parents[2] / "data" / "model_classes.json.gz"
+
+
+@dataclass(frozen=True, kw_only=True)
+class NestedPart:
+    """A sub-config of a composite class."""
+
+    model_type: str
+    by_model_type: bool  # the nested model_type chooses the class; else the class is fixed
+    defaults: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelClass:
+    """One configuration class."""
+
+    name: str
+    is_language_model: bool = False  # transformers maps it to a causal or image-text-to-text model
+    defaults: dict[str, Any] = field(default_factory=dict)
+    aliases: dict[str, str] = field(default_factory=dict)  # standard name -> the class's own field
+    legacy: dict[str, tuple[str, ...]] = field(default_factory=dict)  # own field -> older keys that win over it
+    parts: dict[str, NestedPart] = field(default_factory=dict)
+    head_dim: str = "absent"  # 'declared', 'attribute' (undeclared, but read), 'computed' (overwritten) or 'absent'
+    kv_null_is_heads: bool = False  # null or absent num_key_value_heads means as many as query heads
+
+
+@lru_cache(maxsize=1)
+def model_classes() -> dict[str, ModelClass]:
+    """Every model_type that transformers 5.23 knows, with its class."""
+    with gzip.open(TABLE, "rt", encoding="utf-8") as file:
+        table = json.load(file)
+    return {model_type: _model_class(entry) for model_type, entry in table.items()}
+
+
+def _model_class(entry: dict[str, Any]) -> ModelClass:
+    parts = {
+        key: NestedPart(model_type=part["model_type"], by_model_type=part["auto"], defaults=part.get("defaults", {}))
+        for key, part in entry.get("parts", {}).items()
+    }
+    return ModelClass(
+        name=entry["class"],
+        is_language_model=entry.get("lm", False),
+        defaults=entry.get("defaults", {}),
+        aliases=entry.get("aliases", {}),
+        legacy={own: tuple(keys) for own, keys in entry.get("legacy", {}).items()},
+        parts=parts,
+        head_dim=entry.get("head_dim", "absent"),
+        kv_null_is_heads=entry.get("kv_null_is_heads", False),
+    )

@@ -1,0 +1,144 @@
+"""Which kind each layer is: full, sliding, chunked, latent-with-indexer, linear, none.
+
+A file may list them (`layer_types`); otherwise the class of that model_type derives them from a period, a list of
+indices or a fixed pattern. Those rules are written down here once per class, as `__post_init__` of transformers 5.23
+has them; tests compare every one with the installed class.
+"""
+
+from collections.abc import Callable
+
+from core.models.rules.attention_patterns import (
+    Every,
+    all_of,
+    cohere2_moe,
+    dots3,
+    exaone4,
+    flint,
+    from_last,
+    gpt_neo,
+    llama4,
+    mimo,
+    minimax_m3,
+    qwen2_moe,
+    smollm3,
+    window_from,
+    window_if_set,
+)
+from core.models.rules.fields import ConfigPart
+from core.models.rules.hybrid_patterns import (
+    by_indices,
+    deci,
+    jamba,
+    kimi_linear,
+    lfm3,
+    listed_only,
+    minimax_list,
+    nemotron_h,
+    olmo_hybrid,
+    recurrent_gemma,
+    zamba,
+    zamba2,
+)
+from core.models.rules.kinds import (
+    CONV,
+    FULL,
+    HYBRID,
+    HYBRID_SLIDING,
+    INDEXED,
+    LINEAR,
+    OLDER_NAMES,
+    Kinds,
+    listed_kinds,
+)
+
+PATTERNS: dict[str, Callable[[ConfigPart, int], Kinds]] = {
+    "afmoe": Every(period=4, key="global_attn_every_n_layers"),
+    "axk2": all_of(INDEXED),
+    "bailing_hybrid": Every(period=8, key="layer_group_size", common=LINEAR),
+    "bamba": by_indices("attn_layer_indices", FULL, LINEAR),
+    "beam": Every(period=6, last_is_rare=True),
+    "cohere2": Every(period=4, key="sliding_window_pattern"),
+    "cohere2_moe": cohere2_moe,
+    "cohere_compass_text": all_of(FULL),
+    "cwm": Every(period=4, offset=0),
+    "deci": deci,
+    "deepseek_v32": all_of(INDEXED),
+    "dots1": window_from,
+    "dots3_note_text": dots3,
+    "exaone4": exaone4,
+    "exaone_moe": exaone4,
+    "falcon_h1": all_of(HYBRID),
+    "falcon_mamba": all_of(LINEAR),
+    "flint": flint,
+    "gemma2": Every(period=2),
+    "gemma3_text": Every(period=6, key="sliding_window_pattern"),
+    "gemma3n_text": Every(period=5),
+    "gemma4_text": Every(period=6, last_is_rare=True),
+    "gemma4_unified_text": Every(period=6, last_is_rare=True),
+    "diffusion_gemma_text": Every(period=6, last_is_rare=True),
+    "glm_moe_dsa": all_of(INDEXED),
+    "glm5_next_text": Every(period=4, rare=INDEXED, common=LINEAR),
+    "gpt_neo": gpt_neo,
+    "gpt_oss": Every(period=2),
+    "granite_swa": Every(period=4, offset=0),
+    "granitemoe_swa": Every(period=4, offset=0),
+    "granitemoehybrid": all_of(LINEAR),
+    "hy_v4": all_of(INDEXED),
+    "inkling2_text": Every(period=6, rare=HYBRID, common=HYBRID_SLIDING),
+    "inkling_text": Every(period=6, rare=HYBRID, common=HYBRID_SLIDING),
+    "jamba": jamba,
+    "kimi_linear": kimi_linear,
+    "kolibri1": Every(period=5),
+    "laguna": all_of(FULL),
+    "lfm2": by_indices("full_attn_idxs", FULL, CONV),
+    "lfm2_moe": listed_only,
+    "lfm3": lfm3,
+    "llama4_text": llama4,
+    "mamba": all_of(LINEAR),
+    "mamba2": all_of(LINEAR),
+    "mellum": all_of(FULL),
+    "mimo_v2_flash": mimo,
+    "minimax_m1": minimax_list,
+    "minimax_text_01": minimax_list,
+    "minimax": Every(period=2, rare=LINEAR, common=FULL),
+    "minimax_m3_vl_text": minimax_m3,
+    "ministral": window_if_set,
+    "mistral_large4_text": all_of(INDEXED),
+    "modernbert-decoder": Every(period=3, key="global_attn_every_n_layers", offset=0),
+    "muse_glimmer_text": from_last,
+    "muse_spark_text": from_last,
+    "nemotron-nas": deci,
+    "nemotron_h": nemotron_h,
+    "olmo3": Every(period=4),
+    "olmo_hybrid": olmo_hybrid,
+    "qwen2": window_from,
+    "qwen2_5_omni_text": window_from,
+    "qwen2_5_vl_text": window_from,
+    "qwen2_moe": qwen2_moe,
+    "qwen2_vl_text": window_from,
+    "qwen3": window_from,
+    "qwen3_5_moe_text": Every(period=4, key="full_attention_interval", common=LINEAR),
+    "qwen3_5_text": Every(period=4, key="full_attention_interval", common=LINEAR),
+    "qwen3_next": Every(period=4, key="full_attention_interval", common=LINEAR),
+    "qwen4_exp_text": Every(period=4, key="full_attention_interval", rare=INDEXED, common=LINEAR),
+    "recurrent_gemma": recurrent_gemma,
+    "smollm3": smollm3,
+    "vaultgemma": Every(period=2),
+    "xlstm": all_of(LINEAR),
+    "zamba": zamba,
+    "zamba2": zamba2,
+    "zaya": all_of(HYBRID),
+}
+COMPUTED = {  # model types whose layer_types is computed and cannot be set
+    "bamba", "falcon_h1", "falcon_mamba", "jamba", "mamba", "mamba2", "recurrent_gemma", "xlstm", "zamba", "zamba2",
+}  # fmt: skip
+
+
+def layer_kinds(part: ConfigPart, layers: int) -> Kinds:
+    """The kind of each layer: the file's own list, else the rule of the class, else the window alone."""
+    if part.raw.get("layer_types") is not None and part.model_type not in COMPUTED:
+        return listed_kinds(part, "layer_types", layers, OLDER_NAMES)
+    pattern = PATTERNS.get(part.model_type)
+    if pattern is not None:
+        return pattern(part, layers)
+    return window_if_set(part, layers)

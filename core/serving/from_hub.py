@@ -1,0 +1,44 @@
+"""A repository of the Hub as something to size: its config.json, and how many parameters it really has.
+
+The count is the Hub's own safetensors metadata; where there is none, or it counts packed integers, the architecture of
+the pulled config.json is built on the meta device. Apart from core.models.hub.client, which only reads.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from core.errors import SizingError
+from core.models.hub.client import TIMEOUT_SECONDS, pull_config, safetensors_parameter_count
+from core.models.hub.pulls import HubError, PulledConfig
+from core.serving.weights import ParameterCount, count_from_safetensors, count_on_meta_device
+
+
+@dataclass(frozen=True, kw_only=True)
+class HubModel:
+    """What the Hub gave for one repository."""
+
+    repository: str  # the one that answered: the mirror where the original is gated
+    commit: str
+    config: Mapping[str, Any]
+    count: ParameterCount
+
+
+def fetch_hub_model(
+    repository: str, mirror: str | None = None, *, timeout: float = TIMEOUT_SECONDS, endpoint: str | None = None
+) -> HubModel:
+    """config.json and exact parameter count. Raises HubError, UnsupportedConfig or SizingError, each saying what to do.
+
+    timeout is in seconds for each answer of the Hub; the meta device may take some seconds more.
+    """
+    pulled = pull_config(repository, mirror=mirror, timeout=timeout, endpoint=endpoint)
+    count = _exact_count(pulled, timeout, endpoint)
+    return HubModel(repository=pulled.repository, commit=pulled.commit, config=pulled.config, count=count)
+
+
+def _exact_count(pulled: PulledConfig, timeout: float, endpoint: str | None) -> ParameterCount:
+    try:
+        found = safetensors_parameter_count(pulled.repository, timeout=timeout, endpoint=endpoint)
+        return count_from_safetensors(found.by_dtype, pulled.repository)
+    except (HubError, SizingError):
+        return count_on_meta_device(pulled.config)

@@ -1,0 +1,156 @@
+"""The least time that a decode step can take: bytes over bandwidth against FLOPs over rate.
+
+    memory seconds  = (weight bytes + KV bytes read) / bandwidth
+    compute seconds = (2 x parameters x batch + attention FLOPs) / dense BF16 rate
+    step seconds   >= the larger of the two
+
+KV bytes read are the payload with windows capped; under tensor parallelism each rank reads the copies that it
+holds. Batching shares the weights among users and nothing of the cache: the tokens in flight at which the two weigh
+the same are N*. The arithmetic intensity of decode attention is 2 (H / G) / b FLOPs per byte for elements of b
+bytes, whatever batch and context (arXiv 2505.21487, section 3.1). Every resident weight counts as read, the input
+embedding too, of which a step reads a row per sequence (1.3 % of a Llama-2 13B). No launch overhead, communication
+or sampling is in the bound.
+"""
+
+from dataclasses import dataclass
+from fractions import Fraction
+from math import ceil, isfinite
+
+from core.errors import SizingError
+from core.serving.footprint import Footprint, footprint
+from core.serving.job import ServingJob
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepBound:
+    """One decode step of the fullest copy, per accelerator; seconds are None where the accelerator's figure is unknown.
+
+    binds is 'memory' or 'compute', or None where one side is unknown. crossover_tokens is N*, the tokens in flight at
+    which KV traffic equals weight traffic while no window is full; None for a model without a cache.
+    """
+
+    batch_per_replica: int
+    batch_size: int
+    weight_read_bytes: int
+    kv_read_bytes: int
+    state_read_bytes: int
+    weight_flops: int
+    attention_flops: int
+    bandwidth_bytes_per_s: float | None
+    flops_per_s: float | None
+    crossover_tokens: float | None
+    caveats: tuple[str, ...]
+
+    @property
+    def read_bytes(self) -> int:
+        return self.weight_read_bytes + self.kv_read_bytes + self.state_read_bytes
+
+    @property
+    def memory_seconds(self) -> float | None:
+        return _over(self.read_bytes, self.bandwidth_bytes_per_s)
+
+    @property
+    def compute_seconds(self) -> float | None:
+        return _over(self.weight_flops + self.attention_flops, self.flops_per_s)
+
+    @property
+    def kv_seconds(self) -> float | None:
+        """Seconds for the KV bytes alone."""
+        return _over(self.kv_read_bytes, self.bandwidth_bytes_per_s)
+
+    @property
+    def attention_seconds(self) -> float | None:
+        """Seconds for the attention FLOPs alone."""
+        return _over(self.attention_flops, self.flops_per_s)
+
+    @property
+    def step_seconds(self) -> float | None:
+        """The larger side; the memory side alone where the rate is unknown; None where the bandwidth is."""
+        if self.memory_seconds is None:
+            return None
+        return max(self.memory_seconds, self.compute_seconds or 0.0)
+
+    @property
+    def binds(self) -> str | None:
+        if self.memory_seconds is None or self.compute_seconds is None:
+            return None
+        return "memory" if self.memory_seconds >= self.compute_seconds else "compute"
+
+    @property
+    def tokens_per_second_per_user(self) -> float | None:
+        return None if self.step_seconds is None else 1 / self.step_seconds
+
+    @property
+    def tokens_per_second(self) -> float | None:
+        """Over all users and all copies of the model."""
+        return None if self.step_seconds is None else self.batch_size / self.step_seconds
+
+    @property
+    def attention_intensity(self) -> float | None:
+        """FLOPs per KV byte read on one rank; 2 (H / G) / b where no head is copied. None without a cache."""
+        return self.attention_flops / self.kv_read_bytes if self.kv_read_bytes else None
+
+    @property
+    def ridge_flops_per_byte(self) -> float | None:
+        """The accelerator's FLOPs per byte: below it, memory binds."""
+        return _over(self.flops_per_s, self.bandwidth_bytes_per_s)
+
+
+def decode_bound(job: ServingJob) -> StepBound:
+    """The bound on one decode step of a job, whether or not it fits. Raises SizingError as plan(job) does."""
+    needs, device = footprint(job), job.device
+    sequences, ranks = job.batch_per_replica, job.tensor_parallel
+    read = needs.ledger.read_elements(job.context_length) * sequences
+    flops = needs.ledger.attention_flops(job.context_length) * sequences
+    return StepBound(
+        batch_per_replica=sequences,
+        batch_size=job.batch_size,
+        weight_read_bytes=needs.weight_bytes,
+        kv_read_bytes=ceil(read * job.kv_bits_per_element / 8),
+        state_read_bytes=needs.state_bytes(sequences),
+        weight_flops=ceil(Fraction(2 * needs.weights.count.parameters * sequences, ranks)),
+        attention_flops=ceil(Fraction(flops, ranks)),
+        bandwidth_bytes_per_s=device.bandwidth_bytes_per_s,
+        flops_per_s=device.bf16_dense_flops,
+        crossover_tokens=_crossover(needs),
+        caveats=_caveats(job),
+    )
+
+
+def attention_intensity(num_query_heads: int, num_kv_heads: int, bytes_per_element: float) -> float:
+    """FLOPs per KV byte of decode attention: 4 H d S over 2 G d S b = 2 (H / G) / b."""
+    return 2 * num_query_heads / num_kv_heads / bytes_per_element
+
+
+def cost_per_million_tokens(bound: StepBound, price_per_gpu_hour: float, num_accelerators: int) -> float | None:
+    """Price of a million decoded tokens at the bound, in the currency typed: the least it can be.
+
+    None where the step time is unknown. Raises SizingError for a price that is negative or no number.
+    """
+    is_number = isinstance(price_per_gpu_hour, int | float) and not isinstance(price_per_gpu_hour, bool)
+    if not is_number or not isfinite(price_per_gpu_hour) or not 0 <= price_per_gpu_hour <= 1e9:
+        raise SizingError(f"price per GPU-hour is {price_per_gpu_hour!r}: give a number from 0 to 1,000,000,000")
+    if bound.tokens_per_second is None:
+        return None
+    return price_per_gpu_hour * num_accelerators / 3600 / bound.tokens_per_second * 1e6
+
+
+def _over(amount: float | None, rate: float | None) -> float | None:
+    return None if amount is None or rate is None else amount / rate
+
+
+def _crossover(needs: Footprint) -> float | None:
+    """N* = weight bytes / KV bytes per token, both on one rank."""
+    per_token = needs.ledger.read_elements(1) * needs.kv_bits_per_element / 8
+    return float(needs.weight_bytes / per_token) if per_token else None
+
+
+def _caveats(job: ServingJob) -> tuple[str, ...]:
+    caveats = []
+    if job.device.bandwidth_bytes_per_s is None:
+        caveats.append(f"The bandwidth of {job.device.name} is unknown: no bound on the step.")
+    if job.device.bf16_dense_flops is None:
+        caveats.append(f"The BF16 rate of {job.device.name} is unknown: only the memory side is bounded.")
+    if job.model.dimensions.num_experts is not None:
+        caveats.append("Every expert counts as read and computed; a step that routes to fewer can be faster than this.")
+    return tuple(caveats)

@@ -1,0 +1,1 @@
+"""How a lesson's and a technique's screens are laid out."""

@@ -1,0 +1,1 @@
+"""What every page stands in: the look, links and exports, presenter mode, walks."""

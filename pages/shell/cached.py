@@ -1,0 +1,147 @@
+"""Every st.cache_* of the project, each with its ttl and bound. Caches are shared by all viewers."""
+
+import gc
+from typing import TYPE_CHECKING, Any
+
+import streamlit as st
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from concurrent.futures import Future
+
+    from core.evidence.studies import Dot
+    from core.figures.evidence import Scale
+    from core.figures.lessons import Picture
+    from core.figures.palette import Palette
+    from core.hardware.accelerators import HostAccelerator
+    from core.models.registry import RegisteredModel
+    from core.serving.from_hub import HubModel
+    from core.serving.job import ServingJob
+    from core.serving.traffic import Traffic
+    from core.serving.traffic_fit import TrafficFit
+    from pages.shell.style import AnyChart
+
+
+@st.cache_data(ttl=86_400, max_entries=512, show_spinner=False)
+def layout_spec(num_query_heads: int, num_kv_heads: int, head_dim: int, theme: str, width_px: int) -> dict[str, Any]:
+    """The Vega-Lite picture of one layout: building it costs more than the rest of the page together."""
+    from core.figures.layouts import layout_chart  # noqa: PLC0415  altair loads with the first picture, not the page
+    from core.figures.palette import palette  # noqa: PLC0415
+    from core.models.head_sharing import Layout  # noqa: PLC0415
+
+    layout = Layout(num_query_heads=num_query_heads, num_kv_heads=num_kv_heads, head_dim=head_dim)
+    height_px = {600: 340, 900: 300}.get(width_px, 280)  # with 900 all of the page's figures are in its first screen
+    return layout_chart(layout, palette(theme), width_px=width_px, height_px=height_px).to_dict()
+
+
+@st.cache_data(ttl=86_400, max_entries=4, show_spinner=False)
+def headline(theme: str) -> tuple[dict[str, Any], str]:
+    """The overview's Vega-Lite picture and the verdict in words: always the same job, in two themes."""
+    from core.figures.overview import headline_chart  # noqa: PLC0415
+    from core.figures.palette import palette  # noqa: PLC0415
+    from core.serving.headline import headline_points, headline_sentence  # noqa: PLC0415
+
+    points = headline_points()
+    return headline_chart(points, palette(theme)).to_dict(), headline_sentence(points)
+
+
+@st.cache_data(ttl=86_400, max_entries=1024, show_spinner=False)
+def lesson_picture(name: str, theme: str, **inputs: Any) -> "Picture":
+    """One picture of a lesson: its spec, its sentence and its alt text."""
+    from core.figures.lessons import picture  # noqa: PLC0415  altair loads with the first picture, not the page
+    from core.figures.palette import palette  # noqa: PLC0415
+
+    return picture(name, palette(theme), **inputs)
+
+
+@st.cache_resource(ttl=86_400, max_entries=1, show_spinner=False)
+def registered_models() -> "tuple[RegisteredModel, ...]":
+    """model_registry.yaml, parsed once. Raises core.models.registry.RegistryError."""
+    from core.models.registry import load_registry  # noqa: PLC0415
+
+    return load_registry()
+
+
+@st.cache_data(ttl=86_400, max_entries=256, show_spinner=False)
+def models_spec(chart: str, rows: list[dict[str, Any]], theme: str, ghosts: bool = False) -> dict[str, Any]:
+    """The Vega-Lite picture of a comparison: 'bytes', 'context' or 'layers', from comparison's rows."""
+    from core.figures import models  # noqa: PLC0415  altair loads with the first picture, not the page
+    from core.figures.palette import palette  # noqa: PLC0415
+
+    if chart == "bytes":
+        return models.bytes_chart(rows, palette(theme), ghosts=ghosts).to_dict()
+    if chart == "context":
+        return models.context_chart(rows, palette(theme)).to_dict()
+    layers = [row for row in rows if "layer" in row]
+    runs = [row for row in rows if "layer" not in row]
+    return models.layers_chart(layers, runs, palette(theme)).to_dict()
+
+
+@st.cache_data(ttl=3_600, max_entries=1, show_spinner=False)
+def host_accelerator() -> "HostAccelerator | None":
+    """The GPU of this host, as nvidia-smi lists it: a process, so asked once an hour."""
+    from core.hardware import accelerators  # noqa: PLC0415
+
+    return accelerators.host_accelerator()
+
+
+@st.cache_resource(ttl=3_600, max_entries=256, show_spinner=False)
+def hub_model(repository: str, mirror: str | None) -> "Future[HubModel]":
+    """config.json and exact parameters of a repository, in the background: the page asks whether they are there."""
+    from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415
+
+    from core.serving.from_hub import fetch_hub_model  # noqa: PLC0415
+
+    worker = ThreadPoolExecutor(max_workers=1)
+    asking = worker.submit(fetch_hub_model, repository, mirror)
+    worker.shutdown(wait=False)
+    return asking
+
+
+@st.cache_data(ttl=86_400, max_entries=512, show_spinner=False)
+def chart_spec(key: str, theme: str, _chart: "Callable[[Palette], AnyChart]") -> dict[str, Any]:
+    """A page's chart as Vega-Lite. key must say everything that it depends on."""
+    from core.figures.palette import palette  # noqa: PLC0415
+
+    return _chart(palette(theme)).to_dict()
+
+
+@st.cache_data(ttl=86_400, max_entries=64, show_spinner=False)
+def quality_spec(
+    dots: "tuple[tuple[str, int | None], ...]", scale: "Scale", theme: str, _dots: "tuple[Dot, ...]"
+) -> dict[str, Any]:
+    """The Vega-Lite picture of published quality changes on one scale; dots names each by its study and its G."""
+    from core.figures.evidence import quality_chart  # noqa: PLC0415  altair loads with the first picture, not the page
+    from core.figures.palette import palette  # noqa: PLC0415
+
+    return quality_chart(_dots, scale, palette(theme)).to_dict()
+
+
+@st.cache_data(ttl=86_400, max_entries=128, show_spinner="Simulating the traffic")
+def traffic_fit(key: str, _job: "ServingJob", _traffic: "Traffic") -> "TrafficFit":
+    """A job under traffic: a Monte Carlo of a quarter of a second. key must say both."""
+    from core.serving.traffic_fit import fit_traffic  # noqa: PLC0415
+
+    return fit_traffic(_job, _traffic)
+
+
+@st.cache_data(ttl=86_400, max_entries=512, show_spinner=False)
+def technique_picture(name: str, theme: str, **inputs: Any) -> "Picture":
+    """One picture of a technique page: its spec, its sentence and its alt text."""
+    from core.figures.palette import palette  # noqa: PLC0415
+    from core.figures.technique_pictures import picture  # noqa: PLC0415  altair loads with the first picture
+
+    return picture(name, palette(theme), **inputs)
+
+
+@st.cache_resource(ttl=86_400, max_entries=64, show_spinner=False)
+def spared_by_the_collector(num_modules: int) -> int:
+    """Set aside what is alive once num_modules are imported: modules stay, and need not be searched for garbage.
+
+    Streamlit collects garbage after each run, before the last of it is sent: about 85 ms with what pandas and Altair
+    hold (benchmarks/interface.md), next to nothing without. Returns how many objects are set aside.
+    """
+    gc.unfreeze()  # sessions that were alive last time, and are garbage now
+    gc.collect()
+    gc.freeze()
+    return gc.get_freeze_count()

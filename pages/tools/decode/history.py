@@ -1,0 +1,152 @@
+"""Runs kept on this server and runs shipped with Headroom: looked at, compared, deleted, carried elsewhere."""
+
+import streamlit as st
+
+from core.decode import store
+from core.decode.record_files import InvalidRecord, from_csv, from_json, to_csv, to_json
+from core.decode.records import RunRecord
+from pages.tools.decode.result import measured_in_words, show_result
+
+NO_GPU_RUN = (
+    "No GPU run is recorded yet: the figures here are a CPU's. On a machine with a GPU and torch, "
+    "`python -m core.decode run --context 65536 --batch 32 --kv-heads 40,20,10,8,5,4,2,1 "
+    "--step 40,5120,13824,32000 --time-limit 1800 --record` records one."
+)
+
+
+def show_recorded() -> None:
+    """The runs that Headroom ships, and plainly which kind of device is missing."""
+    runs = sorted(
+        store.recorded_runs(), key=lambda run: run.job["dtype"] != "bfloat16"
+    )  # what serving computes in first
+    if not any(run.device.startswith("cuda") for run in runs):
+        st.info(NO_GPU_RUN)
+    if not runs:
+        return
+    names = {run.run_id: _name(run) for run in runs}
+    chosen = st.selectbox(
+        "Recorded run", list(names), format_func=lambda i: names[i], key="bench_recorded", bind="query-params"
+    )
+    _show(next(run for run in runs if run.run_id == chosen), "bench_recorded")
+
+
+def show_history() -> None:
+    """Kept runs: one to look at, a second to compare with, export, deletion, import."""
+    _import()
+    try:
+        lines = store.history()
+    except store.StoreUnavailable as error:
+        st.warning(str(error))
+        return
+    if not lines:
+        st.info("No run is kept yet: measure one, or import one from another machine.")
+        return
+    names = {line.run_id: f"{line.date} · {line.device_name} · {line.status}" for line in lines}
+    left, right = st.columns(2)
+    first_id = left.selectbox("Run", list(names), format_func=lambda i: names[i], key="bench_run", bind="query-params")
+    others = {run.run_id: f"recorded · {_name(run)}" for run in store.recorded_runs()} | names
+    second_id = right.selectbox(
+        "Compare with", [i for i in others if i != first_id], index=None, format_func=lambda i: others[i],
+        key="bench_other", bind="query-params",
+    )  # fmt: skip
+    first, second = _load(first_id), _load(second_id)
+    if first is None:
+        return
+    if second is not None:
+        _show_comparison(first, second)
+    _show(first, "bench_kept")
+    _carry(first)
+
+
+def _name(run: RunRecord) -> str:
+    shape = f"{run.job['dtype']}, {measured_in_words(run)}"
+    kv_heads = ", ".join(map(str, run.job["kv_heads"]))
+    step = " and the whole step" if run.steps else ""
+    return f"{run.date[:10]} {run.date[11:16]} UTC · {run.device_name} · {shape} · G = {kv_heads}{step}"
+
+
+def _load(run_id: str | None) -> RunRecord | None:
+    if run_id is None:
+        return None
+    try:
+        recorded = {run.run_id: run for run in store.recorded_runs()}
+        return recorded.get(run_id) or store.load(run_id)
+    except (store.StoreUnavailable, InvalidRecord) as error:
+        st.error(str(error))
+        return None
+
+
+def _show(run: RunRecord, key: str) -> None:
+    if run.status != "complete":
+        st.warning(f"This run is {run.status}: {run.message}")
+    elif run.message:
+        st.caption(run.message)
+    layers = run.steps[0].num_layers if run.steps else 1
+    show_result(run.results, int(run.job["num_query_heads"]), layers, int(run.job["batch_size"]), key=key, record=run)
+
+
+def _show_comparison(first: RunRecord, second: RunRecord) -> None:
+    rows = [
+        {
+            "G": row.kv_heads,
+            "dtype": row.dtype,
+            "First (ms)": f"{(row.first.median_seconds or 0) * 1e3:.3f}",
+            "by": row.first.kernel,
+            "Second (ms)": f"{(row.second.median_seconds or 0) * 1e3:.3f}",
+            "by ": row.second.kernel,
+            "Second over first, per KV byte": f"{row.ratio:.2f}",
+        }
+        for row in store.compare(first, second)
+    ]
+    if not rows:
+        st.info("The two runs share no G and dtype.")
+        return
+    st.markdown("**Two runs, the fastest correct kernel of each.** Below 1 the second is faster, shapes evened out.")
+    st.dataframe(rows, hide_index=True, key="bench_comparison")
+
+
+def _carry(run: RunRecord) -> None:
+    with st.container(horizontal=True):
+        st.download_button("Export as JSON", to_json(run), f"{run.run_id}.json", "application/json", key="bench_json")
+        st.download_button("Export as CSV", to_csv(run), f"{run.run_id}.csv", "text/csv", key="bench_csv")
+        if st.button("Delete this run", icon=":material/delete:", key="bench_delete"):
+            _ask_to_delete(run)
+
+
+@st.dialog("Delete this run?")
+def _ask_to_delete(run: RunRecord) -> None:
+    """Nothing is deleted before the second answer; closing the question keeps the run."""
+    st.markdown(f"**{_name(run)}**, with all of its samples.")
+    said = st.container()
+    with st.container(horizontal=True):
+        sure = st.button("Delete", type="primary", icon=":material/delete:", key="bench_delete_sure")
+        keep = st.button("Keep", key="bench_delete_keep")
+    if sure:
+        try:
+            store.delete(run.run_id)
+        except store.StoreUnavailable as error:
+            said.error(str(error))
+            return
+    if sure or keep:
+        st.rerun()
+
+
+def _import() -> None:
+    """A run from another machine, as exported there."""
+    upload = st.file_uploader("Import a run (JSON or CSV, as exported)", type=["json", "csv"], key="bench_import")
+    if upload is None or st.session_state.get("_bench_imported") == upload.file_id:
+        return
+    try:
+        text = upload.getvalue().decode("utf-8")
+        record = from_csv(text) if upload.name.endswith(".csv") else from_json(text)
+        added = store.add(record)
+    except (InvalidRecord, UnicodeDecodeError, store.StoreUnavailable) as error:
+        st.error(f"{upload.name} was not imported: {error}")
+        return
+    if not added:
+        st.warning(
+            f"{record.run_id} is already kept, and stays as it is: to import it again, delete the kept run first."
+        )
+        return
+    st.session_state["_bench_imported"] = upload.file_id
+    st.success(f"Imported {record.run_id}, measured on {record.device_name}.")

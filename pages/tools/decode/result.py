@@ -1,0 +1,171 @@
+"""A measurement on screen: prediction against measurement, every kernel tried, and where each figure came from."""
+
+from collections.abc import Sequence
+
+import streamlit as st
+
+from core.decode.records import KernelResult, RunRecord, quartiles
+from core.models.attention import kind_of
+from pages.shell.style import current_palette, draw
+from pages.tools.decode.step import show_steps
+
+LONG_COMMAND, COMMAND_PX = 900, 200  # characters; a ragged batch names every context, and its command scrolls
+
+
+def in_words(lengths: Sequence[int]) -> str:
+    """'32 × 65,536 tokens'; of a ragged batch '32 × 1,200 to 61,000 tokens'."""
+    shortest, longest = min(lengths), max(lengths)
+    tokens = f"{longest:,}" if shortest == longest else f"{shortest:,} to {longest:,}"
+    return f"{len(lengths):,} × {tokens} tokens"
+
+
+def measured_in_words(run: RunRecord) -> str:
+    """The sequences that a run measured: '1 × 16,384 tokens'."""
+    return in_words(run.job.get("lengths") or [int(run.job["context_length"])] * int(run.job["batch_size"]))
+
+
+def show_result(
+    results: tuple[KernelResult, ...],
+    num_query_heads: int,
+    num_layers: int,
+    batch_size: int,
+    *,
+    key: str,
+    record: RunRecord | None = None,
+    brief: bool = False,
+) -> None:
+    """Chart and table of the fastest correct kernels; brief leaves out what is still being measured."""
+    best = tuple(r for r in results if r.best)
+    if not best:
+        st.info("No kernel gave correct numbers within the limits: every attempt and its reason is listed below.")
+    else:
+        _draw_best(results, num_query_heads, key, record, brief=brief)
+        st.dataframe(
+            _best_table(best, num_query_heads, num_layers, batch_size, record), hide_index=True, key=f"{key}_best"
+        )
+    if not brief:
+        _show_every_kernel(results, key)
+        if record is not None:
+            show_steps(record, num_query_heads, key)
+            show_origin(record)
+
+
+def _draw_best(
+    results: tuple[KernelResult, ...], num_query_heads: int, key: str, record: RunRecord | None, *, brief: bool
+) -> None:
+    from core.figures.decode import best_chart  # noqa: PLC0415  altair loads with the first picture, not the page
+
+    best = [r for r in results if r.best]
+    most, least = max(best, key=lambda r: r.kv_heads), min(best, key=lambda r: r.kv_heads)
+    times = (most.median_seconds or 0) / (least.median_seconds or 1)
+    sentence = (
+        f"**One layer's step takes {times:,.1f} times as long at G = {most.kv_heads} as at G = {least.kv_heads}.**"
+    )
+    if most is least:
+        sentence = f"**G = {most.kv_heads} reaches {most.roofline_fraction or 0:.0%} of what this host can do.**"
+    if brief:
+        sentence = "**The fastest correct kernel of each G so far.**"
+    scaled = f" Measured at 1/{record.scale:,.0f} of the job's tokens." if record and record.scale > 1 else ""
+    draw(
+        best_chart(results, num_query_heads, current_palette()),
+        sentence=f"{sentence} Bars are measured, the upright mark is what the roofline predicts.{scaled}",
+        alt_text="Measured and predicted milliseconds of one layer's decode attention: "
+        + "; ".join(map(_spoken, best)),
+        key=f"{key}_chart",
+    )
+
+
+def _spoken(r: KernelResult) -> str:
+    measured = (r.median_seconds or 0) * 1e3
+    return f"G = {r.kv_heads}, {measured:.2f} measured by {r.kernel}, {r.roofline_seconds * 1e3:.2f} predicted"
+
+
+def _best_table(
+    best: tuple[KernelResult, ...], num_query_heads: int, num_layers: int, batch_size: int, record: RunRecord | None
+) -> list[dict[str, object]]:
+    scale = record.scale if record else 1.0
+    layers = "one layer" if num_layers == 1 else f"{num_layers:,} layers"
+    rows: list[dict[str, object]] = []
+    for r in best:
+        seconds, (low, high) = r.median_seconds or 0.0, r.spread_seconds or (0.0, 0.0)
+        row: dict[str, object] = {
+            "G": r.kv_heads,
+            "Kind": kind_of(num_query_heads, r.kv_heads),
+            "Kernel": r.kernel,
+            "Measured (ms)": f"{seconds * 1e3:.3f}",
+            "Half of the samples (ms)": f"{low * 1e3:.3f} to {high * 1e3:.3f}",
+            "Predicted (ms)": f"{r.roofline_seconds * 1e3:.3f}",
+            "Exponentials alone (ms)": f"{r.exponential_seconds * 1e3:.3f}",
+            "Predicted from": r.bound_by,
+            "Of the roofline": f"{r.roofline_fraction or 0:.0%}",
+            "KV read (GB/s)": f"{r.kv_bytes / seconds / 1e9:.1f}",
+            f"Tokens/s, attention of {layers} alone": f"{batch_size / (seconds * num_layers):,.1f}",
+            "Relative error": f"{r.relative_error or 0:.1e}",
+        }
+        if scale > 1:
+            row[f"At the job's own size, × {scale:,.0f} (ms)"] = f"{seconds * scale * 1e3:,.1f}"
+        rows.append(row)
+    return rows
+
+
+def _show_every_kernel(results: tuple[KernelResult, ...], key: str) -> None:
+    tab = st.expander("Every kernel tried, and those refused", key=f"{key}_every", on_change="rerun")
+    if not tab.open:
+        return
+    with tab:
+        if any(r.status == "accepted" for r in results):
+            from core.figures.decode import kernels_chart  # noqa: PLC0415  loads with the picture
+
+            draw(
+                kernels_chart(results, current_palette()),
+                sentence="Each dot is a correct kernel's median; the broken line is the roofline.",
+                alt_text="Milliseconds of every correct kernel: " + "; ".join(_listed(r) for r in results if r.samples),
+                key=f"{key}_kernels",
+            )
+        st.dataframe([_kernel_row(r) for r in results], hide_index=True, key=f"{key}_all")
+
+
+def _listed(r: KernelResult) -> str:
+    return f"{r.kernel} at G = {r.kv_heads} {(r.median_seconds or 0) * 1e3:.2f}"
+
+
+def _kernel_row(r: KernelResult) -> dict[str, object]:
+    seconds = r.median_seconds
+    return {
+        "G": r.kv_heads,
+        "Kernel": r.kernel,
+        "Outcome": r.status,
+        "Measured (ms)": "" if seconds is None else f"{seconds * 1e3:.3f}",
+        "Of the roofline": "" if r.roofline_fraction is None else f"{r.roofline_fraction:.1%}",
+        "Relative error": "" if r.relative_error is None else f"{r.relative_error:.1e}",
+        "Note": r.detail,
+        "Cache layout": r.layout,
+    }
+
+
+def show_origin(record: RunRecord) -> None:
+    """Device, limits, versions and command of a run: what makes its figures reproducible."""
+    if record.roofline is not None:
+        roof = record.roofline
+        st.caption(
+            f"Limits measured in the same run, as medians: {roof.bytes_per_second / 1e9:,.1f} GB/s read"
+            f"{_half((*roof.start_reads, *roof.round_reads), 1)}, {roof.flops_per_second / 1e9:,.0f} GFLOP/s"
+            f"{_half((*roof.start_products, *roof.round_products), 0)}, "
+            f"{roof.exp_per_second / 1e9:,.2f} billion exponentials/s "
+            f"({roof.detail}). Predicted time is the larger of bytes over bandwidth and FLOPs over rate; the softmax's "
+            "exponentials are a third bound, which is named where it is larger still."
+        )
+    if record.rule:
+        st.caption(record.rule)
+    versions = ", ".join(f"{name} {value}" for name, value in record.host.items())
+    st.caption(f"{record.device_name}, {record.date}. {versions}.")
+    long = len(record.command) > LONG_COMMAND
+    st.code(record.command, language="shell", wrap_lines=True, height=COMMAND_PX if long else "content")
+
+
+def _half(rates: tuple[float, ...], digits: int) -> str:
+    """' (half of 152 samples: 50.1 to 52.3)', in 10^9 per second; empty for a run that kept no samples."""
+    if not rates:
+        return ""
+    low, high = (f"{rate / 1e9:,.{digits}f}" for rate in quartiles(rates))
+    return f" (half of {len(rates):,} samples: {low} to {high})"

@@ -1,0 +1,1 @@
+"""Models: what each model caches and weighs, side by side."""

@@ -1,0 +1,77 @@
+"""The comparison as a table: sortable, and as CSV."""
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import pandas as pd
+import streamlit as st
+
+from core.figures.comparison import MAX_COMPARED, ComparedModel, table_row
+from core.reports.exports import Section
+
+WIDTH: dict[str, int] = {
+    "Model": 118, "Family": 78, "Kind": 86, "H": 40, "G": 40, "head_dim": 72, "L": 40, "Window": 94, "KiB/token": 76,
+    "Declared by": 162, "Status": 90, "Layers": 260, "Facts": 620,
+}  # fmt: skip
+LEFT_OUT_IN_A_ROOM = ("Status", "Layers", "Facts")
+HELP = {
+    "H": "Query heads of a layer.",
+    "G": "Key/value heads of a layer. Empty where the cache has no heads (a latent, a state).",
+    "L": "Layers of the model; the column Layers says what each kind of them keeps.",
+    "KiB/token": "Payload of a 16-bit cache while no window is full.",
+    "Declared by": "The key of config.json that declared G, and its raw value; absent where the file says nothing.",
+    "Status": "Recorded in the registry, or pulled at that commit; Facts has the whole sentence.",
+    "Facts": "Where the figures come from: recorded, or pulled at a commit.",
+}
+
+
+def frame(models: Sequence[ComparedModel], families: Sequence[str] = ()) -> pd.DataFrame:
+    """One row a model, with its family where families are given; whole numbers stay whole beside empty cells."""
+    table = pd.DataFrame([table_row(model) for model in models])
+    if families:
+        table.insert(1, "Family", list(families))
+    for column in ("H", "G", "head_dim", "L", "Bytes per token"):
+        if column in table:
+            table[column] = table[column].astype("Int64")
+    return table
+
+
+def show(table: pd.DataFrame, *, key: str, file_name: str) -> None:
+    """The table as a grid that sorts on a click, and the button that saves it.
+
+    In a room type is larger: there the columns are as wide as what is in them, and the last sentences are left out.
+    """
+    in_a_room = st.query_params.get("present") == "1"
+    widths = {} if in_a_room else WIDTH
+    columns: dict[str, Any] = {
+        name: st.column_config.Column(name, help=HELP.get(name), width=widths.get(name), pinned=name == "Model")
+        for name in table.columns
+    }
+    columns["KiB/token"] = st.column_config.NumberColumn(
+        "KiB/token", help=HELP["KiB/token"], width=widths.get("KiB/token"), format="%.1f"
+    )
+    columns |= dict.fromkeys(LEFT_OUT_IN_A_ROOM if in_a_room else ())
+    columns["Bytes per token"] = None  # in the CSV alone
+    tall: Literal["content"] | int = "content" if len(table) <= MAX_COMPARED else 460
+    st.dataframe(table, hide_index=True, column_config=columns, key=key, alt=_alt(table), height=tall, placeholder="–")
+    st.download_button(
+        "Save as CSV",
+        table.to_csv(index=False).encode(),
+        file_name=file_name,
+        mime="text/csv",
+        icon=":material/download:",
+        key=f"{key}_csv",
+        on_click="ignore",
+    )
+
+
+def section(models: Sequence[ComparedModel]) -> Section:
+    """The comparison for a report or a deck: every cell as text, without the two columns of sentences."""
+    table = frame([model for model in models if model.spec is not None])
+    table = table.drop(columns=["Layers", "Facts"], errors="ignore").astype(object)
+    rows = tuple(tuple(str(cell) for cell in row) for row in table.where(table.notna(), "–").itertuples(index=False))
+    return Section(title="The models side by side", table=(tuple(map(str, table.columns)), rows))
+
+
+def _alt(table: pd.DataFrame) -> str:
+    return f"{len(table)} models with heads, layers, window, KiB per token and where each figure comes from."

@@ -1,0 +1,1 @@
+"""Size: a serving job and what fits."""

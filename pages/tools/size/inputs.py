@@ -1,0 +1,200 @@
+"""Every input of the sizing page, each in the URL, and the serving job that they ask for."""
+
+from dataclasses import dataclass
+
+import streamlit as st
+
+from core.hardware.accelerators import Accelerator, AcceleratorSources, catalogue
+from core.serving.job import ServingJob
+from core.serving.options import OptionGrid
+from core.serving.what_if import WindowPattern, allowed_kv_heads, own_kv_heads
+from core.units import GB, MIB
+from pages.shell import cached
+from pages.tools.size.model import OWN_SHAPE, ChosenModel, chosen_model, model_names, own_shape_inputs
+
+CUSTOM = "An accelerator of your own"
+HOST = "This host's GPU"
+LARGEST = "Largest that fits"
+OWN_WINDOWS = "The model's own"
+PATTERN = "Some layers keep a window"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """What the page is asked: the job without a G, and how the KV cache's scales are stored below 16 bits."""
+
+    model: ChosenModel
+    job: ServingJob
+    scale_overhead_bits: int
+
+
+def first_inputs() -> None:
+    """The row that everyone touches: model, batch, context, width of the cache, accelerator."""
+    model, batch, context, bits, device = st.columns(
+        [2.25, 0.85, 1.1, 1.85, 1.95], gap="small", vertical_alignment="bottom"
+    )
+    model.selectbox(
+        "Model, or owner/name on the Hub",
+        model_names(),
+        key="size_model",
+        bind="query-params",
+        accept_new_options=True,
+    )
+    batch.number_input("Batch", value=32, step=1, key="size_batch", bind="query-params")
+    context.number_input("Context, tokens", value=65_536, step=1_024, key="size_context", bind="query-params")
+    bits.segmented_control(
+        "KV cache, bits", [16, 8, 4, 2], default=16, required=True, key="size_kv_bits", bind="query-params"
+    )
+    device.selectbox(
+        "Accelerator",
+        _accelerator_names(),
+        index=list(catalogue()).index("h100-sxm"),
+        key="size_accelerator",
+        bind="query-params",
+    )
+    if st.session_state["size_model"] == OWN_SHAPE:
+        own_shape_inputs()
+    if st.session_state["size_accelerator"] == CUSTOM:
+        _custom_accelerator_inputs()
+
+
+def more_inputs() -> None:
+    """Everything else, folded away; the label says what is in there."""
+    with st.expander("More inputs: weights, accelerators, windows, engine", icon=":material/tune:"):
+        one, two, three, four = st.columns(4)
+        one.selectbox("Weights, bits", [16, 8, 4], key="size_weight_bits", bind="query-params")
+        two.selectbox(
+            "Parameters that G frees",
+            ["dropped", "spent"],
+            key="size_freed",
+            bind="query-params",
+            help="Dropped: the model shrinks. Spent: the FFN is widened until the parameters are the same again.",
+        )
+        three.number_input(
+            "Parameters, 0 to add up",
+            value=0,
+            step=1,
+            key="size_parameters",
+            bind="query-params",
+            help="An exact count replaces the sum over the shapes.",
+        )
+        four.number_input("Price per GPU-hour", value=2.5, step=0.1, key="size_price", bind="query-params")
+        one.number_input("Accelerators", value=1, step=1, key="size_count", bind="query-params")
+        two.number_input("Tensor parallel", value=1, step=1, key="size_tp", bind="query-params")
+        three.number_input("Memory utilisation", value=0.9, step=0.01, key="size_utilisation", bind="query-params")
+        four.number_input("Runtime reserve, GB", value=2.0, step=0.5, key="size_reserve", bind="query-params")
+        one.number_input("Block, tokens", value=16, step=16, key="size_block", bind="query-params")
+        two.number_input("Prefill chunk, tokens", value=8_192, step=1_024, key="size_chunk", bind="query-params")
+        three.number_input("Scale bits below 16", value=0, step=8, key="size_scale_bits", bind="query-params")
+        four.number_input("Elements per scale", value=64, step=16, key="size_scale_elements", bind="query-params")
+        one.selectbox("Windows", [OWN_WINDOWS, PATTERN], key="size_windows", bind="query-params")
+        two.number_input("Global layers", value=10, step=1, key="size_global", bind="query-params")
+        three.number_input("Local layers", value=30, step=1, key="size_local", bind="query-params")
+        four.number_input("Window, tokens", value=4_096, step=512, key="size_window", bind="query-params")
+        st.caption("Global and local layers and the window count only where Windows says that some layers keep one.")
+
+
+def asked() -> Asked:
+    """The job that the inputs say. Raises SizingError, UnsupportedConfig, HubError or StillAsking."""
+    state = st.session_state
+    model = chosen_model(state["size_model"], state["size_parameters"])
+    bits, scale_bits = state["size_kv_bits"], state["size_scale_bits"]
+    job = ServingJob(
+        model=model.spec,
+        batch_size=state["size_batch"],
+        context_length=state["size_context"],
+        weight_bits=state["size_weight_bits"],
+        kv_bits=bits,
+        kv_scale_overhead_bits=0 if bits >= 16 else scale_bits,
+        kv_elements_per_scale=state["size_scale_elements"],
+        accelerator=_accelerator(state["size_accelerator"]),
+        num_accelerators=state["size_count"],
+        tensor_parallel=state["size_tp"],
+        memory_utilization=state["size_utilisation"],
+        runtime_reserve_bytes=state["size_reserve"] * GB,
+        freed_parameters=state["size_freed"],
+        window_pattern=_window_pattern(),
+        block_size=state["size_block"],
+        prefill_chunk=state["size_chunk"],
+        parameter_count=model.count,
+    )
+    job.where(kv_scale_overhead_bits=scale_bits)  # checked at 16 bits too, where it is not used
+    return Asked(model=model, job=job, scale_overhead_bits=scale_bits)
+
+
+def choose_kv_heads(grid: OptionGrid) -> int | None:
+    """The G under discussion: typed, or the largest that fits; None where the model's G is no dial."""
+    choices = [g for g in grid.kv_heads if g is not None]
+    if not choices:
+        return None
+    names = {g: str(g) for g in choices}
+    picked = st.segmented_control(
+        "G to weigh",
+        [LARGEST, *names.values()],
+        default=LARGEST,
+        required=True,
+        key="size_g",
+        bind="query-params",
+    )
+    by_name = {name: g for g, name in names.items()}
+    return by_name.get(picked or LARGEST) or grid.largest_fitting(grid.job.kv_bits) or fallback_kv_heads(grid)
+
+
+def fallback_kv_heads(grid: OptionGrid) -> int | None:
+    """Where no G fits: the model's own, else the smallest."""
+    own = own_kv_heads(grid.job.model)
+    return own if own in grid.kv_heads else grid.kv_heads[0]
+
+
+def choose_wished(job: ServingJob) -> int | None:
+    """The G that the ways to fit are asked about: 8 to begin with, where the model allows it."""
+    choices = [str(g) for g in allowed_kv_heads(job.model, job.tensor_parallel)]
+    if not choices:
+        return None
+    usual = "8" if "8" in choices else choices[-1]
+    picked = st.segmented_control(
+        "Make this G fit", choices, default=usual, required=True, key="size_wish", bind="query-params"
+    )
+    return int(picked or usual)
+
+
+def _accelerator_names() -> list[str]:
+    names = [device.name for device in catalogue().values()]
+    return [*names, *([HOST] if cached.host_accelerator() else []), CUSTOM]
+
+
+def _custom_accelerator_inputs() -> None:
+    one, two, three = st.columns(3)
+    one.number_input("Memory that it reports, MiB", value=81_559, step=1_024, key="size_own_mib", bind="query-params")
+    two.number_input(
+        "Bandwidth, GB/s (0: unknown)", value=3_350.0, step=50.0, key="size_own_bandwidth", bind="query-params"
+    )
+    three.number_input(
+        "Dense BF16, TFLOP/s (0: unknown)", value=989.4, step=10.0, key="size_own_flops", bind="query-params"
+    )
+
+
+def _accelerator(name: str) -> Accelerator | str:
+    if name == CUSTOM:
+        state = st.session_state
+        return Accelerator(
+            id="custom",
+            name="accelerator of your own",
+            memory_reported_bytes=state["size_own_mib"] * MIB,
+            bandwidth_bytes_per_s=state["size_own_bandwidth"] * 1e9 or None,
+            bf16_dense_flops=state["size_own_flops"] * 1e12 or None,
+            sources=AcceleratorSources(memory="typed in", memory_reported="typed in"),
+        )
+    host = cached.host_accelerator()
+    if name == HOST and host is not None:
+        return host.accelerator
+    return next(device.id for device in catalogue().values() if device.name == name)
+
+
+def _window_pattern() -> WindowPattern | None:
+    state = st.session_state
+    if state["size_windows"] == OWN_WINDOWS:
+        return None
+    return WindowPattern(
+        global_layers=state["size_global"], local_layers=state["size_local"], window=state["size_window"]
+    )

@@ -1,0 +1,76 @@
+"""The questions behind a plan, each with its exact answer, and batch against context for every G."""
+
+import streamlit as st
+
+from core.figures.sizing_limits import frontier_chart
+from core.serving.inverse import (
+    fewest_accelerators,
+    fewest_kv_bits,
+    largest_batch,
+    largest_kv_heads,
+    longest_context,
+)
+from core.serving.options import Option, OptionGrid
+from core.serving.sweep import FrontierPoint, frontier
+from core.serving.what_if import query_heads
+from pages.shell import cached, style
+
+
+def show_answers(grid: OptionGrid, option: Option) -> None:
+    """Five cards: the number, and the sentence that says why it is exact."""
+    job = option.plan.job
+    answers = [
+        ("Largest batch", largest_batch(job), "{:,}"),
+        ("Longest context", longest_context(job), "{:,}"),
+        ("Fewest accelerators", fewest_accelerators(job), "{:,}"),
+        ("Fewest KV bits", fewest_kv_bits(job), "{} bits"),
+    ]
+    if option.num_kv_heads is not None:
+        answers.insert(2, ("Largest G", largest_kv_heads(job), "G = {}"))
+    name = f"G = {option.num_kv_heads}" if option.num_kv_heads is not None else "the model as published"
+    st.markdown(f"Everything else as it is, {name} with {option.kv_bits} KV bits:")
+    for column, (label, answer, form) in zip(st.columns(len(answers)), answers, strict=True):
+        with column.container(border=True, height="stretch", gap="xsmall"):
+            st.caption(label)
+            st.markdown(f"### {form.format(int(answer)) if answer.fits else 'none'}")
+            st.caption(answer.sentence)
+
+
+def show_frontier(grid: OptionGrid, option: Option) -> None:
+    """Largest batch against context, a line for each G."""
+    if option.num_kv_heads is None:
+        return
+    job = option.plan.job
+    points = frontier(job)
+    if not any(point.largest_batch for point in points):
+        st.info("Not one sequence of 1,024 tokens fits beside the weights, so there is no frontier to draw.")
+        return
+    heads = query_heads(job.model)
+    spec = cached.chart_spec(
+        f"frontier {job!r}",
+        st.context.theme.type or "light",
+        lambda palette: frontier_chart(
+            points,
+            palette,
+            num_query_heads=heads,
+            chosen=option.num_kv_heads,
+            context_length=job.context_length,
+            batch_size=job.batch_size,
+            fits=option.plan.fits,
+        ),
+    )
+    sentence = (
+        f"What each G holds with {option.kv_bits} KV bits: a job below its line fits. On these logarithmic axes "
+        "halving G moves the line as far as halving the batch would."
+    )
+    style.draw_spec(spec, sentence=sentence, alt_text=_alt_text(points, option), key="size_frontier")
+
+
+def _alt_text(points: tuple[FrontierPoint, ...], option: Option) -> str:
+    job = option.plan.job
+    nearest = min({point.context_length for point in points}, key=lambda context: abs(context - job.context_length))
+    listed = ", ".join(f"G = {p.num_kv_heads} {p.largest_batch:,}" for p in points if p.context_length == nearest)
+    return (
+        f"Largest batch against context for every G. At {nearest:,} tokens: {listed}. This job: {job.batch_size:,} "
+        f"sequences of {job.context_length:,} tokens."
+    )

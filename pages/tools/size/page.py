@@ -1,0 +1,82 @@
+"""Which G fits: a serving job in, the verdict in words and as a picture, and what would have to change."""
+
+import streamlit as st
+
+from core.errors import SizingError
+from core.figures.comparison import plain
+from core.models.hub.pulls import HubError
+from core.models.spec import UnsupportedConfig
+from core.serving.options import option_grid
+from core.serving.traffic import TrafficError
+from pages.tools.size import inputs, limits, measure, plan, ranks, record, speed, traffic, verdict, ways
+from pages.tools.size.model import StillAsking, wait_for_hub
+
+TABS = [
+    "The plan", "Every G", "Make it fit", "Limits", "Tensor parallel", "Traffic", "Speed and cost", "Measure", "Record",
+]  # fmt: skip
+
+st.title("Size a serving job")
+inputs.first_inputs()
+answer = st.container()
+inputs.more_inputs()
+try:
+    asked = inputs.asked()
+    grid = option_grid(asked.job, scale_overhead_bits=asked.scale_overhead_bits)
+    with answer:
+        option = grid.at(inputs.choose_kv_heads(grid), asked.job.kv_bits)
+except (SizingError, UnsupportedConfig) as error:
+    answer.error(str(error))
+    st.stop()
+except HubError as error:  # repeats what was typed: shown as text, whatever it holds
+    answer.error(plain(str(error), links=True))
+    st.stop()
+except StillAsking as wait:
+    answer.info(str(wait), icon=":material/hourglass_top:")
+    wait_for_hub(wait)
+    st.stop()
+
+st.subheader("Behind the verdict")
+# What a closed tab would draw is not worked out; its inputs always run, so that they stay in the URL.
+plan_tab, table_tab, ways_tab, limits_tab, ranks_tab, traffic_tab, speed_tab, measure_tab, record_tab = st.tabs(
+    TABS, key="size_tab", bind="query-params"
+)
+with ways_tab:
+    wished = inputs.choose_wished(asked.job)
+    if ways_tab.open:
+        ways.show_ways(asked, wished)
+with ranks_tab:
+    ranks.ranks_inputs()
+    if ranks_tab.open:
+        ranks.show_ranks(option)
+with traffic_tab:
+    traffic.traffic_inputs()
+    if traffic_tab.open:
+        traffic.show_traffic(option)
+with record_tab:
+    record.record_inputs()
+    if record_tab.open:
+        try:
+            record.show_record(asked, grid, option, wished)
+        except (SizingError, TrafficError) as error:
+            st.error(str(error))
+with answer:
+    verdict.show_verdict(grid, option, wished)
+    verdict.show_options(grid, option)
+if plan_tab.open:
+    with plan_tab:
+        plan.show_plan(option)
+        plan.show_what_gb_means(option.plan)
+if table_tab.open:
+    with table_tab:
+        plan.show_table(grid)
+if limits_tab.open:
+    with limits_tab:
+        limits.show_answers(grid, option)
+        limits.show_frontier(grid, option)
+if speed_tab.open:
+    with speed_tab:
+        speed.show_speed(option)
+        measure.show_last_measurement(grid)
+if measure_tab.open:
+    with measure_tab:
+        measure.show_measure(grid, option)

@@ -1,0 +1,76 @@
+"""The plan of one option line by line, the table of all of them, and what the product's GB mean."""
+
+from typing import Any
+
+import streamlit as st
+
+from core.hardware.accelerators import explain_memory
+from core.serving.memory_plan import MemoryPlan
+from core.serving.options import Option, OptionGrid, width_name
+from core.units import GB, GIB, format_both
+from pages.shell import share
+
+
+def show_plan(option: Option) -> None:
+    """Every figure of the plan: result in GB and GiB, formula, the formula with its numbers, and its source."""
+    plan = option.plan
+    total = format_both(plan.total_bytes, 2)
+    budget = format_both(plan.budget_bytes, 2)
+    st.markdown(f"Total **{total}** against a budget of **{budget}**. The counted lines add up to the byte.")
+    for line in plan.lines:
+        with st.container(border=True, gap="xsmall"):
+            figure, words = st.columns([1, 3], gap="medium")
+            figure.markdown(f"**{line.label}**  \n{format_both(line.num_bytes, 2)}")
+            words.markdown(f"{line.formula}  \n`{line.substituted} = {line.num_bytes:,} bytes`")
+            words.caption(line.provenance)
+
+
+def show_what_gb_means(plan: MemoryPlan) -> None:
+    """What the product's GB are on this device."""
+    device = plan.job.device
+    st.markdown(f"**What the memory in the name means.** {explain_memory(device)}")
+    if device.memory_nominal_bytes and device.memory_reported_bytes:
+        low, high = sorted((device.memory_nominal_bytes, device.memory_reported_bytes))
+        st.caption(
+            f"Between {low / GIB:.2f} and {high / GIB:.2f} GiB the two readings give different verdicts. The fit is "
+            f"judged on the device's own, times the utilisation: {plan.budget_bytes / GB:.2f} GB. The product's figure "
+            f"would give {plan.nominal_budget_bytes / GB:.2f} GB."
+        )
+
+
+def option_table(grid: OptionGrid) -> list[dict[str, Any]]:
+    """One row an option, figures in GB (10^9 bytes)."""
+    return [
+        {
+            "G": "as published" if option.num_kv_heads is None else str(option.num_kv_heads),
+            "Cache": width_name(option.kv_bits),
+            "Fits": "yes" if option.plan.fits else "no",
+            "Parameters": option.plan.parameters.parameters,
+            "Weights, GB": option.plan.weight_bytes / GB,
+            "KV cache, GB": option.plan.kv_reserved_bytes / GB,
+            "KV cache, GiB": option.plan.kv_reserved_bytes / GIB,
+            "Reserve, GB": (option.plan.runtime_bytes + option.plan.state_bytes) / GB,
+            "Total, GB": option.plan.total_bytes / GB,
+            "Headroom, GB": option.plan.headroom_bytes / GB,
+        }
+        for option in grid.options
+    ]
+
+
+def show_table(grid: OptionGrid) -> None:
+    """Every option as a table that can be sorted and downloaded."""
+    st.markdown(
+        "Every G at every width. Parameters change with G because the K and V projections do; whether the freed ones "
+        "are dropped or spent on a wider FFN is an input. "
+        f"The budget is {grid.options[0].plan.budget_bytes / GB:.2f} GB."
+    )
+    table = option_table(grid)
+    decimals = {name: st.column_config.NumberColumn(format="%.2f") for name in table[0] if name.endswith(("GB", "GiB"))}
+    st.dataframe(
+        table,
+        hide_index=True,
+        height="content",
+        column_config={**decimals, "Parameters": st.column_config.NumberColumn(format="localized")},
+        alt=f"{len(table)} options: G, width of the cache, whether it fits, parameters, and bytes of each part.",
+    )
+    share.save_csv(table, key="size_table_csv", file_name="headroom-options.csv")

@@ -1,0 +1,96 @@
+"""The verdict in words, what is published about the G under discussion, and the picture of every option."""
+
+from typing import Any
+
+import streamlit as st
+
+from core.evidence.studies import ChoiceEvidence, Dot, evidence_for
+from core.figures.sizing import options_alt_text, options_chart
+from core.hardware.accelerators import explain_memory
+from core.serving.memory_plan import MemoryPlan
+from core.serving.options import Option, OptionGrid, cache_name, near_misses, verdict
+from core.serving.what_if import query_heads
+from core.units import GB
+from pages.shell import cached, style
+
+MOST_SOURCES = 3
+
+
+def show_verdict(grid: OptionGrid, option: Option, wished: int | None) -> None:
+    """The verdict; under it the option under discussion, and what is published about its G."""
+    st.markdown(f"### {verdict(grid, wished or 8)}")
+    left, right = st.columns([2, 3], gap="medium")
+    left.markdown(" ".join(filter(None, [option_sentence(option), near_misses(grid)])))
+    with right:
+        show_quality(grid, option)
+    boundary = boundary_sentence(option.plan)
+    if boundary:
+        st.info(boundary, icon=":material/straighten:")
+
+
+def show_quality(grid: OptionGrid, option: Option) -> None:
+    """What studies found at this G, with links, or why there is nothing to find."""
+    if option.num_kv_heads is None:
+        st.markdown("**Quality.** This model's G is no dial, so no study of fewer KV heads applies.")
+        return
+    found = choice_evidence(grid, option)
+    links = [f"[{_short(dot)}]({dot.study.link})" for dot in found.dots[:MOST_SOURCES]]
+    sources = f" Largest models: {' · '.join(links)}. Mostly single runs." if links else ""
+    st.markdown(f"**Quality at G = {option.num_kv_heads}.** {found.sentence}{sources}")
+
+
+def _short(dot: Dot) -> str:
+    """'Llama 2, 30B, Table 18: −0.39': the study, its table and its change."""
+    table = dot.study.where.rsplit(", ", 1)[-1]
+    return f"{dot.study.label}, {table}: {dot.change_text.split(' ')[0]}"
+
+
+def choice_evidence(grid: OptionGrid, option: Option) -> ChoiceEvidence:
+    """The evidence on an option with a G."""
+    heads = query_heads(grid.job.model)
+    return evidence_for(heads, option.num_kv_heads or heads)
+
+
+def show_options(grid: OptionGrid, option: Option) -> None:
+    """Every G at every width against the budget."""
+    plan = option.plan
+    where = f"one of {grid.job.num_accelerators}" if grid.job.num_accelerators > 1 else "one"
+    sentence = (
+        f"Weights, KV cache and reserve for every G, against the {plan.budget_bytes / GB:.2f} GB that {where} "
+        f"{plan.job.device.name} gives."
+    )
+    spec = options_spec(grid, option, st.context.theme.type or "light")
+    style.draw_spec(spec, sentence=sentence, alt_text=options_alt_text(grid), key="size_options")
+
+
+def options_spec(grid: OptionGrid, option: Option, theme: str) -> dict[str, Any]:
+    """The picture of every option, kept by what it depends on."""
+    scales = [at.plan.job.kv_bits_per_element for at in grid.options[: len(grid.widths)]]
+    return cached.chart_spec(
+        f"options {grid.job!r} {scales} {option.num_kv_heads} {option.kv_bits}",
+        theme,
+        lambda palette: options_chart(grid, palette, chosen=option.num_kv_heads, width_bits=option.kv_bits),
+    )
+
+
+def option_sentence(option: Option) -> str:
+    """The option under discussion: its total, and what is left or missing."""
+    plan = option.plan
+    name = f"G = {option.num_kv_heads}" if option.num_kv_heads is not None else "The model as published"
+    state = "leaves" if plan.fits else "lacks"
+    return (
+        f"{name} with {cache_name(option.kv_bits)} needs "
+        f"{plan.total_bytes / GB:,.2f} GB and {state} {abs(plan.headroom_bytes) / GB:,.2f} GB."
+    )
+
+
+def boundary_sentence(plan: MemoryPlan) -> str:
+    """Where the product's GB and the device's own reading disagree about the verdict: which one was used, and why."""
+    if not plan.memory_reading_decides:
+        return ""
+    kind = "fits" if plan.fits else "does not fit"
+    return (
+        f"The memory reading decides here: this option {kind} on the {plan.budget_bytes / GB:.2f} GB of the device's "
+        f"own reading, unlike on {plan.nominal_budget_bytes / GB:.2f} GB of the product's figure. "
+        f"{explain_memory(plan.job.device)}"
+    )

@@ -1,0 +1,72 @@
+"""What each tracked file says of itself: a Python file its first docstring sentence, another its title or comment."""
+
+import ast
+import re
+import subprocess
+from pathlib import Path
+
+from tests.dashboard import ROOT
+
+# What a file cannot say of itself, and the folders that are described as a whole.
+SAYS = {
+    ".ci/run": "what continuous integration runs: make test",
+    ".gitignore": "what stays out of the repository",
+    ".streamlit/config.toml": "bound to localhost, telemetry off, our theme",
+    "CHANGELOG.md": "what changed",
+    "LICENSE": "the terms",
+    "Makefile": "make run, make test",
+    "README.md": "this page",
+    "model_registry.yaml": "models: repository, revision, the facts recorded from config.json, source, date read",
+    "pyproject.toml": "ruff, mypy and pytest settings",
+    "requirements.txt": "what the dashboard needs, pinned",
+    "requirements-dev.txt": "what the tests need beside it, pinned",
+    "core/decode/host_kernel.cpp": "the C++ decode kernel, compiled on a host that has a compiler",
+    "core/data/decode_runs/": "decode measurements that ship with Headroom, with device, date and every sample",
+    "core/data/uptraining_runs/": "uptraining experiments that ship with Headroom, one per seed and length",
+    "core/data/model_classes.json.gz": "defaults, aliases and nested parts of transformers' configuration classes",
+    "docs/layouts.png": "the layouts page, as this page shows it",
+    "docs/size.png": "the sizing page, as this page shows it",
+    "pages/assets/icon.svg": "the icon",
+    "pages/assets/logo.svg": "the logo",
+    "pages/assets/present.html": "presenter mode's bar: buttons, the mark and the notes",
+    "pages/assets/present_bar.css": "the look of presenter mode's bar",
+    "tests/hostile/files.json.gz": "files that must be refused or read right, whatever they hold",
+    "tests/oracle_cases/cases.json.gz": "configs with the KV caches that transformers really allocated for them",
+}
+
+# Where a file says what it is.
+FIRST_COMMENT = {
+    ".py": "",
+    ".md": r"(?:---.*?\ntitle: |# )([^\n]+)",
+    ".yaml": r"# ((?:[^\n]+\n#?)+)",
+    ".css": r"/\* (.*?) \*/",
+    ".js": r"// ((?:[^\n]+\n/?/?)+)",
+}
+
+
+def tracked_paths() -> list[str]:
+    """Tracked files that exist, folders in SAYS standing for their content."""
+    command = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
+    listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.splitlines()
+    whole = tuple(path for path in SAYS if path.endswith("/"))
+    shown = {next((folder for folder in whole if path.startswith(folder)), path) for path in listed}
+    return sorted(path for path in shown if (ROOT / path).exists() and not path.endswith("__init__.py"))
+
+
+def says(path: str) -> str:
+    """One line about a file or folder; KeyError names a file that says nothing of itself."""
+    if path in SAYS:
+        return SAYS[path]
+    said = _said_inside(ROOT / path)
+    if not said:
+        raise KeyError(f"{path}: says nothing of itself; add a line for it to tests/file_lines.py")
+    return " ".join(said.split("\n\n")[0].split()).split(". ")[0].rstrip(".").replace("`", "")
+
+
+def _said_inside(path: Path) -> str | None:
+    """A Python file's docstring, a text's title, else the comment that a file begins with."""
+    text = path.read_text(encoding="utf-8") if path.suffix in FIRST_COMMENT else ""
+    if path.suffix == ".py":
+        return ast.get_docstring(ast.parse(text))
+    found = re.match(FIRST_COMMENT.get(path.suffix, "(?!)"), text, re.DOTALL)
+    return re.sub(r"\n(#|//) ?", "\n", found[1]) if found else None
