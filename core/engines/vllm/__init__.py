@@ -1,0 +1,81 @@
+"""vLLM 0.33.0: what its planner reserves for one request on one rank of H100s, and how many requests a memory holds.
+
+Held against the planner itself, run without a GPU for one H100 (tests/data/engines/vllm_cases.json.gz). A server takes
+GPU_MEMORY_UTILIZATION of the card and leaves the cache what weights, activations and graphs do not need; of the pool's
+blocks NULL_BLOCKS is held back for padding, so the longest request has to fit beside it, though the printed concurrency
+counts it in.
+
+`plan` answers one job, `layout` compiles a model and its settings once for any number of them.
+"""
+
+from typing import Any
+
+from core.engines.plan import EngineError, EnginePlan
+from core.engines.vllm.explain import groups_of, notes_of
+from core.engines.vllm.layout import Layout, layout_of
+from core.engines.vllm.settings import MOST_BYTES, MOST_TOKENS, Settings, whole
+from core.model_spec import ModelSpec
+
+VERSION = "vLLM 0.33.0"
+GPU_MEMORY_UTILIZATION = 0.92  # CacheConfig.gpu_memory_utilization
+NULL_BLOCKS = 1  # BlockPool.null_block
+SETTINGS = tuple(Settings.__dataclass_fields__)
+KEYS = ("context_length", "available_bytes", "batch_size", *SETTINGS)
+TYPE_OF_BITS = {16: "auto", 8: "fp8"}
+
+__all__ = ["GPU_MEMORY_UTILIZATION", "KEYS", "NULL_BLOCKS", "VERSION", "Layout", "layout", "plan", "translated"]
+
+
+def translated(common: dict[str, Any]) -> dict[str, Any]:
+    """The common job in vLLM's keys: 16 cache bits are its auto, 8 its fp8. Raises EngineError for others."""
+    job = {key: value for key, value in common.items() if key != "cache_bits"}
+    if "cache_bits" in common:
+        bits = common["cache_bits"]
+        if bits not in TYPE_OF_BITS:
+            raise EngineError(
+                f"cache_bits is {bits!r}: vLLM 0.33 has a cache of 16 bits (auto) or 8 (fp8). For others name its "
+                "cache_type, such as nvfp4 or turboquant_4bit_nc."
+            )
+        job["cache_type"] = TYPE_OF_BITS[bits]
+    return job
+
+
+def layout(spec: ModelSpec, **settings: Any) -> Layout:
+    """A model under settings (Settings), compiled once: request_bytes and sweep take ints and numpy arrays.
+
+    Raises EngineError for an unknown setting and for what vLLM 0.33 refuses.
+    """
+    for key in settings:
+        if key not in SETTINGS:
+            raise EngineError(f"vllm has no setting {key!r}: it takes {', '.join(SETTINGS)}. Leave {key} out.")
+    return layout_of(spec, Settings(**settings))
+
+
+def plan(spec: ModelSpec, **job: Any) -> EnginePlan:
+    """The plan of one job (KEYS): one request of context_length tokens on one rank, and what available_bytes holds.
+
+    Where one request does not fit the memory, fits is False and there is no capacity. batch_size asks whether so many
+    requests of full length fit at once. Raises EngineError.
+    """
+    for key in job:
+        if key not in KEYS:
+            raise EngineError(f"vllm has no setting {key!r}: it takes {', '.join(KEYS)}. Leave {key} out.")
+    context = whole("context_length", job.get("context_length"), MOST_TOKENS)
+    requests = whole("batch_size", job.get("batch_size", 1), MOST_TOKENS)
+    memory = job.get("available_bytes")
+    if memory is not None:
+        whole("available_bytes", memory, MOST_BYTES, least=0)
+    made = layout_of(spec, Settings(**{key: job[key] for key in SETTINGS if key in job}))
+    fits = None if memory is None else bool(made.fits(context, memory))
+    concurrency = made.max_concurrency(context, memory) if fits else None
+    return EnginePlan(
+        engine="vllm",
+        version=VERSION,
+        fits=fits if concurrency is None else concurrency >= requests,
+        request_bytes=made.request_bytes(context),
+        block_size=made.block_size,
+        max_concurrency=concurrency,
+        capacity_tokens=None if concurrency is None else int(concurrency * context),
+        groups=groups_of(made, context),
+        notes=notes_of(made, context, memory),
+    )

@@ -1,0 +1,79 @@
+"""What vLLM 0.33 refuses before it plans: settings that a model's class or the attention backends do not bear."""
+
+from core.attention import GroupedAttention, LatentAttention
+from core.engines.plan import EngineError
+from core.engines.vllm.classes import ALIBI
+from core.engines.vllm.layers import attention_of, has_state, windows_of
+from core.engines.vllm.model import Model
+from core.engines.vllm.rows import SCALED, TURBOQUANT
+from core.engines.vllm.settings import Settings
+
+TRITON_LEAST_WIDTH = 32  # Triton's attention, which alone takes fp8_e5m2 and scales per token and head
+UNREADABLE_STATE = ("zamba2", "falcon_h1")  # hybrids in whose file TurboQuant finds no attention layers
+
+
+def check(model: Model, settings: Settings, cache_type: str) -> None:
+    """Raises EngineError for a model or settings that vLLM 0.33 does not serve together."""
+    layers = model.spec.layers
+    attention = [inner for layer in layers if (inner := attention_of(layer)) is not None]
+    recurrent = [layer for layer in layers if has_state(layer)]
+    if not attention and not recurrent:
+        raise EngineError("No layer of this model keeps a cache in vLLM 0.33: there is nothing to plan.")
+    if recurrent and model.part is None:
+        raise EngineError("The model has recurrent layers but no config.json behind it, which vLLM 0.33's states need.")
+    if recurrent and not model.native:
+        raise EngineError(
+            f"{model.served.architecture} has recurrent layers, which vLLM 0.33's transformers backend cannot cache. "
+            "Choose another engine or model."
+        )
+    _check_ranks(settings, attention)
+    _check_cache_type(model, cache_type, attention, bool(recurrent))
+
+
+def _check_ranks(settings: Settings, attention: list[GroupedAttention | LatentAttention]) -> None:
+    ranks, shared = settings.tensor_parallel, settings.decode_context_parallel
+    for inner in attention:
+        if inner.num_query_heads % ranks:
+            raise EngineError(
+                f"tensor_parallel is {ranks}: vLLM 0.33 needs one that divides the {inner.num_query_heads} query heads."
+            )
+        if shared > 1 and isinstance(inner, GroupedAttention):
+            kv_heads, query = inner.num_kv_heads, inner.num_query_heads
+            if ranks <= kv_heads or shared > ranks // kv_heads or (query // kv_heads) % shared:
+                raise EngineError(
+                    f"decode_context_parallel is {shared}: with {kv_heads} KV heads over {ranks} ranks vLLM allows "
+                    f"at most {max(1, ranks // kv_heads)}, and it has to divide {query // kv_heads} query heads."
+                )
+    if shared > 1 and not attention:
+        raise EngineError(f"decode_context_parallel is {shared}: a model without attention has nothing to share out.")
+
+
+def _check_cache_type(
+    model: Model, cache_type: str, attention: list[GroupedAttention | LatentAttention], recurrent: bool
+) -> None:
+    if model.text_class in ALIBI and cache_type in ("fp8", "fp8_e4m3"):
+        raise EngineError(
+            f"cache_type is {cache_type!r}: vLLM 0.33 has none for {model.text_class}, whose alibi needs "
+            "FlashAttention 2. Choose auto or fp8_e5m2."
+        )
+    if cache_type in TURBOQUANT:
+        _check_turboquant(model, cache_type, recurrent)
+    if cache_type == "fp8_e5m2" or cache_type in SCALED:
+        narrow = [
+            inner for inner in attention if isinstance(inner, GroupedAttention) and inner.head_dim < TRITON_LEAST_WIDTH
+        ]
+        if narrow:
+            raise EngineError(
+                f"cache_type is {cache_type!r}: vLLM 0.33 needs heads of {TRITON_LEAST_WIDTH} elements for it, not "
+                f"{narrow[0].head_dim}. Choose auto or fp8."
+            )
+
+
+def _check_turboquant(model: Model, cache_type: str, recurrent: bool) -> None:
+    if recurrent and model.spec.model_type in UNREADABLE_STATE:
+        raise EngineError(
+            f"cache_type is {cache_type!r}: vLLM 0.33 finds no attention layers in a {model.spec.model_type} file. "
+            "Choose auto or fp8."
+        )
+    if any(window is not None for window in windows_of(model)):
+        raise EngineError(f"cache_type is {cache_type!r}: vLLM 0.33 has none for sliding windows. Choose auto or fp8.")

@@ -1,0 +1,119 @@
+"""Which class of vLLM serves a config, and what of a model's attention that class honours.
+
+The registry of vLLM 0.33.0 (vllm/model_executor/models/registry.py) as data: core/data/vllm_classes.json lists the
+classes of its own, those that it serves through transformers' code, and those that it dropped with the last version
+that served them. What a class does with windows, latents and cache types stands in its model code; it is written down
+here by class name.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from core.engines.plan import EngineError
+
+TABLE = Path(__file__).resolve().parent.parent.parent / "data" / "vllm_classes.json"
+# Classes that pass each layer its own window. Every other native class knows one window for all layers, and only where
+# the file lists no kinds of layers or nothing but sliding ones (EngineArgs.create_engine_config).
+OWN_WINDOWS = frozenset(
+    {
+        "AfmoeForCausalLM", "ApertusForCausalLM", "BeamForCausalLM", "Cohere2ForCausalLM",
+        "Cohere2MoeForCausalLM", "CohereCompassForCausalLM", "CohereForCausalLM", "DomynEdgeForCausalLM",
+        "DoryForCausalLM", "Exaone4ForCausalLM", "ExaoneMoEForCausalLM", "ExaoneMoeForCausalLM",
+        "FlintForCausalLM", "Gemma2ForCausalLM", "Gemma3ForCausalLM", "Gemma3nForCausalLM", "Gemma4ForCausalLM",
+        "GptOssForCausalLM", "GraniteForCausalLM", "GraniteMoeForCausalLM", "GraniteMoeSWAForCausalLM",
+        "GraniteMoeSharedForCausalLM", "GraniteSWAForCausalLM", "IQuestCoderForCausalLM",
+        "InternLM3ForCausalLM", "LLaMAForCausalLM", "LagunaForCausalLM", "Llama4ForCausalLM",
+        "LlamaForCausalLM", "MiMoV2FlashForCausalLM", "MiMoV2ForCausalLM", "Ministral3ForCausalLM",
+        "MistralForCausalLM", "MuseGlimmerForCausalLM", "MuseSparkForConditionalGeneration",
+        "NemotronHForCausalLM", "NemotronHPuzzleForCausalLM", "Phi3ForCausalLM", "Plamo3ForCausalLM",
+        "Rnj1ForCausalLM", "Step3p5ForCausalLM", "Step5ForCausalLM", "TeleChat3ForCausalLM",
+    }
+)  # fmt: skip
+# These count the query's own token beside the window: commandr.py, cohere2_moe.py, domyn_edge.py.
+ONE_MORE_TOKEN = frozenset({"Cohere2ForCausalLM", "Cohere2MoeForCausalLM", "CohereForCausalLM", "DomynEdgeForCausalLM"})
+# falcon.py gives its attention no cache settings: --kv-cache-dtype changes nothing.
+CACHE_TYPE_IGNORED = frozenset({"FalconForCausalLM"})
+# FlashAttention 2, which alibi needs, has no fp8 cache.
+ALIBI = frozenset({"BloomForCausalLM"})
+# DeepSeek sparse attention: an indexer beside the latent of a layer.
+INDEXED = frozenset({"DeepseekV32ForCausalLM", "GlmMoeDsaForCausalLM"})
+# Latents that the class multiplies out before it caches them, for every query head (minicpm3.py).
+LATENT_MULTIPLIED_OUT = frozenset({"MiniCPM3ForCausalLM"})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Registry:
+    """The table as read."""
+
+    version: str
+    native: frozenset[str]
+    wrappers: frozenset[str]  # multimodal classes: their language model is a class of its own
+    through_transformers: frozenset[str]
+    not_served: Mapping[str, str] = field(default_factory=dict)  # class -> why
+    dropped: Mapping[str, str] = field(default_factory=dict)  # class -> last version that served it
+    plugin: frozenset[str] = frozenset()
+    architectures: Mapping[str, str] = field(default_factory=dict)  # model_type -> class, where a file names none
+
+
+@lru_cache(maxsize=1)
+def registry() -> Registry:
+    """The classes of vLLM 0.33.0."""
+    table: dict[str, Any] = json.loads(TABLE.read_text(encoding="utf-8"))
+    return Registry(
+        version=table["version"],
+        native=frozenset(table["native"]),
+        wrappers=frozenset(table["wrappers"]),
+        through_transformers=frozenset(table["through_transformers"]),
+        not_served=table["not_served"],
+        dropped=table["dropped"],
+        plugin=frozenset(table["plugin"]),
+        architectures=table["architectures"],
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Served:
+    """How vLLM serves a config."""
+
+    architecture: str  # the class that the file names
+    text_class: str  # the class of its language model: the same but for multimodal models
+    native: bool  # vLLM's own code; else transformers' code with vLLM's attention
+
+
+def served(config: Mapping[str, Any], text_type: str) -> Served:
+    """The class that serves this config. Raises EngineError for one that vLLM 0.33 does not serve, by name."""
+    table = registry()
+    named = _named(config) or table.architectures.get(str(config.get("model_type"))) or ""
+    if not named:
+        named = table.architectures.get(text_type, "")
+    if not named:
+        return Served(architecture="", text_class="", native=True)
+    if named in table.wrappers:
+        text_class = table.architectures.get(text_type, named)
+        return Served(architecture=named, text_class=text_class, native=True)
+    if named in table.native:
+        return Served(architecture=named, text_class=named, native=True)
+    if named in table.not_served:
+        raise EngineError(_refusal(named, table.not_served[named]))
+    if named in table.through_transformers:
+        return Served(architecture=named, text_class=named, native=False)
+    if named in table.dropped:
+        raise EngineError(_refusal(named, f"it was served until {table.dropped[named]}"))
+    if named in table.plugin:
+        raise EngineError(_refusal(named, "it needs a plugin"))
+    raise EngineError(_refusal(named, "it is neither a class of its own nor one that its transformers backend takes"))
+
+
+def _refusal(named: str, why: str) -> str:
+    return f"architectures names {named!r}, which vLLM 0.33.0 does not serve: {why}. Choose another engine or model."
+
+
+def _named(config: Mapping[str, Any]) -> str | None:
+    listed = config.get("architectures")
+    if isinstance(listed, list | tuple) and listed and isinstance(listed[0], str):
+        return str(listed[0])
+    return None

@@ -1,0 +1,125 @@
+"""The groups and the lines that explain a vLLM plan."""
+
+from core.engines.plan import CacheGroup, PlanNote
+from core.engines.vllm.caches import WINDOW_KINDS, Kind, LayerCache
+from core.engines.vllm.groups import Group
+from core.engines.vllm.layout import Layout
+
+
+def groups_of(layout: Layout, context: int) -> tuple[CacheGroup, ...]:
+    """Each group with the pages that one request pins in it and what its tokens and states fill of them."""
+    longest = max(group.num_layers for group in layout.groups)
+    return tuple(_group(group, longest, context) for group in layout.groups)
+
+
+def _group(group: Group, longest: int, context: int) -> CacheGroup:
+    cache = group.layers[0][0]
+    words = cache.kind.value + (f" {cache.window:,}" if cache.window else "")
+    return CacheGroup(
+        kind=words,
+        num_layers=group.num_layers,
+        padded_layers=longest - group.num_layers,
+        block_size=cache.block_size,
+        page_bytes=group.page_bytes,
+        pages_per_request=group.blocks(context),
+        filled_bytes=sum(each.filled(context) * number for each, number in group.layers),
+    )
+
+
+def notes_of(layout: Layout, context: int, memory: int | None) -> tuple[PlanNote, ...]:
+    """The lines of a plan: block, pool, request, and where memory is given how many requests it holds."""
+    lines = [_block(layout), _pool(layout), _request(layout, context)]
+    return tuple(lines) if memory is None else (*lines, _capacity(layout, context, memory))
+
+
+def _block(layout: Layout) -> PlanNote:
+    if layout.state_bytes is None or not layout.attends:
+        return PlanNote(
+            name="block size",
+            formula="what the attention backend takes",
+            numbers="",
+            result=f"{layout.block_size:,} tokens",
+            reason="A request pins whole blocks.",
+        )
+    return PlanNote(
+        name="block size",
+        formula="least multiple whose page holds one layer's state",
+        numbers=f"state of {layout.state_bytes:,} bytes",
+        result=f"{layout.block_size:,} tokens",
+        reason="Attention and recurrent layers share one pool, so a page of keys and values is as large as a state.",
+    )
+
+
+def _pool(layout: Layout) -> PlanNote:
+    longest = max(group.num_layers for group in layout.groups)
+    padded = sum(longest - group.num_layers for group in layout.groups)
+    layers = sum(group.num_layers for group in layout.groups)
+    return PlanNote(
+        name="groups",
+        formula="groups of equal size, each with its own pages of one size",
+        numbers=f"{layers:,} layers in {len(layout.groups):,} groups of {longest:,}",
+        result=f"{layout.pool_block_bytes:,} bytes a block",
+        reason=f"{padded:,} places of {layers + padded:,} are padding." if padded else "",
+    )
+
+
+def _request(layout: Layout, context: int) -> PlanNote:
+    parts: dict[tuple[str, str], int] = {}
+    for group in layout.groups:
+        cache = group.layers[0][0]
+        rule = _rule(cache, context)
+        parts[rule] = parts.get(rule, 0) + 1
+    return PlanNote(
+        name="request",
+        formula=" + ".join(f"{number} x {formula}" for (formula, _), number in parts.items()),
+        numbers=" + ".join(f"{number} x {numbers}" for (_, numbers), number in parts.items()),
+        result=f"{layout.request_blocks(context):,} blocks, {layout.request_bytes(context):,} bytes",
+        reason=_why(layout),
+    )
+
+
+def _rule(cache: LayerCache, context: int) -> tuple[str, str]:
+    """How many pages a group of such layers pins: in words and in numbers."""
+    if cache.kind is Kind.STATE:
+        return "states", f"{cache.state_pages:,}"
+    if cache.kind in WINDOW_KINDS:
+        held = cache.window - 1 + cache.in_flight_tokens
+        words = "(ceil(min(window - 1 + 2 batches, context) / block) + 1)"
+        return words, f"(ceil(min({held:,}, {context:,}) / {cache.block_size:,}) + 1)"
+    if cache.kind is Kind.CHUNK:
+        held = cache.window + cache.in_flight_tokens
+        words = "ceil(min(chunk + 2 batches, context) / block)"
+        return words, f"ceil(min({held:,}, {context:,}) / {cache.block_size:,})"
+    if cache.context_ranks > 1:
+        words = "ceil(context / ranks / block)"
+        return words, f"ceil({context:,} / {cache.context_ranks:,} / {cache.block_size:,})"
+    return "ceil(context / block)", f"ceil({context:,} / {cache.block_size:,})"
+
+
+def _why(layout: Layout) -> str:
+    kinds = {group.layers[0][0].kind for group in layout.groups}
+    reasons = []
+    if kinds & {*WINDOW_KINDS, Kind.CHUNK}:
+        reasons.append("a window keeps two batches beside it, since its blocks are freed only once a step has settled")
+    if Kind.STATE in kinds:
+        pages = max(group.layers[0][0].state_pages for group in layout.groups)
+        reasons.append(f"each group of recurrent layers pins {pages:,} whole pages, however short the request")
+    return f"{'; '.join(reasons)}.".capitalize() if reasons else ""
+
+
+def _capacity(layout: Layout, context: int, memory: int) -> PlanNote:
+    blocks = layout.pool_blocks(memory)
+    if not layout.fits(context, memory):
+        result, reason = "does not fit", "One block is held back for padding (the null block)."
+    else:
+        result = (
+            f"Maximum concurrency for {context:,} tokens per request: {layout.max_concurrency(context, memory):.2f}x"
+        )
+        reason = "The figure counts the null block in, which no request gets."
+    return PlanNote(
+        name="capacity",
+        formula="floor(memory / block bytes) / blocks of a request",
+        numbers=f"{blocks:,} / {layout.request_blocks(context):,}",
+        result=result,
+        reason=reason,
+    )

@@ -1,0 +1,104 @@
+"""Layers into groups: every group has pages of one size, and all groups draw on one pool of blocks.
+
+States vllm/v1/core/kv_cache_planning.py of vLLM 0.33.0 (get_kv_cache_groups and what it calls). A group's block table
+serves as many layers as the group is long; a pool block is as large as the longest group's pages together, so layers
+that do not fill their last group leave padded places.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from core.engines.plan import EngineError
+from core.engines.vllm.caches import FULL_KINDS, Kind, LayerCache, ceiling
+
+MUCH_LARGER = 1.5  # kinds whose numbers of layers differ by less are padded to the larger one
+
+
+@dataclass(frozen=True, kw_only=True)
+class Group:
+    """Layers that one block table serves; `layers` are distinct caches with their number."""
+
+    layers: tuple[tuple[LayerCache, int], ...]
+
+    @property
+    def num_layers(self) -> int:
+        return sum(number for _, number in self.layers)
+
+    def blocks(self, context: Any) -> Any:
+        """Blocks that one request pins at most: its layers all need the same."""
+        return self.layers[0][0].blocks(context)
+
+    @property
+    def page_bytes(self) -> int:
+        """Bytes of one block of this group, all its layers together."""
+        return sum(cache.page_bytes * number for cache, number in self.layers)
+
+
+def grouped(layers: Sequence[LayerCache]) -> tuple[Group, ...]:
+    """The groups of a model's layers, in the order of the layers. Raises EngineError where pages cannot be unified.
+
+    One kind of cache: one group. One type in several widths (all hold every token, or all the same window) with one
+    block size: one group too. Else pages are made equal and each kind is cut into groups of equal length.
+    """
+    counted = _counted(layers)
+    if not counted:
+        return ()
+    if len(counted) == 1 or _one_type([cache for cache, _ in counted]):
+        return (Group(layers=tuple(counted)),)
+    return _equal_groups(_counted(_with_equal_pages(layers)))
+
+
+def _counted(layers: Sequence[LayerCache]) -> list[tuple[LayerCache, int]]:
+    numbers: dict[LayerCache, int] = {}
+    for cache in layers:
+        numbers[cache] = numbers.get(cache, 0) + 1
+    return list(numbers.items())
+
+
+def _one_type(caches: Sequence[LayerCache]) -> bool:
+    """UniformTypeKVCacheSpecs.is_uniform_type: equal block sizes, and all of one type that needs equal token slots."""
+    first = caches[0]
+    if any(cache.block_size != first.block_size for cache in caches):
+        return False
+    if first.kind in FULL_KINDS:
+        return all(cache.kind in FULL_KINDS for cache in caches)
+    if first.kind is Kind.STATE:
+        return all(
+            cache.kind is Kind.STATE and (cache.page_bytes, cache.state_pages) == (first.page_bytes, first.state_pages)
+            for cache in caches
+        )
+    return all(cache.kind is first.kind and cache.window == first.window for cache in caches)
+
+
+def _with_equal_pages(layers: Sequence[LayerCache]) -> list[LayerCache]:
+    """unify_kv_cache_spec_page_size: a page that divides the largest takes more tokens, others are padded."""
+    largest = max(cache.page_bytes for cache in layers)
+    return [_raised(cache, largest) for cache in layers]
+
+
+def _raised(cache: LayerCache, page_bytes: int) -> LayerCache:
+    if cache.page_bytes == page_bytes:
+        return cache
+    if cache.kind is Kind.STATE:
+        return replace(cache, page_bytes=page_bytes, padded=True)
+    if page_bytes % cache.page_bytes == 0:
+        return replace(cache, page_bytes=page_bytes, block_size=cache.block_size * (page_bytes // cache.page_bytes))
+    if cache.kind in (Kind.LATENT, Kind.LATENT_WINDOW):
+        raise EngineError(
+            f"vLLM 0.33 cannot give the layers pages of one size: a latent page of {cache.page_bytes:,} bytes "
+            f"does not divide {page_bytes:,}. Choose another cache_type or block_size."
+        )
+    return replace(cache, page_bytes=page_bytes, padded=True)
+
+
+def _equal_groups(counted: Sequence[tuple[LayerCache, int]]) -> tuple[Group, ...]:
+    """_get_kv_cache_groups_uniform_page_size: the rarest kind sets a group's length, or the most frequent where numbers
+    are near (below 1.5 times); a kind with n layers takes ceil(n / length) groups."""
+    fewest, most = min(number for _, number in counted), max(number for _, number in counted)
+    length = most if most < fewest * MUCH_LARGER else fewest
+    groups: list[Group] = []
+    for cache, number in counted:
+        parts = ceiling(number, length)
+        groups += [Group(layers=((cache, (number - part + parts - 1) // parts),)) for part in range(parts)]
+    return tuple(groups)

@@ -1,0 +1,143 @@
+"""A model under one set of settings, compiled once: groups, block size and page; after that each job is a line of
+arithmetic.
+
+`layout_of` keeps what it compiled beside the ModelSpec it was asked for, so a sweep pays for reading the file once.
+"""
+
+import weakref
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from core.engines.plan import EngineError
+from core.engines.vllm import blocks, rows
+from core.engines.vllm.caches import Kind
+from core.engines.vllm.checks import check
+from core.engines.vllm.classes import CACHE_TYPE_IGNORED
+from core.engines.vllm.groups import Group, grouped
+from core.engines.vllm.layers import Frame, attention_of, has_state, layer_caches
+from core.engines.vllm.model import Model, model_of
+from core.engines.vllm.settings import Settings
+from core.engines.vllm.states import state_of
+from core.model_spec import ModelSpec
+
+SKIPPED_LAYERS = 2  # TurboQuant keeps so many layers at either end in the model's own type (get_boundary_skip_layers)
+MOST_KEPT = 4096
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What a vLLM server allocates for a model: the pool's blocks and how many of them a request pins."""
+
+    model: Model
+    settings: Settings
+    block_size: int
+    groups: tuple[Group, ...]
+    state_bytes: int | None = None  # of one recurrent layer, before it is paged
+    caches_prefixes: bool = True
+
+    @cached_property
+    def attends(self) -> bool:
+        """Whether any layer keeps keys and values."""
+        return any(cache.kind is not Kind.STATE for group in self.groups for cache, _ in group.layers)
+
+    @cached_property
+    def pool_block_bytes(self) -> int:
+        """Bytes of one block of the pool: the pages of the longest group together (_get_kv_cache_bytes_per_block)."""
+        return max(group.page_bytes for group in self.groups)
+
+    def request_blocks(self, context: Any) -> Any:
+        """Blocks that one request of so many tokens pins at most, all groups together; an int or a numpy array."""
+        return sum(group.blocks(context) for group in self.groups)
+
+    def request_bytes(self, context: Any) -> Any:
+        """Bytes of them on one rank (_max_memory_usage_bytes_from_groups)."""
+        return self.request_blocks(context) * self.pool_block_bytes
+
+    def pool_blocks(self, available_bytes: Any) -> Any:
+        """Blocks that so much memory holds, the null block among them."""
+        return available_bytes // self.pool_block_bytes
+
+    def fits(self, context: Any, available_bytes: Any) -> Any:
+        """Whether one request fits beside the null block, which the pool holds back for padding."""
+        return self.request_bytes(context) <= available_bytes - self.pool_block_bytes
+
+    def max_concurrency(self, context: Any, available_bytes: Any) -> Any:
+        """Requests of that length at once (get_max_concurrency_for_kv_cache_config; it counts the null block in)."""
+        return self.pool_blocks(available_bytes) / self.request_blocks(context)
+
+    def sweep(self, contexts: Any, available_bytes: Any) -> dict[str, "np.ndarray[Any, Any]"]:
+        """The plan of many jobs at once, as arrays: request_bytes, fits, max_concurrency and capacity_tokens.
+
+        contexts and available_bytes broadcast against each other. Where a request does not fit, concurrency and
+        capacity are 0. Raises EngineError for a length below 1 or memory below 0.
+        """
+        lengths, memory = np.asarray(contexts, dtype=np.int64), np.asarray(available_bytes, dtype=np.int64)
+        if (lengths < 1).any() or (memory < 0).any():
+            raise EngineError("A sweep needs contexts from 1 and memory from 0. Leave the others out.")
+        bytes_, fits = self.request_bytes(lengths), self.fits(lengths, memory)
+        requests = np.where(fits, self.max_concurrency(lengths, memory), 0.0)
+        return {
+            "request_bytes": bytes_,
+            "fits": fits,
+            "max_concurrency": requests,
+            "capacity_tokens": (requests * lengths).astype(np.int64),
+        }
+
+
+_kept: dict[tuple[int, Settings], tuple["weakref.ref[ModelSpec]", Layout]] = {}
+
+
+def layout_of(spec: ModelSpec, settings: Settings) -> Layout:
+    """The layout, compiled at the first call and kept while the spec lives. Raises EngineError."""
+    key = (id(spec), settings)
+    kept = _kept.get(key)
+    if kept is not None and kept[0]() is spec:
+        return kept[1]
+    layout = compiled(model_of(spec), settings)
+    if len(_kept) >= MOST_KEPT:
+        _kept.clear()
+    _kept[key] = (weakref.ref(spec), layout)
+    return layout
+
+
+def compiled(model: Model, settings: Settings) -> Layout:
+    """One model under one set of settings. Raises EngineError where vLLM 0.33 refuses them."""
+    cache_type = "auto" if model.text_class in CACHE_TYPE_IGNORED else settings.cache_type
+    attends = any(attention_of(layer) is not None for layer in model.spec.layers)
+    recurrent = any(has_state(layer) for layer in model.spec.layers)
+    check(model, settings, cache_type)
+    prefixes = attends if settings.prefix_caching is None else settings.prefix_caching
+    block = blocks.block_size_of(model, settings)
+    packed = settings.cache_type in rows.TURBOQUANT and not recurrent
+    if packed:
+        block = blocks.with_skipped_layers(block)
+    state = state_of(model.part, settings.tensor_parallel) if recurrent and model.part is not None else None
+    page = 0 if state is None else state.state_bytes
+    if state is not None and attends:
+        block, page = blocks.aligned_with_states(model, settings, cache_type, block, state, caches_prefixes=prefixes)
+    frame = Frame(
+        model=model,
+        settings=settings,
+        cache_type=cache_type,
+        block_size=block,
+        caches_prefixes=prefixes,
+        state_page_bytes=page,
+        skipped=_ends(len(model.spec.layers)) if packed else frozenset(),
+    )
+    return Layout(
+        model=model,
+        settings=settings,
+        block_size=block,
+        groups=grouped(layer_caches(frame, state)),
+        state_bytes=None if state is None else state.state_bytes,
+        caches_prefixes=prefixes,
+    )
+
+
+def _ends(layers: int) -> frozenset[int]:
+    """The first and last layers that TurboQuant leaves in 16 bits: two of each, at most half of them at one end."""
+    number = min(SKIPPED_LAYERS, layers // 2)
+    return frozenset([*range(number), *range(layers - number, layers)])

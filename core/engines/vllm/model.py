@@ -1,0 +1,75 @@
+"""A ModelSpec with what vLLM makes of its file: the class that serves it and the few facts that only the file has."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+from core.config_rules.facts import UnsupportedConfig
+from core.config_rules.fields import ConfigPart
+from core.config_rules.text_part import text_part
+from core.engines.plan import EngineError
+from core.engines.vllm.classes import INDEXED, Served, served
+from core.model_spec import ModelSpec
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model as vLLM 0.33 serves it."""
+
+    spec: ModelSpec
+    part: ConfigPart | None  # the language model's own object; None where the spec has no file behind it
+    served: Served
+
+    @property
+    def text_class(self) -> str:
+        return self.served.text_class
+
+    @property
+    def native(self) -> bool:
+        return self.served.native
+
+    @property
+    def chunked(self) -> bool:
+        """Llama 4: its windows are chunks."""
+        return self.spec.model_type == "llama4_text"
+
+    @cached_property
+    def index_width(self) -> int | None:
+        """Width of the keys of a DeepSeek indexer; None where the class has none."""
+        if self.part is None or self.text_class not in INDEXED:
+            return None
+        return int(self.part.integer("index_head_dim").value)
+
+    def has_indexer(self, index: int) -> bool:
+        """Whether this layer has an indexer of its own: GLM shares one among layers (index_topk_pattern and kin)."""
+        return index not in self._shared_indexers
+
+    @cached_property
+    def _shared_indexers(self) -> frozenset[int]:
+        listed = None if self.part is None else self.part.raw.get("indexer_types")
+        if not isinstance(listed, list | tuple):
+            return frozenset()
+        return frozenset(index for index, kind in enumerate(listed) if kind == "shared")
+
+    @cached_property
+    def stray_window(self) -> int | None:
+        """A sliding_window in the file of a class that declares none: vLLM reads it all the same."""
+        if self.part is None or "sliding_window" in self.part.model_class.defaults or self.part.raw.get("layer_types"):
+            return None
+        window = self.part.raw.get("sliding_window")
+        return window if type(window) is int and window > 0 else None
+
+    def number(self, name: str) -> int | None:
+        """A whole number of the file or its class's default."""
+        value = None if self.part is None else self.part.value(name)
+        return value if type(value) is int and value > 0 else None
+
+
+def model_of(spec: ModelSpec) -> Model:
+    """Raises EngineError where vLLM 0.33 does not serve the model."""
+    if not spec.config:
+        return Model(spec=spec, part=None, served=Served(architecture="", text_class="", native=True))
+    try:
+        part = text_part(spec.config)
+    except UnsupportedConfig as problem:
+        raise EngineError(str(problem)) from problem
+    return Model(spec=spec, part=part, served=served(spec.config, part.model_type))

@@ -1,0 +1,69 @@
+"""The settings of a vLLM server that decide its cache plan, checked once."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from core.engines.plan import EngineError
+
+TYPES = (  # --kv-cache-dtype of 0.33.0 that a CUDA card serves; the ROCm ones (octave, ultraquant) are left out
+    "auto",
+    "float16",
+    "bfloat16",
+    "fp8",
+    "fp8_e4m3",
+    "fp8_e5m2",
+    "fp8_ds_mla",
+    "fp8_per_token_head",
+    "int8_per_token_head",
+    "int4_per_token_head",
+    "nvfp4",
+    "turboquant_k8v4",
+    "turboquant_4bit_nc",
+    "turboquant_k3v4_nc",
+    "turboquant_3bit_nc",
+)
+DEFAULT_BLOCK = 16  # CacheConfig.DEFAULT_BLOCK_SIZE
+MOST_TOKENS = 10**9  # of a context or a batch: no model comes near, and the arithmetic stays in 64 bits
+MOST_BYTES = 10**15
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What a server is started with. block_size None: what the attention backend asks for; prefix_caching None: vLLM's
+    own default, which is on but for models without attention."""
+
+    tensor_parallel: int = 1
+    cache_type: str = "auto"
+    max_batched_tokens: int = 2048
+    prefix_caching: bool | None = None
+    block_size: int | None = None
+    decode_context_parallel: int = 1
+
+    def __post_init__(self) -> None:
+        """Raises EngineError for a value that vLLM does not take."""
+        whole("tensor_parallel", self.tensor_parallel, 4096)
+        whole("max_batched_tokens", self.max_batched_tokens, MOST_TOKENS)
+        whole("decode_context_parallel", self.decode_context_parallel, 4096)
+        if self.block_size is not None:
+            whole("block_size", self.block_size, 2**20)
+        if self.prefix_caching is not None and not isinstance(self.prefix_caching, bool):
+            raise EngineError(f"prefix_caching is {self.prefix_caching!r}: true or false is expected.")
+        if self.cache_type not in TYPES:
+            raise EngineError(
+                f"cache_type is {self.cache_type!r}: on an NVIDIA card vLLM 0.33 has "
+                f"{', '.join(TYPES)}. Name one of these."
+            )
+        if self.tensor_parallel % self.decode_context_parallel:
+            raise EngineError(
+                f"decode_context_parallel is {self.decode_context_parallel}: it has to divide tensor_parallel "
+                f"({self.tensor_parallel}), since it shares out the same ranks."
+            )
+
+
+def whole(name: str, value: Any, most: int, least: int = 1) -> int:
+    """A whole number within bounds. Raises EngineError that names it."""
+    if type(value) is not int:
+        raise EngineError(f"{name} is {value!r}: a whole number is expected.")
+    if not least <= value <= most:
+        raise EngineError(f"{name} is {value:,}: it has to lie between {least:,} and {most:,}.")
+    return value

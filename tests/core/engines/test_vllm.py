@@ -1,0 +1,222 @@
+"""What vLLM's own planner said, kept as data, and what holds for any job."""
+
+import gzip
+import json
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from core.attention import GroupedAttention
+from core.engines import vllm
+from core.engines.face import plan_cache
+from core.engines.plan import EngineError, EnginePlan
+from core.model_spec import ModelSpec, read_config
+
+CASES = Path(__file__).parents[2] / "data" / "engines" / "vllm_cases.json.gz"
+GIB = 2**30
+LLAMA_3_8B = {
+    "model_type": "llama",
+    "architectures": ["LlamaForCausalLM"],
+    "hidden_size": 4096,
+    "num_hidden_layers": 32,
+    "num_attention_heads": 32,
+    "num_key_value_heads": 8,
+}
+
+
+@lru_cache(maxsize=1)
+def cases() -> tuple[dict[str, Any], ...]:
+    with gzip.open(CASES, "rt") as file:
+        return tuple(json.load(file))
+
+
+@lru_cache(maxsize=256)
+def spec_of(text: str) -> ModelSpec:
+    return read_config(json.loads(text))
+
+
+def planned(config: dict[str, Any], **job: Any) -> EnginePlan:
+    return plan_cache(spec_of(json.dumps(config)), engine="vllm", **job)
+
+
+def test_every_case_of_the_planner_is_met_to_the_byte() -> None:
+    """496 jobs that vLLM 0.33.0's own planner answered, asked as on one H100."""
+    wrong = []
+    for case in cases():
+        plan, truth = planned(case["config"], **case["job"]), case["truth"]
+        said = {name: getattr(plan, name) for name in truth}
+        exact = all(said[name] == true for name, true in truth.items() if name != "max_concurrency")
+        if not exact or abs((said.get("max_concurrency") or 0) - truth.get("max_concurrency", 0)) > 1e-3:
+            wrong.append((case["id"], said, truth))
+        if "capacity_tokens" not in truth:
+            assert plan.fits is False, case["id"]
+    assert wrong == []
+    assert len(cases()) == 496
+
+
+def test_groups_have_the_planners_layers_and_blocks() -> None:
+    for case in cases():
+        plan = planned(case["config"], **case["job"])
+        said = [(group.num_layers, group.block_size) for group in plan.groups if group.kind != "state"]
+        true = [(layers, block) for kind, layers, block, _ in case["groups"] if kind != "MambaSpec"]
+        assert sorted(said) == sorted(true), case["id"]
+        assert len(plan.groups) == len(case["groups"]), case["id"]
+
+
+def test_a_plain_model_by_hand() -> None:
+    """Llama-3 8B: a block of 16 tokens is 16 x 8 heads x 2 x 128 x 2 bytes = 65,536 bytes a layer, 2 MiB in all."""
+    plan = planned(LLAMA_3_8B, context_length=32_768, available_bytes=40 * GIB)
+    assert plan.block_size == 16
+    assert plan.request_bytes == 2048 * 2 * 2**20
+    assert plan.max_concurrency == 10.0
+    assert plan.capacity_tokens == 327_680
+    assert plan.fits is True
+
+
+def test_the_null_block_decides_whether_a_request_fits() -> None:
+    """Room for 2,048 blocks of 2 MiB holds one request and no null block; one block more holds both."""
+    request = 2048 * 2 * 2**20
+    assert planned(LLAMA_3_8B, context_length=32_768, available_bytes=request).fits is False
+    assert planned(LLAMA_3_8B, context_length=32_768, available_bytes=request + 2 * 2**20).fits is True
+
+
+def test_requests_at_once_decide_fits_where_a_batch_is_asked() -> None:
+    job = {"context_length": 32_768, "available_bytes": 40 * GIB}
+    assert planned(LLAMA_3_8B, **job, batch_size=10).fits is True
+    assert planned(LLAMA_3_8B, **job, batch_size=11).fits is False
+
+
+def test_without_memory_there_is_no_capacity() -> None:
+    plan = planned(LLAMA_3_8B, context_length=1)
+    assert (plan.fits, plan.capacity_tokens, plan.max_concurrency) == (None, None, None)
+    assert plan.request_bytes == 2 * 2**20
+
+
+@pytest.mark.parametrize(("bits", "bytes_"), [(16, 65_536), (8, 32_768)])
+def test_common_cache_bits_are_translated(bits: int, bytes_: int) -> None:
+    plan = planned(LLAMA_3_8B, context_length=16, cache_bits=bits)
+    assert plan.request_bytes == 32 * bytes_
+
+
+@pytest.mark.parametrize(
+    ("cache_type", "bytes_a_head"),
+    [
+        ("auto", 512),
+        ("fp8", 256),
+        ("fp8_e5m2", 256),
+        ("fp8_per_token_head", 264),  # 256 elements and two float32 scales
+        ("int4_per_token_head", 136),
+        ("nvfp4", 144),  # half a byte an element and a scale for every 16
+    ],
+)
+def test_bytes_of_cache_types(cache_type: str, bytes_a_head: int) -> None:
+    plan = planned(LLAMA_3_8B, context_length=16, cache_type=cache_type)
+    assert plan.request_bytes == 32 * 16 * 8 * bytes_a_head
+
+
+def test_turboquant_keeps_the_outer_layers_in_sixteen_bits_and_doubles_the_block() -> None:
+    """4-bit keys with a norm and 4-bit values with scale and zero: 64 + 2 + 64 + 4 = 134 bytes a head of 128."""
+    plan = planned(LLAMA_3_8B, context_length=32, cache_type="turboquant_4bit_nc")
+    assert plan.block_size == 32
+    assert plan.request_bytes == 32 * 8 * (4 * 512 + 28 * 134)
+
+
+def test_few_kv_heads_are_repeated_over_many_ranks() -> None:
+    on_8 = planned(LLAMA_3_8B, context_length=16, tensor_parallel=8)
+    on_16 = planned(LLAMA_3_8B, context_length=16, tensor_parallel=16)
+    assert on_8.request_bytes == on_16.request_bytes == 32 * 16 * 512
+
+
+@pytest.mark.parametrize(
+    ("job", "words"),
+    [
+        ({"context_length": 0}, "context_length is 0"),
+        ({"context_length": True}, "context_length is True"),
+        ({}, "context_length is None"),
+        ({"context_length": 8, "cache_bits": 4}, "cache_bits is 4"),
+        ({"context_length": 8, "cache_type": "q8_0"}, "cache_type is 'q8_0'"),
+        ({"context_length": 8, "block_size": 24}, "block_size is 24"),
+        ({"context_length": 8, "tensor_parallel": 3}, "tensor_parallel is 3"),
+        ({"context_length": 8, "tensor_parallel": 16, "decode_context_parallel": 4}, "decode_context_parallel is 4"),
+        ({"context_length": 8, "available_bytes": -1}, "available_bytes is -1"),
+        ({"context_length": 8, "n_ctx": 8}, "no setting 'n_ctx'"),
+        ({"context_length": 8, "prefix_caching": "yes"}, "prefix_caching is 'yes'"),
+    ],
+)
+def test_bad_jobs_are_refused_by_name(job: dict[str, Any], words: str) -> None:
+    with pytest.raises(EngineError, match=words):
+        planned(LLAMA_3_8B, **job)
+
+
+def test_a_dropped_class_names_its_last_version() -> None:
+    mpt = {"model_type": "mpt", "architectures": ["MptForCausalLM"], "d_model": 4096, "n_heads": 32, "n_layers": 32}
+    with pytest.raises(EngineError, match=r"MptForCausalLM.*until 0\.28\.0"):
+        planned(mpt, context_length=512)
+
+
+def test_a_compiled_layout_sweeps_arrays() -> None:
+    layout = vllm.layout(spec_of(json.dumps(LLAMA_3_8B)))
+    contexts = np.array([1, 16, 17, 32_768])
+    swept = layout.sweep(contexts, 40 * GIB)
+    for index, context in enumerate(contexts.tolist()):
+        plan = planned(LLAMA_3_8B, context_length=context, available_bytes=40 * GIB)
+        assert swept["request_bytes"][index] == plan.request_bytes
+        assert swept["capacity_tokens"][index] == plan.capacity_tokens
+
+
+models = st.sampled_from(sorted({json.dumps(case["config"]) for case in cases()}))
+jobs = st.fixed_dictionaries(
+    {},
+    optional={
+        "tensor_parallel": st.sampled_from([1, 2, 3, 4, 8, 16]),
+        "cache_type": st.sampled_from(["auto", "fp8", "fp8_e5m2", "fp8_per_token_head", "nvfp4", "turboquant_3bit_nc"]),
+        "max_batched_tokens": st.integers(1, 32_768),
+        "prefix_caching": st.booleans(),
+        "block_size": st.sampled_from([16, 32, 48, 64, 128]),
+    },
+)
+
+
+@given(config=models, job=jobs, context=st.integers(1, 262_144), memory=st.integers(0, 2**40))
+@settings(max_examples=150, deadline=None)
+def test_a_plan_holds_together(config: str, job: dict[str, Any], context: int, memory: int) -> None:
+    """Bytes grow with the context, a capacity is concurrency x context, and nothing but EngineError is raised."""
+    try:
+        plan = plan_cache(spec_of(config), engine="vllm", context_length=context, available_bytes=memory, **job)
+        longer = plan_cache(spec_of(config), engine="vllm", context_length=context + 1, available_bytes=memory, **job)
+    except EngineError:
+        return
+    assert plan.request_bytes is not None
+    assert longer.request_bytes is not None
+    assert longer.request_bytes >= plan.request_bytes
+    if plan.fits:
+        assert plan.max_concurrency is not None
+        assert plan.capacity_tokens == int(plan.max_concurrency * context)
+        assert plan.request_bytes <= memory
+    filled = [group.filled_bytes for group in plan.groups]
+    assert all(isinstance(bytes_, int) for bytes_ in filled)
+    assert sum(bytes_ or 0 for bytes_ in filled) <= plan.request_bytes
+
+
+@given(config=models, ranks=st.sampled_from([1, 2, 4, 8]), context=st.integers(1, 131_072))
+@settings(max_examples=60, deadline=None)
+def test_a_request_takes_at_least_what_one_rank_keeps(config: str, ranks: int, context: int) -> None:
+    """Grouped layers: the tokens of their window x the rank's heads x both widths x 2 bytes."""
+    spec = spec_of(config)
+    try:
+        plan = plan_cache(spec, engine="vllm", context_length=context, tensor_parallel=ranks)
+    except EngineError:
+        return
+    kept = 0
+    for layer in spec.layers:
+        if isinstance(layer, GroupedAttention):
+            heads = max(1, layer.num_kv_heads // ranks)
+            tokens = context if layer.window is None else min(context, layer.window)
+            kept += tokens * heads * (layer.head_dim + layer.value_dim) * 2
+    assert plan.request_bytes is not None
+    assert plan.request_bytes >= kept
