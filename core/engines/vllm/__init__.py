@@ -14,7 +14,7 @@ from core.engines.plan import EngineError, EnginePlan
 from core.engines.vllm.explain import groups_of, notes_of
 from core.engines.vllm.layout import Layout, layout_of
 from core.engines.vllm.settings import MOST_BYTES, MOST_TOKENS, Settings, whole
-from core.model_spec import ModelSpec
+from core.models.spec import ModelSpec
 
 VERSION = "vLLM 0.33.0"
 GPU_MEMORY_UTILIZATION = 0.92  # CacheConfig.gpu_memory_utilization

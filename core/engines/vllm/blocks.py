@@ -6,7 +6,6 @@ States Platform.update_block_size_for_backend, _align_hybrid_block_size and _ali
 
 from math import lcm
 
-from core.attention import GroupedAttention, LatentAttention
 from core.engines.plan import EngineError
 from core.engines.vllm import rows
 from core.engines.vllm.caches import ceiling
@@ -15,6 +14,7 @@ from core.engines.vllm.layers import attention_of, kv_heads_of_rank
 from core.engines.vllm.model import Model
 from core.engines.vllm.settings import DEFAULT_BLOCK, Settings
 from core.engines.vllm.states import State
+from core.models.attention import GroupedAttention, LatentAttention
 
 KERNEL_BLOCK = 16  # FlashAttention, Triton and FlexAttention take multiples of 16 tokens
 INDEXED_BLOCK = 64  # sparse latent attention and its indexer take multiples of 64

@@ -1,12 +1,12 @@
 """What vLLM 0.33 refuses before it plans: settings that a model's class or the attention backends do not bear."""
 
-from core.attention import GroupedAttention, LatentAttention
 from core.engines.plan import EngineError
 from core.engines.vllm.classes import ALIBI
 from core.engines.vllm.layers import attention_of, has_state, windows_of
 from core.engines.vllm.model import Model
 from core.engines.vllm.rows import SCALED, TURBOQUANT
 from core.engines.vllm.settings import Settings
+from core.models.attention import GroupedAttention, LatentAttention
 
 TRITON_LEAST_WIDTH = 32  # Triton's attention, which alone takes fp8_e5m2 and scales per token and head
 UNREADABLE_STATE = ("zamba2", "falcon_h1")  # hybrids in whose file TurboQuant finds no attention layers

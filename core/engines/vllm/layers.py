@@ -7,7 +7,6 @@ layers of vLLM 0.33.0. Which window a layer has, and whether its latent is multi
 
 from dataclasses import dataclass
 
-from core.attention import GroupedAttention, LatentAttention, Layer, ParallelLayer, RecurrentState
 from core.engines.plan import EngineError
 from core.engines.vllm import rows
 from core.engines.vllm.caches import Kind, LayerCache
@@ -15,6 +14,7 @@ from core.engines.vllm.classes import LATENT_MULTIPLIED_OUT, ONE_MORE_TOKEN, OWN
 from core.engines.vllm.model import Model
 from core.engines.vllm.settings import Settings
 from core.engines.vllm.states import State
+from core.models.attention import GroupedAttention, LatentAttention, Layer, ParallelLayer, RecurrentState
 
 BATCHES_IN_FLIGHT = (
     2  # asynchronous scheduling: one step runs while the next is prepared (VllmConfig.max_in_flight_tokens)

@@ -21,7 +21,7 @@ from core.engines.vllm.layers import Frame, attention_of, has_state, layer_cache
 from core.engines.vllm.model import Model, model_of
 from core.engines.vllm.settings import Settings
 from core.engines.vllm.states import state_of
-from core.model_spec import ModelSpec
+from core.models.spec import ModelSpec
 
 SKIPPED_LAYERS = 2  # TurboQuant keeps so many layers at either end in the model's own type (get_boundary_skip_layers)
 MOST_KEPT = 4096

@@ -3,12 +3,12 @@
 from dataclasses import dataclass
 from functools import cached_property
 
-from core.config_rules.facts import UnsupportedConfig
-from core.config_rules.fields import ConfigPart
-from core.config_rules.text_part import text_part
 from core.engines.plan import EngineError
 from core.engines.vllm.classes import INDEXED, Served, served
-from core.model_spec import ModelSpec
+from core.models.rules.facts import UnsupportedConfig
+from core.models.rules.fields import ConfigPart
+from core.models.rules.text_part import text_part
+from core.models.spec import ModelSpec
 
 
 @dataclass(frozen=True)

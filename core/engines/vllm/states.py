@@ -8,8 +8,8 @@ Nemotron-H, Qwen3.5 and Kimi, whose files or classes ask for float32.
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from core.config_rules.fields import ConfigPart
 from core.engines.plan import EngineError
+from core.models.rules.fields import ConfigPart
 
 MODEL_BYTES = 2
 STATE_BYTES = {"float32": 4, "float16": 2, "bfloat16": 2}

@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core.attention import GroupedAttention
 from core.engines import vllm
 from core.engines.face import plan_cache
 from core.engines.plan import EngineError, EnginePlan
-from core.model_spec import ModelSpec, read_config
+from core.models.attention import GroupedAttention
+from core.models.spec import ModelSpec, read_config
 
 CASES = Path(__file__).parents[2] / "data" / "engines" / "vllm_cases.json.gz"
 GIB = 2**30
