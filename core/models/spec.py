@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from core.models.attention import Layer
+from core.models.formats.cache_width import CacheWidth, cache_width_of
 from core.models.rules.dimensions import dimensions_of
 from core.models.rules.facts import DeclaredHeads, ModelDimensions, Provenance, UnsupportedConfig
 from core.models.rules.file_bytes import load_config
@@ -33,6 +34,17 @@ class ModelSpec:
     provenance: tuple[Provenance, ...] = ()
     declared_kv_heads: DeclaredHeads = field(default_factory=lambda: DeclaredHeads(key=None))
     config: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)  # the config.json that it means
+    cache_width: CacheWidth | None = None  # what the file says of the cache's own width; None where it says nothing
+
+    @property
+    def cache_bits(self) -> float | None:
+        """Stored bits an element of the cache, scales included, as the file states them; None where it is silent."""
+        return None if self.cache_width is None else self.cache_width.bits
+
+    @property
+    def cache_note(self) -> Provenance | None:
+        """Where cache_bits came from."""
+        return None if self.cache_width is None else self.cache_width.note
 
     def kv_cache_bytes(self, *, context_length: int, batch_size: int = 1, bytes_per_element: float = 2) -> int:
         """Payload bytes of the KV cache: sum of min(context, window) x heads x widths over the layers, x batch."""
@@ -72,11 +84,13 @@ def read_config(config: Mapping[str, Any]) -> ModelSpec:
     value and what to do.
     """
     part, reading = read(config)
+    width = cache_width_of(config)
     return ModelSpec(
         model_type=part.model_type,
         layers=reading.layers,
         dimensions=dimensions_of(part),
-        provenance=tuple(part.notes),
+        provenance=(*part.notes, *([] if width is None else [width.note])),
         declared_kv_heads=reading.declared,
         config=config,
+        cache_width=width,
     )
