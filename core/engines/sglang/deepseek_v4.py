@@ -1,0 +1,81 @@
+"""DeepSeek-V4 in SGLang: a window of latents in every layer, compressed latents beside it, and rings of half-made ones.
+
+DSV4PoolConfigurator (pool_configurator.py) and the FlashMLA layout (kernels/ops/attention/dsv4/kv_layout.py) of 0.5.23
+on an H100. A token costs a 1/4 or 1/128 row in the layers that compress by so much. Windows are sized by requests, not
+by tokens: 256 requests unless the job says otherwise, and with prefix caching four cached ends of prefixes for each.
+"""
+
+from core.engines.plan import EngineError
+from core.engines.sglang.shapes import Compressed, Layout
+from core.engines.sglang.sizes import Job, Sizes, aligned, element_bytes, page_of, request_cap
+
+ROW_BYTES = 584  # 448 values of 8 bits, 64 rotary values of 16 bits, 7 scales and one byte of padding
+PAGE_UNIT = 576  # a page is padded to whole multiples of this
+DEFAULT_REQUESTS = 256
+TAILS_PER_REQUEST = 4
+RING = {4: 8, 128: 128}  # rows of a ring that waits for its 4 or 128 tokens
+STATE_BYTES = 4  # float32
+
+
+def row_bytes(tokens_a_page: int) -> float:
+    """Bytes of one row, the padding of its page shared out."""
+    return aligned(ROW_BYTES * tokens_a_page, PAGE_UNIT) / tokens_a_page
+
+
+def window_bytes(shape: Compressed, page: int) -> float:
+    """One window token in all layers, and the rings of the layers that compress by four, which follow its pages."""
+    ring = RING[4] / page * (4 * (shape.nope_dim + shape.rope_dim) * STATE_BYTES + 4 * shape.index_dim * STATE_BYTES)
+    return row_bytes(page) * shape.layers + (ring * shape.by_four if shape.by_four else 0)
+
+
+def compressed_bytes(shape: Compressed, page: int) -> float:
+    """One token in the layers that compress: a fourth of a row and of an index key, or a 128th of a row."""
+    key = shape.index_dim + shape.index_dim // 128 * 4
+    four = 1 / 4 * row_bytes(page // 4) + 1 / 4 * key
+    return four * shape.by_four + 1 / 128 * row_bytes(page // 128) * shape.by_128
+
+
+def ring_bytes(shape: Compressed, requests: int) -> int:
+    """Rings of the layers that compress by 128: one a request, one spare, in whole 128 rows."""
+    rows = aligned((requests + 1) * RING[128] + RING[128] + 1, 128)
+    return rows * 2 * (shape.nope_dim + shape.rope_dim) * STATE_BYTES * shape.by_128
+
+
+def compressed_sizes(layout: Layout, job: Job) -> Sizes:
+    """Sizes of DeepSeek-V4's pools; tokens are those of the request, before they are compressed."""
+    shape, page = layout.compressed, page_of(layout, job)
+    if shape is None or layout.window is None:
+        raise EngineError(f"sglang: {layout.architecture} has no compress_ratios. Give the model's own config.json.")
+    element_bytes(layout, job)
+    requests = DEFAULT_REQUESTS if job.max_running_requests is None else job.max_running_requests
+    per_window, ratio = window_bytes(shape, page), job.swa_full_tokens_ratio
+    window, fixed = 0, float(ring_bytes(shape, requests))
+    if ratio is None:
+        tails = TAILS_PER_REQUEST * requests if job.prefix_caching else 0
+        window = aligned(request_cap(page, layout.window, requests) + tails * (layout.window + page), page)
+        fixed += window * per_window
+    per_token = (ratio or 0) * per_window + compressed_bytes(shape, page)
+    found = {
+        "block_size": page,
+        "bytes_per_token": per_token,
+        "full_bytes": int(compressed_bytes(shape, page)),
+        "window_bytes": int(per_window),
+        "fixed_bytes": int(fixed),
+        "capped_window": ratio is None,
+    }
+    if job.available_bytes is None:
+        return Sizes(**found)  # type: ignore[arg-type]
+    tokens = int(max(job.available_bytes - fixed, 0) / per_token) // page * page if per_token else 0
+    if ratio is not None:
+        window = int(tokens * ratio) // page * page
+    if tokens <= 0 or layout.window + page >= window:
+        return Sizes(**found, stopped="the windows leave no room for one page of tokens")  # type: ignore[arg-type]
+    limits = (("max_running_requests" if job.max_running_requests else "default", requests), ("tokens", tokens // 2))
+    most = min(requests, tokens // 2)
+    return Sizes(
+        **found,  # type: ignore[arg-type]
+        capacity_tokens=tokens,
+        window_capacity_tokens=window,
+        max_running_requests=most,
+        limits=limits,
+    )

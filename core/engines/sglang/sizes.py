@@ -1,0 +1,209 @@
+"""One job on a layout: tokens, window tokens, state slots and requests, by plain arithmetic.
+
+In the order of KVCacheConfigurator (sglang/srt/mem_cache/kv_cache_configurator.py of 0.5.23): states first, then the
+pools of tokens from what is left, then the most requests at once. Memory passes through floats of GiB there and here.
+"""
+
+from dataclasses import dataclass, field, replace
+
+from core.engines.plan import EngineError
+from core.engines.sglang.shapes import Layout, Row
+
+GIB = 2**30
+CHUNKED_PREFILL = 8192  # tokens of a prefill chunk on an H100
+EVICTION_INTERVAL = 128  # SGLANG_SWA_EVICTION_INTERVAL: tokens by which a window may run over before it is cut
+CHUNKS_IN_FLIGHT = 2  # prefill chunks that the overlapped scheduler holds at once
+SNAPSHOT_INTERVAL = 256  # mamba_track_interval
+FEWEST, MOST = 2048, 4096  # between these the server's own estimate of the most requests stays
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Job:
+    """What decides a size; None leaves it to the class or to SGLang."""
+
+    available_bytes: int | None = None
+    tensor_parallel: int = 1
+    cache_type: str = "auto"
+    block_size: int | None = None
+    prefix_caching: bool = True
+    max_running_requests: int | None = None
+    swa_full_tokens_ratio: float | None = None
+    mamba_full_memory_ratio: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Sizes:
+    """What the server would allocate on one rank; `stopped` says why it would not start."""
+
+    block_size: int
+    bytes_per_token: float
+    full_bytes: int  # of one token in the pool of all tokens
+    window_bytes: int = 0  # of one token in the window pool
+    slot_bytes: int = 0
+    slots_per_request: int | None = None
+    state_slots: int | None = None
+    capacity_tokens: int | None = None
+    window_capacity_tokens: int | None = None
+    max_running_requests: int | None = None
+    stopped: str = ""
+    fixed_bytes: int = 0  # taken whatever the tokens: DeepSeek-V4's windows and rings
+    capped_window: bool = False  # the window pool is sized by requests, not by the ratio
+    limits: tuple[tuple[str, int], ...] = field(default=())  # what bounds the requests, by name
+
+
+def pool_sizes(layout: Layout, job: Job) -> Sizes:
+    """Sizes of every model's pools but DeepSeek-V4's. Raises EngineError; too little memory is `stopped`."""
+    empty = _rates(layout, job, page_of(layout, job))
+    if job.available_bytes is None:
+        return empty
+    found, left = _with_states(layout, job, empty, job.available_bytes)
+    if found.stopped:
+        return found
+    found = _with_tokens(layout, job, found, left)
+    return found if found.stopped else _with_requests(layout, job, found)
+
+
+def page_of(layout: Layout, job: Job) -> int:
+    """Tokens of a page. Raises EngineError for one that the states of a hybrid do not allow."""
+    page = layout.page if layout.fixed_page or job.block_size is None else job.block_size
+    if layout.pages and page not in layout.pages:
+        page = 64
+    if layout.states is None or not job.prefix_caching or not layout.prefix_caching or job.block_size is None:
+        return page
+    if layout.single_page and page > 1:
+        raise EngineError(
+            f"sglang: block_size is {page}: {layout.architecture} keeps its states in the prefix cache with pages of "
+            "one token alone. Leave block_size out, or set prefix_caching False."
+        )
+    if layout.state_chunk is not None:
+        larger, smaller = max(page, layout.state_chunk), min(page, layout.state_chunk)
+        if SNAPSHOT_INTERVAL % page or larger % smaller:
+            raise EngineError(
+                f"sglang: block_size is {page}: with prefix caching it has to divide {SNAPSHOT_INTERVAL} and fit the "
+                f"state's chunk of {layout.state_chunk}. Choose 1, 16, 32 or 64, or set prefix_caching False."
+            )
+    return page
+
+
+def element_bytes(layout: Layout, job: Job) -> int:
+    """Bytes of a key or value element: SGLang serves float32 files in 16 bits. Raises EngineError for another type."""
+    if job.cache_type not in layout.cache_types:
+        raise EngineError(
+            f"sglang: cache_type is {job.cache_type!r}; for {layout.architecture} these rules know "
+            f"{', '.join(layout.cache_types)}. Choose one of these."
+        )
+    return 1 if job.cache_type.startswith("fp8") else 2
+
+
+def _rates(layout: Layout, job: Job, page: int) -> Sizes:
+    width, ranks = element_bytes(layout, job), job.tensor_parallel
+    full = layout.layers * layout.row.row_bytes(ranks, width, job.cache_type) + layout.index_bytes
+    full += layout.index_elements * (1 if job.cache_type == "fp8_e4m3" else 2)
+    window_row: Row | None = layout.window_row
+    window = layout.window_layers * window_row.row_bytes(ranks, width, job.cache_type) if window_row else 0
+    ratio = _ratio(layout, job)
+    per_token = full + ratio * window if window and layout.layers else window or full
+    slots = layout.slots_per_request if job.prefix_caching and layout.prefix_caching else 1
+    return Sizes(
+        block_size=page,
+        bytes_per_token=per_token,
+        full_bytes=full,
+        window_bytes=window,
+        slot_bytes=layout.states.slot_bytes(ranks) if layout.states else 0,
+        slots_per_request=slots if layout.states else None,
+    )
+
+
+def _ratio(layout: Layout, job: Job) -> float:
+    return layout.window_ratio if job.swa_full_tokens_ratio is None else job.swa_full_tokens_ratio
+
+
+def _with_states(layout: Layout, job: Job, sizes: Sizes, available: int) -> tuple[Sizes, int]:
+    """State slots and the bytes that are left (_handle_max_mamba_cache).
+
+    Memory x ratio / (1 + ratio), in whole slots, less one slot of padding; without prefix caching and with
+    max_running_requests named, one slot a request whatever that takes.
+    """
+    if layout.states is None:
+        return sizes, available
+    rest, slot = available / GIB, sizes.slot_bytes
+    if sizes.slots_per_request == 1 and job.max_running_requests is not None:
+        slots = job.max_running_requests
+    else:
+        ratio = layout.state_ratio if job.mamba_full_memory_ratio is None else job.mamba_full_memory_ratio
+        slots = int((rest * ratio / (1 + ratio) * GIB - slot) // slot) if slot else 0
+    if slots <= 0:
+        return replace(sizes, stopped="no state slot fits the states' share of the memory"), 0
+    left = int((rest - (slots + 1) * slot / GIB) * GIB)
+    return replace(sizes, state_slots=slots), left
+
+
+def _with_tokens(layout: Layout, job: Job, sizes: Sizes, left: int) -> Sizes:
+    if sizes.window_bytes:
+        return _with_window(layout, job, sizes, left)
+    page = sizes.block_size
+    tokens = max(left, 0) // sizes.full_bytes if sizes.full_bytes else layout.context_length
+    return _placed(sizes, tokens // page * page)
+
+
+def _placed(sizes: Sizes, tokens: int, window: int | None = None) -> Sizes:
+    if tokens <= 0:
+        return replace(sizes, stopped="not one page of tokens fits the memory")
+    return replace(sizes, capacity_tokens=tokens, window_capacity_tokens=window)
+
+
+def _with_window(layout: Layout, job: Job, sizes: Sizes, left: int) -> Sizes:
+    """HybridSWAPoolConfigurator, or SWARequestCapPoolConfigurator: requests are known and no prefix is cached."""
+    page = sizes.block_size
+    if _capped(layout, job):
+        assert layout.window is not None
+        assert job.max_running_requests is not None
+        window = aligned(request_cap(page, layout.window, job.max_running_requests), page)
+        tokens = (left - window * sizes.window_bytes) // sizes.full_bytes // page * page
+        return replace(_placed(sizes, tokens, window), capped_window=True)
+    tokens = int(max(left, 0) // sizes.bytes_per_token) // page * page
+    if not layout.layers:
+        return _placed(sizes, tokens, tokens)
+    window = int(tokens * _ratio(layout, job)) // page * page
+    if layout.window is not None and tokens > 0 and layout.window + page >= window:
+        return replace(sizes, stopped=f"a window pool of {window:,} tokens cannot hold one request's window and page")
+    return _placed(sizes, tokens, window)
+
+
+def _capped(layout: Layout, job: Job) -> bool:
+    named = job.max_running_requests is not None and layout.window is not None and layout.layers > 0
+    return named and layout.chunked_prefill and not (job.prefix_caching and layout.prefix_caching)
+
+
+def window_tokens(page: int, window: int) -> int:
+    """Window tokens that one decoding request may hold: window, what is not yet cut, and a page at either end."""
+    return window + EVICTION_INTERVAL + page + page
+
+
+def request_cap(page: int, window: int, requests: int) -> int:
+    """compute_swa_request_cap: every request's window tokens, the prefill chunks in flight and one page."""
+    return window_tokens(page, window) * requests + CHUNKS_IN_FLIGHT * CHUNKED_PREFILL + page
+
+
+def aligned(tokens: int, page: int) -> int:
+    """tokens rounded up to whole pages."""
+    return -(-tokens // page) * page
+
+
+def _with_requests(layout: Layout, job: Job, sizes: Sizes) -> Sizes:
+    """resolve_max_num_reqs: named or estimated, at most half the tokens, at most the slots that states have."""
+    tokens = sizes.capacity_tokens or 0
+    limits = [requests_named(layout.context_length, tokens, job.max_running_requests), ("tokens", tokens // 2)]
+    if sizes.state_slots is not None:
+        limits.append(("state slots", sizes.state_slots // (sizes.slots_per_request or 1)))
+    most = min(limit for _, limit in limits)
+    if most <= 0:
+        return replace(sizes, max_running_requests=0, limits=tuple(limits), stopped="it leaves no room for one request")
+    return replace(sizes, max_running_requests=most, limits=tuple(limits))
+
+
+def requests_named(context_length: int, tokens: int, named: int | None) -> tuple[str, int]:
+    """The job's own number, or 512 requests for each full context in the pool, from 2,048 to 4,096."""
+    if named is not None:
+        return "max_running_requests", named
+    return "estimate", max(min(int(tokens / context_length * 512), MOST), FEWEST)
