@@ -10,7 +10,7 @@ from typing import Any
 
 from core.engines.plan import EngineError
 from core.engines.sglang.classes import table
-from core.model_spec import ModelSpec
+from core.models.spec import ModelSpec
 
 TEXT_KEYS = ("thinker_config", "llm_config", "language_config", "text_config")  # the order in which SGLang looks
 CONTEXT_KEYS = ("max_sequence_length", "seq_length", "max_seq_len", "model_max_length", "max_position_embeddings")

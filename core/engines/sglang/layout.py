@@ -16,7 +16,7 @@ from core.engines.sglang.latent import has_latent, latent, minimax_sparse
 from core.engines.sglang.shapes import Compressed, Layout, Row
 from core.engines.sglang.states import UNSTATED, States, states_of
 from core.engines.sglang.window_pool import has_window_pool, window_pool
-from core.model_spec import ModelSpec
+from core.models.spec import ModelSpec
 
 
 def layout_of(spec: ModelSpec) -> Layout:

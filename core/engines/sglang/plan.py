@@ -9,7 +9,7 @@ from core.engines.sglang.deepseek_v4 import compressed_sizes
 from core.engines.sglang.layout import layout_of
 from core.engines.sglang.shapes import Layout
 from core.engines.sglang.sizes import GIB, Job, Sizes, pool_sizes, window_tokens
-from core.model_spec import ModelSpec
+from core.models.spec import ModelSpec
 
 VERSION = "SGLang 0.5.23"
 KEYS = (

@@ -8,9 +8,9 @@ on the type of the key-value cache.
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from core.attention import ParallelLayer, RecurrentState
 from core.engines.plan import EngineError
 from core.engines.sglang.fields import Fields, Served, whole
+from core.models.attention import ParallelLayer, RecurrentState
 
 CONV_BYTES = 2
 STATE_BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}

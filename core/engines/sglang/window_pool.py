@@ -6,12 +6,12 @@ sglang/srt/configs/model_config.py of 0.5.23 (is_hybrid_swa_model, get_hybrid_la
 from collections.abc import Mapping
 from typing import Any
 
-from core.attention import ParallelLayer
 from core.engines.plan import EngineError
 from core.engines.sglang import classes
 from core.engines.sglang.fields import Served, whole
 from core.engines.sglang.heads import head_dim, kv_heads, row_of
 from core.engines.sglang.shapes import Row
+from core.models.attention import ParallelLayer
 
 GEMMA4 = ("gemma4_text", "gemma4_unified_text")
 

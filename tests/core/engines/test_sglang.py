@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from core.api import EngineError, plan_cache, read_config
 from core.engines import sglang
-from core.model_spec import ModelSpec
+from core.models.spec import ModelSpec
 
 DATA = Path(__file__).resolve().parents[2] / "data" / "engines"
 GIB = 2**30
