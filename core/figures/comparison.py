@@ -18,7 +18,8 @@ from core.models.attention import (
     RecurrentState,
     SharedCache,
 )
-from core.models.spec import ModelSpec, UnsupportedConfig, read_config
+from core.models.formats.document import spec_of
+from core.models.spec import ModelSpec, UnsupportedConfig
 from core.units import format_binary
 
 MAX_COMPARED = 12
@@ -42,9 +43,13 @@ class ComparedModel:
 
 
 def compare(name: str, *, status: str, facts: str, config: Mapping[str, Any], config_text: str) -> ComparedModel:
-    """Reads the config; what cannot be read is kept with the reason."""
+    """Reads the parsed file, whatever tool wrote it; what cannot be read is kept with the reason.
+
+    config_text is the file itself; the model's config is the config.json that it means.
+    """
     try:
-        spec, problem = read_config(config), None
+        spec, problem = spec_of(config), None
+        config = spec.config
     except UnsupportedConfig as error:
         spec, problem = None, str(error)
     model = ComparedModel(name=name, status=status, facts=facts, config=config, config_text=config_text)

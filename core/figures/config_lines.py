@@ -9,7 +9,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from core.figures.palette import Palette
-from core.models.spec import Provenance, deciding_lines
+from core.models.formats.lines import marked_lines
+from core.models.spec import Provenance
 
 WHOLE_FILE_LINES = 60  # a file up to this length is shown whole
 AROUND = 2  # lines shown before and after a deciding one in longer files
@@ -23,6 +24,7 @@ FIGURE_WORDS = {
     "latent_dim": "latent width",
     "rope_dim": "rotary width",
     "value_dim": "value width",
+    "cache_bits": "cache bits",
 }
 SOURCE_WORDS = {"config": "the file", "class default": "transformers' default", "rule": "a rule"}
 
@@ -38,7 +40,7 @@ class ConfigLine:
 
 def config_lines(text: str, provenance: Iterable[Provenance]) -> list[ConfigLine]:
     """The lines to show, the deciding ones with what they decide."""
-    decides = deciding_lines(text, provenance)
+    decides = marked_lines(text, provenance)
     lines = [line[:MAX_LINE_CHARACTERS] + ("…" if len(line) > MAX_LINE_CHARACTERS else "") for line in text.split("\n")]
     numbered = [ConfigLine(number=n, text=line, decides=decides.get(n, ())) for n, line in enumerate(lines, start=1)]
     if len(lines) <= WHOLE_FILE_LINES:

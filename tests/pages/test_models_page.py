@@ -326,3 +326,13 @@ print(sorted(name for name in ("torch", "transformers") if name in sys.modules))
 """
     run = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert run.stdout.strip().splitlines()[-1:] == ["[]"], run.stderr
+
+
+def test_a_pasted_file_of_another_tool_is_read_with_its_lines_marked(open_page: Opener, hub: HubServer) -> None:
+    recipe = "model:\n  num_layers: 32\n  hidden_size: 4096\n  num_attention_heads: 32\n  num_query_groups: 8\n"
+    app = open_page(PAGE, models_pick=[]).text_area(key="models_paste").set_value(recipe).run()
+    row = table(app).loc["Pasted config"]
+    assert (row["Kind"], row["G"], row["Declared by"]) == ("GQA", 8, "model.num_query_groups: 8")
+    app = app.selectbox(key="models_detail").set_value("Pasted config").run()
+    assert "model.num_query_groups in the file says 8." in html(app)
+    assert hub.asked == []

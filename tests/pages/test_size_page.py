@@ -1,5 +1,7 @@
 """The sizing page through AppTest: the headline as literals, inputs that move the verdict, errors that keep them."""
 
+import json
+
 import pytest
 from streamlit.testing.v1 import AppTest
 
@@ -276,3 +278,32 @@ def test_a_registered_model_without_any_count_asks_for_one(open_page, monkeypatc
     app = open_page(PAGE, size_model="Falcon-7B", size_batch="1", size_context="2048")
     assert "neither added up nor recorded" in app.error[0].value
     assert "The Hub cannot be reached" in app.error[0].value
+
+
+def test_a_file_of_ones_own_opens_on_the_width_that_it_states(open_page):
+    app = open_page(PAGE, size_model="A file of your own", size_parameters="8030261248")
+    assert "upload a model's config.json" in app.error[0].value
+    config = {
+        "model_type": "llama", "num_hidden_layers": 32, "num_attention_heads": 32, "num_key_value_heads": 8,
+        "hidden_size": 4096, "intermediate_size": 14336, "vocab_size": 128256,
+        "quantization_config": {"quant_method": "modelopt", "kv_cache_quant_algo": "FP8"},
+    }  # fmt: skip
+    app.file_uploader(key="size_upload").upload("config.json", json.dumps(config).encode()).run()
+    assert not app.exception
+    assert app.session_state["size_kv_bits"] == 8
+    assert "quantization_config.kv_cache_quant_algo in the file says" in texts(app).replace("\\", "")
+    assert "counted with here" in texts(app)
+    app.selectbox(key="size_model").set_value("Llama-2 13B").run()
+    assert app.session_state["size_kv_bits"] == 16  # nothing is said there
+
+
+def test_a_block_scaled_width_brings_its_scales(open_page):
+    config = {
+        "architecture": "LlamaForCausalLM", "num_hidden_layers": 32, "num_attention_heads": 32, "hidden_size": 4096,
+        "quantization": {"quant_algo": "NVFP4", "kv_cache_quant_algo": "NVFP4"},
+    }  # fmt: skip
+    data = json.dumps(config).encode()
+    app = open_page(PAGE, size_model="A file of your own", size_parameters="6738415616")
+    app.file_uploader(key="size_upload").upload("config.json", data).run()
+    state = app.session_state
+    assert (state["size_kv_bits"], state["size_scale_bits"], state["size_scale_elements"]) == (4, 8, 16)

@@ -61,7 +61,11 @@ FORMATS = (
     ),
     Format(name="settings", recognises=attachments.recognises_base, translate=attachments.refuse_base),
 )
-PLAIN = "config.json"
+# What pages name; the others of the table are refused, or nest a config.json
+READ_FORMATS = (
+    "config.json", "params.json", "ONNX Runtime GenAI", "MLC", "TensorRT-LLM", "LitGPT", "nanoGPT and nanochat",
+    "Megatron-core and NeMo", "Keras-Hub", "torchtune", "speculators and EAGLE drafts",
+)  # fmt: skip
 
 
 def read_document(data: bytes, beside: bytes | None = None) -> ModelSpec:

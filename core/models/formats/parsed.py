@@ -45,7 +45,7 @@ _Loader.add_multi_constructor("!", _plain)
 
 def parse(data: bytes) -> dict[str, Any]:
     """The mapping that a JSON or YAML file holds. Raises UnsupportedConfig with what the bytes are instead."""
-    if _is_json(data):
+    if is_json(data):
         return load_config(data)
     if len(data) > MAX_YAML_BYTES:
         raise UnsupportedConfig(
@@ -60,7 +60,7 @@ def parse(data: bytes) -> dict[str, Any]:
     return _mapping(text)
 
 
-def _is_json(data: bytes) -> bool:
+def is_json(data: bytes) -> bool:
     """Whether load_config is to judge: a JSON value, something binary, or nothing at all."""
     start = data[:4096].removeprefix(b"\xef\xbb\xbf").lstrip()
     return not start or start[:1] in b'{["' or data.startswith(BINARY)

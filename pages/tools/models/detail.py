@@ -39,7 +39,7 @@ def show(model: ComparedModel) -> None:
     left, right = st.columns([6, 5], gap="medium")
     with left:
         recorded = ", as far as it is recorded" if model.status in ("recorded", "pull failed") else ""
-        st.markdown(f"**config.json**{recorded}, with the lines that decided marked")
+        st.markdown(f"**The file**{recorded}, with the lines that decided marked")
         lines = config_lines(model.config_text, model.spec.provenance)
         with st.container(border=True, height=460 if len(lines) > 18 else "content"):
             st.html(config_html(lines, colours))

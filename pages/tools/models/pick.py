@@ -3,9 +3,11 @@
 import streamlit as st
 
 from core.figures.comparison import MAX_COMPARED, ComparedModel, compare, plain
+from core.models.formats.document import READ_FORMATS, spec_of
+from core.models.formats.parsed import parse
 from core.models.hub.pulls import HubError, PulledConfig, PullResult, repository_id
 from core.models.registry import EVIDENCE, RegisteredModel
-from core.models.spec import UnsupportedConfig, load_config, read_config
+from core.models.spec import UnsupportedConfig, read_config
 from pages.shell import cached
 
 OPENING = (
@@ -62,15 +64,16 @@ def _take_family() -> None:
 
 
 def own_inputs() -> None:
-    """Where a config.json is pasted or uploaded."""
+    """Where a config.json, or the JSON or YAML of another tool, is pasted or uploaded."""
     with st.popover("Paste or upload", icon=":material/upload_file:"):
         st.caption("Read on this server, and sent nowhere: not to the Hub, not into the link.")
+        st.caption(f"JSON or YAML, found by its keys: {', '.join(READ_FORMATS)}.")
         st.text_area("Paste a config.json", key="models_paste", height=200, placeholder='{"model_type": …}', width=420)
         st.file_uploader("Upload a config.json", key="models_upload")
 
 
 def own_configs() -> list[ComparedModel]:
-    """A pasted and an uploaded config.json, read here and never sent anywhere."""
+    """A pasted and an uploaded file, read here and never sent anywhere."""
     text, file = st.session_state.get("models_paste") or "", st.session_state.get("models_upload")
     found = []
     if text.strip():
@@ -82,7 +85,7 @@ def own_configs() -> list[ComparedModel]:
 
 def _own(name: str, data: bytes, facts: str) -> ComparedModel | None:
     try:
-        config = load_config(data)
+        config = parse(data)
     except UnsupportedConfig as error:
         st.error(f"{plain(name)}: {plain(str(error))}")
         return None
@@ -117,7 +120,7 @@ def _pulled_model(name: str, got: PulledConfig, registered: RegisteredModel | No
 def _against_recorded(got: PulledConfig, registered: RegisteredModel) -> str:
     """Whether the file keeps what the registry says."""
     try:
-        same = read_config(got.config).layers == read_config(registered.config).layers
+        same = spec_of(got.config).layers == read_config(registered.config).layers
     except UnsupportedConfig:
         return "cannot be compared with the recorded facts"
     return "agrees with the recorded facts" if same else "differs from the recorded facts"

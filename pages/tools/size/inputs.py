@@ -10,7 +10,15 @@ from core.serving.options import OptionGrid
 from core.serving.what_if import WindowPattern, allowed_kv_heads, own_kv_heads
 from core.units import GB, MIB
 from pages.shell import cached
-from pages.tools.size.model import OWN_SHAPE, ChosenModel, chosen_model, model_names, own_shape_inputs
+from pages.tools.size.model import (
+    OWN_FILE,
+    OWN_SHAPE,
+    ChosenModel,
+    chosen_model,
+    model_names,
+    own_file_input,
+    own_shape_inputs,
+)
 
 CUSTOM = "An accelerator of your own"
 HOST = "This host's GPU"
@@ -54,6 +62,8 @@ def first_inputs() -> None:
     )
     if st.session_state["size_model"] == OWN_SHAPE:
         own_shape_inputs()
+    if st.session_state["size_model"] == OWN_FILE:
+        own_file_input()
     if st.session_state["size_accelerator"] == CUSTOM:
         _custom_accelerator_inputs()
 

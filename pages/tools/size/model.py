@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from core.errors import SizingError
+from core.models.formats.document import read_document, spec_of
 from core.models.hub.pulls import HubError, repository_id
 from core.models.registry import RegisteredModel
 from core.models.spec import ModelSpec, read_config
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 HEADLINE = "Llama-2 13B"
 OWN_SHAPE = "A shape of your own"
+OWN_FILE = "A file of your own"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +53,20 @@ def wait_for_hub(waiting: StillAsking) -> None:
 
 def model_names() -> list[str]:
     """The registry's names, the headline's first."""
-    return [HEADLINE, *(model.name for model in cached.registered_models() if model.name != HEADLINE), OWN_SHAPE]
+    return [
+        HEADLINE,
+        *(model.name for model in cached.registered_models() if model.name != HEADLINE),
+        OWN_SHAPE,
+        OWN_FILE,
+    ]
+
+
+def own_file_input() -> None:
+    """Where a model's file is uploaded; it stays on this server and out of the link."""
+    st.file_uploader(
+        "config.json, params.json, or the JSON or YAML of another tool (MLC, TensorRT-LLM, LitGPT, Megatron-core, …)",
+        key="size_upload",
+    )
 
 
 def own_shape_inputs() -> None:
@@ -72,16 +87,33 @@ def chosen_model(name: str, typed_parameters: int) -> ChosenModel:
     Raises SizingError, UnsupportedConfig or HubError where it cannot be sized, StillAsking where the Hub has yet to
     answer.
     """
-    if name == OWN_SHAPE:
+    if name in (OWN_SHAPE, OWN_FILE):
         count = typed_count(typed_parameters) if typed_parameters else None
-        return ChosenModel(name=name, spec=_own_shape(), count=count)
+        return ChosenModel(name=name, spec=chosen_spec(name), count=count)
     registered = {model.name: model for model in cached.registered_models()}.get(name)
     if registered is None:
         found = _from_hub(repository_id(name))
         exact = typed_count(typed_parameters) if typed_parameters else found.count
-        return ChosenModel(name=name, spec=read_config(found.config), count=exact)
+        return ChosenModel(name=name, spec=spec_of(found.config), count=exact)
     spec = read_config(registered.config)
     return ChosenModel(name=name, spec=spec, count=_registered_count(spec, registered, typed_parameters))
+
+
+def chosen_spec(name: str) -> ModelSpec:
+    """The layers of that model, without its count. Raises as chosen_model does."""
+    if name == OWN_SHAPE:
+        return _own_shape()
+    if name == OWN_FILE:
+        return _own_file()
+    registered = {model.name: model for model in cached.registered_models()}.get(name)
+    return read_config(registered.config) if registered is not None else spec_of(_from_hub(repository_id(name)).config)
+
+
+def _own_file() -> ModelSpec:
+    file = st.session_state.get("size_upload")
+    if file is None:
+        raise SizingError("no file is there yet: upload a model's config.json, or the file that another tool wrote")
+    return read_document(file.getvalue())
 
 
 def _own_shape() -> ModelSpec:

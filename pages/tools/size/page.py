@@ -8,7 +8,7 @@ from core.models.hub.pulls import HubError
 from core.models.spec import UnsupportedConfig
 from core.serving.options import option_grid
 from core.serving.traffic import TrafficError
-from pages.tools.size import inputs, limits, measure, plan, ranks, record, speed, traffic, verdict, ways
+from pages.tools.size import cache_width, inputs, limits, measure, plan, ranks, record, speed, traffic, verdict, ways
 from pages.tools.size.model import StillAsking, wait_for_hub
 
 TABS = [
@@ -16,6 +16,7 @@ TABS = [
 ]  # fmt: skip
 
 st.title("Size a serving job")
+cache_width.take_width()
 inputs.first_inputs()
 answer = st.container()
 inputs.more_inputs()
@@ -60,6 +61,7 @@ with record_tab:
         except (SizingError, TrafficError) as error:
             st.error(str(error))
 with answer:
+    cache_width.say_width(asked.model.spec, asked.job.kv_bits)
     verdict.show_verdict(grid, option, wished)
     verdict.show_options(grid, option)
 if plan_tab.open:

@@ -11,6 +11,7 @@ import yaml
 from core.api import ModelSpec, UnsupportedConfig, read_document
 from core.models.attention import GroupedAttention, LatentAttention, NoAttention, RecurrentState, SharedCache
 from core.models.formats.document import FORMATS, format_of
+from core.models.formats.lines import marked_lines
 from tests.core.models.formats.files import (
     LLAMA,
     SAMPLES,
@@ -310,3 +311,20 @@ def test_a_wrong_value_anywhere_is_read_or_refused_in_words(name: str) -> None:
             assert spec.kv_bytes_per_token() >= 0
     assert messages
     assert all(20 < len(message) < 700 for message in messages)
+
+
+def test_yaml_lines_are_marked_where_their_own_object_opens() -> None:
+    text = (
+        "# a comment\nother:\n  num_query_groups: 2\nmodel:\n  num_layers: 2\n  betas:\n  - 0.9\n  - {a: 1}\n"
+        "  hidden_size: 512\n  num_attention_heads: 8\n  num_query_groups: 4\n"
+    )
+    spec = read_document(text.encode())
+    marked = marked_lines(text, spec.provenance)
+    assert {line: {note.figure for note in notes} for line, notes in marked.items()} == {
+        5: {"layers"},
+        9: {"head_dim", "value_dim"},
+        10: {"num_query_heads", "head_dim", "value_dim"},
+        11: {"num_kv_heads"},
+    }
+    assert marked_lines("a: [1", spec.provenance) == {}
+    assert marked_lines(json.dumps({"model": {"num_layers": 2}}, indent=1), spec.provenance).keys() == {3}
