@@ -24,9 +24,9 @@ PAGES = {
         st.Page("overview.py", title="Overview", icon=":material/home:", default=True),
     ],
     "Tools": [
-        st.Page("tools/models/page.py", title="Models", icon=":material/view_list:", url_path="models"),
-        st.Page("tools/size/page.py", title="Size", icon=":material/memory:", url_path="size"),
-        st.Page("tools/decode/page.py", title="Measure decoding", icon=":material/timer:", url_path="benchmark"),
+        st.Page("tools/models/models.py", title="Models", icon=":material/view_list:", url_path="models"),
+        st.Page("tools/size/size.py", title="Size", icon=":material/memory:", url_path="size"),
+        st.Page("tools/decode/benchmark.py", title="Measure decoding", icon=":material/timer:", url_path="benchmark"),
     ],
     "Learn": [
         st.Page("learn/map.py", title="Lesson map", icon=":material/map:", url_path="map"),

@@ -2,13 +2,14 @@
 
 import streamlit as st
 
+from core.version import VERSION
 from pages.shell import cached, style
 
 JOBS = (
     ("learn/bottleneck.py", "Learn", "why decoding waits for memory, and what G changes."),
-    ("tools/models/page.py", "Read", "which G a model chose, from its config.json on the Hub."),
-    ("tools/size/page.py", "Size", "a job: which G fits, and what would make a larger one fit."),
-    ("tools/decode/page.py", "Measure", "decoding on this machine at each G, beside its limit."),
+    ("tools/models/models.py", "Read", "which G a model chose, from its config.json on the Hub."),
+    ("tools/size/size.py", "Size", "a job: which G fits, and what would make a larger one fit."),
+    ("tools/decode/benchmark.py", "Measure", "decoding on this machine at each G, beside its limit."),
 )
 
 
@@ -36,3 +37,4 @@ style.draw_spec(
     f"H100. {verdict} G = 8 fits at none of the three.",
     key="overview_headline",
 )
+st.caption(f"Headroom {VERSION}")

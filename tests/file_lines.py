@@ -24,6 +24,10 @@ SAYS = {
     "core/data/decode_runs/": "decode measurements that ship with Headroom, with device, date and every sample",
     "core/data/uptraining_runs/": "uptraining experiments that ship with Headroom, one per seed and length",
     "core/data/model_classes.json.gz": "defaults, aliases and nested parts of transformers' configuration classes",
+    "core/data/vllm_classes.json": "how vLLM's classes cache, where their code says it and no config does",
+    "core/data/sglang_classes.json.gz": "how SGLang's classes cache, where their code says it and no config does",
+    "core/data/parameter_classes.json.gz": "what the classes of transformers build, where no config says it",
+    "tests/data/": "cases as data, each with the version of the software that gave its truth",
     "docs/layouts.png": "the layouts page, as this page shows it",
     "docs/size.png": "the sizing page, as this page shows it",
     "pages/assets/icon.svg": "the icon",
@@ -41,6 +45,7 @@ FIRST_COMMENT = {
     ".yaml": r"# ((?:[^\n]+\n#?)+)",
     ".css": r"/\* (.*?) \*/",
     ".js": r"// ((?:[^\n]+\n/?/?)+)",
+    ".sh": r"#![^\n]+\n# ((?:[^\n]+\n#?)+)",
 }
 
 

@@ -4,9 +4,11 @@ import re
 import subprocess
 import sys
 import textwrap
+import tomllib
 
 import pytest
 
+from core.version import VERSION
 from tests.dashboard import ROOT
 from tests.file_lines import says, tracked_paths
 from tests.paths import page_files, page_paths
@@ -53,8 +55,9 @@ def test_every_page_of_the_frame_exists_and_has_an_address_of_its_own():
 
 def test_every_page_script_is_in_the_frame():
     """A page that nothing leads to is a page that nobody sees."""
-    folders = ("learn/*.py", "tools/*/page.py", "reference/*.py")
+    folders = ("learn/*.py", "reference/*.py")
     scripts = {p.relative_to(ROOT / "pages").as_posix() for f in folders for p in (ROOT / "pages").glob(f)}
+    scripts |= {"tools/models/models.py", "tools/size/size.py", "tools/decode/benchmark.py"}
     assert {s for s in scripts if not s.endswith("__init__.py")} <= set(page_files())
 
 
@@ -79,6 +82,13 @@ def test_the_readme_examples_run():
     done = subprocess.run([sys.executable, "-c", textwrap.dedent(block)], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert block.count("assert") == 3
+
+
+def test_one_version_stands_everywhere():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    released = re.search(r"^## (\d+\.\d+\.\d+)", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), re.MULTILINE)
+    assert released is not None
+    assert (project["version"], released[1]) == (VERSION, VERSION)
 
 
 @pytest.mark.parametrize("pattern", [r"/(work|root|home)/\w", r"/tmp/bash", r"pypi\.org|files\.pythonhosted"])

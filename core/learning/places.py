@@ -9,8 +9,8 @@ OTHERS = {
     "faq": ("reference/faq.py", "FAQ"),
     "glossary": ("reference/glossary.py", "Glossary"),
     "evidence": ("reference/evidence.py", "Evidence"),
-    "size": ("tools/size/page.py", "Size"),
-    "models": ("tools/models/page.py", "Models"),
+    "size": ("tools/size/size.py", "Size"),
+    "models": ("tools/models/models.py", "Models"),
 }
 
 

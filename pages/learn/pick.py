@@ -133,7 +133,7 @@ def decide(stage: Stage) -> None:
         st.markdown(verdict_sentence(**choice))
         link, save = st.columns(2)
         link.page_link(
-            "tools/size/page.py",
+            "tools/size/size.py",
             label="Open this job on the sizing page",
             icon=":material/memory:",
             query_params=sizing_query(**choice),

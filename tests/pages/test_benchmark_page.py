@@ -15,7 +15,7 @@ from pages.tools.decode.history import NO_GPU_RUN
 from pages.tools.decode.panel import FULL, QUICK
 from tests.core.decode.records import CHECK, STEPS, run_record
 
-PAGE = "tools/decode/page.py"
+PAGE = "tools/decode/benchmark.py"
 Opener = Callable[..., AppTest]
 
 

@@ -302,7 +302,7 @@ def test_what_step_5_found_is_what_is_decided_under(open_page):
 def test_the_sizing_page_reads_the_same_verdict_under_the_same_conditions(open_page, conditions, says, needs):
     end = open_page("learn/pick.py", pick="7", pick_choice="8", **conditions)
     assert f"**G = 8 in 8 bits {says}**" in words(end)
-    size = open_page("tools/size/page.py", **sizing_link(end))
+    size = open_page("tools/size/size.py", **sizing_link(end))
     assert not size.error
     (told,) = [part.value for part in size.markdown if part.value.startswith("G = 8 with an 8-bit cache")]
     assert needs in told

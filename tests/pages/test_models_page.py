@@ -18,7 +18,7 @@ from core.models.hub import client as model_hub
 from tests.hub_server import HubServer
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGE = "tools/models/page.py"
+PAGE = "tools/models/models.py"
 TINY = {
     "model_type": "llama", "num_hidden_layers": 16, "num_attention_heads": 16, "num_key_value_heads": 4,
     "hidden_size": 2048,

@@ -11,3 +11,7 @@ def test_the_verdict_stands_over_its_picture(open_page):
 def test_each_job_is_one_click_away(open_page):
     links = [link.proto.label for link in open_page("overview.py").get("page_link")]
     assert links == ["**Learn**", "**Read**", "**Size**", "**Measure**"]
+
+
+def test_the_version_is_on_the_page(open_page):
+    assert open_page("overview.py").caption[-1].value == "Headroom 0.2.0"

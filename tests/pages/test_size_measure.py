@@ -9,7 +9,7 @@ from core.decode import store, worker
 from core.decode.plan import DecodeJob
 from tests.core.decode.records import run_record
 
-PAGE = "tools/size/page.py"
+PAGE = "tools/size/size.py"
 Opener = Callable[..., AppTest]
 # numpy's default_rng(0) over the page's own traffic, log-normal with a mean of 16,384 and a p95 of 40,000 tokens: four
 # sequences of it in flight. Drawn once by Traffic.sample, which tests/core/serving holds against its model.
