@@ -112,7 +112,9 @@ def _check_nodes(root: yaml.Node) -> None:
             inner = above | {id(node)}
             sizes[id(node)] = 1 + sum(size(child, inner) for child in _children(node))
         if sizes[id(node)] > MAX_YAML_NODES:
-            raise UnsupportedConfig(f"Its YAML aliases stand for more than {MAX_YAML_NODES:,} nodes. {ADVICE}")
+            raise UnsupportedConfig(
+                f"The file has more than {MAX_YAML_NODES:,} YAML nodes with its aliases written out. {ADVICE}"
+            )
         return sizes[id(node)]
 
     size(root, frozenset())

@@ -22,7 +22,7 @@ BOMB = b"a: &a [1, 2, 3, 4, 5, 6, 7, 8, 9]\n" + b"".join(
         (b"- " * 5_000, "levels deep"),
         (b"? " * 5_000, "levels deep"),
         (b"a:\n" + b"- x\n" * 110_000, "YAML nodes"),
-        (BOMB, "aliases"),
+        (BOMB, "aliases written out"),
         (b"a: &a [*a]", "never ends"),
         (b"a: &a\n  <<: *a\n", "never ends"),
         (b"model_type: \xff\xfe", "UTF-8"),
