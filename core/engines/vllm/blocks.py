@@ -21,20 +21,27 @@ INDEXED_BLOCK = 64  # sparse latent attention and its indexer take multiples of 
 LATENT_HYBRID_BLOCK = 128  # latent attention beside recurrent layers
 WIDE_HEAD = 512  # FlashAttention 4 reads an fp8 cache of such heads in tiles of 64 tokens
 WIDE_HEAD_BLOCK = 64
-SKIPPED_BITS = 16  # TurboQuant's first and last layers, against the 8 bits at which the block is reckoned
 
 
-def block_size_of(model: Model, settings: Settings) -> int:
-    """Tokens of a block before recurrent states are looked at. Raises EngineError for a --block-size that no backend
-    takes.
-    """
-    kernel = INDEXED_BLOCK if model.index_width is not None else KERNEL_BLOCK
+def block_size_of(model: Model, settings: Settings, cache_type: str) -> int:
+    """Tokens of a block before recurrent states are looked at. Raises EngineError for one that no backend takes."""
+    kernel = _kernel_block(model, cache_type)
     if settings.block_size is not None and settings.block_size % kernel and _attends(model):
         raise EngineError(
             f"block_size is {settings.block_size}: the attention backend of {model.text_class or 'this model'} takes "
             f"multiples of {kernel}. Give one, or leave it out."
         )
     return settings.block_size or max(kernel, DEFAULT_BLOCK)
+
+
+def _kernel_block(model: Model, cache_type: str) -> int:
+    """The least block that the backends of all layers take (get_supported_kernel_block_sizes)."""
+    if model.index_width is not None:
+        return INDEXED_BLOCK
+    widths = [
+        inner.head_dim for layer in model.spec.layers if isinstance(inner := attention_of(layer), GroupedAttention)
+    ]
+    return WIDE_HEAD_BLOCK if WIDE_HEAD in widths and cache_type in ("fp8", "fp8_e4m3") else KERNEL_BLOCK
 
 
 def _attends(model: Model) -> bool:

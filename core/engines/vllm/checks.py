@@ -1,12 +1,12 @@
 """What vLLM 0.33 refuses before it plans: settings that a model's class or the attention backends do not bear."""
 
 from core.engines.plan import EngineError
-from core.engines.vllm.classes import ALIBI
+from core.engines.vllm.classes import ALIBI, LATENT_MULTIPLIED_OUT, QWEN2_MODELS, SINKS
 from core.engines.vllm.layers import attention_of, has_state, windows_of
 from core.engines.vllm.model import Model
 from core.engines.vllm.rows import SCALED, TURBOQUANT
 from core.engines.vllm.settings import Settings
-from core.models.attention import GroupedAttention, LatentAttention
+from core.models.attention import GroupedAttention, LatentAttention, RecurrentState
 
 TRITON_LEAST_WIDTH = 32  # Triton's attention, which alone takes fp8_e5m2 and scales per token and head
 UNREADABLE_STATE = ("zamba2", "falcon_h1")  # hybrids in whose file TurboQuant finds no attention layers
@@ -21,24 +21,32 @@ def check(model: Model, settings: Settings, cache_type: str) -> None:
         raise EngineError("No layer of this model keeps a cache in vLLM 0.33: there is nothing to plan.")
     if recurrent and model.part is None:
         raise EngineError("The model has recurrent layers but no config.json behind it, which vLLM 0.33's states need.")
-    if recurrent and not model.native:
+    if any(isinstance(layer, RecurrentState) for layer in layers) and not model.native:
         raise EngineError(
             f"{model.served.architecture} has recurrent layers, which vLLM 0.33's transformers backend cannot cache. "
             "Choose another engine or model."
         )
-    _check_ranks(settings, attention)
+    mixed = len({inner.window for inner in attention}) > 1
+    if mixed and model.text_class in QWEN2_MODELS and model.number("max_window_layers") != len(layers):
+        raise EngineError(
+            f"max_window_layers is {model.number('max_window_layers')}: vLLM 0.33 refuses a {model.text_class} of "
+            "which some layers slide and others do not. Set use_sliding_window to false."
+        )
+    _check_ranks(model, settings, attention)
     _check_cache_type(model, cache_type, attention, bool(recurrent))
 
 
-def _check_ranks(settings: Settings, attention: list[GroupedAttention | LatentAttention]) -> None:
+def _check_ranks(model: Model, settings: Settings, attention: list[GroupedAttention | LatentAttention]) -> None:
     ranks, shared = settings.tensor_parallel, settings.decode_context_parallel
     for inner in attention:
         if inner.num_query_heads % ranks:
             raise EngineError(
                 f"tensor_parallel is {ranks}: vLLM 0.33 needs one that divides the {inner.num_query_heads} query heads."
             )
-        if shared > 1 and isinstance(inner, GroupedAttention):
-            kv_heads, query = inner.num_kv_heads, inner.num_query_heads
+        latent = isinstance(inner, LatentAttention) and model.text_class not in LATENT_MULTIPLIED_OUT
+        if shared > 1 and not latent:
+            query = inner.num_query_heads
+            kv_heads = inner.num_kv_heads if isinstance(inner, GroupedAttention) else query
             if ranks <= kv_heads or shared > ranks // kv_heads or (query // kv_heads) % shared:
                 raise EngineError(
                     f"decode_context_parallel is {shared}: with {kv_heads} KV heads over {ranks} ranks vLLM allows "
@@ -56,6 +64,8 @@ def _check_cache_type(
             f"cache_type is {cache_type!r}: vLLM 0.33 has none for {model.text_class}, whose alibi needs "
             "FlashAttention 2. Choose auto or fp8_e5m2."
         )
+    if cache_type == "nvfp4" and model.text_class in SINKS:
+        raise EngineError("cache_type is 'nvfp4': vLLM 0.33 has none for attention sinks. Choose auto or fp8.")
     if cache_type in TURBOQUANT:
         _check_turboquant(model, cache_type, recurrent)
     if cache_type == "fp8_e5m2" or cache_type in SCALED:

@@ -39,8 +39,18 @@ ONE_MORE_TOKEN = frozenset({"Cohere2ForCausalLM", "Cohere2MoeForCausalLM", "Cohe
 CACHE_TYPE_IGNORED = frozenset({"FalconForCausalLM"})
 # FlashAttention 2, which alibi needs, has no fp8 cache.
 ALIBI = frozenset({"BloomForCausalLM"})
+# No layer of these attends: prefix caching is off unless it is asked for (ModelConfig.is_prefix_caching_supported).
+ATTENTION_FREE = frozenset({"FalconMambaForCausalLM", "Mamba2ForCausalLM", "MambaForCausalLM"})
+# zamba2.py caches keys and values of every query head, whatever num_key_value_heads says.
+EVERY_HEAD = frozenset({"Zamba2ForCausalLM"})
+# The language model of multimodal files whose model_type names no causal class of transformers.
+TEXT_CLASSES = {"muse_glimmer_text": "MuseGlimmerForCausalLM"}
+# Classes on Qwen2Model (qwen2.py), which refuses kinds of layers that differ unless max_window_layers counts them all.
+QWEN2_MODELS = frozenset({"MiMoForCausalLM", "Qwen2ForCausalLM", "Qwen3ForCausalLM"})
 # DeepSeek sparse attention: an indexer beside the latent of a layer.
 INDEXED = frozenset({"DeepseekV32ForCausalLM", "GlmMoeDsaForCausalLM"})
+# Attention sinks, which FlashInfer's nvfp4 cache does not bear on an H100.
+SINKS = frozenset({"GptOssForCausalLM"})
 # Latents that the class multiplies out before it caches them, for every query head (minicpm3.py).
 LATENT_MULTIPLIED_OUT = frozenset({"MiniCPM3ForCausalLM"})
 
@@ -93,7 +103,7 @@ def served(config: Mapping[str, Any], text_type: str) -> Served:
     if not named:
         return Served(architecture="", text_class="", native=True)
     if named in table.wrappers:
-        text_class = table.architectures.get(text_type, named)
+        text_class = TEXT_CLASSES.get(text_type) or table.architectures.get(text_type, named)
         return Served(architecture=named, text_class=text_class, native=True)
     if named in table.native:
         return Served(architecture=named, text_class=named, native=True)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from core.engines.plan import EngineError
 from core.engines.vllm import rows
 from core.engines.vllm.caches import Kind, LayerCache
-from core.engines.vllm.classes import LATENT_MULTIPLIED_OUT, ONE_MORE_TOKEN, OWN_WINDOWS
+from core.engines.vllm.classes import EVERY_HEAD, ONE_MORE_TOKEN, OWN_WINDOWS
 from core.engines.vllm.model import Model
 from core.engines.vllm.settings import Settings
 from core.engines.vllm.states import State
@@ -61,7 +61,7 @@ def layer_caches(frame: Frame, state: State | None) -> tuple[LayerCache, ...]:
         if isinstance(attention, GroupedAttention):
             caches.append(_grouped(frame, attention, windows[index], cache_type))
         elif isinstance(attention, LatentAttention):
-            caches += _latent(frame, attention, index)
+            caches += _latent(frame, attention, index, cache_type)
         if state is not None and has_state(layer):
             caches.append(_recurrent(frame, state))
     return tuple(caches)
@@ -99,7 +99,8 @@ def kv_heads_of_rank(num_kv_heads: int, ranks: int, *, strict: bool = True) -> i
 def _grouped(frame: Frame, attention: GroupedAttention, window: int | None, cache_type: str) -> LayerCache:
     """Attention.get_kv_cache_spec: keys and values in one page; values are stored as wide as keys."""
     width = attention.head_dim
-    heads = kv_heads_of_rank(attention.num_kv_heads, frame.settings.tensor_parallel, strict=frame.model.native)
+    stored = attention.num_query_heads if frame.model.text_class in EVERY_HEAD else attention.num_kv_heads
+    heads = kv_heads_of_rank(stored, frame.settings.tensor_parallel, strict=frame.model.native)
     return _attention_cache(frame, heads, width, window, cache_type, chunked=frame.model.chunked)
 
 
@@ -126,15 +127,15 @@ def _attention_cache(
     )
 
 
-def _latent(frame: Frame, attention: LatentAttention, index: int) -> list[LayerCache]:
+def _latent(frame: Frame, attention: LatentAttention, index: int, cache_type: str) -> list[LayerCache]:
     """MLAAttention keeps one latent for all heads on every rank; where the class, or transformers' code, multiplies it
     out, every query head has keys and values of the full width."""
     model = frame.model
-    if model.text_class in LATENT_MULTIPLIED_OUT or not model.native:
+    if model.multiplies_latents_out:
         heads = attention.num_query_heads // frame.settings.tensor_parallel
         if attention.expanded_key_dim is None:
             raise EngineError("qk_nope_head_dim is missing: vLLM 0.33 multiplies this model's latent out and needs it.")
-        return [_attention_cache(frame, heads, attention.expanded_key_dim, attention.window, frame.cache_type)]
+        return [_attention_cache(frame, heads, attention.expanded_key_dim, attention.window, cache_type)]
     caches = []
     if model.index_width is not None and model.has_indexer(index):
         caches.append(_indexer(frame, model.index_width))

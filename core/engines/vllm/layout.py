@@ -15,13 +15,13 @@ from core.engines.plan import EngineError
 from core.engines.vllm import blocks, rows
 from core.engines.vllm.caches import Kind
 from core.engines.vllm.checks import check
-from core.engines.vllm.classes import CACHE_TYPE_IGNORED
+from core.engines.vllm.classes import ATTENTION_FREE, CACHE_TYPE_IGNORED
 from core.engines.vllm.groups import Group, grouped
 from core.engines.vllm.layers import Frame, attention_of, has_state, layer_caches
 from core.engines.vllm.model import Model, model_of
 from core.engines.vllm.settings import Settings
 from core.engines.vllm.states import state_of
-from core.models.spec import ModelSpec
+from core.models.spec import ModelSpec, UnsupportedConfig
 
 SKIPPED_LAYERS = 2  # TurboQuant keeps so many layers at either end in the model's own type (get_boundary_skip_layers)
 MOST_KEPT = 4096
@@ -96,7 +96,10 @@ def layout_of(spec: ModelSpec, settings: Settings) -> Layout:
     kept = _kept.get(key)
     if kept is not None and kept[0]() is spec:
         return kept[1]
-    layout = compiled(model_of(spec), settings)
+    try:
+        layout = compiled(model_of(spec), settings)
+    except UnsupportedConfig as problem:  # a field of the file that only vLLM's rules ask for
+        raise EngineError(str(problem)) from problem
     if len(_kept) >= MOST_KEPT:
         _kept.clear()
     _kept[key] = (weakref.ref(spec), layout)
@@ -107,10 +110,11 @@ def compiled(model: Model, settings: Settings) -> Layout:
     """One model under one set of settings. Raises EngineError where vLLM 0.33 refuses them."""
     cache_type = "auto" if model.text_class in CACHE_TYPE_IGNORED else settings.cache_type
     attends = any(attention_of(layer) is not None for layer in model.spec.layers)
-    recurrent = any(has_state(layer) for layer in model.spec.layers)
+    recurrent = model.native and any(has_state(layer) for layer in model.spec.layers)
     check(model, settings, cache_type)
-    prefixes = attends if settings.prefix_caching is None else settings.prefix_caching
-    block = blocks.block_size_of(model, settings)
+    default = model.text_class not in ATTENTION_FREE
+    prefixes = default if settings.prefix_caching is None else settings.prefix_caching
+    block = blocks.block_size_of(model, settings, cache_type)
     packed = settings.cache_type in rows.TURBOQUANT and not recurrent
     if packed:
         block = blocks.with_skipped_layers(block)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from core.engines.plan import EngineError
-from core.engines.vllm.classes import INDEXED, Served, served
+from core.engines.vllm.classes import INDEXED, LATENT_MULTIPLIED_OUT, Served, served
 from core.models.rules.facts import UnsupportedConfig
 from core.models.rules.fields import ConfigPart
 from core.models.rules.text_part import text_part
@@ -32,6 +32,11 @@ class Model:
         """Llama 4: its windows are chunks."""
         return self.spec.model_type == "llama4_text"
 
+    @property
+    def multiplies_latents_out(self) -> bool:
+        """Whether a latent is cached as keys and values of every query head, as transformers' code does."""
+        return self.text_class in LATENT_MULTIPLIED_OUT or not self.native
+
     @cached_property
     def index_width(self) -> int | None:
         """Width of the keys of a DeepSeek indexer; None where the class has none."""
@@ -40,20 +45,24 @@ class Model:
         return int(self.part.integer("index_head_dim").value)
 
     def has_indexer(self, index: int) -> bool:
-        """Whether this layer has an indexer of its own: GLM shares one among layers (index_topk_pattern and kin)."""
-        return index not in self._shared_indexers
+        """Whether this layer has an indexer of its own, or takes the tokens that an earlier layer's chose.
 
-    @cached_property
-    def _shared_indexers(self) -> frozenset[int]:
-        listed = None if self.part is None else self.part.raw.get("indexer_types")
-        if not isinstance(listed, list | tuple):
-            return frozenset()
-        return frozenset(index for index, kind in enumerate(listed) if kind == "shared")
+        DeepseekV32Attention: index_topk_pattern marks sharing layers "S"; without it, from index_skip_topk_offset
+        on, one layer in index_topk_freq has one.
+        """
+        pattern = None if self.part is None else self.part.value("index_topk_pattern")
+        if isinstance(pattern, str | list | tuple):
+            return index >= len(pattern) or pattern[index] != "S"
+        every, offset = self.number("index_topk_freq") or 1, self.number("index_skip_topk_offset") or 2
+        return max(index - offset + 1, 0) % every == 0
 
     @cached_property
     def stray_window(self) -> int | None:
-        """A sliding_window in the file of a class that declares none: vLLM reads it all the same."""
-        if self.part is None or "sliding_window" in self.part.model_class.defaults or self.part.raw.get("layer_types"):
+        """A sliding_window that the file states and transformers' class heeds nowhere: vLLM takes it all the same, as
+        does Nemotron-H's attention (nemotron_h.py)."""
+        if self.part is None or self.part.raw.get("layer_types"):
+            return None
+        if "sliding_window" in self.part.model_class.defaults and self.part.model_type != "nemotron_h":
             return None
         window = self.part.raw.get("sliding_window")
         return window if type(window) is int and window > 0 else None

@@ -25,7 +25,7 @@ class State:
     alignment: int = 1  # blocks are a multiple of this many tokens while prefixes are cached
 
 
-def _shared_out(part: ConfigPart, name: str, whole: int, ranks: int) -> int:
+def _shared_out(name: str, whole: int, ranks: int) -> int:
     if whole % ranks:
         raise EngineError(
             f"tensor_parallel is {ranks}: vLLM cannot share out {name} ({whole:,}) over so many ranks. "
@@ -35,7 +35,7 @@ def _shared_out(part: ConfigPart, name: str, whole: int, ranks: int) -> int:
 
 
 def _mamba1(part: ConfigPart, channels: int, states: str, kernel: str, ranks: int) -> State:
-    width = _shared_out(part, "the state's channels", channels, ranks)
+    width = _shared_out("the state's channels", channels, ranks)
     elements = width * (part.integer(kernel).value - 1) + width * part.integer(states).value
     return State(state_bytes=elements * MODEL_BYTES)
 
@@ -64,10 +64,14 @@ def _mamba2(
 ) -> State:
     """mamba2_state_shape: B and C of each group are convolved too; groups are repeated until every rank has one."""
     groups, heads, states = (part.integer(name).value for name in names)
-    if groups % ranks:
-        groups += ranks - groups
-    convolved = _shared_out(part, "the convolved channels", channels + 2 * groups * states, ranks)
-    scanned = _shared_out(part, names[1], heads, ranks) * width * states
+    if groups % ranks and groups > 1:
+        raise EngineError(
+            f"tensor_parallel is {ranks}: vLLM 0.33 cannot share out {groups} Mamba-2 groups ({names[0]}) over so many "
+            "ranks. Choose one that divides them."
+        )
+    groups = max(groups, ranks) if groups == 1 else groups
+    convolved = _shared_out("the convolved channels", channels + 2 * groups * states, ranks)
+    scanned = _shared_out(names[1], heads, ranks) * width * states
     taps = part.integer(kernel).value - 1
     return State(state_bytes=convolved * taps * MODEL_BYTES + scanned * scan_bytes, checkpoint=True)
 
@@ -128,12 +132,14 @@ def gated_delta(part: ConfigPart, ranks: int) -> State:
     """
     names = ("linear_num_key_heads", "linear_num_value_heads", "linear_key_head_dim", "linear_value_head_dim")
     key_heads, value_heads, key_width, value_width = (_linear(part, name) for name in names)
-    channels = _shared_out(part, "the convolved channels", 2 * key_heads * key_width + value_heads * value_width, ranks)
+    channels = _shared_out("the convolved channels", 2 * key_heads * key_width + value_heads * value_width, ranks)
     taps = part.integer("linear_conv_kernel_dim").value - 1
-    recurrent = _shared_out(part, "linear_num_value_heads", value_heads, ranks) * key_width * value_width
+    recurrent = _shared_out("linear_num_value_heads", value_heads, ranks) * key_width * value_width
     asked = part.model_type in ("qwen3_5_text", "qwen3_5_moe_text") and part.raw.get("mamba_ssm_dtype")
     recurrent_bytes = _asked(part, "mamba_ssm_dtype", "bfloat16") if asked else MODEL_BYTES
     total = channels * taps * MODEL_BYTES + recurrent * recurrent_bytes
+    if part.model_type == "olmo_hybrid":  # its own layer (olmo_hybrid.py), which exports no state from a prefill
+        return State(state_bytes=total)
     return State(state_bytes=total, checkpoint=True, alignment=DELTA_ALIGNMENT)
 
 
@@ -150,10 +156,20 @@ def _linear(part: ConfigPart, name: str) -> int:
     return width if name == "linear_key_head_dim" else 2 * width
 
 
+def kimi_delta(part: ConfigPart, ranks: int) -> State:
+    """Kimi Linear: queries, keys and values convolved; heads x width x width recur in float32 (kda_state_shape)."""
+    nested = part.nested("linear_attn_config", {})
+    heads, width = nested.integer("num_heads").value, nested.integer("head_dim").value
+    taps = nested.integer("short_conv_kernel_size").value - 1
+    channels = _shared_out("the convolved channels", 3 * heads * width, ranks)
+    recurrent = _shared_out("num_heads of linear_attn_config", heads, ranks) * width * width
+    return State(state_bytes=channels * taps * MODEL_BYTES + recurrent * STATE_BYTES["float32"])
+
+
 def short_convolution(part: ConfigPart, ranks: int) -> State:
     """LFM2: conv_dim (hidden_size where the file has none) channels, conv_L_cache - 1 taps."""
     width = part.raw.get("conv_dim") if part.model_type == "lfm2" else None
-    channels = _shared_out(part, "the convolved channels", width or part.integer("hidden_size").value, ranks)
+    channels = _shared_out("the convolved channels", width or part.integer("hidden_size").value, ranks)
     return State(state_bytes=channels * (part.integer("conv_L_cache").value - 1) * MODEL_BYTES)
 
 
@@ -162,6 +178,7 @@ STATES: dict[str, Callable[[ConfigPart, int], State]] = {
     "falcon_mamba": mamba1,
     "granitemoehybrid": mamba2_in_hybrid,
     "jamba": jamba,
+    "kimi_linear": kimi_delta,
     "lfm2": short_convolution,
     "lfm2_moe": short_convolution,
     "mamba": mamba1,
