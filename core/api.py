@@ -4,6 +4,7 @@ from core.engines.face import engines, plan_cache
 from core.engines.plan import EngineError, EnginePlan
 from core.errors import SizingError
 from core.models.formats.document import read_document
+from core.models.gguf.metadata import read_metadata
 from core.models.spec import ModelSpec, UnsupportedConfig, load_config, read_config
 from core.serving.inverse import largest_batch, largest_kv_heads, longest_context
 from core.serving.job import ServingJob
@@ -28,4 +29,5 @@ __all__ = [
     "plan_cache",
     "read_config",
     "read_document",
+    "read_metadata",
 ]

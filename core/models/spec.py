@@ -34,6 +34,7 @@ class ModelSpec:
     provenance: tuple[Provenance, ...] = ()
     declared_kv_heads: DeclaredHeads = field(default_factory=lambda: DeclaredHeads(key=None))
     config: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)  # the config.json that it means
+    metadata: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)  # or the GGUF header
     cache_width: CacheWidth | None = None  # what the file says of the cache's own width; None where it says nothing
 
     @property

@@ -6,12 +6,12 @@ import sys
 import pytest
 
 import core.api
-import core.model_spec
+import core.models.spec
 import core.sizing
 from tests.dashboard import ROOT
 
 FIRST_NAMES = {
-    "core.model_spec": ("ModelSpec", "UnsupportedConfig", "load_config", "read_config"),
+    "core.models.spec": ("ModelSpec", "UnsupportedConfig", "load_config", "read_config"),
     "core.sizing": (
         "LLAMA_2_13B",
         "ServingJob",
@@ -36,7 +36,7 @@ def test_the_first_names_are_the_same_objects(module):
 
 
 def test_every_old_name_is_kept():
-    assert set(core.model_spec.__all__) == {
+    assert set(core.models.spec.__all__) == {
         "DeclaredHeads", "ModelDimensions", "ModelSpec", "Provenance", "UnsupportedConfig", "deciding_lines",
         "load_config", "read_config",
     }  # fmt: skip
