@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from core.models.attention import (
+    CompressedAttention,
     GroupedAttention,
     LatentAttention,
     Layer,
@@ -107,6 +108,8 @@ def layer_words(layer: Layer) -> str:
             return "reuses another layer's cache"
         case NoAttention():
             return "no attention"
+        case CompressedAttention():
+            return f"G = 1 × {layer.head_dim}{_last(layer.window)}, 1 entry for {layer.compress_rate} tokens"
         case ParallelLayer():
             return f"{layer_words(layer.attention)} beside {layer_words(layer.recurrent)}"
 
@@ -308,6 +311,8 @@ def _kept(layer: Layer) -> str:
             return "all" if layer.window is None else "window"
         case RecurrentState():
             return "state"
+        case CompressedAttention():
+            return "window"
         case SharedCache():
             return "shared"
         case _:
@@ -325,6 +330,8 @@ def _run_label(layer: Layer, share: float) -> str:
             short = str(attention.num_kv_heads)
         case LatentAttention():
             long, short = f"MLA, latent {attention.latent_dim + attention.rope_dim}", "c"
+        case CompressedAttention():
+            long, short = f"MQA, 1 entry for {attention.compress_rate} tokens", "1"
         case RecurrentState():
             long, short = attention.mechanism, "s"
         case SharedCache():

@@ -1,14 +1,20 @@
 """What one layer of a model keeps while it decodes.
 
-A model is a tuple of layers. Each kind of layer is a small frozen class that answers the same two questions for one
+A model is a tuple of layers. Each kind of layer is a small frozen class that answers the same questions for one
 sequence: how many key and value elements it holds after context_length tokens (`cached_elements`, grows with the
-context until a window is full), and how many elements of constant state it holds whatever the context
-(`state_elements`). A hybrid model needs no special case: its cache is a sum.
+context until a window is full), what else grows beside them in bytes (`side_bytes`: index keys, compressed entries),
+how much of all that one decode step reads (`read_bytes`), and how many elements of constant state it holds whatever the
+context (`state_elements`). A hybrid model needs no special case: its cache is a sum.
 
 The counts are payload, the least that the attention pattern needs. What an engine reserves on top is core.sizing's.
 """
 
 from dataclasses import dataclass
+from typing import Protocol
+
+KEYS_AND_VALUES, LATENTS, INDEX_KEYS = "keys and values", "latents", "index keys"
+COMPRESSED_ENTRIES, COMPRESSOR_BUFFERS = "compressed entries", "compressor buffers"
+PART_NAMES = (KEYS_AND_VALUES, LATENTS, INDEX_KEYS, COMPRESSED_ENTRIES, COMPRESSOR_BUFFERS)
 
 
 def kind_of(num_query_heads: int, num_kv_heads: int) -> str:
@@ -21,6 +27,21 @@ def kind_of(num_query_heads: int, num_kv_heads: int) -> str:
     return "MQA" if num_kv_heads == 1 else "GQA"
 
 
+class _Indexed(Protocol):
+    @property
+    def index_key_dim(self) -> int | None: ...
+
+    @property
+    def index_key_in_float32(self) -> bool: ...
+
+
+def _index_keys(layer: _Indexed, context_length: int, bytes_per_element: float) -> dict[str, float]:
+    """Bytes of the index keys, which are kept for every token of the context, whatever the window."""
+    if layer.index_key_dim is None:
+        return {}
+    return {INDEX_KEYS: context_length * layer.index_key_dim * (4 if layer.index_key_in_float32 else bytes_per_element)}
+
+
 @dataclass(frozen=True, kw_only=True)
 class GroupedAttention:
     """Query heads share key/value heads: num_kv_heads == num_query_heads is MHA, 1 is MQA."""
@@ -31,6 +52,9 @@ class GroupedAttention:
     value_dim: int
     window: int | None = None  # tokens kept; None keeps the whole context
     broadcast_when_stored: bool = False  # transformers copies K and V to every query head before it caches them
+    index_key_dim: int | None = None  # elements of the index key kept for every token; None where none is kept
+    index_key_in_float32: bool = False  # the class keeps its index keys so, whatever the cache's own type is
+    index_topk: int | None = None  # tokens that one step attends to, chosen by an index; None attends to all
 
     @property
     def kind(self) -> str:
@@ -49,6 +73,16 @@ class GroupedAttention:
         tokens = context_length if self.window is None else min(context_length, self.window)
         return tokens * self.num_kv_heads * (self.head_dim + self.value_dim)
 
+    def side_bytes(self, context_length: int, bytes_per_element: float) -> dict[str, float]:
+        """The index keys of context_length tokens, by part name; empty where the layer keeps none."""
+        return _index_keys(self, context_length, bytes_per_element)
+
+    def read_bytes(self, context_length: int, bytes_per_element: float) -> float:
+        """Bytes that one decode step of one sequence reads: every index key, and keys and values of the chosen tokens."""
+        chosen = context_length if self.index_topk is None else min(context_length, self.index_topk)
+        index = self.side_bytes(context_length, bytes_per_element)
+        return self.cached_elements(chosen) * bytes_per_element + sum(index.values())
+
 
 @dataclass(frozen=True, kw_only=True)
 class LatentAttention:
@@ -61,6 +95,9 @@ class LatentAttention:
     window: int | None = None
     expanded_key_dim: int | None = None  # per query head, once the latent is multiplied out
     expanded_value_dim: int | None = None
+    index_key_dim: int | None = None  # elements of the index key kept for every token; None where none is kept
+    index_key_in_float32: bool = False  # the class keeps its index keys so, whatever the cache's own type is
+    index_topk: int | None = None  # tokens that one step attends to, chosen by an index; None attends to all
 
     kind = "MLA"
 
@@ -77,6 +114,16 @@ class LatentAttention:
         tokens = context_length if self.window is None else min(context_length, self.window)
         return tokens * (self.latent_dim + self.rope_dim)
 
+    def side_bytes(self, context_length: int, bytes_per_element: float) -> dict[str, float]:
+        """The index keys of context_length tokens, by part name; empty where the layer keeps none."""
+        return _index_keys(self, context_length, bytes_per_element)
+
+    def read_bytes(self, context_length: int, bytes_per_element: float) -> float:
+        """Bytes that one decode step of one sequence reads: every index key, and the latents of the chosen tokens."""
+        chosen = context_length if self.index_topk is None else min(context_length, self.index_topk)
+        index = self.side_bytes(context_length, bytes_per_element)
+        return self.cached_elements(chosen) * bytes_per_element + sum(index.values())
+
 
 @dataclass(frozen=True, kw_only=True)
 class RecurrentState:
@@ -92,6 +139,14 @@ class RecurrentState:
         """Always 0: the state does not grow with the context."""
         return 0
 
+    def side_bytes(self, context_length: int, bytes_per_element: float) -> dict[str, float]:
+        """Always empty."""
+        return {}
+
+    def read_bytes(self, context_length: int, bytes_per_element: float) -> float:
+        """Always 0: the state is read too, and counted apart."""
+        return 0
+
 
 @dataclass(frozen=True, kw_only=True)
 class SharedCache:
@@ -100,6 +155,8 @@ class SharedCache:
     source_layer: int
     num_query_heads: int
     num_kv_heads: int
+    index_key_dim: int | None = None  # Mistral Large 4: a layer that shares its latent may still index for itself
+    index_key_in_float32: bool = False
 
     kind = "shared"
 
@@ -114,6 +171,14 @@ class SharedCache:
     def cached_elements(self, context_length: int) -> int:
         """Always 0: the bytes are counted in the source layer."""
         return 0
+
+    def side_bytes(self, context_length: int, bytes_per_element: float) -> dict[str, float]:
+        """The layer's own index keys, by part name; empty where it keeps none."""
+        return _index_keys(self, context_length, bytes_per_element)
+
+    def read_bytes(self, context_length: int, bytes_per_element: float) -> float:
+        """The layer's own index keys; what it reads of its source is counted nowhere here."""
+        return sum(self.side_bytes(context_length, bytes_per_element).values())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,6 +198,14 @@ class NoAttention:
         return 0
 
     def cached_elements(self, context_length: int) -> int:
+        """Always 0."""
+        return 0
+
+    def side_bytes(self, context_length: int, bytes_per_element: float) -> dict[str, float]:
+        """Always empty."""
+        return {}
+
+    def read_bytes(self, context_length: int, bytes_per_element: float) -> float:
         """Always 0."""
         return 0
 
@@ -160,5 +233,85 @@ class ParallelLayer:
         """The attention part's elements; the recurrent part is in state_elements."""
         return self.attention.cached_elements(context_length)
 
+    def side_bytes(self, context_length: int, bytes_per_element: float) -> dict[str, float]:
+        """The attention part's."""
+        return self.attention.side_bytes(context_length, bytes_per_element)
 
-Layer = GroupedAttention | LatentAttention | RecurrentState | SharedCache | NoAttention | ParallelLayer
+    def read_bytes(self, context_length: int, bytes_per_element: float) -> float:
+        """The attention part's."""
+        return self.attention.read_bytes(context_length, bytes_per_element)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CompressedAttention:
+    """DeepSeek-V4: one key that is also the value for each of the last `window` tokens, and beside it one compressed
+    entry for every compress_rate tokens of the whole context (deepseek_v4 of transformers 5.23, modeling_deepseek_v4).
+
+    With an index (its compressed sparse attention, CSA) each entry overlaps two stretches of tokens and has an index
+    key, and a step attends to index_topk entries; without one (heavily compressed attention, HCA) to all of them.
+    """
+
+    num_query_heads: int
+    head_dim: int  # of the shared key and value, and of a compressed entry
+    window: int
+    compress_rate: int  # tokens that become one entry
+    index_key_dim: int | None = None  # of the index key of one entry; None on layers that read every entry
+    index_topk: int | None = None  # entries, not tokens, that one step attends to; None attends to all
+
+    kind = "MQA"
+    num_kv_heads = 1
+
+    @property
+    def state_elements(self) -> int:
+        return 0
+
+    @property
+    def float32_elements(self) -> int:
+        return 0
+
+    def cached_elements(self, context_length: int) -> int:
+        """Elements of the window alone: its key and value are one vector, kept once."""
+        return min(context_length, self.window) * self.head_dim
+
+    def side_bytes(self, context_length: int, bytes_per_element: float) -> dict[str, float]:
+        """Compressed entries, their index keys, and what the compressors hold until a stretch of tokens is whole."""
+        entries = context_length // self.compress_rate
+        elements = {} if self.index_key_dim is None else {INDEX_KEYS: entries * self.index_key_dim}
+        elements |= {COMPRESSED_ENTRIES: entries * self.head_dim}
+        elements |= {COMPRESSOR_BUFFERS: self._buffer_elements(context_length)}
+        return {name: number * bytes_per_element for name, number in elements.items()}
+
+    def _buffer_elements(self, context_length: int) -> int:
+        """A vector and its gate for each token that waits; where stretches overlap two of both, and the last whole
+        stretch is held for its successor (transformers 5.24 keeps the gates of that one in float32, 5.23 does not)."""
+        waiting = context_length % self.compress_rate
+        if self.index_key_dim is None:
+            return 2 * waiting * self.head_dim
+        held = self.compress_rate if context_length >= self.compress_rate else 0
+        return 2 * (2 * waiting + held) * (self.head_dim + self.index_key_dim)
+
+    def read_bytes(self, context_length: int, bytes_per_element: float) -> float:
+        """The window, every index key, and the entries chosen; buffers are read only when a stretch is whole."""
+        entries = context_length // self.compress_rate
+        chosen = entries if self.index_topk is None else min(entries, self.index_topk)
+        elements = self.cached_elements(context_length) + chosen * self.head_dim + entries * (self.index_key_dim or 0)
+        return elements * bytes_per_element
+
+
+Layer = (
+    GroupedAttention
+    | LatentAttention
+    | RecurrentState
+    | SharedCache
+    | NoAttention
+    | ParallelLayer
+    | CompressedAttention
+)
+
+
+def cache_part_bytes(layer: Layer, context_length: int, bytes_per_element: float) -> dict[str, float]:
+    """Bytes of all that grows with the context in this layer, by part name (of PART_NAMES), for one sequence."""
+    inner = layer.attention if isinstance(layer, ParallelLayer) else layer
+    name = LATENTS if isinstance(inner, LatentAttention) else KEYS_AND_VALUES
+    own = layer.cached_elements(context_length)
+    return ({name: own * bytes_per_element} if own else {}) | layer.side_bytes(context_length, bytes_per_element)

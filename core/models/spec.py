@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from core.models.attention import Layer
+from core.models.attention import PART_NAMES, Layer, cache_part_bytes
 from core.models.formats.cache_width import CacheWidth, cache_width_of
 from core.models.rules.dimensions import dimensions_of
 from core.models.rules.facts import DeclaredHeads, ModelDimensions, Provenance, UnsupportedConfig
@@ -53,10 +53,26 @@ class ModelSpec:
         return int(elements * batch_size * bytes_per_element)
 
     def cache_bytes(self, *, context_length: int, batch_size: int = 1, bytes_per_element: float = 2) -> int:
-        """All that the model caches and that grows with the context; constant states stay apart (state_bytes)."""
-        return self.kv_cache_bytes(
-            context_length=context_length, batch_size=batch_size, bytes_per_element=bytes_per_element
-        )
+        """All that the model caches and that grows with the context: keys, values and latents, and beside them index
+        keys, compressed entries and compressor buffers. Constant states stay apart (state_bytes)."""
+        parts = [cache_part_bytes(layer, context_length, bytes_per_element) for layer in self.layers]
+        return int(sum(sum(part.values()) for part in parts) * batch_size)
+
+    def cache_parts(self, *, context_length: int, batch_size: int = 1, bytes_per_element: float = 2) -> dict[str, int]:
+        """The bytes of cache_bytes by part name, in the order of core.models.attention.PART_NAMES; parts that the model does
+        not have are left out."""
+        totals: dict[str, float] = {}
+        for layer in self.layers:
+            for name, part_bytes in cache_part_bytes(layer, context_length, bytes_per_element).items():
+                totals[name] = totals.get(name, 0) + part_bytes
+        return {name: int(totals[name] * batch_size) for name in PART_NAMES if name in totals}
+
+    def cache_read_bytes(self, *, context_length: int, batch_size: int = 1, bytes_per_element: float = 2) -> int:
+        """Bytes of the cache that one decode step reads: less than cache_bytes where an index chooses tokens.
+
+        A layer that reads another layer's cache reads it again; that second read is not in this count.
+        """
+        return int(sum(layer.read_bytes(context_length, bytes_per_element) for layer in self.layers) * batch_size)
 
     def state_bytes(self, *, batch_size: int = 1, bytes_per_element: float = 2) -> int:
         """Bytes of constant recurrent and convolution state; they do not grow with the context.

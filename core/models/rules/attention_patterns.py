@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from core.models.rules.fields import ConfigPart, rule
-from core.models.rules.kinds import CHUNKED, FULL, INDEXED, SLIDING, Kinds, sliding_window, spoken
+from core.models.rules.kinds import CHUNKED, FULL, INDEXED, SLIDING, SPARSE, Kinds, sliding_window, spoken
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -173,7 +173,7 @@ def minimax_m3(part: ConfigPart, layers: int) -> Kinds:
         return Kinds(kinds=(FULL,) * layers, origin=rule("", f"{part.model_class.name} makes every layer full."))
     if len(flags) != layers:
         nested.refuse("sparse_attention_freq", f"{layers} entries are expected, one per layer")
-    kinds = tuple("minimax_m3_sparse" if flag else FULL for flag in flags)
+    kinds = tuple(SPARSE if flag else FULL for flag in flags)
     return Kinds(kinds=kinds, origin=rule("", "1 marks a sparse layer.", nested.found("sparse_attention_freq")))
 
 

@@ -15,7 +15,9 @@ FULL, SLIDING, CHUNKED, LINEAR, CONV = (
 )
 INDEXED, HYBRID, HYBRID_SLIDING = "indexed_attention", "hybrid", "hybrid_sliding"
 NONE = ("moe", "mlp")
-KNOWN = {FULL, SLIDING, CHUNKED, LINEAR, CONV, INDEXED, HYBRID, HYBRID_SLIDING, "minimax_m3_sparse", *NONE}
+SPARSE = "minimax_m3_sparse"
+COMPRESSED, HEAVILY_COMPRESSED = "compressed_sparse_attention", "heavily_compressed_attention"
+KNOWN = {FULL, SLIDING, CHUNKED, LINEAR, CONV, INDEXED, HYBRID, HYBRID_SLIDING, SPARSE, *NONE}
 OLDER_NAMES = {
     "attention": FULL,
     "mamba": LINEAR,

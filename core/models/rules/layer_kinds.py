@@ -24,6 +24,7 @@ from core.models.rules.attention_patterns import (
     window_from,
     window_if_set,
 )
+from core.models.rules.compressed import deepseek_v4_kinds
 from core.models.rules.fields import ConfigPart
 from core.models.rules.hybrid_patterns import (
     by_indices,
@@ -63,6 +64,7 @@ PATTERNS: dict[str, Callable[[ConfigPart, int], Kinds]] = {
     "cwm": Every(period=4, offset=0),
     "deci": deci,
     "deepseek_v32": all_of(INDEXED),
+    "deepseek_v4": deepseek_v4_kinds,
     "dots1": window_from,
     "dots3_note_text": dots3,
     "exaone4": exaone4,
@@ -129,8 +131,9 @@ PATTERNS: dict[str, Callable[[ConfigPart, int], Kinds]] = {
     "zamba2": zamba2,
     "zaya": all_of(HYBRID),
 }
-COMPUTED = {  # model types whose layer_types is computed and cannot be set
-    "bamba", "falcon_h1", "falcon_mamba", "jamba", "mamba", "mamba2", "recurrent_gemma", "xlstm", "zamba", "zamba2",
+COMPUTED = {  # model types whose layer_types is computed and cannot be set, or whose own rule reads the list
+    "bamba", "deepseek_v4", "falcon_h1", "falcon_mamba", "jamba", "mamba", "mamba2", "recurrent_gemma", "xlstm",
+    "zamba", "zamba2",
 }  # fmt: skip
 
 

@@ -16,7 +16,7 @@ from core.models.rules.kinds import Kinds
 Overrides = dict[str, Found]
 WHERE_CHANGED = {  # the fields of per_layer_config that change what a layer keeps
     "num_attention_heads", "num_key_value_heads", "head_dim", "v_head_dim", "sliding_window", "attention_chunk_size",
-    "kv_lora_rank", "qk_rope_head_dim", "qk_nope_head_dim", "hidden_size",
+    "kv_lora_rank", "qk_rope_head_dim", "qk_nope_head_dim", "hidden_size", "index_head_dim", "index_topk",
 }  # fmt: skip
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from core.models.attention import (
+    CompressedAttention,
     GroupedAttention,
     LatentAttention,
     Layer,
@@ -14,9 +15,11 @@ from core.models.attention import (
     SharedCache,
 )
 from core.models.rules import kinds as kinds_of
+from core.models.rules.compressed import deepseek_v4_layer
 from core.models.rules.facts import DeclaredHeads, UnsupportedConfig
 from core.models.rules.fields import ConfigPart, Found
 from core.models.rules.heads import Heads, declared_by, heads_of
+from core.models.rules.indexes import NO, index_of, index_uses
 from core.models.rules.kinds import Kinds
 from core.models.rules.layer_count import layer_count
 from core.models.rules.layer_kinds import layer_kinds
@@ -59,26 +62,27 @@ def _read_layers(part: ConfigPart, kinds: Kinds) -> Reading:
     """Each layer once per distinct kind and overrides; equal layers are one object, whatever their number."""
     changed = overrides(part, kinds)
     sources = shared_from(part, kinds)
+    uses = index_uses(part, kinds)
     keys = [
-        (kind, *((name, found.value) for name, found in sorted(override.items())))
-        for kind, override in zip(kinds.kinds, changed, strict=True)
+        (kind, use, *((name, found.value) for name, found in sorted(override.items())))
+        for kind, use, override in zip(kinds.kinds, uses, changed, strict=True)
     ]
     number = Counter(keys)
     made: dict[tuple[Any, ...], Layer] = {}
-    for key, kind, override in zip(keys, kinds.kinds, changed, strict=True):
+    for key, kind, use, override in zip(keys, kinds.kinds, uses, changed, strict=True):
         if key not in made:
-            made[key] = _layer(part, kind, override, f"on {number[key]} of {len(keys)} layers")
+            made[key] = _layer(part, kind, use, override, f"on {number[key]} of {len(keys)} layers")
             _note_window(part, kind, kinds, made[key])
     layers = [made[key] for key in keys]
     for index, source in enumerate(sources):
         if source is not None:
-            layers[index] = _shared(layers[source], source)
+            layers[index] = _shared(layers[source], source, layers[index])
     if part.model_type == "mllama_text_model":
         layers = _without_cross_attention(part, layers)
     return Reading(layers=tuple(layers), declared=_declared(part, changed))
 
 
-def _layer(part: ConfigPart, kind: str, override: Overrides, where: str) -> Layer:
+def _layer(part: ConfigPart, kind: str, use: str, override: Overrides, where: str) -> Layer:
     """One layer of this kind, noting the origin of its figures (of the first such layer only)."""
     if kind in kinds_of.NONE:
         return NoAttention(reason="feed-forward only")
@@ -88,9 +92,24 @@ def _layer(part: ConfigPart, kind: str, override: Overrides, where: str) -> Laye
         assert state is not None
         part.notes += seen.notes
         return state
-    attention = _latent(seen, kind) if is_latent(part) else _grouped(seen, kind)
+    attention: GroupedAttention | LatentAttention | CompressedAttention
+    if part.model_type == "deepseek_v4":
+        attention = deepseek_v4_layer(seen, kind)
+    else:
+        attention = _latent(seen, kind) if is_latent(part) else _grouped(seen, kind)
+        attention = attention if use == NO else _with_index(seen, attention, use)
     _take_notes(part, seen, where)
-    return attention if state is None else ParallelLayer(attention=attention, recurrent=state)
+    if state is None or isinstance(attention, CompressedAttention):
+        return attention
+    return ParallelLayer(attention=attention, recurrent=state)
+
+
+def _with_index(
+    part: ConfigPart, attention: GroupedAttention | LatentAttention, use: str
+) -> GroupedAttention | LatentAttention:
+    index = index_of(part, use)
+    key_dim, topk = (None if found is None else found.value for found in (index.key_dim, index.topk))
+    return replace(attention, index_key_dim=key_dim, index_topk=topk, index_key_in_float32=index.in_float32)
 
 
 def _take_notes(part: ConfigPart, seen: ConfigPart, where: str) -> None:
@@ -167,20 +186,24 @@ def _window(part: ConfigPart, kind: str) -> Found | None:
 
 def _note_window(part: ConfigPart, kind: str, kinds: Kinds, layer: Layer) -> None:
     inner = layer.attention if isinstance(layer, ParallelLayer) else layer
-    if not isinstance(inner, GroupedAttention | LatentAttention) or inner.window is None:
+    if not isinstance(inner, GroupedAttention | LatentAttention | CompressedAttention) or inner.window is None:
         return
-    found = _window(part, kind)
+    found = part.integer("sliding_window") if isinstance(inner, CompressedAttention) else _window(part, kind)
     assert found is not None
     number = kinds.kinds.count(kind)
     part.note("window", found, f"{inner.window:,} on {number} of {len(kinds.kinds)} layers")
 
 
-def _shared(source: Layer, index: int) -> Layer:
-    if isinstance(source, GroupedAttention):
-        return SharedCache(source_layer=index, num_query_heads=source.num_query_heads, num_kv_heads=source.num_kv_heads)
-    if isinstance(source, LatentAttention):
-        return SharedCache(source_layer=index, num_query_heads=source.num_query_heads, num_kv_heads=1)
-    return source
+def _shared(source: Layer, index: int, own: Layer) -> Layer:
+    """The layer that reads source's cache; an index of its own it keeps."""
+    if not isinstance(source, GroupedAttention | LatentAttention):
+        return source
+    return SharedCache(
+        source_layer=index,
+        num_query_heads=source.num_query_heads,
+        num_kv_heads=source.num_kv_heads if isinstance(source, GroupedAttention) else 1,
+        index_key_dim=own.index_key_dim if isinstance(own, GroupedAttention | LatentAttention) else None,
+    )
 
 
 def _without_cross_attention(part: ConfigPart, layers: list[Layer]) -> list[Layer]:

@@ -34,7 +34,6 @@ BIDIRECTIONAL = {"gemma3_text", "gemma4_text", "gemma4_unified_text"}  # the fla
 NOT_ANSWERED = {
     "cpmant": "it keeps learned prompt tokens beside the context, as many as a task needs",
     "unlimited_ocr_text": "it keeps the whole prompt but only a window of what it generates",
-    "deepseek_v4": "it keeps keys and values compressed over several tokens, at a different rate per layer",
     "blip_text_model": "it also keeps keys and values of the picture",
     "blip": "its text decoder also keeps keys and values of the picture",
     "diffusion_gemma_text": "it denoises blocks of text, which is no decoding token by token",

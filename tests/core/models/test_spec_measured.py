@@ -29,6 +29,7 @@ def test_payload_equals_the_measured_cache(case: dict[str, Any]) -> None:
     spec = read_config(case["config"])
     for run in case["truth"]:
         assert spec.kv_cache_bytes(**job(run)) == run["architecture"]
+        assert spec.cache_bytes(**job(run)) == run["with_indexer"]
         assert transformers_stored(spec, **job(run)).total_bytes == run["transformers_dynamic"]
         if case["model_type"] not in STATE_ELSEWHERE:
             state = spec.state_bytes(batch_size=run["batch"], bytes_per_element=run["dtype_bytes"])
