@@ -25,7 +25,7 @@ SAYS = {
     "core/data/uptraining_runs/": "uptraining experiments that ship with Headroom, one per seed and length",
     "core/data/model_classes.json.gz": "defaults, aliases and nested parts of transformers' configuration classes",
     "core/data/vllm_classes.json": "how vLLM's classes cache, where their code says it and no config does",
-    "core/data/sglang_classes.json.gz": "how SGLang's classes cache, where their code says it and no config does",
+    "core/data/sglang_classes.json.gz": "what SGLang's configuration classes say, and which model classes it serves",
     "core/data/parameter_classes.json.gz": "what the classes of transformers build, where no config says it",
     "tests/data/": "cases as data, each with the version of the software that gave its truth",
     "docs/layouts.png": "the layouts page, as this page shows it",

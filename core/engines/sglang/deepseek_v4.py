@@ -1,18 +1,19 @@
 """DeepSeek-V4 in SGLang: a window of latents in every layer, compressed latents beside it, and rings of half-made ones.
 
 DSV4PoolConfigurator (pool_configurator.py) and the FlashMLA layout (kernels/ops/attention/dsv4/kv_layout.py) of 0.5.23
-on an H100. A token costs a 1/4 or 1/128 row in the layers that compress by so much. Windows are sized by requests, not
-by tokens: 256 requests unless the job says otherwise, and with prefix caching four cached ends of prefixes for each.
+on an H100. A token costs a 1/4 or 1/128 row in the layers that compress by so much; 0.1 window tokens stand beside each
+token, since the class sets that ratio where the job names none. The cache has 8 bits whatever its type is called.
 """
+
+from dataclasses import replace
 
 from core.engines.plan import EngineError
 from core.engines.sglang.shapes import Compressed, Layout
-from core.engines.sglang.sizes import Job, Sizes, aligned, element_bytes, page_of, request_cap
+from core.engines.sglang.sizes import Job, Sizes, aligned, element_bytes, page_of
 
 ROW_BYTES = 584  # 448 values of 8 bits, 64 rotary values of 16 bits, 7 scales and one byte of padding
 PAGE_UNIT = 576  # a page is padded to whole multiples of this
 DEFAULT_REQUESTS = 256
-TAILS_PER_REQUEST = 4
 RING = {4: 8, 128: 128}  # rows of a ring that waits for its 4 or 128 tokens
 STATE_BYTES = 4  # float32
 
@@ -48,34 +49,27 @@ def compressed_sizes(layout: Layout, job: Job) -> Sizes:
         raise EngineError(f"sglang: {layout.architecture} has no compress_ratios. Give the model's own config.json.")
     element_bytes(layout, job)
     requests = DEFAULT_REQUESTS if job.max_running_requests is None else job.max_running_requests
-    per_window, ratio = window_bytes(shape, page), job.swa_full_tokens_ratio
-    window, fixed = 0, float(ring_bytes(shape, requests))
-    if ratio is None:
-        tails = TAILS_PER_REQUEST * requests if job.prefix_caching else 0
-        window = aligned(request_cap(page, layout.window, requests) + tails * (layout.window + page), page)
-        fixed += window * per_window
-    per_token = (ratio or 0) * per_window + compressed_bytes(shape, page)
-    found = {
-        "block_size": page,
-        "bytes_per_token": per_token,
-        "full_bytes": int(compressed_bytes(shape, page)),
-        "window_bytes": int(per_window),
-        "fixed_bytes": int(fixed),
-        "capped_window": ratio is None,
-    }
+    ratio = layout.window_ratio if job.swa_full_tokens_ratio is None else job.swa_full_tokens_ratio
+    per_token = ratio * window_bytes(shape, page) + compressed_bytes(shape, page)
+    fixed = ring_bytes(shape, requests)
+    sizes = Sizes(
+        block_size=page,
+        bytes_per_token=per_token,
+        full_bytes=int(compressed_bytes(shape, page)),
+        window_bytes=int(window_bytes(shape, page)),
+        fixed_bytes=fixed,
+    )
     if job.available_bytes is None:
-        return Sizes(**found)  # type: ignore[arg-type]
-    tokens = int(max(job.available_bytes - fixed, 0) / per_token) // page * page if per_token else 0
-    if ratio is not None:
-        window = int(tokens * ratio) // page * page
+        return sizes
+    tokens = int(max(job.available_bytes - fixed, 0) / per_token) // page * page
+    window = int(tokens * ratio) // page * page
     if tokens <= 0 or layout.window + page >= window:
-        return Sizes(**found, stopped="the windows leave no room for one page of tokens")  # type: ignore[arg-type]
-    limits = (("max_running_requests" if job.max_running_requests else "default", requests), ("tokens", tokens // 2))
-    most = min(requests, tokens // 2)
-    return Sizes(
-        **found,  # type: ignore[arg-type]
+        return replace(sizes, stopped="the rings and windows leave no room for one request")
+    named = "default" if job.max_running_requests is None else "max_running_requests"
+    return replace(
+        sizes,
         capacity_tokens=tokens,
         window_capacity_tokens=window,
-        max_running_requests=most,
-        limits=limits,
+        max_running_requests=min(requests, tokens // 2),
+        limits=((named, requests), ("tokens", tokens // 2)),
     )
