@@ -5,7 +5,7 @@ class's other name, or the class's default; a null in the file stays null. (sgla
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from core.engines.plan import EngineError
@@ -34,16 +34,19 @@ class Fields:
     rope: str | None = None
 
     def get(self, name: str) -> Any:
-        """The attribute's value, None where the file says null or nobody says anything."""
+        """The attribute's value, None where the file says null or nobody says anything.
+
+        Of two names for one field in a file, the other name wins over the class's own, as it is set later.
+        """
         own = self.aliases.get(name, name)
-        for key in (own, name):
-            if key in self.raw:
+        for key, meant in self.aliases.items():
+            if meant == own and key in self.raw:
                 return self.raw[key]
-        return self.defaults.get(own, self.defaults.get(name))
+        return self.raw[own] if own in self.raw else self.defaults.get(own, self.defaults.get(name))
 
     def has(self, name: str) -> bool:
         """Whether the object has the attribute at all, null or not."""
-        return any(key in self.raw or key in self.defaults for key in (self.aliases.get(name, name), name))
+        return any(key in held for held in (self.raw, self.defaults) for key in (self.aliases.get(name, name), name))
 
     def integer(self, name: str, minimum: int = 1) -> int:
         """A whole number that has to be there. Raises EngineError."""
@@ -123,18 +126,25 @@ def _fields(raw: Mapping[str, Any], model_type: str) -> Fields:
 def _text(config: Mapping[str, Any], top: Fields) -> Fields:
     """The language model's own object: nested where the file or the class nests it, else the file itself."""
     entry = table()["classes"].get(top.model_type, {}).get("text", {})
-    key = next((key for key in TEXT_KEYS if isinstance(config.get(key), Mapping)), None)
-    if key is None:
-        default = entry.get("model_type")
-        if default is None or str(_first(config, "architectures")).startswith("Llava"):
-            return top
-        flat = config if "num_hidden_layers" in config or "hidden_size" in config else {}
-        return _fields(flat, default)
-    nested = config[key]
-    default = entry.get("model_type") if entry.get("key") == key else None
-    named = nested.get("model_type") if entry.get("by_name", True) or default is None else None
-    inner = _fields(nested, str(named or default or nested.get("model_type") or ""))
-    return _text(nested, inner) if key == "thinker_config" else inner
+    name = str(_first(config, "architectures"))
+    if name.startswith("Llava") and name.endswith("ForCausalLM"):  # the first LLaVA's files are flat
+        return top
+    named = [key for key in TEXT_KEYS if isinstance(config.get(key), Mapping) or key == entry.get("key")]
+    if not named:
+        return top
+    given = isinstance(config.get(named[0]), Mapping)
+    nested: Mapping[str, Any] = config[named[0]] if given else config if entry.get("flat") else {}
+    if not given and not entry.get("flat") and "num_hidden_layers" in config:
+        raise EngineError(
+            f"sglang: {named[0]} is absent, where {top.model_type} keeps its language model; SGLang would serve the "
+            "class's own figures. Give the model's whole config.json."
+        )
+    default = entry.get("model_type") if entry.get("key") == named[0] else None
+    own_type = nested.get("model_type") if given and (entry.get("by_name", True) or default is None) else None
+    inner = _fields(nested, str(own_type or default or ""))
+    if default is not None and inner.model_type == default:  # a composite class may have defaults of its own
+        inner = replace(inner, defaults={**inner.defaults, **entry.get("given" if given else "absent", {})})
+    return _text(nested, inner) if named[0] == "thinker_config" else inner
 
 
 def _first(config: Mapping[str, Any], name: str) -> Any:

@@ -3,7 +3,7 @@
 sglang/srt/model_executor/pool_configurator.py (DefaultPoolConfigurator) and configs/model_config.py of 0.5.23.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from core.engines.plan import EngineError
@@ -22,7 +22,7 @@ def has_latent(model: Served) -> bool:
     return model.architecture == "DeepseekVL2ForCausalLM" and model.text.get("use_mla") is not False
 
 
-def latent(model: Served, layers: int) -> dict[str, Any]:
+def latent(model: Served, layers: Iterable[int]) -> dict[str, Any]:
     """The latent and rotary key of one token; with an indexer its keys (8 bits, one float32 scale to 128 of them)."""
     text = model.text
     rank, rope = text.integer("kv_lora_rank"), text.integer("qk_rope_head_dim", 0)
@@ -37,7 +37,7 @@ def latent(model: Served, layers: int) -> dict[str, Any]:
     types = ("auto", "bfloat16") if either(model, "learnable_sink") else ("auto", "bfloat16", "fp8_e4m3")
     return {
         "row": Row(elements=rank + rope, scaled=scaled),
-        "index_bytes": key * sum(not _shares_index(model, layer) for layer in range(layers)),
+        "index_bytes": key * sum(not _shares_index(model, layer) for layer in layers),
         "page": SPARSE_PAGE * pool,
         "fixed_page": True,
         "cache_types": types,
@@ -49,6 +49,8 @@ def _shares_index(model: Served, layer: int) -> bool:
     kinds = either(model, "indexer_types")
     if isinstance(kinds, list | tuple):
         return layer < len(kinds) and kinds[layer] == "shared"
+    if kinds is None and model.top.model_type == "hy_v4":  # its class names them: the first, then every fourth
+        return bool(layer and (layer - 1) % 4)
     factor = either(model, "cli_factor") or 1
     if whole("cli_factor", factor) > 1:
         return bool(layer % factor)

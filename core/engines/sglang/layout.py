@@ -42,7 +42,8 @@ def layout_of(spec: ModelSpec) -> Layout:
         return Layout(**(settings | window_pool(model)))
     layers = states.attention_layers if states else _layer_count(model)
     if name in classes.LATENT or has_latent(model):
-        return Layout(layers=layers, **latent(model, layers), **settings)
+        ids = states.attention_ids if states else None
+        return Layout(layers=layers, **latent(model, range(layers) if ids is None else ids), **settings)
     return Layout(layers=layers, row=row_of(model), **settings)
 
 

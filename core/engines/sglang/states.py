@@ -116,6 +116,7 @@ class States:
     kind: Kind
     layers: int
     attention_layers: int
+    attention_ids: tuple[int, ...] | None = None  # which layers those are, where an indexer asks
 
     def slot_bytes(self, ranks: int) -> int:
         """Bytes of one slot on one rank. Raises EngineError where the ranks do not divide a width."""
@@ -182,8 +183,10 @@ def _falcon_h1(model: Served, fields: Fields) -> States:
 
 
 def _granite_hybrid(model: Served, fields: Fields) -> States | None:
-    states, attention = _layers(model)
-    if not states:
+    layers, kinds = fields.integer("num_hidden_layers"), fields.items("layer_types")
+    attention = layers // 6 if kinds is None else sum(kind in ("attention", "full_attention") for kind in kinds)
+    states = layers - attention
+    if states <= 0:
         return None
     kind = HeadState(
         channels=fields.integer("mamba_expand") * fields.integer("hidden_size"),
@@ -272,6 +275,31 @@ def _kimi(model: Served, fields: Fields) -> States:
     return States(kind=kind, layers=states, attention_layers=layers - states)
 
 
+def _glm5_next(model: Served, fields: Fields) -> States:
+    """Kimi's layers, counted from 0: those that linear_attn_config or layer_types names, else three of four."""
+    text = model.text
+    layers, linear, kinds = (
+        text.integer("num_hidden_layers"),
+        text.raw.get("linear_attn_config"),
+        text.items("layer_types"),
+    )
+    given = linear if isinstance(linear, dict) else {}
+    listed = given.get("kda_layers")
+    if listed is None:
+        named = kinds or ["full" if layer % 4 == 3 else "linear_attention" for layer in range(layers)]
+        listed = [layer for layer, kind in enumerate(named) if kind == "linear_attention"]
+    if not isinstance(listed, list | tuple):
+        raise EngineError("sglang: linear_attn_config.kda_layers has to be a list of layers. Correct the config.json.")
+    attention = tuple(layer for layer in range(layers) if layer not in listed)
+    kind = DeltaState(
+        heads=whole("num_heads", given.get("num_heads", text.get("linear_num_heads"))),
+        head_dim=whole("head_dim", given.get("head_dim", text.get("linear_head_dim"))),
+        kernel=whole("short_conv_kernel_size", given.get("short_conv_kernel_size", text.get("linear_conv_kernel_dim"))),
+    )
+    counted = {"layers": layers - len(attention), "attention_layers": len(attention)}
+    return States(kind=kind, attention_ids=attention, **counted)
+
+
 def _bailing(model: Served, fields: Fields) -> States:
     text = model.text
     layers, group = text.integer("num_hidden_layers"), text.get("layer_group_size")
@@ -328,11 +356,13 @@ READERS: dict[str, Callable[[Served, Fields], States | None]] = {
     "qwen3_5_moe_text": _gated_delta,
     "kimi_linear": _kimi,
     "bailing_hybrid": _bailing,
+    "glm5_next": _glm5_next,
+    "glm5_next_text": _glm5_next,
     "zaya": _zaya,
     "inkling_model": _inkling,
     "inkling_mm_model": _inkling,
 }
 UNSTATED = frozenset(  # hybrids that SGLang serves and whose states these rules do not state
-    {"jet_nemotron", "jet_vlm", "gigachat3_5", "glm5_next", "glm5_next_text", "qwen4_exp", "qwen4_exp_text"}
+    {"jet_nemotron", "jet_vlm", "gigachat3_5", "qwen4_exp", "qwen4_exp_text"}
     | {"minicpm_sala", "nemotron_h_puzzle", "intern_s2_preview", "interns2_mobius", "interns2_mobius_text"}
 )

@@ -78,6 +78,8 @@ def _split(model: Served) -> tuple[int, int]:
     kinds = text.items("layer_types")
     if name.startswith("Step3p") and kinds:
         kinds = kinds[:layers]
+    if kinds and text.model_type in GEMMA4:  # whose class makes the last one full
+        kinds = [*kinds[:-1], "full_attention"]
     if kinds:
         return kinds.count("full_attention"), kinds.count("sliding_attention")
     return _split_as_read(model)
@@ -119,7 +121,15 @@ def _gemma4_rows(model: Served) -> tuple[Row, Row]:
     text = model.text
     heads, width = text.optional("num_key_value_heads", 1) or 4, text.optional("head_dim", 1) or 256
     full_width = text.optional("global_head_dim", 1) or (512 if "global_head_dim" not in text.raw else width)
-    full_heads = text.optional("num_global_key_value_heads", 1) or heads
+    full_heads = heads
+    if text.get("attention_k_eq_v"):
+        full_heads = text.optional("num_global_key_value_heads", 1) or heads
+    layers = text.get("per_layer_config")
+    if isinstance(layers, Mapping) and layers:  # as newer files are saved: what the global layers have otherwise
+        own = next(iter(layers.values()))
+        own = own if isinstance(own, Mapping) else {}
+        full_width = whole("per_layer_config.head_dim", own.get("head_dim", width))
+        full_heads = whole("per_layer_config.num_key_value_heads", own.get("num_key_value_heads", heads))
     value = text.optional("v_head_dim") or full_width
     if model.top is model.text and (full_heads, full_width) != (heads, width):
         raise EngineError(

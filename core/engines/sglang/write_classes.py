@@ -39,6 +39,7 @@ NAMES = """
 """.split()  # noqa: SIM905 - attributes of a configuration that a size can depend on
 # each is doubled, or turned over, to tell a class's own default from what it computes of others
 TRIALS = ("hidden_size", "num_attention_heads", "num_hidden_layers", "num_key_value_heads", "head_dim", "multi_query")
+LENGTH = {"max_position_embeddings": 1000}
 PLAIN = (int, str, bool, float, list, tuple, dict)
 TEXT_KEYS = ("thinker_config", "llm_config", "language_config", "text_config")  # the order in which SGLang looks
 
@@ -95,25 +96,52 @@ def _entry(cls: Any) -> dict[str, Any]:
     plain = _made(cls)
     if plain is None:
         return {}
+    aliases = dict(getattr(cls, "attribute_map", {}) or {})
     others = {name: made for name in TRIALS if (made := _doubled(cls, plain, name)) is not None}
     defaults: dict[str, Any] = {}
     for name in NAMES:
         value = _read(plain, name)
-        stable = all(_read(made, name) == value for trial, made in others.items() if name != trial)
+        same = {name, aliases.get(name, name)}
+        stable = all(
+            _read(made, name) == value for trial, made in others.items() if not same & {trial, aliases.get(trial)}
+        )
         if isinstance(value, PLAIN) and stable and json.loads(json.dumps(value)) is not None:
             defaults[name] = value
         elif value is None and name == "swa_num_key_value_heads" and hasattr(plain, name):
             defaults[name] = None
     text = next((key for key in TEXT_KEYS if hasattr(plain, key)), None)
     part = getattr(plain, text) if text else None
-    entry: dict[str, Any] = {"defaults": defaults, "aliases": dict(getattr(cls, "attribute_map", {}) or {})}
+    entry: dict[str, Any] = {"defaults": defaults, "aliases": aliases}
     if text:
         other = _made(cls, **{text: {"model_type": "olmo"}})
         named = getattr(getattr(other, text, None), "model_type", "olmo") if other is not None else "olmo"
         by_name = other is None or (named == "olmo" and type(getattr(other, text)).__name__ == "OlmoConfig")
-        entry["text"] = {"key": text, "model_type": getattr(part, "model_type", None), "by_name": by_name}
+        flat = _made(cls, num_hidden_layers=7)
+        entry["text"] = {
+            "key": text,
+            "model_type": getattr(part, "model_type", None),
+            "by_name": by_name,
+            "flat": _read(getattr(flat, text, None), "num_hidden_layers") == 7,  # fields at the top are the part's
+            "absent": _own(part, part),
+            "given": _own(part, getattr(_made(cls, **{text: {}}), text, None)),
+        }
     entry["rope"] = _rope(cls)
     return {key: value for key, value in entry.items() if value not in ({}, None)}
+
+
+def _own(part: Any, made: Any) -> dict[str, Any]:
+    """What a composite class says of its part otherwise than the part's class does by itself."""
+    own: dict[str, Any] = {}
+    for _ in range(2):  # the second time with what the first found, for widths that the part's class computes of it
+        plain = _made(type(part), **own)
+        if made is None or plain is None:
+            return {}
+        own |= {
+            name: value
+            for name in NAMES
+            if isinstance(value := _read(made, name), PLAIN) and value != _read(plain, name) and name != "layer_types"
+        }
+    return own
 
 
 def _doubled(cls: Any, plain: Any, name: str) -> Any:
@@ -136,7 +164,7 @@ def _rope(cls: Any) -> str | None:
     from sglang.srt.utils.hf_transformers.common import get_context_length  # noqa: PLC0415
 
     def longer(**rope: Any) -> bool | None:
-        made, plain = _made(cls, rope_scaling=rope), _made(cls)
+        made, plain = _made(cls, rope_scaling=rope, **LENGTH), _made(cls, **LENGTH)
         return None if made is None else bool(get_context_length(made) > get_context_length(plain))
 
     linear, yarn = longer(rope_type="linear", factor=4.0), longer(rope_type="yarn", factor=4.0)
