@@ -5,11 +5,9 @@ on an H100. A token costs a 1/4 or 1/128 row in the layers that compress by so m
 token, since the class sets that ratio where the job names none. The cache has 8 bits whatever its type is called.
 """
 
-from dataclasses import replace
-
 from core.engines.plan import EngineError
 from core.engines.sglang.shapes import Compressed, Layout
-from core.engines.sglang.sizes import Job, Sizes, aligned, element_bytes, page_of
+from core.engines.sglang.sizes import Job, Rates, Sizes, aligned, element_bytes, page_of
 
 ROW_BYTES = 584  # 448 values of 8 bits, 64 rotary values of 16 bits, 7 scales and one byte of padding
 PAGE_UNIT = 576  # a page is padded to whole multiples of this
@@ -42,34 +40,42 @@ def ring_bytes(shape: Compressed, requests: int) -> int:
     return rows * 2 * (shape.nope_dim + shape.rope_dim) * STATE_BYTES * shape.by_128
 
 
-def compressed_sizes(layout: Layout, job: Job) -> Sizes:
-    """Sizes of DeepSeek-V4's pools; tokens are those of the request, before they are compressed."""
-    shape, page = layout.compressed, page_of(layout, job)
-    if shape is None or layout.window is None:
-        raise EngineError(f"sglang: {layout.architecture} has no compress_ratios. Give the model's own config.json.")
+def compressed_rates(layout: Layout, job: Job) -> Rates:
+    """What one token costs, before it is compressed. Raises EngineError for a job that SGLang refuses."""
+    shape, page = _shape(layout), page_of(layout, job)
     element_bytes(layout, job)
-    requests = DEFAULT_REQUESTS if job.max_running_requests is None else job.max_running_requests
     ratio = layout.window_ratio if job.swa_full_tokens_ratio is None else job.swa_full_tokens_ratio
-    per_token = ratio * window_bytes(shape, page) + compressed_bytes(shape, page)
-    fixed = ring_bytes(shape, requests)
-    sizes = Sizes(
+    return Rates(
         block_size=page,
-        bytes_per_token=per_token,
+        bytes_per_token=ratio * window_bytes(shape, page) + compressed_bytes(shape, page),
         full_bytes=int(compressed_bytes(shape, page)),
         window_bytes=int(window_bytes(shape, page)),
-        fixed_bytes=fixed,
+        window_ratio=ratio,
     )
+
+
+def compressed_sizes(layout: Layout, job: Job, rates: Rates) -> Sizes:
+    """Sizes of DeepSeek-V4's pools; tokens are those of the request."""
     if job.available_bytes is None:
-        return sizes
-    tokens = int(max(job.available_bytes - fixed, 0) / per_token) // page * page
-    window = int(tokens * ratio) // page * page
-    if tokens <= 0 or layout.window + page >= window:
-        return replace(sizes, stopped="the rings and windows leave no room for one request")
+        return Sizes(rates=rates)
+    page = rates.block_size
+    requests = DEFAULT_REQUESTS if job.max_running_requests is None else job.max_running_requests
+    left = max(job.available_bytes - ring_bytes(_shape(layout), requests), 0)
+    tokens = int(left / rates.bytes_per_token) // page * page
+    window = int(tokens * rates.window_ratio) // page * page
+    if tokens <= 0 or (layout.window or 0) + page >= window:
+        return Sizes(rates=rates, stopped="the rings and windows leave no room for one request")
     named = "default" if job.max_running_requests is None else "max_running_requests"
-    return replace(
-        sizes,
+    return Sizes(
+        rates=rates,
         capacity_tokens=tokens,
         window_capacity_tokens=window,
         max_running_requests=min(requests, tokens // 2),
         limits=((named, requests), ("tokens", tokens // 2)),
     )
+
+
+def _shape(layout: Layout) -> Compressed:
+    if layout.compressed is None:
+        raise EngineError(f"sglang: {layout.architecture} has no compress_ratios. Give the model's own config.json.")
+    return layout.compressed

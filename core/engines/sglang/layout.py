@@ -6,6 +6,7 @@ layout is compiled once a model; sizes.py does the arithmetic of a job on it. (m
 SGLang 0.5.23.)
 """
 
+import weakref
 from typing import Any
 
 from core.engines.plan import EngineError
@@ -18,9 +19,24 @@ from core.engines.sglang.states import UNSTATED, States, states_of
 from core.engines.sglang.window_pool import has_window_pool, window_pool
 from core.models.spec import ModelSpec
 
+MOST_KEPT = 1024
+_kept: dict[int, tuple[weakref.ref[ModelSpec], Layout]] = {}
+
 
 def layout_of(spec: ModelSpec) -> Layout:
-    """The layout of a model. Raises EngineError for a class that SGLang does not serve by code of its own."""
+    """The layout of a model, kept while the spec lives. Raises EngineError for a class without code of SGLang's own."""
+    kept = _kept.get(id(spec))
+    if kept is not None and kept[0]() is spec:
+        return kept[1]
+    layout = compiled(spec)
+    if len(_kept) >= MOST_KEPT:
+        _kept.clear()
+    _kept[id(spec)] = (weakref.ref(spec), layout)
+    return layout
+
+
+def compiled(spec: ModelSpec) -> Layout:
+    """The layout of a model, read anew."""
     model = served(spec)
     name = model.architecture
     if name in classes.LOOPED:

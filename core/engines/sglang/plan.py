@@ -5,10 +5,10 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from core.engines.plan import CacheGroup, EngineError, EnginePlan, PlanNote
-from core.engines.sglang.deepseek_v4 import compressed_sizes
+from core.engines.sglang.deepseek_v4 import compressed_rates, compressed_sizes
 from core.engines.sglang.layout import layout_of
 from core.engines.sglang.shapes import Layout
-from core.engines.sglang.sizes import GIB, Job, Sizes, pool_sizes, window_tokens
+from core.engines.sglang.sizes import GIB, Job, Rates, Sizes, pool_sizes, rates_of, window_tokens
 from core.models.spec import ModelSpec
 
 VERSION = "SGLang 0.5.23"
@@ -56,13 +56,13 @@ def plan(spec: ModelSpec, **job: Any) -> EnginePlan:
         engine="sglang",
         version=VERSION,
         fits=fits,
-        block_size=sizes.block_size,
+        block_size=sizes.rates.block_size,
         capacity_tokens=sizes.capacity_tokens,
         max_concurrency=held,
-        bytes_per_token=sizes.bytes_per_token,
+        bytes_per_token=sizes.rates.bytes_per_token,
         window_capacity_tokens=sizes.window_capacity_tokens,
         state_slots=sizes.state_slots,
-        slots_per_request=sizes.slots_per_request,
+        slots_per_request=sizes.rates.slots_per_request,
         max_running_requests=sizes.max_running_requests,
         groups=groups_of(layout, sizes),
         notes=notes_of(layout, asked, sizes, context, held),
@@ -72,12 +72,21 @@ def plan(spec: ModelSpec, **job: Any) -> EnginePlan:
 def jobs_of(spec: ModelSpec, jobs: Iterable[Mapping[str, Any]]) -> list[Sizes]:
     """The sizes of many jobs of one model: its layout is compiled once, then each job is a few operations."""
     layout = layout_of(spec)
-    return [sizes_of(layout, checked(job)[2]) for job in jobs]
+    kept: dict[tuple[Any, ...], Rates] = {}
+    return [sizes_of(layout, checked(job)[2], kept) for job in jobs]
 
 
-def sizes_of(layout: Layout, job: Job) -> Sizes:
-    """Sizes of one rank's pools. Raises EngineError for a job that SGLang refuses; too little memory is `stopped`."""
-    return pool_sizes(layout, job) if layout.compressed is None else compressed_sizes(layout, job)
+def sizes_of(layout: Layout, job: Job, kept: dict[tuple[Any, ...], Rates] | None = None) -> Sizes:
+    """Sizes of one rank's pools; too little memory is `stopped`. Raises EngineError for a job that SGLang refuses.
+
+    kept holds what a token and a slot cost between jobs that differ in memory and requests alone.
+    """
+    kept = {} if kept is None else kept
+    key = (job.tensor_parallel, job.cache_type, job.block_size, job.prefix_caching, job.swa_full_tokens_ratio)
+    rates = kept.get(key)
+    if rates is None:
+        rates = kept[key] = (rates_of if layout.compressed is None else compressed_rates)(layout, job)
+    return (pool_sizes if layout.compressed is None else compressed_sizes)(layout, job, rates)
 
 
 def checked(job: Mapping[str, Any]) -> tuple[int | None, int, Job]:
@@ -130,9 +139,9 @@ def concurrency(layout: Layout, sizes: Sizes, context: int) -> float | None:
     """Requests of context tokens that are served at once: the least that tokens, windows, slots and the limit allow."""
     if sizes.stopped or sizes.capacity_tokens is None or sizes.max_running_requests is None:
         return 0.0 if sizes.stopped else None
-    page = sizes.block_size
+    page = sizes.rates.block_size
     held = [sizes.max_running_requests]
-    if sizes.full_bytes:
+    if sizes.rates.full_bytes:
         held.append(sizes.capacity_tokens // (-(-context // page) * page))
     if sizes.window_capacity_tokens is not None and layout.window is not None:
         held.append(sizes.window_capacity_tokens // min(-(-context // page) * page, window_tokens(page, layout.window)))
@@ -141,21 +150,21 @@ def concurrency(layout: Layout, sizes: Sizes, context: int) -> float | None:
 
 def groups_of(layout: Layout, sizes: Sizes) -> tuple[CacheGroup, ...]:
     """The pools: tokens, window tokens, states."""
-    page = sizes.block_size
+    page = sizes.rates.block_size
     groups = []
-    if sizes.full_bytes:
+    if sizes.rates.full_bytes:
         kind = "all tokens" if layout.compressed is None else "compressed tokens"
         groups.append(
-            CacheGroup(kind=kind, num_layers=layout.layers, block_size=page, page_bytes=sizes.full_bytes * page)
+            CacheGroup(kind=kind, num_layers=layout.layers, block_size=page, page_bytes=sizes.rates.full_bytes * page)
         )
-    if sizes.window_bytes:
+    if sizes.rates.window_bytes:
         size = "" if layout.window is None else f" {layout.window:,}"
         groups.append(
             CacheGroup(
                 kind=f"sliding window{size}",
                 num_layers=layout.window_layers,
                 block_size=page,
-                page_bytes=sizes.window_bytes * page,
+                page_bytes=sizes.rates.window_bytes * page,
             )
         )
     if layout.states is not None:
@@ -163,8 +172,8 @@ def groups_of(layout: Layout, sizes: Sizes) -> tuple[CacheGroup, ...]:
             CacheGroup(
                 kind="state",
                 num_layers=layout.states.layers,
-                page_bytes=sizes.slot_bytes,
-                pages_per_request=sizes.slots_per_request,
+                page_bytes=sizes.rates.slot_bytes,
+                pages_per_request=sizes.rates.slots_per_request,
             )
         )
     return tuple(groups)
@@ -184,7 +193,7 @@ def notes_of(layout: Layout, job: Job, sizes: Sizes, context: int | None, held: 
             )
         )
         return tuple(notes)
-    if sizes.window_bytes and sizes.window_capacity_tokens is not None:
+    if sizes.rates.window_bytes and sizes.window_capacity_tokens is not None:
         notes.append(_window_note(layout, job, sizes))
     if sizes.state_slots is not None:
         notes.append(_state_note(layout, job, sizes))
@@ -206,7 +215,7 @@ def notes_of(layout: Layout, job: Job, sizes: Sizes, context: int | None, held: 
 
 
 def _token_note(layout: Layout, sizes: Sizes) -> PlanNote:
-    if not sizes.bytes_per_token:
+    if not sizes.rates.bytes_per_token:
         return PlanNote(
             name="tokens",
             formula="no layer keeps keys and values",
@@ -214,12 +223,12 @@ def _token_note(layout: Layout, sizes: Sizes) -> PlanNote:
             result=f"{layout.context_length:,} tokens, the context",
         )
     heads = "latent" if layout.row.heads is None else "max(1, KV heads / ranks) x (key + value width)"
-    share = " + ratio x window layers" if sizes.window_bytes and not sizes.capped_window else ""
+    share = " + ratio x window layers" if sizes.rates.window_bytes and not sizes.capped_window else ""
     return PlanNote(
         name="tokens",
         formula=f"layers x {heads} x bytes{share}",
-        numbers=f"{layout.layers} layers, {sizes.full_bytes:,} bytes a token, pages of {sizes.block_size}",
-        result=f"{sizes.bytes_per_token:,.1f} bytes a token"
+        numbers=f"{layout.layers} layers, {sizes.rates.full_bytes:,} bytes a token, pages of {sizes.rates.block_size}",
+        result=f"{sizes.rates.bytes_per_token:,.1f} bytes a token"
         + ("" if sizes.capacity_tokens is None else f", {sizes.capacity_tokens:,} tokens"),
         reason=""
         if layout.window_layers
@@ -236,7 +245,7 @@ def _window_note(layout: Layout, job: Job, sizes: Sizes) -> PlanNote:
         if by_requests
         else "tokens x swa_full_tokens_ratio",
         numbers=f"window {layout.window or 0:,}" if by_requests else f"{sizes.capacity_tokens:,} x {ratio:g}",
-        result=f"{sizes.window_capacity_tokens:,} window tokens of {sizes.window_bytes:,} bytes",
+        result=f"{sizes.window_capacity_tokens:,} window tokens of {sizes.rates.window_bytes:,} bytes",
         reason=""
         if by_requests
         else "A fixed share of the tokens whatever the window: --swa-full-tokens-ratio moves memory between the pools.",
@@ -245,14 +254,14 @@ def _window_note(layout: Layout, job: Job, sizes: Sizes) -> PlanNote:
 
 def _state_note(layout: Layout, job: Job, sizes: Sizes) -> PlanNote:
     ratio = layout.state_ratio if job.mamba_full_memory_ratio is None else job.mamba_full_memory_ratio
-    named = sizes.slots_per_request == 1 and job.max_running_requests is not None
+    named = sizes.rates.slots_per_request == 1 and job.max_running_requests is not None
     return PlanNote(
         name="states",
         formula="one slot a request" if named else "memory x ratio / (1 + ratio) / slot, less one",
-        numbers=f"slots of {sizes.slot_bytes:,} bytes" + ("" if named else f", ratio {ratio:g}"),
-        result=f"{sizes.state_slots:,} slots, {sizes.slots_per_request} a request",
+        numbers=f"slots of {sizes.rates.slot_bytes:,} bytes" + ("" if named else f", ratio {ratio:g}"),
+        result=f"{sizes.state_slots:,} slots, {sizes.rates.slots_per_request} a request",
         reason=""
-        if sizes.slots_per_request == 1
+        if sizes.rates.slots_per_request == 1
         else "Prefix caching keeps copies of a state: without it a request takes one slot.",
     )
 

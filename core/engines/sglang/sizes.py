@@ -4,7 +4,7 @@ In the order of KVCacheConfigurator (sglang/srt/mem_cache/kv_cache_configurator.
 pools of tokens from what is left, then the most requests at once. Memory passes through floats of GiB there and here.
 """
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 
 from core.engines.plan import EngineError
 from core.engines.sglang.shapes import Layout, Row
@@ -32,35 +32,58 @@ class Job:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Sizes:
-    """What the server would allocate on one rank; `stopped` says why it would not start."""
+class Rates:
+    """What one token and one slot cost a rank: the same for every amount of memory."""
 
     block_size: int
     bytes_per_token: float
     full_bytes: int  # of one token in the pool of all tokens
     window_bytes: int = 0  # of one token in the window pool
+    window_ratio: float = 0.8
     slot_bytes: int = 0
     slots_per_request: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Sizes:
+    """What the server would allocate on one rank; `stopped` says why it would not start."""
+
+    rates: Rates
     state_slots: int | None = None
     capacity_tokens: int | None = None
     window_capacity_tokens: int | None = None
     max_running_requests: int | None = None
     stopped: str = ""
-    fixed_bytes: int = 0  # taken whatever the tokens: DeepSeek-V4's windows and rings
     capped_window: bool = False  # the window pool is sized by requests, not by the ratio
-    limits: tuple[tuple[str, int], ...] = field(default=())  # what bounds the requests, by name
+    limits: tuple[tuple[str, int], ...] = ()  # what bounds the requests, by name
 
 
-def pool_sizes(layout: Layout, job: Job) -> Sizes:
-    """Sizes of every model's pools but DeepSeek-V4's. Raises EngineError; too little memory is `stopped`."""
-    empty = _rates(layout, job, page_of(layout, job))
+def pool_sizes(layout: Layout, job: Job, rates: Rates) -> Sizes:
+    """Sizes of every model's pools but DeepSeek-V4's; too little memory is `stopped`."""
     if job.available_bytes is None:
-        return empty
-    found, left = _with_states(layout, job, empty, job.available_bytes)
-    if found.stopped:
-        return found
-    found = _with_tokens(layout, job, found, left)
-    return found if found.stopped else _with_requests(layout, job, found)
+        return Sizes(rates=rates)
+    slots, left = _states(layout, job, rates, job.available_bytes)
+    if slots is not None and slots <= 0:
+        return Sizes(rates=rates, stopped="no state slot fits the states' share of the memory")
+    tokens, window = _tokens(layout, job, rates, left)
+    if tokens <= 0:
+        return Sizes(rates=rates, state_slots=slots, stopped="not one page of tokens fits the memory")
+    capped = rates.window_bytes > 0 and _capped(layout, job)
+    by_ratio = window is not None and layout.layers > 0 and not capped
+    if by_ratio and layout.window is not None and layout.window + rates.block_size >= (window or 0):
+        return Sizes(rates=rates, stopped=f"{window:,} window tokens cannot hold one request's window and page")
+    limits = _limits(layout, job, rates, tokens, slots)
+    most = min(limit for _, limit in limits)
+    return Sizes(
+        rates=rates,
+        state_slots=slots,
+        capacity_tokens=tokens,
+        window_capacity_tokens=window,
+        max_running_requests=most,
+        capped_window=capped,
+        limits=limits,
+        stopped="" if most > 0 else "it leaves no room for one request",
+    )
 
 
 def page_of(layout: Layout, job: Job) -> int:
@@ -95,79 +118,54 @@ def element_bytes(layout: Layout, job: Job) -> int:
     return 1 if job.cache_type.startswith("fp8") else 2
 
 
-def _rates(layout: Layout, job: Job, page: int) -> Sizes:
+def rates_of(layout: Layout, job: Job) -> Rates:
+    """Bytes of a token in either pool and of a slot. Raises EngineError for a job that SGLang refuses."""
     width, ranks = element_bytes(layout, job), job.tensor_parallel
     full = layout.layers * layout.row.row_bytes(ranks, width, job.cache_type) + layout.index_bytes
     full += layout.index_elements * (1 if job.cache_type == "fp8_e4m3" else 2)
-    window_row: Row | None = layout.window_row
-    window = layout.window_layers * window_row.row_bytes(ranks, width, job.cache_type) if window_row else 0
-    ratio = _ratio(layout, job)
-    per_token = full + ratio * window if window and layout.layers else window or full
+    row: Row | None = layout.window_row
+    window = layout.window_layers * row.row_bytes(ranks, width, job.cache_type) if row else 0
+    ratio = layout.window_ratio if job.swa_full_tokens_ratio is None else job.swa_full_tokens_ratio
     slots = layout.slots_per_request if job.prefix_caching and layout.prefix_caching else 1
-    return Sizes(
-        block_size=page,
-        bytes_per_token=per_token,
+    return Rates(
+        block_size=page_of(layout, job),
+        bytes_per_token=full + ratio * window if window and layout.layers else window or full,
         full_bytes=full,
         window_bytes=window,
+        window_ratio=ratio,
         slot_bytes=layout.states.slot_bytes(ranks) if layout.states else 0,
         slots_per_request=slots if layout.states else None,
     )
 
 
-def _ratio(layout: Layout, job: Job) -> float:
-    return layout.window_ratio if job.swa_full_tokens_ratio is None else job.swa_full_tokens_ratio
-
-
-def _with_states(layout: Layout, job: Job, sizes: Sizes, available: int) -> tuple[Sizes, int]:
+def _states(layout: Layout, job: Job, rates: Rates, available: int) -> tuple[int | None, int]:
     """State slots and the bytes that are left (_handle_max_mamba_cache).
 
     Memory x ratio / (1 + ratio), in whole slots, less one slot of padding; without prefix caching and with
     max_running_requests named, one slot a request whatever that takes.
     """
     if layout.states is None:
-        return sizes, available
-    rest, slot = available / GIB, sizes.slot_bytes
-    if sizes.slots_per_request == 1 and job.max_running_requests is not None:
+        return None, available
+    rest, slot = available / GIB, rates.slot_bytes
+    if rates.slots_per_request == 1 and job.max_running_requests is not None:
         slots = job.max_running_requests
     else:
         ratio = layout.state_ratio if job.mamba_full_memory_ratio is None else job.mamba_full_memory_ratio
         slots = int((rest * ratio / (1 + ratio) * GIB - slot) // slot) if slot else 0
-    if slots <= 0:
-        return replace(sizes, stopped="no state slot fits the states' share of the memory"), 0
-    left = int((rest - (slots + 1) * slot / GIB) * GIB)
-    return replace(sizes, state_slots=slots), left
+    return slots, int((rest - (slots + 1) * slot / GIB) * GIB)
 
 
-def _with_tokens(layout: Layout, job: Job, sizes: Sizes, left: int) -> Sizes:
-    if sizes.window_bytes:
-        return _with_window(layout, job, sizes, left)
-    page = sizes.block_size
-    tokens = max(left, 0) // sizes.full_bytes if sizes.full_bytes else layout.context_length
-    return _placed(sizes, tokens // page * page)
-
-
-def _placed(sizes: Sizes, tokens: int, window: int | None = None) -> Sizes:
-    if tokens <= 0:
-        return replace(sizes, stopped="not one page of tokens fits the memory")
-    return replace(sizes, capacity_tokens=tokens, window_capacity_tokens=window)
-
-
-def _with_window(layout: Layout, job: Job, sizes: Sizes, left: int) -> Sizes:
-    """HybridSWAPoolConfigurator, or SWARequestCapPoolConfigurator: requests are known and no prefix is cached."""
-    page = sizes.block_size
-    if _capped(layout, job):
-        assert layout.window is not None
-        assert job.max_running_requests is not None
+def _tokens(layout: Layout, job: Job, rates: Rates, left: int) -> tuple[int, int | None]:
+    """Tokens and window tokens: DefaultPoolConfigurator, HybridSWAPoolConfigurator, SWARequestCapPoolConfigurator."""
+    page = rates.block_size
+    if not rates.window_bytes:
+        tokens = max(left, 0) // rates.full_bytes if rates.full_bytes else layout.context_length
+        return tokens // page * page, None
+    if _capped(layout, job) and layout.window is not None and job.max_running_requests is not None:
         window = aligned(request_cap(page, layout.window, job.max_running_requests), page)
-        tokens = (left - window * sizes.window_bytes) // sizes.full_bytes // page * page
-        return replace(_placed(sizes, tokens, window), capped_window=True)
-    tokens = int(max(left, 0) // sizes.bytes_per_token) // page * page
-    if not layout.layers:
-        return _placed(sizes, tokens, tokens)
-    window = int(tokens * _ratio(layout, job)) // page * page
-    if layout.window is not None and tokens > 0 and layout.window + page >= window:
-        return replace(sizes, stopped=f"a window pool of {window:,} tokens cannot hold one request's window and page")
-    return _placed(sizes, tokens, window)
+        return (left - window * rates.window_bytes) // rates.full_bytes // page * page, window
+    tokens = int(max(left, 0) // rates.bytes_per_token) // page * page
+    return tokens, int(tokens * rates.window_ratio) // page * page if layout.layers else tokens
 
 
 def _capped(layout: Layout, job: Job) -> bool:
@@ -190,16 +188,12 @@ def aligned(tokens: int, page: int) -> int:
     return -(-tokens // page) * page
 
 
-def _with_requests(layout: Layout, job: Job, sizes: Sizes) -> Sizes:
+def _limits(layout: Layout, job: Job, rates: Rates, tokens: int, slots: int | None) -> tuple[tuple[str, int], ...]:
     """resolve_max_num_reqs: named or estimated, at most half the tokens, at most the slots that states have."""
-    tokens = sizes.capacity_tokens or 0
-    limits = [requests_named(layout.context_length, tokens, job.max_running_requests), ("tokens", tokens // 2)]
-    if sizes.state_slots is not None:
-        limits.append(("state slots", sizes.state_slots // (sizes.slots_per_request or 1)))
-    most = min(limit for _, limit in limits)
-    if most <= 0:
-        return replace(sizes, max_running_requests=0, limits=tuple(limits), stopped="it leaves no room for one request")
-    return replace(sizes, max_running_requests=most, limits=tuple(limits))
+    named = requests_named(layout.context_length, tokens, job.max_running_requests)
+    if slots is None:
+        return named, ("tokens", tokens // 2)
+    return named, ("tokens", tokens // 2), ("state slots", slots // (rates.slots_per_request or 1))
 
 
 def requests_named(context_length: int, tokens: int, named: int | None) -> tuple[str, int]:
