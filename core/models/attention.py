@@ -78,7 +78,7 @@ class GroupedAttention:
         return _index_keys(self, context_length, bytes_per_element)
 
     def read_bytes(self, context_length: int, bytes_per_element: float) -> float:
-        """Bytes that one decode step of one sequence reads: every index key, and keys and values of the chosen tokens."""
+        """Bytes that a decode step of one sequence reads: every index key, and keys and values of the chosen tokens."""
         chosen = context_length if self.index_topk is None else min(context_length, self.index_topk)
         index = self.side_bytes(context_length, bytes_per_element)
         return self.cached_elements(chosen) * bytes_per_element + sum(index.values())

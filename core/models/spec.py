@@ -59,8 +59,8 @@ class ModelSpec:
         return int(sum(sum(part.values()) for part in parts) * batch_size)
 
     def cache_parts(self, *, context_length: int, batch_size: int = 1, bytes_per_element: float = 2) -> dict[str, int]:
-        """The bytes of cache_bytes by part name, in the order of core.models.attention.PART_NAMES; parts that the model does
-        not have are left out."""
+        """The bytes of cache_bytes by part name, in the order of core.models.attention.PART_NAMES; a part that the model
+        does not have is left out."""
         totals: dict[str, float] = {}
         for layer in self.layers:
             for name, part_bytes in cache_part_bytes(layer, context_length, bytes_per_element).items():
