@@ -59,7 +59,7 @@ class ModelSpec:
         return int(sum(sum(part.values()) for part in parts) * batch_size)
 
     def cache_parts(self, *, context_length: int, batch_size: int = 1, bytes_per_element: float = 2) -> dict[str, int]:
-        """The bytes of cache_bytes by part name, in the order of core.models.attention.PART_NAMES; a part that the model
+        """The bytes of cache_bytes by part name, in the order of attention.PART_NAMES; a part that the model
         does not have is left out."""
         totals: dict[str, float] = {}
         for layer in self.layers:
