@@ -24,6 +24,9 @@ from core.models.formats import (
 from core.models.formats.cache_width import CacheWidth, cache_width_of
 from core.models.formats.meaning import Translation, meaning, with_cache_width
 from core.models.formats.parsed import parse
+from core.models.gguf.dump import LOOKED_AT, looks_like_dump, read_dump
+from core.models.gguf.header import metadata_of
+from core.models.gguf.metadata import read_metadata
 from core.models.rules.facts import UnsupportedConfig
 from core.models.spec import ModelSpec, read_config
 
@@ -76,9 +79,9 @@ def read_document(data: bytes, beside: bytes | None = None) -> ModelSpec:
     Raises UnsupportedConfig, and nothing else, for whatever is not understood.
     """
     if data.startswith(GGUF):
-        raise UnsupportedConfig(
-            "The file is GGUF, whose metadata this reader does not take. Give the model's config.json."
-        )
+        return read_metadata(metadata_of(lambda count: data[:count]))
+    if looks_like_dump(data[:LOOKED_AT].decode("utf-8", "replace")):
+        return read_metadata(read_dump(data.decode("utf-8", "replace")))
     spec = spec_of(parse(data))
     return spec if beside is None else with_width_beside(spec, beside)
 

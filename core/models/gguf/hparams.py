@@ -11,6 +11,7 @@ from typing import Any
 
 from core.models.gguf.architectures import (
     DRAFTS,
+    HYBRID,
     HYBRID_BY_FFN,
     HYBRID_BY_INTERVAL,
     HYBRID_BY_KV_HEADS,
@@ -27,6 +28,7 @@ from core.models.rules.facts import UnsupportedConfig, shown
 Flags = tuple[bool, ...]
 Numbers = tuple[int, ...]
 GEMMA3N_OWN_LAYERS = 20  # n_layer_kv_from_start, hard-coded in src/models/gemma3n.cpp
+KIMI_STATES = ("kimi-linear", "kimi-k3", "bailingmoe3", "glm5-next")  # Kimi delta attention (kda.head_dim)
 GLM_5_2_CONTEXT = 1_048_576  # from this context_length on, absent indexer types mean GLM-5.2's
 GLM_5_2_INDEXERS = (True, True) + (True, False, False, False) * 19  # src/models/glm-dsa.cpp
 
@@ -286,21 +288,25 @@ def _indexer_types(keys: Keys, total: int, trunk: int) -> Flags:
 
 
 def _states(keys: Keys, num_query_heads: int, widths: Widths) -> States:
-    """n_embd_r and n_embd_s of src/llama-hparams.cpp."""
-    hidden = keys.number("embedding_length", 0)
-    if head := keys.number("wkv.head_size", 0):
-        return States(convolution=keys.number("token_shift_count", 2) * hidden, recurrent=hidden * head)
-    kernel, inner = keys.number("ssm.conv_kernel", 0), keys.number("ssm.inner_size", 0)
-    state, groups = keys.number("ssm.state_size", 0), keys.number("ssm.group_count", 0)
-    if kept := keys.number("shortconv.l_cache", 0):
-        return States(convolution=hidden * (kept - 1), recurrent=state * inner)
-    if head := keys.number("kda.head_dim", 0):
+    """n_embd_r and n_embd_s of src/llama-hparams.cpp, from the keys that the class's own loader reads."""
+    name, hidden = keys.architecture, keys.number("embedding_length", 0)
+    if name in RECURRENT - {"mamba", "mamba2"}:
+        shifts = keys.number("token_shift_count", 2)
+        return States(convolution=shifts * hidden, recurrent=hidden * keys.required("wkv.head_size"))
+    if name in ("lfm2", "lfm2moe"):
+        return States(convolution=hidden * max(0, keys.required("shortconv.l_cache") - 1))
+    if name == "minimax-01":
+        return States(recurrent=widths.key**2 * num_query_heads)
+    if name in KIMI_STATES:
+        head, kernel = keys.required("kda.head_dim"), keys.required("ssm.conv_kernel")
         rows = kernel - 1 if kernel else 3
         return States(convolution=3 * rows * num_query_heads * head, recurrent=head * head * num_query_heads)
-    convolution = max(0, kernel - 1) * (inner + 2 * groups * state)
-    if keys.architecture == "minimax-01":
-        return States(convolution=convolution, recurrent=widths.key**2 * num_query_heads)
-    return States(convolution=convolution, recurrent=state * inner)
+    if name not in RECURRENT | HYBRID:
+        return States()
+    kernel, inner = keys.required("ssm.conv_kernel"), keys.required("ssm.inner_size")
+    state = keys.required("ssm.state_size")
+    groups = 0 if name in ("mamba", "jamba") else keys.required("ssm.group_count")
+    return States(convolution=max(0, kernel - 1) * (inner + 2 * groups * state), recurrent=state * inner)
 
 
 def _compress_ratios(keys: Keys, total: int) -> Numbers:
