@@ -66,16 +66,18 @@ def plan(spec: ModelSpec, **job: Any) -> EnginePlan:
     if memory is not None:
         whole("available_bytes", memory, MOST_BYTES, least=0)
     made = layout_of(spec, Settings(**{key: job[key] for key in SETTINGS if key in job}))
-    fits = None if memory is None else bool(made.fits(context, memory))
-    concurrency = made.max_concurrency(context, memory) if fits else None
+    blocks = made.request_blocks(context)
+    request = blocks * made.pool_block_bytes
+    fits = None if memory is None else request <= memory - NULL_BLOCKS * made.pool_block_bytes
+    concurrency = made.pool_blocks(memory) / blocks if fits else None
     return EnginePlan(
         engine="vllm",
         version=VERSION,
         fits=fits if concurrency is None else concurrency >= requests,
-        request_bytes=made.request_bytes(context),
+        request_bytes=request,
         block_size=made.block_size,
         max_concurrency=concurrency,
         capacity_tokens=None if concurrency is None else int(concurrency * context),
         groups=groups_of(made, context),
-        notes=notes_of(made, context, memory),
+        notes=notes_of(made, context, blocks, memory, concurrency),
     )

@@ -1,35 +1,49 @@
 """The groups and the lines that explain a vLLM plan."""
 
+from functools import lru_cache
+
 from core.engines.plan import CacheGroup, PlanNote
 from core.engines.vllm.caches import WINDOW_KINDS, Kind, LayerCache
 from core.engines.vllm.groups import Group
 from core.engines.vllm.layout import Layout
 
+COUNTED_IN = "The figure counts the null block in, which no request gets."
+HELD_BACK = "One block is held back for padding (the null block)."
+
 
 def groups_of(layout: Layout, context: int) -> tuple[CacheGroup, ...]:
     """Each group with the pages that one request pins in it and what its tokens and states fill of them."""
-    longest = max(group.num_layers for group in layout.groups)
-    return tuple(_group(group, longest, context) for group in layout.groups)
+    made: list[CacheGroup] = []
+    for group, number in layout.runs:
+        made += [_group(group, layout.longest, context)] * number
+    return tuple(made)
 
 
 def _group(group: Group, longest: int, context: int) -> CacheGroup:
     cache = group.layers[0][0]
-    words = cache.kind.value + (f" {cache.window:,}" if cache.window else "")
     return CacheGroup(
-        kind=words,
+        kind=f"{cache.kind.value} {cache.window:,}" if cache.window else cache.kind.value,
         num_layers=group.num_layers,
         padded_layers=longest - group.num_layers,
-        block_size=cache.block_size,
+        block_size=cache.block_size or None,
         page_bytes=group.page_bytes,
         pages_per_request=group.blocks(context),
         filled_bytes=sum(each.filled(context) * number for each, number in group.layers),
     )
 
 
-def notes_of(layout: Layout, context: int, memory: int | None) -> tuple[PlanNote, ...]:
+def notes_of(
+    layout: Layout, context: int, blocks: int, memory: int | None, concurrency: float | None
+) -> tuple[PlanNote, ...]:
     """The lines of a plan: block, pool, request, and where memory is given how many requests it holds."""
-    lines = [_block(layout), _pool(layout), _request(layout, context)]
-    return tuple(lines) if memory is None else (*lines, _capacity(layout, context, memory))
+    lines = (*_fixed(layout), _request(layout, context, blocks))
+    return lines if memory is None else (*lines, _capacity(layout, context, blocks, memory, concurrency))
+
+
+@lru_cache(maxsize=4096)
+def _fixed(layout: Layout) -> tuple[PlanNote, PlanNote]:
+    """What does not depend on the job."""
+    return _block(layout), _pool(layout)
 
 
 def _block(layout: Layout) -> PlanNote:
@@ -51,7 +65,7 @@ def _block(layout: Layout) -> PlanNote:
 
 
 def _pool(layout: Layout) -> PlanNote:
-    longest = max(group.num_layers for group in layout.groups)
+    longest = layout.longest
     padded = sum(longest - group.num_layers for group in layout.groups)
     layers = sum(group.num_layers for group in layout.groups)
     return PlanNote(
@@ -63,17 +77,16 @@ def _pool(layout: Layout) -> PlanNote:
     )
 
 
-def _request(layout: Layout, context: int) -> PlanNote:
+def _request(layout: Layout, context: int, blocks: int) -> PlanNote:
     parts: dict[tuple[str, str], int] = {}
-    for group in layout.groups:
-        cache = group.layers[0][0]
-        rule = _rule(cache, context)
-        parts[rule] = parts.get(rule, 0) + 1
+    for group, number in layout.runs:
+        rule = _rule(group.layers[0][0], context)
+        parts[rule] = parts.get(rule, 0) + number
     return PlanNote(
         name="request",
-        formula=" + ".join(f"{number} x {formula}" for (formula, _), number in parts.items()),
-        numbers=" + ".join(f"{number} x {numbers}" for (_, numbers), number in parts.items()),
-        result=f"{layout.request_blocks(context):,} blocks, {layout.request_bytes(context):,} bytes",
+        formula=" + ".join([f"{number} x {formula}" for (formula, _), number in parts.items()]),
+        numbers=" + ".join([f"{number} x {numbers}" for (_, numbers), number in parts.items()]),
+        result=f"{blocks:,} blocks, {blocks * layout.pool_block_bytes:,} bytes",
         reason=_why(layout),
     )
 
@@ -96,6 +109,7 @@ def _rule(cache: LayerCache, context: int) -> tuple[str, str]:
     return "ceil(context / block)", f"ceil({context:,} / {cache.block_size:,})"
 
 
+@lru_cache(maxsize=4096)
 def _why(layout: Layout) -> str:
     kinds = {group.layers[0][0].kind for group in layout.groups}
     reasons = []
@@ -107,19 +121,13 @@ def _why(layout: Layout) -> str:
     return f"{'; '.join(reasons)}.".capitalize() if reasons else ""
 
 
-def _capacity(layout: Layout, context: int, memory: int) -> PlanNote:
-    blocks = layout.pool_blocks(memory)
-    if not layout.fits(context, memory):
-        result, reason = "does not fit", "One block is held back for padding (the null block)."
-    else:
-        result = (
-            f"Maximum concurrency for {context:,} tokens per request: {layout.max_concurrency(context, memory):.2f}x"
-        )
-        reason = "The figure counts the null block in, which no request gets."
+def _capacity(layout: Layout, context: int, blocks: int, memory: int, concurrency: float | None) -> PlanNote:
+    fits = concurrency is not None
+    printed = f"Maximum concurrency for {context:,} tokens per request: {concurrency:.2f}x" if fits else "does not fit"
     return PlanNote(
         name="capacity",
         formula="floor(memory / block bytes) / blocks of a request",
-        numbers=f"{blocks:,} / {layout.request_blocks(context):,}",
-        result=result,
-        reason=reason,
+        numbers=f"{layout.pool_blocks(memory):,} / {blocks:,}",
+        result=printed,
+        reason=COUNTED_IN if fits else HELD_BACK,
     )

@@ -7,6 +7,7 @@ that do not fill their last group leave padded places.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 from core.engines.plan import EngineError
@@ -21,7 +22,7 @@ class Group:
 
     layers: tuple[tuple[LayerCache, int], ...]
 
-    @property
+    @cached_property
     def num_layers(self) -> int:
         return sum(number for _, number in self.layers)
 
@@ -29,7 +30,7 @@ class Group:
         """Blocks that one request pins at most: its layers all need the same."""
         return self.layers[0][0].blocks(context)
 
-    @property
+    @cached_property
     def page_bytes(self) -> int:
         """Bytes of one block of this group, all its layers together."""
         return sum(cache.page_bytes * number for cache, number in self.layers)

@@ -5,6 +5,7 @@ arithmetic.
 """
 
 import weakref
+from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -27,7 +28,7 @@ SKIPPED_LAYERS = 2  # TurboQuant keeps so many layers at either end in the model
 MOST_KEPT = 4096
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Layout:
     """What a vLLM server allocates for a model: the pool's blocks and how many of them a request pins."""
 
@@ -37,6 +38,16 @@ class Layout:
     groups: tuple[Group, ...]
     state_bytes: int | None = None  # of one recurrent layer, before it is paged
     caches_prefixes: bool = True
+
+    @cached_property
+    def runs(self) -> tuple[tuple[Group, int], ...]:
+        """Distinct groups with the number of times that each is there."""
+        return tuple(Counter(self.groups).items())
+
+    @cached_property
+    def longest(self) -> int:
+        """Layers of the longest group: places that every group has."""
+        return max(group.num_layers for group in self.groups)
 
     @cached_property
     def attends(self) -> bool:
@@ -50,7 +61,7 @@ class Layout:
 
     def request_blocks(self, context: Any) -> Any:
         """Blocks that one request of so many tokens pins at most, all groups together; an int or a numpy array."""
-        return sum(group.blocks(context) for group in self.groups)
+        return sum(group.blocks(context) * number for group, number in self.runs)
 
     def request_bytes(self, context: Any) -> Any:
         """Bytes of them on one rank (_max_memory_usage_bytes_from_groups)."""
