@@ -5,6 +5,7 @@ serves as many layers as the group is long; a pool block is as large as the long
 that do not fill their last group leave padded places.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -51,9 +52,10 @@ def grouped(layers: Sequence[LayerCache]) -> tuple[Group, ...]:
 
 
 def _counted(layers: Sequence[LayerCache]) -> list[tuple[LayerCache, int]]:
+    objects = {id(cache): cache for cache in layers}  # hashing a cache costs more than the rest: once an object
     numbers: dict[LayerCache, int] = {}
-    for cache in layers:
-        numbers[cache] = numbers.get(cache, 0) + 1
+    for identity, number in Counter(map(id, layers)).items():
+        numbers[objects[identity]] = numbers.get(objects[identity], 0) + number
     return list(numbers.items())
 
 
@@ -75,7 +77,8 @@ def _one_type(caches: Sequence[LayerCache]) -> bool:
 def _with_equal_pages(layers: Sequence[LayerCache]) -> list[LayerCache]:
     """unify_kv_cache_spec_page_size: a page that divides the largest takes more tokens, others are padded."""
     largest = max(cache.page_bytes for cache in layers)
-    return [_raised(cache, largest) for cache in layers]
+    raised = {id(cache): _raised(cache, largest) for cache in {id(cache): cache for cache in layers}.values()}
+    return [raised[id(cache)] for cache in layers]
 
 
 def _raised(cache: LayerCache, page_bytes: int) -> LayerCache:

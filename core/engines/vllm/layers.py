@@ -52,19 +52,32 @@ def has_state(layer: Layer) -> bool:
 
 
 def layer_caches(frame: Frame, state: State | None) -> tuple[LayerCache, ...]:
-    """What every layer keeps on one rank, in order. Raises EngineError."""
+    """What every layer keeps on one rank, in order; layers that are one object are made once. Raises EngineError."""
+    made: dict[tuple[int, int | None, bool, bool], list[LayerCache]] = {}
     caches: list[LayerCache] = []
-    windows = windows_of(frame.model)
-    for index, layer in enumerate(frame.model.spec.layers):
-        attention = attention_of(layer)
-        cache_type = "auto" if index in frame.skipped else frame.cache_type
-        if isinstance(attention, GroupedAttention):
-            caches.append(_grouped(frame, attention, windows[index], cache_type))
-        elif isinstance(attention, LatentAttention):
-            caches += _latent(frame, attention, index, cache_type)
-        if state is not None and has_state(layer):
-            caches.append(_recurrent(frame, state))
+    windows, model = windows_of(frame.model), frame.model
+    for index, layer in enumerate(model.spec.layers):
+        indexed = model.index_width is not None and model.has_indexer(index)
+        key = (id(layer), windows[index], index in frame.skipped, indexed)
+        if key not in made:
+            made[key] = _of_layer(frame, layer, windows[index], state, skipped=index in frame.skipped, indexed=indexed)
+        caches += made[key]
     return tuple(caches)
+
+
+def _of_layer(
+    frame: Frame, layer: Layer, window: int | None, state: State | None, *, skipped: bool, indexed: bool
+) -> list[LayerCache]:
+    attention = attention_of(layer)
+    cache_type = "auto" if skipped else frame.cache_type
+    caches: list[LayerCache] = []
+    if isinstance(attention, GroupedAttention):
+        caches.append(_grouped(frame, attention, window, cache_type))
+    elif isinstance(attention, LatentAttention):
+        caches += _latent(frame, attention, cache_type, indexed=indexed)
+    if state is not None and has_state(layer):
+        caches.append(_recurrent(frame, state))
+    return caches
 
 
 def windows_of(model: Model) -> tuple[int | None, ...]:
@@ -127,7 +140,7 @@ def _attention_cache(
     )
 
 
-def _latent(frame: Frame, attention: LatentAttention, index: int, cache_type: str) -> list[LayerCache]:
+def _latent(frame: Frame, attention: LatentAttention, cache_type: str, *, indexed: bool) -> list[LayerCache]:
     """MLAAttention keeps one latent for all heads on every rank; where the class, or transformers' code, multiplies it
     out, every query head has keys and values of the full width."""
     model = frame.model
@@ -137,7 +150,7 @@ def _latent(frame: Frame, attention: LatentAttention, index: int, cache_type: st
             raise EngineError("qk_nope_head_dim is missing: vLLM 0.33 multiplies this model's latent out and needs it.")
         return [_attention_cache(frame, heads, attention.expanded_key_dim, attention.window, cache_type)]
     caches = []
-    if model.index_width is not None and model.has_indexer(index):
+    if indexed and model.index_width is not None:
         caches.append(_indexer(frame, model.index_width))
     caches.append(_kept_latent(frame, attention, leads=bool(caches)))
     return caches

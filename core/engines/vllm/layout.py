@@ -99,6 +99,7 @@ class Layout:
 
 
 _kept: dict[tuple[int, Settings], tuple["weakref.ref[ModelSpec]", Layout]] = {}
+_models: dict[int, tuple["weakref.ref[ModelSpec]", Model]] = {}
 
 
 def layout_of(spec: ModelSpec, settings: Settings) -> Layout:
@@ -108,13 +109,24 @@ def layout_of(spec: ModelSpec, settings: Settings) -> Layout:
     if kept is not None and kept[0]() is spec:
         return kept[1]
     try:
-        layout = compiled(model_of(spec), settings)
+        layout = compiled(_model(spec), settings)
     except UnsupportedConfig as problem:  # a field of the file that only vLLM's rules ask for
         raise EngineError(str(problem)) from problem
     if len(_kept) >= MOST_KEPT:
         _kept.clear()
     _kept[key] = (weakref.ref(spec), layout)
     return layout
+
+
+def _model(spec: ModelSpec) -> Model:
+    """The model of a spec, read once while the spec lives."""
+    kept = _models.get(id(spec))
+    if kept is not None and kept[0]() is spec:
+        return kept[1]
+    if len(_models) >= MOST_KEPT:
+        _models.clear()
+    _models[id(spec)] = (weakref.ref(spec), model_of(spec))
+    return _models[id(spec)][1]
 
 
 def compiled(model: Model, settings: Settings) -> Layout:
