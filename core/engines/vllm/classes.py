@@ -47,6 +47,25 @@ EVERY_HEAD = frozenset({"Zamba2ForCausalLM"})
 TEXT_CLASSES = {"muse_glimmer_text": "MuseGlimmerForCausalLM"}
 # Classes on Qwen2Model (qwen2.py), which refuses kinds of layers that differ unless max_window_layers counts them all.
 QWEN2_MODELS = frozenset({"MiMoForCausalLM", "Qwen2ForCausalLM", "Qwen3ForCausalLM"})
+# Classes of vLLM whose caches are of a kind that is not stated here: rings, sinks, compressed or padded latents, layers
+# that are run in loops, keys and values of two widths, an encoder's keys. They are refused rather than guessed.
+NOT_STATED = frozenset(
+    {
+        "AliceAIForCausalLM", "BailingMoeV2_5ForCausalLM", "BailingMoeV3ForCausalLM",
+        "BailingMoeV3VLForConditionalGeneration", "CohereAsrForConditionalGeneration", "DeepseekV41ForCausalLM",
+        "DeepseekV4ForCausalLM", "DeepseekV4ForConditionalGeneration", "DiffusionGemmaForBlockDiffusion",
+        "Dots3NoteForCausalLM", "FlintForCausalLM", "Glm5NextForCausalLM", "Glm5NextForConditionalGeneration",
+        "HYV4ForCausalLM", "IQuestLoopCoderForCausalLM", "InklingForCausalLM",
+        "InklingForConditionalGeneration", "K2HorizonForCausalLM", "KimiK3ForConditionalGeneration",
+        "LongcatFlashNgramForCausalLM", "MiMoV2FlashForCausalLM", "MiMoV2ForCausalLM", "MiMoV2OmniForCausalLM",
+        "MiniMaxM3SparseForCausalLM", "MiniMaxM3SparseForConditionalGeneration",
+        "MuseSparkForConditionalGeneration", "NemotronParseForConditionalGeneration",
+        "OpenPanguVLForConditionalGeneration", "PanguEmbeddedForCausalLM", "PanguProMoEV2ForCausalLM",
+        "PanguUltraMoEForCausalLM", "Qwen4ExpForCausalLM", "Qwen4ExpForConditionalGeneration",
+        "RadioMBartPrefixForCausalLM", "Step5ForCausalLM", "Step5ForConditionalGeneration",
+        "UnlimitedOCRForCausalLM", "WhisperForConditionalGeneration",
+    }
+)  # fmt: skip
 # DeepSeek sparse attention: an indexer beside the latent of a layer.
 INDEXED = frozenset({"DeepseekV32ForCausalLM", "GlmMoeDsaForCausalLM"})
 # Attention sinks, which FlashInfer's nvfp4 cache does not bear on an H100.
@@ -102,6 +121,10 @@ def served(config: Mapping[str, Any], text_type: str) -> Served:
         named = table.architectures.get(text_type, "")
     if not named:
         return Served(architecture="", text_class="", native=True)
+    if named in NOT_STATED:
+        raise EngineError(
+            f"architectures names {named!r}: what vLLM 0.33.0 caches for it is not stated here. Read it in its log."
+        )
     if named in table.wrappers:
         text_class = TEXT_CLASSES.get(text_type) or table.architectures.get(text_type, named)
         return Served(architecture=named, text_class=text_class, native=True)

@@ -195,6 +195,7 @@ def test_what_the_planner_refuses_is_refused_by_name(case_id: str, job: dict[str
     [
         ("BambaForCausalLM", "attention interface"),
         ("GPTNeoForCausalLM", "neither"),
+        ("WhisperForConditionalGeneration", "not stated here"),
         ("MllamaForConditionalGeneration", r"until 0\.10\.2"),
     ],
 )
