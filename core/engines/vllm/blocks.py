@@ -1,9 +1,9 @@
 """How many tokens a block holds: what the attention backend takes, and what a recurrent state needs.
 
 States Platform.update_block_size_for_backend, _align_hybrid_block_size and _align_heterogeneous_kv_block_size of vLLM
-0.33.0 (vllm/platforms/interface.py), with the backends that it picks on an H100. An 8-bit latent without indexer is read by
-Triton's kernel in blocks of 16 here, as in the held cases, whose machine could not load FlashMLA's extension; a server that
-can asks for 64, which block_size=64 gives.
+0.33.0 (vllm/platforms/interface.py), with the backends that it picks on an H100. An 8-bit latent without indexer is
+read by Triton's kernel in blocks of 16 here, as in the held cases, whose machine could not load FlashMLA's extension; a
+server that can asks for 64, which block_size=64 gives.
 """
 
 from math import lcm
