@@ -130,10 +130,17 @@ class RecurrentState:
     """Mamba, linear attention and kin: a state of constant width, and no KV cache."""
 
     mechanism: str  # as shown to people: 'Mamba-2', 'gated delta rule'
-    state_elements: int
+    state_elements: int  # in the model's own type, but for the next figure
     float32_elements: int = 0  # of these, the part that is kept in float32 whatever the cache's own type is
+    int64_elements: int = 0  # beside these: token ids that Qwen4-Exp keeps for its n-grams
+    position_counters: int = 0  # beside these: 8-byte counters kept once for the whole batch (xLSTM, its first layer)
 
     kind = "recurrent"
+
+    def state_bytes(self, batch_size: int, bytes_per_element: float) -> float:
+        """Bytes for the whole batch, each element in the width that the class keeps it in."""
+        own = (self.state_elements - self.float32_elements) * bytes_per_element
+        return batch_size * (own + self.float32_elements * 4 + self.int64_elements * 8) + self.position_counters * 8
 
     def cached_elements(self, context_length: int) -> int:
         """Always 0: the state does not grow with the context."""
@@ -307,6 +314,12 @@ Layer = (
     | ParallelLayer
     | CompressedAttention
 )
+
+
+def recurrent_state(layer: Layer) -> RecurrentState | None:
+    """The constant state of a layer, whether it stands alone or beside attention; None where there is none."""
+    inner = layer.recurrent if isinstance(layer, ParallelLayer) else layer
+    return inner if isinstance(inner, RecurrentState) else None
 
 
 def cache_part_bytes(layer: Layer, context_length: int, bytes_per_element: float) -> dict[str, float]:

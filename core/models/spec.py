@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from core.models.attention import PART_NAMES, Layer, cache_part_bytes
+from core.models.attention import PART_NAMES, Layer, cache_part_bytes, recurrent_state
 from core.models.formats.cache_width import CacheWidth, cache_width_of
 from core.models.rules.dimensions import dimensions_of
 from core.models.rules.facts import DeclaredHeads, ModelDimensions, Provenance, UnsupportedConfig
@@ -77,11 +77,11 @@ class ModelSpec:
     def state_bytes(self, *, batch_size: int = 1, bytes_per_element: float = 2) -> int:
         """Bytes of constant recurrent and convolution state; they do not grow with the context.
 
-        bytes_per_element holds for the convolution part; what is kept in float32 all the same counts 4 bytes.
+        bytes_per_element holds for what is kept in the model's own type, most often the convolutions; what a class
+        keeps in float32 all the same counts 4 bytes, token ids and counters 8.
         """
-        in_float32 = sum(layer.float32_elements for layer in self.layers)
-        others = sum(layer.state_elements for layer in self.layers) - in_float32
-        return int((others * bytes_per_element + in_float32 * 4) * batch_size)
+        states = (recurrent_state(layer) for layer in self.layers)
+        return int(sum(state.state_bytes(batch_size, bytes_per_element) for state in states if state is not None))
 
     def kv_bytes_per_token(self, bytes_per_element: float = 2) -> int:
         """Bytes that one more token adds while no window is full."""

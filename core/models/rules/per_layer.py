@@ -12,6 +12,7 @@ from core.models.rules.facts import UnsupportedConfig, shown
 from core.models.rules.fields import ConfigPart, Found, rule
 from core.models.rules.hybrid_patterns import attention_blocks
 from core.models.rules.kinds import Kinds
+from core.models.rules.states import NGRAMS
 
 Overrides = dict[str, Found]
 WHERE_CHANGED = {  # the fields of per_layer_config that change what a layer keeps
@@ -37,6 +38,8 @@ def overrides(part: ConfigPart, kinds: Kinds) -> list[Overrides]:
         return _laguna(part, len(kinds.kinds))
     if part.model_type == "mistral_large4_text":
         return _without_rotary(part, len(kinds.kinds))
+    if part.model_type == "qwen4_exp_text" and part.value(NGRAMS):
+        return _with_ngrams(part, len(kinds.kinds))
     return [{} for _ in kinds.kinds]
 
 
@@ -128,6 +131,15 @@ def _dots3(part: ConfigPart) -> Overrides:
     rope = head_dim.value - changed["qk_nope_head_dim"].value
     changed["qk_rope_head_dim"] = _or(part, "swa_qk_rope_head_dim", rope)
     return changed
+
+
+def _with_ngrams(part: ConfigPart, layers: int) -> list[Overrides]:
+    """Qwen4-Exp: ple_layer_ids names the layers, from 1, that keep states of n-grams beside their own."""
+    listed = set(part.integers(NGRAMS, minimum=1) or ())
+    if max(listed) > layers:
+        part.refuse(NGRAMS, f"layers from 1 to {layers} are expected")
+    found = Found(value=True, source="config", keys=(part.dotted(NGRAMS),))
+    return [{NGRAMS: found} if index + 1 in listed else {} for index in range(layers)]
 
 
 def _or(part: ConfigPart, name: str, default: int) -> Found:

@@ -12,6 +12,7 @@ from core.models.attention import (
     Layer,
     NoAttention,
     ParallelLayer,
+    RecurrentState,
     SharedCache,
 )
 from core.models.rules import kinds as kinds_of
@@ -77,6 +78,8 @@ def _read_layers(part: ConfigPart, kinds: Kinds) -> Reading:
     for index, source in enumerate(sources):
         if source is not None:
             layers[index] = _shared(layers[source], source, layers[index])
+    if part.model_type == "xlstm" and isinstance(layers[0], RecurrentState):
+        layers[0] = replace(layers[0], position_counters=1)  # one int64 for the whole batch, kept beside the states
     if part.model_type == "mllama_text_model":
         layers = _without_cross_attention(part, layers)
     return Reading(layers=tuple(layers), declared=_declared(part, changed))

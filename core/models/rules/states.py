@@ -15,8 +15,16 @@ from core.models.rules.fields import ConfigPart, Found, rule
 def mamba1(part: ConfigPart) -> tuple[str, int, int, tuple[Found, ...]]:
     """Mamba: expand x hidden channels, kernel taps and state_size each."""
     hidden, state, kernel = part.integer("hidden_size"), part.integer("state_size"), part.integer("conv_kernel")
-    channels = hidden.value * part.integer("expand").value
-    return "Mamba", channels * kernel.value, channels * state.value, (hidden, state, kernel)
+    channels = _mamba1_channels(part, hidden)
+    return "Mamba", channels.value * kernel.value, channels.value * state.value, (channels, state, kernel)
+
+
+def _mamba1_channels(part: ConfigPart, hidden: Found) -> Found:
+    """expand x hidden_size; an intermediate_size in the file takes its place, as it does in MambaConfig."""
+    if "intermediate_size" in part.raw:
+        return part.integer("intermediate_size")
+    expand = part.integer("expand")
+    return rule(expand.value * hidden.value, "expand x hidden_size channels.", expand, hidden)
 
 
 def mamba1_in_hybrid(part: ConfigPart) -> tuple[str, int, int, tuple[Found, ...]]:
@@ -161,7 +169,8 @@ def inkling(part: ConfigPart) -> tuple[str, int, int, tuple[Found, ...]]:
 
 
 def xlstm(part: ConfigPart) -> tuple[str, int, int, tuple[Found, ...]]:
-    """xLSTM: a matrix memory, a normaliser and a maximum per head (without the one position counter per model)."""
+    """xLSTM: a matrix memory, a normaliser and a maximum per head , all in the model's own type; the
+    model's one position counter is added where the layers are put together."""
     heads, hidden = part.integer("num_heads"), part.optional_integer("hidden_size") or part.integer("embedding_dim")
     keys, values = (_rounded(part, name, hidden.value) for name in ("qk_dim_factor", "v_dim_factor"))
     if keys % heads.value or values % heads.value:
@@ -177,6 +186,7 @@ def _rounded(part: ConfigPart, name: str, hidden: int) -> int:
     return -(-int(hidden * factor) // 64) * 64
 
 
+NGRAMS = "ple_layer_ids"  # in the overrides of the layers that this list of the file names, from 1
 State = Callable[[ConfigPart], tuple[str, int, int, tuple[Found, ...]]]
 STATES: dict[str, State] = {
     "bailing_hybrid": kimi_delta,
@@ -217,6 +227,30 @@ def state_of(part: ConfigPart) -> RecurrentState:
     if known is None:
         part.refuse("model_type", "it has recurrent layers whose state this reader does not know")
     mechanism, elements, in_float32, origins = known(part)
-    sentence = f"{mechanism}: {elements + in_float32:,} elements per sequence and layer, whatever the context."
+    token_ids = 0
+    if NGRAMS in part.overrides:
+        convolved, token_ids = _ngrams(part)
+        elements += convolved
+    sentence = f"{mechanism}: {elements + in_float32:,} elements per sequence and layer, whatever the context, "
+    sentence += _widths(elements, in_float32)
     part.note("state", rule(elements + in_float32, sentence, *origins))
-    return RecurrentState(mechanism=mechanism, state_elements=elements + in_float32, float32_elements=in_float32)
+    return RecurrentState(
+        mechanism=mechanism,
+        state_elements=elements + in_float32,
+        float32_elements=in_float32,
+        int64_elements=token_ids,
+    )
+
+
+def _widths(elements: int, in_float32: int) -> str:
+    """The type that the class keeps them in, as the end of a sentence."""
+    if not in_float32:
+        return "in the model's own type."
+    return "in float32." if not elements else f"{in_float32:,} of them in float32, the others in the model's own type."
+
+
+def _ngrams(part: ConfigPart) -> tuple[int, int]:
+    """Qwen4-Exp's per-layer embedding: (elements of a dilated convolution over every residual stream, token ids)."""
+    streams, hidden = part.integer("hc_count"), part.integer("hidden_size")
+    taps, ngram = part.integer("ple_conv_kernel_size"), part.integer("ngram_size")
+    return streams.value * hidden.value * (taps.value - 1) * ngram.value, ngram.value - 1

@@ -27,7 +27,7 @@ KEPT = re.compile(
     r"^(hidden_size|d_model|n_embd|n_embed|vocab_size|.*(layer|head|sliding|window|kv_|_kv|q_lora|qk_|multi_query"
     r"|new_decoder|mamba|ssm|conv|state_size|linear_|expand|attn|block_types|pattern|interval|local_attention"
     r"|attention_chunk|swa|rank|is_decoder|is_encoder_decoder|cross_attention|layer_types|n_groups|lru|dim_factor"
-    r"|embedding_dim|num_blocks|use_dsa|index_|indexer|compress|full_att|attention_types|mixer|intermediate|max_position"
+    r"|embedding_dim|num_blocks|use_dsa|ngram_size|hc_count|ple_|index_|indexer|compress|full_att|attention_types|mixer|intermediate|max_position"
     r"|n_positions|n_ctx|max_seq|seq_length|tie_word|tie_emb|bias|experts|d_head|d_state|d_ssm|d_conv|num_kv|share"
     r"|sharing|.*_cycles|cca_time|latent|conv_L|dim|groups).*)$"
 )

@@ -12,8 +12,8 @@ from tests.core.measured_cases import measured_cases
 CASES = measured_cases()
 PLAIN = [case for case in CASES if not set(case["tags"]) & {"stray", "encdec", "exotic"}]
 SPECIAL = [case for case in CASES if set(case["tags"]) & {"stray", "encdec", "exotic"}]
-# What is measured there is not the state: RecurrentGemma keeps it outside the cache, xLSTM adds a position counter
-STATE_ELSEWHERE = ("recurrent_gemma", "xlstm")
+# What is measured there is not the state: RecurrentGemma keeps it outside the cache
+STATE_ELSEWHERE = ("recurrent_gemma",)
 
 
 def named(case: dict[str, Any]) -> str:
