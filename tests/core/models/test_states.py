@@ -1,6 +1,6 @@
 """Constant states: what a class keeps whatever the context, each in its own width.
 
-Byte totals: transformers 5.23.0, batch 2, bfloat16 (Qwen4-Exp after a forward on the CPU, the others on the meta device).
+Bytes that transformers 5.23.0 held, batch 2, bfloat16 (Qwen4-Exp after a forward on the CPU, others on meta).
 """
 
 from typing import Any
@@ -34,7 +34,7 @@ def test_mamba_refuses_a_null_intermediate_size() -> None:
 
 
 def test_xlstm_keeps_one_position_counter_for_the_whole_batch() -> None:
-    config = {"model_type": "xlstm", "hidden_size": 128, "num_blocks": 2, "num_heads": 4, "vocab_size": 128}
+    config = {"model_type": "xlstm", "hidden_size": 128, "num_hidden_layers": 2, "num_heads": 4, "vocab_size": 128}
     # keys 64 and values 128 wide in all: 4 heads x (16 x 32 + 16 + 1) elements a layer, and 8 bytes once
     one, two = (read_config(config).state_bytes(batch_size=batch) for batch in (1, 2))
     assert one == 2 * 4 * 529 * 2 + 8
@@ -54,6 +54,6 @@ def test_layers_with_n_grams_keep_a_dilated_convolution_and_token_ids() -> None:
 def test_a_state_says_the_width_that_it_is_kept_in() -> None:
     sentences = {note.figure: note.sentence for note in read_config(MAMBA).provenance}
     assert sentences["state"] == (
-        "Mamba: 3,072 elements per sequence and layer, whatever the context, 2,048 of them in float32, the others in the "
-        "model's own type."
+        "Mamba: 3,072 elements per sequence and layer, whatever the context, 2,048 of them in float32, the others in "
+        "the model's own type."
     )
