@@ -16,6 +16,7 @@ TEXT_KEYS = ("thinker_config", "llm_config", "language_config", "text_config")  
 CONTEXT_KEYS = ("max_sequence_length", "seq_length", "max_seq_len", "model_max_length", "max_position_embeddings")
 DEFAULT_CONTEXT = 2048  # get_context_length where the file has none of the keys
 LARGEST = 2**48  # no figure of a model is larger; keeps floats exact and products bounded
+MOST_LAYERS = 10_000
 RENAMED = {  # configuration classes that name another model class than their file does
     ("olmo3", "Olmo3ForCausalLM"): "Olmo2ForCausalLM",
     ("longcat_flash", "LongcatCausalLM"): "LongcatFlashForCausalLM",
@@ -69,10 +70,11 @@ class Fields:
 
 def whole(name: str, value: object, minimum: int = 1) -> int:
     """value as a whole number from minimum on. Raises EngineError."""
-    if isinstance(value, bool) or not isinstance(value, int) or not minimum <= value <= LARGEST:
+    largest = MOST_LAYERS if name.endswith("layers") else LARGEST
+    if isinstance(value, bool) or not isinstance(value, int) or not minimum <= value <= largest:
         shown = "absent" if value is None else repr(value)[:40]
         raise EngineError(
-            f"sglang: {name} is {shown} in the config.json; SGLang needs a whole number from {minimum} on. Correct it."
+            f"sglang: {name} is {shown} in the config.json; SGLang needs a whole number from {minimum} to {largest:,}."
         )
     return value
 
