@@ -6,8 +6,10 @@ attribute that an engine does not have is None.
 
 from dataclasses import dataclass
 
+from core.errors import SizingError
 
-class EngineError(ValueError):
+
+class EngineError(SizingError):
     """The engine does not take this job: the message says which engine, which value, and what to do."""
 
 

@@ -9,8 +9,10 @@ from fractions import Fraction
 from functools import lru_cache
 from math import ceil
 
+from core.engines.plan import EnginePlan
 from core.models.attention import GroupedAttention, NoAttention, SharedCache
 from core.models.spec import ModelSpec
+from core.serving.engine_cache import EngineCache, engine_cache
 from core.serving.job import ServingJob
 from core.serving.kv_ledger import KvLedger, kv_ledger
 from core.serving.weights import ParameterCount, ResizedWeights, analytic_count, resize
@@ -40,6 +42,7 @@ class Footprint:
     prefill_chunk: int
     reserve_bytes: int
     workspace: Workspace | None  # None where the dimensions for it are not known
+    engine: EngineCache | None = None  # None for the payload
 
     def payload_bytes(self, batch: int, context_length: int) -> int:
         """The attention pattern's own need, each KV head once, over tensor_parallel."""
@@ -47,13 +50,15 @@ class Footprint:
         return _bytes(elements, self.kv_bits_per_element, 8 * self.tensor_parallel)
 
     def reserved_bytes(self, batch: int, context_length: int) -> int:
-        """What a paged engine allocates on one rank."""
+        """What the engine allocates on one rank, its states included; for the payload, plain blocks."""
+        if self.engine is not None:
+            return self.engine.held_bytes(batch, context_length)
         elements = self.ledger.reserved_elements(context_length, self.block_size) * batch
         return _bytes(elements, self.kv_bits_per_element, 8)
 
     def state_bytes(self, batch: int) -> int:
-        """Recurrent state, in full on every rank."""
-        return self.ledger.state_bytes * batch
+        """Recurrent state, in full on every rank; 0 where an engine's own figure has it."""
+        return 0 if self.engine is not None else self.ledger.state_bytes * batch
 
     def workspace_bytes(self, batch: int, context_length: int) -> int | None:
         """Activations of one prefill chunk or the logits of one step, whichever is larger; None where not known."""
@@ -71,6 +76,21 @@ class Footprint:
         cache = self.reserved_bytes(batch, context_length) + self.state_bytes(batch)
         return self.weight_bytes + cache + self.runtime_bytes(batch, context_length)
 
+    def engine_plan(self, batch: int, context_length: int, budget_bytes: int) -> EnginePlan | None:
+        """The engine's own plan for what the budget leaves to the cache; None for the payload."""
+        if self.engine is None:
+            return None
+        left = budget_bytes - self.weight_bytes - self.runtime_bytes(batch, context_length)
+        return self.engine.plan(batch, context_length, left)
+
+    def fits(self, batch: int, context_length: int, budget_bytes: int) -> bool:
+        """Whether the total is within the budget, or, with an engine, whether it serves the batch from what is left."""
+        if self.engine is None:
+            return self.total_bytes(batch, context_length) <= budget_bytes
+        found = self.engine_plan(batch, context_length, budget_bytes)
+        beside = self.weight_bytes + self.runtime_bytes(batch, context_length)
+        return beside <= budget_bytes and found is not None and bool(found.fits)
+
 
 def footprint(job: ServingJob) -> Footprint:
     """Everything of a job but its batch and context. Raises SizingError where the parameters cannot be counted."""
@@ -85,6 +105,7 @@ def footprint(job: ServingJob) -> Footprint:
         prefill_chunk=job.prefill_chunk,
         reserve_bytes=ceil(job.runtime_reserve_bytes),
         workspace=workspace(weights.model, job.tensor_parallel),
+        engine=engine_cache(job),
     )
 
 

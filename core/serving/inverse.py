@@ -8,8 +8,9 @@ answer is an int that explains itself: 0 with `fits` False means that nothing fi
 from collections.abc import Callable
 from typing import Any
 
+from core.engines.plan import EngineError
 from core.errors import SizingError
-from core.serving.footprint import footprint
+from core.serving.footprint import Footprint, footprint
 from core.serving.job import MAX_ACCELERATORS, MAX_BATCH_SIZE, ServingJob
 from core.serving.memory_plan import MemoryPlan, budget_bytes, plan, total_bytes
 from core.serving.tensor_parallel import divisors
@@ -51,9 +52,7 @@ class Answer(int):
 def largest_batch(job: ServingJob) -> Answer:
     """The largest batch_size that fits, everything else as in the job."""
     needs, budget, copies = footprint(job), budget_bytes(job), job.replicas
-    best = _last_fitting(
-        lambda value: needs.total_bytes(-(-value // copies), job.context_length) <= budget, MAX_BATCH_SIZE
-    )
+    best = _last_fitting(lambda value: _served(needs, -(-value // copies), job.context_length, budget), MAX_BATCH_SIZE)
     each = f"sequences of {job.context_length:,} tokens"
     if best == 0:
         return _nothing(f"No batch fits: {_shortfall(job.where(batch_size=1))} with a single sequence.")
@@ -66,7 +65,7 @@ def largest_batch(job: ServingJob) -> Answer:
 def longest_context(job: ServingJob) -> Answer:
     """The longest context_length that fits for every sequence of the batch."""
     needs, budget = footprint(job), budget_bytes(job)
-    best = _last_fitting(lambda value: needs.total_bytes(job.batch_per_replica, value) <= budget, MAX_CONTEXT_LENGTH)
+    best = _last_fitting(lambda value: _served(needs, job.batch_per_replica, value, budget), MAX_CONTEXT_LENGTH)
     if best == 0:
         return _nothing(f"No context fits: {_shortfall(job.where(context_length=1))} with a single token.")
     at = job.where(context_length=best)
@@ -95,10 +94,22 @@ def fewest_kv_bits(job: ServingJob) -> Answer:
     """How few bits a KV element must come down to: the widest of 16, 8, 4 and 2 that fits (16 has no scales)."""
     for position, bits in enumerate(KV_WIDTHS):
         at = with_kv_bits(job, bits)
-        if job_fits(at):
+        if is_offered(at) and job_fits(at):
             wider = f"; {KV_WIDTHS[position - 1]} bits do not" if position else ""
             return Answer(bits, job=at, sentence=f"{bits} bits an element fit{wider}.", at_limit=not position)
-    return _nothing(f"No width fits: {_shortfall(with_kv_bits(job, KV_WIDTHS[-1]))} at {KV_WIDTHS[-1]} bits.")
+    narrowest = [at for bits in KV_WIDTHS if is_offered(at := with_kv_bits(job, bits))][-1:]
+    if not narrowest:
+        raise EngineError(f"{job.engine} takes this model at none of {KV_WIDTHS} cache bits. Take another engine.")
+    return _nothing(f"No width fits: {_shortfall(narrowest[0])} at {narrowest[0].kv_bits} bits.")
+
+
+def is_offered(job: ServingJob) -> bool:
+    """Whether the engine has a cache of the job's width for this model."""
+    try:
+        footprint(job).fits(1, 1, 0)
+    except EngineError:
+        return False
+    return True
 
 
 def fewest_accelerators(job: ServingJob) -> Answer:
@@ -138,7 +149,7 @@ def fewest_accelerators_with_copies(job: ServingJob) -> Answer:
 
 def job_fits(job: ServingJob) -> bool:
     """plan(job).fits without the rest of the plan."""
-    return total_bytes(job) <= budget_bytes(job)
+    return footprint(job).fits(job.batch_per_replica, job.context_length, budget_bytes(job))
 
 
 def headroom_bytes(job: ServingJob) -> int:
@@ -169,6 +180,16 @@ def _one_copy(ranks: int) -> dict[str, int]:
     return {"num_accelerators": ranks, "tensor_parallel": ranks}
 
 
+def _served(needs: Footprint, batch: int, context_length: int, budget: int) -> bool:
+    """Whether it fits; a length or batch that is beyond what the engine takes does not. Raises EngineError for what the
+    engine refuses at any size."""
+    try:
+        return needs.fits(batch, context_length, budget)
+    except EngineError:
+        needs.fits(1, 1, budget)
+        return False
+
+
 def _last_fitting(fits: Callable[[int], bool], largest: int) -> int:
     """The last value of 1..largest that fits, for a question that turns from yes to no once; 0 where 1 does not fit."""
     if fits(largest):
@@ -186,4 +207,6 @@ def _nothing(sentence: str) -> Answer:
 
 def _shortfall(job: ServingJob) -> str:
     missing = -headroom_bytes(job)
+    if missing <= 0:  # the bytes are there, and the engine's own limits are not met
+        return f"{job.engine} does not serve it from what is left"
     return f"{missing / 1e9:,.2f} GB are missing" if missing >= 10_000_000 else f"{missing:,} bytes are missing"

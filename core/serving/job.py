@@ -9,6 +9,7 @@ from fractions import Fraction
 from functools import cached_property
 from typing import Any
 
+from core.engines.face import MODULES
 from core.errors import SizingError, require_number, require_whole
 from core.hardware.accelerators import Accelerator, find_accelerator
 from core.models.spec import ModelSpec
@@ -28,6 +29,7 @@ __all__ = ["ServingJob", "WindowPattern", "allowed_kv_heads", "apply_what_if", "
 
 MAX_BATCH_SIZE = 2**20
 MAX_ACCELERATORS = 2**16
+PAYLOAD = "payload"  # the engine of a job that names none: what the attention pattern needs, in plain blocks
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,6 +49,8 @@ class ServingJob:
     block_size            tokens per block of a paged cache; 1 for no rounding
     prefill_chunk         tokens that one prefill step works on
     parameter_count       exact count of the published model, with its source; None adds it up from the shapes
+    engine                whose cache is counted: 'payload' (blocks of block_size), 'vllm', 'sglang', 'llama.cpp', …
+    engine_settings       (name, value) pairs of that engine's own job keys, such as (("max_batched_tokens", 8192),)
     """
 
     model: ModelSpec
@@ -67,6 +71,8 @@ class ServingJob:
     block_size: int = 16
     prefill_chunk: int = 8192
     parameter_count: ParameterCount | None = None
+    engine: str = PAYLOAD
+    engine_settings: tuple[tuple[str, Any], ...] = ()
 
     def __post_init__(self) -> None:
         if not isinstance(self.model, ModelSpec):
@@ -84,6 +90,8 @@ class ServingJob:
             raise SizingError(
                 f"parameter_count is {self.parameter_count!r}: give a ParameterCount, or None to add it up"
             )
+        if self.engine not in MODULES:
+            raise SizingError(f"engine is {self.engine!r}: use one of {', '.join(MODULES)}")
         _check_memory_known(self.device)
         if self.num_accelerators % self.tensor_parallel:
             raise SizingError(

@@ -15,6 +15,7 @@ from fractions import Fraction
 from functools import lru_cache
 from math import ceil, floor
 
+from core.engines.plan import EnginePlan
 from core.models.spec import ModelSpec
 from core.serving.footprint import footprint
 from core.serving.job import ServingJob
@@ -59,6 +60,7 @@ class MemoryPlan:
     runtime_bytes: int
     total_bytes: int
     budget_bytes: int
+    engine_plan: EnginePlan | None = None  # the engine's own, for what the budget leaves; None for the payload
 
     @property
     def lines(self) -> tuple[PlanLine, ...]:
@@ -72,12 +74,14 @@ class MemoryPlan:
 
     @property
     def fits(self) -> bool:
-        return self.total_bytes <= self.budget_bytes
+        within = self.total_bytes <= self.budget_bytes
+        return within if self.engine_plan is None else within and bool(self.engine_plan.fits)
 
     @property
     def memory_reading_decides(self) -> bool:
         """Whether the product's GB and the device's own reading give different verdicts: say which one was used."""
-        return self.fits != (self.total_bytes <= self.nominal_budget_bytes)
+        within = self.total_bytes <= self.budget_bytes
+        return within != (self.total_bytes <= self.nominal_budget_bytes)
 
     @property
     def nominal_budget_bytes(self) -> int:
@@ -119,6 +123,7 @@ def plan(job: ServingJob) -> MemoryPlan:
         runtime_bytes=needs.runtime_bytes(batch, context),
         total_bytes=needs.total_bytes(batch, context),
         budget_bytes=budget_bytes(job),
+        engine_plan=needs.engine_plan(batch, context, budget_bytes(job)),
     )
 
 
@@ -196,6 +201,8 @@ def _payload_line(plan: MemoryPlan, ledger: KvLedger) -> PlanLine:
 
 def _reserved_line(plan: MemoryPlan, ledger: KvLedger) -> PlanLine:
     job = plan.job
+    if plan.engine_plan is not None:
+        return _engine_line(plan, plan.engine_plan)
     terms = [
         f"{group.layers} × {group.rank_width} × {group.block_tokens(job.context_length, job.block_size):,}"
         for group in ledger.groups
@@ -207,6 +214,23 @@ def _reserved_line(plan: MemoryPlan, ledger: KvLedger) -> PlanLine:
         substituted=f"{_sum(terms)} × {job.batch_per_replica:,} × {_bits(plan)} / 8",
         num_bytes=plan.kv_reserved_bytes,
         provenance=" ".join([f"Blocks of {job.block_size} tokens.", *_copy_sentences(plan, ledger.groups)]),
+        counted=True,
+    )
+
+
+def _engine_line(plan: MemoryPlan, asked: EnginePlan) -> PlanLine:
+    """What the named engine takes; its own notes say why it is more than the payload."""
+    each = "" if asked.request_bytes is None else f"{asked.request_bytes:,} a request"
+    notes = [
+        f"{note.name}: {note.formula} = {note.numbers} = {note.result}. {note.reason}".strip() for note in asked.notes
+    ]
+    return PlanLine(
+        key="kv_reserved",
+        label=f"KV cache, as {asked.version} takes it",
+        formula="what the engine takes for the batch, states included",
+        substituted=f"{each} × {plan.job.batch_per_replica:,}" if each else f"{plan.job.batch_per_replica:,} requests",
+        num_bytes=plan.kv_reserved_bytes,
+        provenance=" ".join([f"Rules of {asked.version}.", *notes]),
         counted=True,
     )
 

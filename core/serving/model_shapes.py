@@ -30,7 +30,24 @@ def llama_shape(
         intermediate_size=intermediate_size,
         tied_embeddings=tied_embeddings,
     )
-    return ModelSpec(model_type="llama", layers=(layer,) * num_layers, dimensions=dimensions)
+    config = {
+        "model_type": "llama",
+        "architectures": ["LlamaForCausalLM"],
+        "num_hidden_layers": num_layers,
+        "num_attention_heads": num_query_heads,
+        "num_key_value_heads": num_kv_heads,
+        "head_dim": head_dim,
+        "hidden_size": hidden_size,
+        "intermediate_size": intermediate_size,
+        "vocab_size": vocab_size,
+        "tie_word_embeddings": tied_embeddings,
+    }
+    return ModelSpec(
+        model_type="llama",
+        layers=(layer,) * num_layers,
+        dimensions=dimensions,
+        config={} if window is not None else config,  # Llama's class has no window: no config means such a shape
+    )
 
 
 LLAMA_2_13B = llama_shape(

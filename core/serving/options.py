@@ -3,7 +3,8 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from core.serving.job import ServingJob
+from core.engines.plan import EngineError
+from core.serving.job import PAYLOAD, ServingJob
 from core.serving.memory_plan import MemoryPlan, plan
 from core.serving.what_if import allowed_kv_heads
 from core.units import GB
@@ -20,6 +21,7 @@ class Option:
     num_kv_heads: int | None
     kv_bits: int
     plan: MemoryPlan
+    engine_refusal: str = ""  # why the engine cannot be asked for it; the plan is the payload's then
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,11 +57,18 @@ def option_grid(job: ServingJob, *, scale_overhead_bits: int = 0) -> OptionGrid:
     widths = tuple(sorted({*WIDTHS, job.kv_bits}, reverse=True))
     kv_heads: tuple[int | None, ...] = allowed_kv_heads(job.model, job.tensor_parallel) or (None,)
     options = tuple(
-        Option(num_kv_heads=g, kv_bits=bits, plan=plan(at_width(job.where(num_kv_heads=g), bits, scale_overhead_bits)))
-        for g in kv_heads
-        for bits in widths
+        _option(at_width(job.where(num_kv_heads=g), bits, scale_overhead_bits)) for g in kv_heads for bits in widths
     )
     return OptionGrid(job=job, widths=widths, kv_heads=kv_heads, options=options)
+
+
+def _option(job: ServingJob) -> Option:
+    """The plan of one choice; of the payload where the engine has no such cache or no such model."""
+    try:
+        return Option(num_kv_heads=job.num_kv_heads, kv_bits=job.kv_bits, plan=plan(job))
+    except EngineError as refused:
+        payload = plan(job.where(engine=PAYLOAD, engine_settings=()))
+        return Option(num_kv_heads=job.num_kv_heads, kv_bits=job.kv_bits, plan=payload, engine_refusal=str(refused))
 
 
 def at_width(job: ServingJob, kv_bits: int, scale_overhead_bits: int) -> ServingJob:

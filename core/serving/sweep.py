@@ -98,7 +98,7 @@ def _block(job: ServingJob, batches: Column, contexts: Column) -> pd.DataFrame:
     sequences = -(-batches // job.replicas)
     if len(sequences):
         _check_range(needs, int(sequences.max()), int(contexts.max()))
-    reserved = _bytes(_elements(needs, contexts, sequences, reserved=True), needs, 8)
+    reserved = _reserved(needs, contexts, sequences)
     payload = _bytes(_elements(needs, contexts, sequences, reserved=False), needs, 8 * needs.tensor_parallel)
     state = sequences * np.int64(needs.state_bytes(1))
     runtime = _runtime(needs, sequences, contexts)
@@ -118,9 +118,27 @@ def _block(job: ServingJob, batches: Column, contexts: Column) -> pd.DataFrame:
             "total_bytes": total,
             "budget_bytes": budget,
             "headroom_bytes": budget - total,
-            "fits": total <= budget,
+            "fits": _fits(needs, sequences, contexts, total, budget),
         }
     )
+
+
+def _reserved(needs: Footprint, contexts: Column, sequences: Column) -> Column:
+    """What is allocated on one rank: by columns for the payload, job by job for an engine."""
+    if needs.engine is None:
+        return _bytes(_elements(needs, contexts, sequences, reserved=True), needs, 8)
+    pairs = zip(sequences.tolist(), contexts.tolist(), strict=True)
+    return np.array([needs.engine.held_bytes(batch, context) for batch, context in pairs], dtype=np.int64)
+
+
+def _fits(
+    needs: Footprint, sequences: Column, contexts: Column, total: Column, budget: int
+) -> npt.NDArray[np.bool_] | list[bool]:
+    if needs.engine is None:
+        within: npt.NDArray[np.bool_] = total <= budget
+        return within
+    pairs = zip(sequences.tolist(), contexts.tolist(), strict=True)
+    return [needs.fits(batch, context, budget) for batch, context in pairs]
 
 
 def _elements(needs: Footprint, contexts: Column, sequences: Column, *, reserved: bool) -> Column:

@@ -22,6 +22,7 @@ from core.serving.inverse import (
     fewest_accelerators,
     fewest_accelerators_with_copies,
     headroom_bytes,
+    is_offered,
     job_fits,
     largest_batch,
     longest_context,
@@ -106,6 +107,8 @@ def ways_to_fit(job: ServingJob) -> tuple[WayToFit, ...]:
 
 def _candidates(job: ServingJob) -> Iterator[tuple[tuple[Change, ...], ServingJob]]:
     for changes, changed in _discrete(job):
+        if not is_offered(changed):
+            continue
         if changes and job_fits(changed):
             yield changes, changed
         elif len(changes) < 2:

@@ -64,7 +64,7 @@ def plan(spec: ModelSpec, **job: Any) -> EnginePlan:
         state_slots=sizes.state_slots,
         slots_per_request=sizes.rates.slots_per_request,
         max_running_requests=sizes.max_running_requests,
-        groups=groups_of(layout, sizes),
+        groups=groups_of(layout, sizes, context),
         notes=notes_of(layout, asked, sizes, context, held),
     )
 
@@ -148,14 +148,22 @@ def concurrency(layout: Layout, sizes: Sizes, context: int) -> float | None:
     return float(min(held))
 
 
-def groups_of(layout: Layout, sizes: Sizes) -> tuple[CacheGroup, ...]:
-    """The pools: tokens, window tokens, states."""
+def groups_of(layout: Layout, sizes: Sizes, context: int | None) -> tuple[CacheGroup, ...]:
+    """The pools: tokens, window tokens, states; with a context, the pages that one request of it takes."""
     page = sizes.rates.block_size
+    pages = None if context is None else -(-context // page)
+    window = None if layout.window is None else -(-window_tokens(page, layout.window) // page)
     groups = []
     if sizes.rates.full_bytes:
         kind = "all tokens" if layout.compressed is None else "compressed tokens"
         groups.append(
-            CacheGroup(kind=kind, num_layers=layout.layers, block_size=page, page_bytes=sizes.rates.full_bytes * page)
+            CacheGroup(
+                kind=kind,
+                num_layers=layout.layers,
+                block_size=page,
+                page_bytes=sizes.rates.full_bytes * page,
+                pages_per_request=pages,
+            )
         )
     if sizes.rates.window_bytes:
         size = "" if layout.window is None else f" {layout.window:,}"
@@ -165,6 +173,7 @@ def groups_of(layout: Layout, sizes: Sizes) -> tuple[CacheGroup, ...]:
                 num_layers=layout.window_layers,
                 block_size=page,
                 page_bytes=sizes.rates.window_bytes * page,
+                pages_per_request=pages if pages is None or window is None else min(pages, window),
             )
         )
     if layout.states is not None:

@@ -1,0 +1,17 @@
+"""What a whole job takes of an engine's memory: batch_size requests of one length, on one rank."""
+
+from core.engines.plan import EnginePlan
+
+
+def held_bytes(plan: EnginePlan, *, batch_size: int) -> int:
+    """Bytes that the batch takes, states included, for a plan that was asked with the job's context_length.
+
+    llama.cpp allocates all slots at the start, so its plan is the job; SGLang hands out pages of its pools and slots
+    of its states; the others take request_bytes for each request.
+    """
+    if plan.engine == "llama.cpp":
+        states = sum(group.filled_bytes or 0 for group in plan.groups if group.kind == "state")
+        return (plan.request_bytes or 0) + states
+    if plan.request_bytes is not None:
+        return plan.request_bytes * batch_size
+    return batch_size * sum((group.page_bytes or 0) * (group.pages_per_request or 0) for group in plan.groups)

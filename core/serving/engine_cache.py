@@ -1,0 +1,166 @@
+"""What a named engine takes for a job's cache: the job in the engine's words, and the model in its config's.
+
+An engine reads the class and the keys of the config, so a what-if about G is asked of a config that declares that G;
+where no key of the file can declare it, or the what-if is a pattern of windows, the engine cannot be asked.
+"""
+
+from collections.abc import Mapping
+from copy import deepcopy
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import Any
+
+from core.engines.face import plan_cache
+from core.engines.held import held_bytes
+from core.engines.plan import EngineError, EnginePlan
+from core.engines.vllm.classes import registry
+from core.models.spec import ModelSpec, UnsupportedConfig, read_config
+from core.serving.job import PAYLOAD, ServingJob
+from core.serving.what_if import own_kv_heads
+
+KV_HEAD_KEYS = (
+    "num_key_value_heads", "num_kv_heads", "n_head_kv", "n_kv_heads", "kv_n_heads", "multi_query_group_num",
+    "num_query_groups",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class EngineCache:
+    """A job's cache as its engine keeps it, for any batch and context of one copy of the model."""
+
+    engine: str
+    spec: ModelSpec
+    tensor_parallel: int
+    cache_bits: int
+    settings: tuple[tuple[str, Any], ...]
+
+    def plan(self, batch: int, context_length: int, available_bytes: int | None = None) -> EnginePlan:
+        """The engine's plan for the batch. Raises EngineError."""
+        job: dict[str, Any] = {"context_length": context_length, "batch_size": batch}
+        if available_bytes is not None:
+            job["available_bytes"] = max(available_bytes, 0)
+        if self.tensor_parallel > 1:
+            job["tensor_parallel"] = self.tensor_parallel
+        asked = dict(self.settings)
+        if "cache_type" not in asked:
+            job["cache_bits"] = self.cache_bits
+        return plan_cache(self.spec, engine=self.engine, **job, **asked)
+
+    def held_bytes(self, batch: int, context_length: int) -> int:
+        """Bytes on one rank that the batch takes, states included. Raises EngineError."""
+        return held_bytes(self.plan(batch, context_length), batch_size=batch)
+
+
+def engine_cache(job: ServingJob) -> EngineCache | None:
+    """The job's cache as its engine keeps it; None for the payload. Raises EngineError where it cannot be asked."""
+    if job.engine == PAYLOAD:
+        return None
+    if job.window_pattern is not None:
+        raise EngineError(
+            f"window_pattern is a what-if, and {job.engine} serves the windows that the model's class has. "
+            "Leave the pattern out, or take the payload."
+        )
+    return EngineCache(
+        engine=job.engine,
+        spec=engine_spec(job.model, job.num_kv_heads),
+        tensor_parallel=job.tensor_parallel,
+        cache_bits=job.kv_bits,
+        settings=job.engine_settings,
+    )
+
+
+def engine_spec(model: ModelSpec, num_kv_heads: int | None) -> ModelSpec:
+    """The model as a config that declares this G. Raises EngineError where no config says it."""
+    if num_kv_heads is None or num_kv_heads == own_kv_heads(_shape(model)):
+        if not model.config and not model.metadata:
+            raise EngineError(
+                "The model is a shape without a config, and an engine reads its class: give a config.json."
+            )
+        return _classed(_Keyed(model))
+    return _declared(_Keyed(_classed(_Keyed(model))), num_kv_heads)
+
+
+class _Keyed:
+    """A model as a key of a cache by identity: configs are no keys, and equal layers may be of different classes."""
+
+    def __init__(self, model: ModelSpec) -> None:
+        self.model = model
+
+    def __hash__(self) -> int:
+        return id(self.model)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Keyed) and other.model is self.model
+
+
+@lru_cache(maxsize=512)
+def _classed(keyed: _Keyed) -> ModelSpec:
+    """The model with its class named, by model_type where the file leaves out architectures (recorded facts do)."""
+    model = keyed.model
+    if not model.config or model.config.get("architectures"):
+        return model
+    name = registry().architectures.get(str(model.config.get("model_type")))
+    return model if name is None else replace(model, config={**model.config, "architectures": [name]})
+
+
+@lru_cache(maxsize=512)
+def _declared(keyed: _Keyed, num_kv_heads: int) -> ModelSpec:
+    model = keyed.model
+    wished = tuple(_plain(_with_heads(layer, num_kv_heads)) for layer in model.layers)
+    for config in _candidates(model, num_kv_heads):
+        try:
+            spec = read_config(config)
+        except UnsupportedConfig:
+            continue
+        if tuple(map(_plain, spec.layers)) == wished:
+            return spec
+    raise EngineError(
+        f"num_kv_heads is {num_kv_heads}: no key of this {model.model_type} config declares another G that an engine "
+        "would read. Leave num_kv_heads out, or take the payload."
+    )
+
+
+def _with_heads(layer: Any, num_kv_heads: int) -> Any:
+    """The layer with that G, also inside a parallel one."""
+    if hasattr(layer, "attention"):
+        return replace(layer, attention=_with_heads(layer.attention, num_kv_heads))
+    return replace(layer, num_kv_heads=num_kv_heads) if hasattr(layer, "num_kv_heads") else layer
+
+
+def _plain(layer: Any) -> Any:
+    """Without how transformers stores it, which is no part of the shape."""
+    if hasattr(layer, "attention"):
+        return replace(layer, attention=_plain(layer.attention))
+    return replace(layer, broadcast_when_stored=False) if hasattr(layer, "broadcast_when_stored") else layer
+
+
+def _candidates(model: ModelSpec, num_kv_heads: int) -> list[dict[str, Any]]:
+    """Configs that may declare this G: by the key that the file has, by the usual one beside H, by Falcon's pair."""
+    declared = model.declared_kv_heads.key
+    heads = next((note.keys[0] for note in model.provenance if note.figure == "num_query_heads" and note.keys), "")
+    path = heads.rpartition(".")[0]
+    found = []
+    if declared is not None and declared.rpartition(".")[2] in KV_HEAD_KEYS:
+        found.append(_changed(model.config, declared, num_kv_heads))
+    found += [_changed(model.config, f"{path}.{key}".lstrip("."), num_kv_heads) for key in KV_HEAD_KEYS[:2]]
+    if model.model_type == "falcon":
+        found.append(
+            {**found[-1], "new_decoder_architecture": True, "multi_query": False, "num_kv_heads": num_kv_heads}
+        )
+    return found
+
+
+def _changed(config: Mapping[str, Any], dotted: str, value: int) -> dict[str, Any]:
+    """The config with one key set, whatever lies on its path copied."""
+    made = deepcopy(dict(config))
+    *path, key = dotted.split(".")
+    inner: Any = made
+    for step in path:
+        inner = inner.setdefault(step, {}) if isinstance(inner, dict) else {}
+    if isinstance(inner, dict):
+        inner[key] = value
+    return made
+
+
+def _shape(model: ModelSpec) -> ModelSpec:
+    return ModelSpec(model_type=model.model_type, layers=model.layers, dimensions=model.dimensions)
