@@ -49,6 +49,7 @@ def memory_of(read: HyperParameters) -> Memory:
             f"llama.cpp: {name} has a window of {read.window:,} and no layer that slides; it stops at such a file "
             "(GGML_ASSERT(hparams.is_swa_any())). Convert the model again."
         )
+    _check_sources(read)
     layers = [] if name in RECURRENT else [il for il in range(read.num_layers_all) if attends(il)]
     caches = [_cache(read, "full attention", [il for il in layers if not read.slides[il]])]
     if read.window is not None:
@@ -60,6 +61,21 @@ def memory_of(read: HyperParameters) -> Memory:
     state = read.states.convolution + read.states.recurrent
     kept = tuple(cache for cache in caches if cache.rows)
     return Memory(caches=kept, state_layers=state_layers, state_elements=state_layers * state)
+
+
+def _check_sources(read: HyperParameters) -> None:
+    """llama_kv_cache stops where a layer that shares reads a layer of the other kind, or an indexer is a draft's."""
+    if read.architecture == "hy_v4" and read.index is not None and read.num_layers < read.num_layers_all:
+        raise EngineError(
+            "llama.cpp: hy_v4 with an indexer and draft layers stops while its cache is made (build 11549)."
+        )
+    if read.own_layers is None or read.own_layers >= read.num_layers_all:
+        return
+    if read.own_layers < 2 or not read.slides[read.own_layers - 2] or read.slides[read.own_layers - 1]:
+        raise EngineError(
+            f"llama.cpp: {read.architecture} shares the caches of layers {read.own_layers - 2} (a window's) and "
+            f"{read.own_layers - 1} (a full one); this file's layers are of other kinds, and it stops there."
+        )
 
 
 def _filters(read: HyperParameters) -> tuple[Callable[[int], bool], Callable[[int], bool]]:

@@ -10,6 +10,7 @@ from typing import Any
 
 from core.engines.llama_cpp.cache_types import BITS, row_bytes
 from core.engines.llama_cpp.caches import Cache, Memory, memory_of
+from core.engines.llama_cpp.convert import metadata_of
 from core.engines.llama_cpp.notes import notes_of
 from core.engines.llama_cpp.settings import STEP, Cells, Settings, cells_of, check, settings, window_cells
 from core.engines.plan import CacheGroup, EngineError, EnginePlan
@@ -113,12 +114,13 @@ def cells_in(cache: Cache, cells: Cells, job: Settings) -> int:
 
 
 def cache_rows(cache: Cache, job: Settings) -> list[int]:
-    """Bytes of one cell in each layer; without flash attention every layer's values are as wide as the widest."""
+    """Bytes of one cell in each layer; without flash attention every layer's values are as wide as the widest, those
+    of a layer without KV heads too."""
     seen: dict[tuple[int, int], int] = {}
     rows = []
     for _, key, value in cache.rows:
         if (key, value) not in seen:
-            wide = cache.widest_value if value and job.flash_attn == "off" else value
+            wide = cache.widest_value if job.flash_attn == "off" else value
             seen[key, value] = row_bytes(job.type_k, key) + (row_bytes(job.type_v, wide) if wide else 0)
         rows.append(seen[key, value])
     return rows
@@ -157,7 +159,10 @@ def _read(spec: ModelSpec) -> Read:
     if seen is not None and seen[0] is spec:
         return seen[1]
     try:
-        parameters = _with_heads(hyper_parameters(spec.metadata), spec)
+        if spec.metadata:
+            parameters = _with_heads(hyper_parameters(spec.metadata), spec)
+        else:
+            parameters = hyper_parameters(metadata_of(spec))
     except UnsupportedConfig as error:
         raise EngineError(f"llama.cpp: {error}") from error
     read = Read(parameters=parameters, memory=memory_of(parameters))
