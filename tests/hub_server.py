@@ -43,6 +43,7 @@ class Repository:
     fault: str | None = None
     moved_to: str | None = None  # answers 307 to the new name, as the Hub does for a renamed repository
     parameters: dict[str, int] | None = None  # safetensors elements by dtype, for /api/models
+    ignores_ranges: bool = False  # answers 200 with the whole file
     large_file_elsewhere: str | None = None  # base URL of the host that holds the bytes: a redirect off the Hub
 
 
@@ -53,6 +54,7 @@ class Asked:
     method: str
     path: str
     authorization: str | None
+    byte_range: str | None = None
 
 
 class HubServer:
@@ -114,7 +116,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _answer(self) -> None:
         path = unquote(urlsplit(self.path).path)
-        self.hub.asked.append(Asked(self.command, path, self.headers.get("Authorization")))
+        self.hub.asked.append(Asked(self.command, path, self.headers.get("Authorization"), self.headers.get("Range")))
         try:
             if path.startswith("/api/models/"):
                 self._metadata(path.removeprefix("/api/models/").split("/revision/")[0])
@@ -157,8 +159,16 @@ class _Handler(BaseHTTPRequestHandler):
             self._broken_body(repository.fault, headers, body)
         elif self.command == "HEAD" and repository.fault == "endless":
             self._send(200, headers, None)
+        elif self.command == "GET" and not repository.ignores_ranges and "Range" in self.headers:
+            self._part(headers, body)
         else:
             self._send(200, headers, body)
+
+    def _part(self, headers: dict[str, str], body: bytes) -> None:
+        first, _, last = self.headers["Range"].removeprefix("bytes=").partition("-")
+        part = body[int(first) : int(last) + 1]
+        whole = {"Content-Range": f"bytes {first}-{int(first) + len(part) - 1}/{len(body)}"}
+        self._send(206, {**headers, **whole}, part)
 
     def _broken_body(self, fault: str, headers: dict[str, str], body: bytes) -> None:
         self.send_response(200)
@@ -196,6 +206,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(200, {"Content-Type": "text/html"}, b"<html>sign in</html>")
         else:
             info: dict[str, Any] = {"_id": "1", "id": name, "sha": repository.commit}
+            info["siblings"] = [{"rfilename": name} for name in repository.files]
             if repository.parameters is not None:
                 info["safetensors"] = {
                     "parameters": repository.parameters,
