@@ -252,3 +252,41 @@ def test_no_header_and_no_job_raises_anything_else(
     except (EngineError, UnsupportedConfig):
         return
     assert plan.request_bytes >= 0
+
+
+def test_a_layer_without_kv_heads_is_padded_too_without_flash_attention() -> None:
+    """A Jamba whose draft layer, behind the trunk, has no KV heads (seen in build 11549: 7 layers, 416 MiB)."""
+    heads = [4, 0, 4, 4, 0, 4, 4, 0, 0]
+    jamba = of(
+        "jamba", block_count=9, nextn_predict_layers=2, context_length=65_536, embedding_length=256,
+        attention__head_count=heads, attention__head_count_kv=heads, ssm__conv_kernel=4, ssm__inner_size=512,
+        ssm__state_size=64,
+    )  # fmt: skip
+    assert planned(jamba, n_ctx=65_536).layer_bytes.count(0) == 2
+    padded = planned(jamba, n_ctx=65_536, flash_attn="off").layer_bytes
+    assert padded == tuple(65_536 * (256 + own) * 2 for own in (256, 256, 256, 256, 256, 0, 0))
+
+
+def test_every_line_of_llama_cpp_s_log_is_met() -> None:
+    """Header-only loads (no_alloc) of every architecture of build 11549 that its own test fixture makes."""
+    with gzip.open(DATA / "llama_cpp_logs.json.gz", "rt") as file:
+        models = json.load(file)["models"]
+    wrong = []
+    for model in models:
+        spec = read_metadata(model["metadata"])
+        for case in model["cases"]:
+            plan = plan_cache(spec, engine="llama.cpp", **case["job"])
+            said = sorted(
+                (group.num_layers, group.pages_per_request * 256, group.page_bytes * group.pages_per_request / 2**20)
+                for group in plan.groups
+                if group.kind != "state"
+            )
+            true = sorted((layers, cells * streams, mib) for layers, cells, streams, mib in case["caches"])
+            same = len(said) == len(true) and all(
+                a[:2] == b[:2] and abs(a[2] - b[2]) < 0.01 for a, b in zip(said, true, strict=True)
+            )
+            states = sum(group.filled_bytes for group in plan.groups if group.kind == "state") / 2**20
+            if not same or (abs(states - case["state_mib"]) > 0.01 and spec.model_type != "deepseek4"):
+                wrong.append((model["id"], case["job"], said, true))
+    assert wrong == []
+    assert len({model["metadata"]["general.architecture"] for model in models}) >= 120
