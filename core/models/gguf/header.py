@@ -68,6 +68,7 @@ class Header:
     num_bytes: int  # given
     metadata: dict[str, Any] = field(default_factory=dict)
     ends_at: int = 0  # the byte behind the last key that was read
+    reading: str = ""  # the key whose value is being read, where the bytes end
 
     @property
     def complete(self) -> bool:
@@ -168,6 +169,7 @@ def _read_key(cursor: _Cursor, read: Header) -> None:
         raise UnsupportedConfig(
             f"The key {shown(key)} stands twice: llama.cpp does not load that. The file is damaged."
         )
+    read.reading = key
     value = _value(cursor, cursor.number("I"), key)
     read.metadata[key] = value
     read.ends_at = cursor.at
@@ -236,7 +238,7 @@ def metadata_of(read_start: Callable[[int], bytes], *, file_bytes: int | None = 
             if ended and file_bytes is None:
                 raise
             if wanted >= MOST_BYTES or ended:
-                if any(key.startswith("tokenizer.") for key in cut.read.metadata):
+                if any(key.startswith("tokenizer.") for key in (*cut.read.metadata, cut.read.reading)):
                     return whole_model(cut.read.metadata)
                 raise
             wanted = min(MOST_BYTES, max(cut.needed_bytes, wanted * 16))
