@@ -128,7 +128,9 @@ def test_a_model_without_the_dial_is_sized_as_published(open_page):
 
 
 def test_ways_to_make_a_wished_g_fit(open_page):
-    app = open_page(PAGE, size_tab="Make it fit")
+    """Of the payload: vLLM has no cache of 4 bits by that name, so KIVI's is no way there."""
+    assert "KIVI" not in texts(open_page(PAGE, size_tab="Make it fit"))
+    app = open_page(PAGE, size_tab="Make it fit", size_engine="Payload alone")
     said = texts(app)
     assert "ways to make G = 8 fit" in said
     assert "KIVI" in said
@@ -138,6 +140,27 @@ def test_ways_to_make_a_wished_g_fit(open_page):
     assert app.number_input(key="size_tp").value == 2
     assert "G = 8 with a bf16 cache needs" in texts(app)
     assert "**26 ways" not in texts(app)
+
+
+def test_the_engine_is_vllm_until_another_is_chosen(open_page):
+    app = open_page(PAGE, size_tab="Engine")
+    assert app.selectbox(key="size_engine").value == "vLLM"
+    # 2 x 40 layers x 128 x 65,536 tokens x 2 bytes x G = 1; (76.97 - 21.94 - 2) GB / 1.34 GB
+    assert "vLLM 0.33.0 serves 39 such requests at once on one copy." in texts(app)
+    assert "Concurrency" not in texts(app)
+    app.selectbox(key="size_engine").set_value("Payload alone").run()
+    assert "The payload has no pages" in texts(app)
+    assert not app.exception
+
+
+def test_why_a_hybrid_takes_many_times_its_payload(open_page):
+    """Qwen3-Next on vLLM: 10 pages of 14,155,776 bytes over 512 x 24,576 bytes of keys and values."""
+    job = {"size_model": "Qwen3-Next 80B-A3B", "size_context": "512", "size_batch": "1", "size_g": "2"}
+    app = open_page(PAGE, **job, size_parameters="80000000000", size_weight_bits="4", size_tab="Engine")
+    said = texts(app) + " ".join(info.value for info in app.info)
+    assert "A request of 512 tokens takes 11.2 times its keys and values on vLLM 0.33.0" in said
+    assert "three groups of states pin three pages each" in said
+    assert app.get("vega_lite_chart")[-1].proto.alt.startswith("What one request pins in vLLM 0.33.0")
 
 
 def test_limits_answer_the_inverse_questions(open_page):

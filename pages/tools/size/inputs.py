@@ -10,6 +10,7 @@ from core.serving.options import OptionGrid
 from core.serving.what_if import WindowPattern, allowed_kv_heads, own_kv_heads
 from core.units import GB, MIB
 from pages.shell import cached
+from pages.tools.size import engine
 from pages.tools.size.model import (
     OWN_FILE,
     OWN_SHAPE,
@@ -37,9 +38,9 @@ class Asked:
 
 
 def first_inputs() -> None:
-    """The row that everyone touches: model, batch, context, width of the cache, accelerator."""
-    model, batch, context, bits, device = st.columns(
-        [2.25, 0.85, 1.1, 1.85, 1.95], gap="small", vertical_alignment="bottom"
+    """The row that everyone touches: model, batch, context, width of the cache, accelerator, engine."""
+    model, batch, context, bits, device, server = st.columns(
+        [2.1, 0.8, 1.05, 1.75, 1.7, 1.1], gap="small", vertical_alignment="bottom"
     )
     model.selectbox(
         "Model, or owner/name on the Hub",
@@ -60,6 +61,7 @@ def first_inputs() -> None:
         key="size_accelerator",
         bind="query-params",
     )
+    engine.engine_input(server)
     if st.session_state["size_model"] == OWN_SHAPE:
         own_shape_inputs()
     if st.session_state["size_model"] == OWN_FILE:
@@ -101,6 +103,7 @@ def more_inputs() -> None:
         two.number_input("Global layers", value=10, step=1, key="size_global", bind="query-params")
         three.number_input("Local layers", value=30, step=1, key="size_local", bind="query-params")
         four.number_input("Window, tokens", value=4_096, step=512, key="size_window", bind="query-params")
+        engine.settings_inputs()
         st.caption("Global and local layers and the window count only where Windows says that some layers keep one.")
 
 
@@ -127,6 +130,8 @@ def asked() -> Asked:
         block_size=state["size_block"],
         prefill_chunk=state["size_chunk"],
         parameter_count=model.count,
+        engine=engine.engine_id(),
+        engine_settings=engine.settings(),
     )
     job.where(kv_scale_overhead_bits=scale_bits)  # checked at 16 bits too, where it is not used
     return Asked(model=model, job=job, scale_overhead_bits=scale_bits)

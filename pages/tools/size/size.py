@@ -8,11 +8,25 @@ from core.models.hub.pulls import HubError
 from core.models.spec import UnsupportedConfig
 from core.serving.options import option_grid
 from core.serving.traffic import TrafficError
-from pages.tools.size import cache_width, inputs, limits, measure, plan, ranks, record, speed, traffic, verdict, ways
+from pages.tools.size import (
+    cache_width,
+    engine,
+    inputs,
+    limits,
+    measure,
+    plan,
+    ranks,
+    record,
+    speed,
+    traffic,
+    verdict,
+    ways,
+)
 from pages.tools.size.model import StillAsking, wait_for_hub
 
 TABS = [
-    "The plan", "Every G", "Make it fit", "Limits", "Tensor parallel", "Traffic", "Speed and cost", "Measure", "Record",
+    "The plan", "Engine", "Every G", "Make it fit", "Limits", "Tensor parallel", "Traffic", "Speed and cost", "Measure",
+    "Record",
 ]  # fmt: skip
 
 st.title("Size a serving job")
@@ -38,8 +52,8 @@ except StillAsking as wait:
 
 st.subheader("Behind the verdict")
 # What a closed tab would draw is not worked out; its inputs always run, so that they stay in the URL.
-plan_tab, table_tab, ways_tab, limits_tab, ranks_tab, traffic_tab, speed_tab, measure_tab, record_tab = st.tabs(
-    TABS, key="size_tab", bind="query-params"
+plan_tab, engine_tab, table_tab, ways_tab, limits_tab, ranks_tab, traffic_tab, speed_tab, measure_tab, record_tab = (
+    st.tabs(TABS, key="size_tab", bind="query-params")
 )
 with ways_tab:
     wished = inputs.choose_wished(asked.job)
@@ -63,11 +77,15 @@ with record_tab:
 with answer:
     cache_width.say_width(asked.model.spec, asked.job.kv_bits)
     verdict.show_verdict(grid, option, wished)
+    engine.show_difference(option)
     verdict.show_options(grid, option)
 if plan_tab.open:
     with plan_tab:
         plan.show_plan(option)
         plan.show_what_gb_means(option.plan)
+if engine_tab.open:
+    with engine_tab:
+        engine.show_engine(option)
 if table_tab.open:
     with table_tab:
         plan.show_table(grid)

@@ -1,0 +1,94 @@
+"""What one request pins of an engine's pool: the groups as rows, their pages as boxes.
+
+A page is solid as far as the request's tokens or states fill it and pale where it is only pinned; a frame in dashes
+is room that the group has for layers that do not exist.
+"""
+
+from typing import Any
+
+import altair as alt
+
+from core.engines.plan import CacheGroup, EnginePlan
+from core.figures.marks import Picture, boxes, words
+from core.figures.palette import Palette
+from core.units import format_bytes
+
+MOST_ROWS, MOST_BOXES = 9, 24
+LEFT, RIGHT = 0.30, 0.86
+ROW_PX = 44
+
+
+def pages_rows(plan: EnginePlan) -> list[dict[str, Any]]:
+    """One row a group that has pages: how many are pinned, what share of them is filled, and its layers."""
+    found = [group for group in plan.groups if group.pages_per_request and group.page_bytes]
+    return [_row(group) for group in found[:MOST_ROWS]]
+
+
+def _row(group: CacheGroup) -> dict[str, Any]:
+    pages, page_bytes = group.pages_per_request or 0, group.page_bytes or 0
+    pinned = pages * page_bytes
+    filled = pinned if group.filled_bytes is None else min(group.filled_bytes, pinned)
+    places = group.num_layers + group.padded_layers
+    return {
+        "name": f"{group.kind}, {group.num_layers} layer{'s' if group.num_layers != 1 else ''}",
+        "pages": pages,
+        "page_bytes": page_bytes,
+        "filled": filled / pinned if pinned else 0.0,
+        "padded": group.padded_layers / places if places else 0.0,
+        "pinned": pinned,
+    }
+
+
+def pages_chart(plan: EnginePlan, colours: Palette) -> Picture:
+    """The picture; rows as pages_rows has them."""
+    rows = pages_rows(plan)
+    most = min(max((row["pages"] for row in rows), default=1), MOST_BOXES)
+    width = (RIGHT - LEFT) / most
+    marks: dict[str, list[dict[str, Any]]] = {"pinned": [], "filled": [], "padded": []}
+    texts: list[dict[str, Any]] = []
+    figures: list[dict[str, Any]] = []
+    for place, row in enumerate(rows):
+        top, bottom = (place + 0.14) / len(rows), (place + 0.86) / len(rows)
+        middle = (top + bottom) / 2
+        texts.append({"x": LEFT - 0.015, "y": middle, "text": row["name"]})
+        drawn = min(row["pages"], most)
+        figures.append({"x": LEFT + drawn * width + 0.012, "y": middle, "text": _figure(row)})
+        for box in range(drawn):
+            left = LEFT + box * width + 0.06 * width
+            _page(marks, row, box / drawn, drawn, left, 0.88 * width, top, bottom)
+    layers = [
+        boxes(marks["pinned"], colours.ghost, stroke=colours.cache, strokeWidth=1),
+        boxes(marks["filled"], colours.cache),
+        boxes(marks["padded"], "transparent", stroke=colours.muted, strokeWidth=1.5, strokeDash=[4, 3]),
+        words(texts, colours.text, 13, align="right"),
+        words(figures, colours.muted, 12, align="left"),
+    ]
+    return alt.layer(*layers).properties(width="container", height=ROW_PX * max(len(rows), 1))
+
+
+def _page(
+    marks: dict[str, list[dict[str, Any]]], row: dict[str, Any], begins: float, drawn: int, left: float, width: float,
+    top: float, bottom: float,
+) -> None:  # fmt: skip
+    """One page: the part that is filled, from the left of the whole row on, and below it the places of no layer."""
+    deep = bottom - top
+    padded = top + deep * (1 - row["padded"])
+    marks["pinned"].append({"left": left, "right": left + width, "top": top, "bottom": bottom})
+    if row["padded"]:
+        marks["padded"].append({"left": left, "right": left + width, "top": padded, "bottom": bottom})
+    share = min(max((row["filled"] / (1 - row["padded"]) - begins) * drawn, 0.0), 1.0)
+    if share:
+        marks["filled"].append({"left": left, "right": left + share * width, "top": top, "bottom": padded})
+
+
+def _figure(row: dict[str, Any]) -> str:
+    return f"{row['pages']:,} × {format_bytes(row['page_bytes'])}"
+
+
+def pages_alt_text(plan: EnginePlan) -> str:
+    """The same in words."""
+    said = [
+        f"{row['name']}: {row['pages']:,} pages of {format_bytes(row['page_bytes'])}, {row['filled']:.0%} filled"
+        for row in pages_rows(plan)
+    ]
+    return f"What one request pins in {plan.version}: {'; '.join(said)}."

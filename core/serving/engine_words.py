@@ -1,0 +1,148 @@
+"""Why an engine takes what it takes, in a sentence, and engines side by side for one model, memory and job."""
+
+from collections import Counter
+from dataclasses import dataclass
+from math import floor
+
+from core.engines.plan import CacheGroup, EngineError, EnginePlan
+from core.serving.engine_cache import engine_cache
+from core.serving.footprint import footprint
+from core.serving.inverse import largest_batch
+from core.serving.job import PAYLOAD, ServingJob
+from core.serving.memory_plan import MemoryPlan
+from core.units import format_bytes
+
+NAMES = {
+    "vllm": "vLLM",
+    "sglang": "SGLang",
+    "llama.cpp": "llama.cpp",
+    "mlx": "MLX",
+    "transformers": "transformers",
+    PAYLOAD: "Payload alone",
+}
+WORTH_SAYING = 0.1  # of the payload: an engine that takes so much more or less is worth a sentence
+_DIGITS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
+
+
+@dataclass(frozen=True, kw_only=True)
+class EngineRow:
+    """One engine's answer. A refusal says why there are no figures."""
+
+    engine: str
+    version: str = ""
+    request_bytes: int | None = None  # of one request of the job's context, on one rank
+    times_payload: float | None = None
+    requests: int | None = None  # at once, over all copies
+    reason: str = ""
+    refusal: str = ""
+
+
+def payload_of_a_request(plan: MemoryPlan) -> int:
+    """Keys, values and side caches of one request on one rank, copies of KV heads included."""
+    needs = footprint(plan.job.where(engine=PAYLOAD, engine_settings=(), block_size=1))
+    return needs.reserved_bytes(1, plan.job.context_length)
+
+
+def engine_sentence(plan: MemoryPlan) -> str:
+    """'A request of 512 tokens takes 38.6 times its keys and values on vLLM 0.33.0: …'; empty within a tenth."""
+    asked = plan.engine_plan
+    if asked is None:
+        return ""
+    batch = plan.job.batch_per_replica
+    payload = payload_of_a_request(plan)
+    each = plan.kv_reserved_bytes / batch
+    if not payload or abs(each / payload - 1) <= WORTH_SAYING:
+        return ""
+    tokens = f"{plan.job.context_length:,}"
+    return (
+        f"A request of {tokens} tokens takes {each / payload:,.3g} times its keys and values on {asked.version}: "
+        f"{cause(asked)}."
+    )
+
+
+def cause(asked: EnginePlan) -> str:
+    """What the groups pin, else the first reason that the plan's notes give."""
+    states = [group for group in asked.groups if group.kind == "state"]
+    pages = {group.page_bytes for group in asked.groups}
+    if asked.engine == "vllm" and states and len(pages) == 1:
+        others = [group for group in asked.groups if group.kind != "state"]
+        pinned = sum(group.pages_per_request or 0 for group in asked.groups)
+        said = [f"{_count(len(states), 'group')} of states {_pin(states)}"]
+        said += [f"{_count(number, 'group')} of {kind} {_pin([one])}" for (kind, one), number in _by_kind(others)]
+        return f"{' and '.join(said)}, {pinned} pages of {format_bytes(pages.pop() or 0)}"
+    reasons = [note.reason.rstrip(".") for note in asked.notes if note.reason and note.name != "capacity"]
+    return _as_clause(reasons[-1]) if reasons else "its pages are not full"
+
+
+def _as_clause(sentence: str) -> str:
+    """Without its capital, unless that is a name's: SGLang, MLX."""
+    named = sentence[1:2].isupper()
+    return sentence if named else sentence[:1].lower() + sentence[1:]
+
+
+def _by_kind(groups: list[CacheGroup]) -> list[tuple[tuple[str, CacheGroup], int]]:
+    counted = Counter(group.kind for group in groups)
+    first = {group.kind: group for group in reversed(groups)}
+    return [((kind, first[kind]), number) for kind, number in counted.items()]
+
+
+def _pin(groups: list[CacheGroup]) -> str:
+    pages = groups[0].pages_per_request or 0
+    verb = "pin" if len(groups) > 1 else "pins"
+    return f"{verb} {_number(pages)} page{'s' if pages != 1 else ''}{' each' if len(groups) > 1 else ''}"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{_number(number)} {noun}{'s' if number != 1 else ''}"
+
+
+def _number(number: int) -> str:
+    return _DIGITS[number] if number < len(_DIGITS) else f"{number:,}"
+
+
+def requests_sentence(plan: MemoryPlan) -> str:
+    """How many requests the engine serves at once from what is left, and which knob moves it; empty for the payload."""
+    asked = plan.engine_plan
+    if asked is None:
+        return ""
+    if asked.max_concurrency is None:
+        return f"{asked.version} does not hold one such request in what is left."
+    knob = next((note for note in asked.notes if note.name == "requests"), None)
+    why = f" ({knob.result}). {knob.reason}" if knob is not None else "."
+    served = floor(asked.max_concurrency)
+    return f"{asked.version} serves {served:,} such request{'s' if served != 1 else ''} at once on one copy{why}"
+
+
+def side_by_side(job: ServingJob) -> tuple[EngineRow, ...]:
+    """Each engine's answer for the job; settings of the job's own engine count for that engine alone."""
+    return tuple(_row(job, engine) for engine in NAMES)
+
+
+def _row(job: ServingJob, engine: str) -> EngineRow:
+    settings = job.engine_settings if engine == job.engine else ()
+    at = job.where(engine=engine, engine_settings=settings, num_kv_heads=job.num_kv_heads)
+    try:
+        cache = engine_cache(at)
+        needs = footprint(at)
+        each = needs.reserved_bytes(1, at.context_length) + needs.state_bytes(1)
+        requests = int(largest_batch(at))
+    except (EngineError, ImportError) as refused:
+        return EngineRow(engine=engine, refusal=str(refused))
+    asked = None if cache is None else cache.plan(1, at.context_length)
+    base = footprint(job.where(engine=PAYLOAD, engine_settings=(), block_size=1)).reserved_bytes(1, at.context_length)
+    return EngineRow(
+        engine=engine,
+        version=asked.version if asked is not None else "",
+        request_bytes=each,
+        times_payload=each / base if base else None,
+        requests=requests,
+        reason=_row_reason(asked, each / base if base else None),
+    )
+
+
+def _row_reason(asked: EnginePlan | None, times_payload: float | None) -> str:
+    if asked is None:
+        return "what the attention pattern needs"
+    if times_payload is not None and abs(times_payload - 1) <= WORTH_SAYING:
+        return "its payload, in whole blocks"
+    return cause(asked)
