@@ -12,6 +12,7 @@ from typing import Any
 from core.engines.llama_cpp.classes import ARCHITECTURES
 from core.engines.plan import EngineError
 from core.models.attention import (
+    CompressedAttention,
     GroupedAttention,
     LatentAttention,
     Layer,
@@ -105,9 +106,9 @@ def architecture_of(spec: ModelSpec, config: Mapping[str, Any]) -> str:
     )
 
 
-def _attention(layer: Layer) -> GroupedAttention | LatentAttention | None:
+def _attention(layer: Layer) -> GroupedAttention | LatentAttention | CompressedAttention | None:
     part = layer.attention if isinstance(layer, ParallelLayer) else layer
-    return part if isinstance(part, GroupedAttention | LatentAttention) else None
+    return part if isinstance(part, GroupedAttention | LatentAttention | CompressedAttention) else None
 
 
 def _heads(layers: tuple[Layer, ...], name: str) -> int | list[int]:
@@ -135,7 +136,9 @@ def _widths(layers: tuple[Layer, ...], name: str) -> dict[str, int]:
     for layer in layers:
         part = _attention(layer)
         ending = "_swa" if slides and part is not None and part.window is not None else ""
-        if isinstance(part, GroupedAttention):
+        if isinstance(part, CompressedAttention):
+            found |= {"attention.key_length": part.head_dim, "attention.value_length": part.head_dim}
+        elif isinstance(part, GroupedAttention):
             found.setdefault(f"attention.key_length{ending}", part.head_dim)
             found.setdefault(f"attention.value_length{ending}", part.value_dim)
         elif isinstance(part, LatentAttention):
@@ -163,7 +166,7 @@ def _latent_widths(part: LatentAttention, name: str) -> dict[str, int]:
 
 def _windows(layers: tuple[Layer, ...], name: str, config: Mapping[str, Any]) -> dict[str, Any]:
     """The window is written though no layer slides; llama.cpp then goes by its own pattern, or stops."""
-    if name not in SLIDING and name != "lfm2":
+    if name not in SLIDING and name not in ("lfm2", "deepseek4"):
         return {}
     windows = [part.window if (part := _attention(layer)) else None for layer in layers]
     known = [window for window in windows if window is not None]
@@ -225,6 +228,9 @@ def _others(layers: tuple[Layer, ...], name: str, config: Mapping[str, Any]) -> 
         types = config.get("indexer_types")
         if isinstance(types, list):
             found["attention.indexer.types"] = [kind == "full" for kind in types][: len(layers)]
+    if name == "deepseek4":
+        rates = [layer.compress_rate if isinstance(layer, CompressedAttention) else 0 for layer in layers]
+        found["attention.compress_ratios"] = rates
     if name == "minimax-m3":
         found["leading_dense_block_count"] = _number(config, "first_k_dense_replace")
     if name == "nanbeige":

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from core.models.attention import (
+    CompressedAttention,
     GroupedAttention,
     LatentAttention,
     Layer,
@@ -24,6 +25,7 @@ from core.models.rules.facts import DeclaredHeads, ModelDimensions, Provenance, 
 from core.models.spec import ModelSpec
 
 VOCABULARY = "tokenizer.ggml.tokens"
+INDEXED_RATE = 4  # DeepSeek-V4's compressed sparse attention
 DECLARED = "attention.head_count_kv"
 
 
@@ -66,6 +68,8 @@ def _layer(read: HyperParameters, keys: Keys, il: int) -> Layer:
         return SharedCache(source_layer=max(0, source), num_query_heads=heads, num_kv_heads=kv_heads)
     if read.num_kv_heads[il] == 0 or (name in HYBRID_BY_FFN and read.feed_forward[il]):
         return NoAttention(reason=f"{keys.name(DECLARED)} is 0 for this layer")
+    if read.compress_ratios and read.compress_ratios[il]:
+        return _compressed(read, keys, il)
     if read.latent or (name in MULTIPLIED_OUT and keys.has("rope.dimension_count")):
         return _latent(read, keys, il)
     return _grouped(read, keys, il)
@@ -91,6 +95,29 @@ def _grouped(read: HyperParameters, keys: Keys, il: int) -> GroupedAttention:
         head_dim=widths.key_sliding if sliding else widths.key,
         value_dim=widths.value_sliding if sliding else widths.value,
         window=_window(read, keys, il),
+        **_index(read, keys, il),
+    )
+
+
+def _index(read: HyperParameters, keys: Keys, il: int) -> dict[str, Any]:
+    """Index keys of sparse attention, on the layers that own an indexer."""
+    if read.index is None or read.compress_ratios or not read.index.layers[il]:
+        return {}
+    chosen = keys.number("attention.indexer.top_k", 0)
+    return {"index_key_dim": read.index.key_dim} | ({"index_topk": chosen} if chosen else {})
+
+
+def _compressed(read: HyperParameters, keys: Keys, il: int) -> CompressedAttention:
+    """DeepSeek-V4: one key that is the value too; layers that compress 4 to 1 choose among the entries by an index."""
+    rate = read.compress_ratios[il]
+    indexed = rate == INDEXED_RATE and read.index is not None
+    return CompressedAttention(
+        num_query_heads=read.num_query_heads[il],
+        head_dim=read.key_width(il),
+        window=read.window or 0,
+        compress_rate=rate,
+        index_key_dim=read.index.key_dim if indexed and read.index else None,
+        index_topk=keys.number("attention.indexer.top_k", 0) or None if indexed else None,
     )
 
 
@@ -112,6 +139,7 @@ def _latent(read: HyperParameters, keys: Keys, il: int) -> LatentAttention:
         window=_window(read, keys, il),
         expanded_key_dim=keys.required("attention.key_length_mla") if read.latent else read.widths.key,
         expanded_value_dim=keys.required("attention.value_length_mla") if read.latent else read.widths.value,
+        **_index(read, keys, il),
     )
 
 
