@@ -4,6 +4,7 @@ Everything here is read from ModelSpec, layer by layer, so a hybrid needs no spe
 differ, the columns show the value that most of its layers have and `layers` spells out the rest.
 """
 
+import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -20,6 +21,7 @@ from core.models.attention import (
     SharedCache,
 )
 from core.models.formats.document import spec_of
+from core.models.gguf.metadata import read_metadata
 from core.models.spec import ModelSpec, UnsupportedConfig
 from core.units import format_binary
 
@@ -55,6 +57,31 @@ def compare(name: str, *, status: str, facts: str, config: Mapping[str, Any], co
         spec, problem = None, str(error)
     model = ComparedModel(name=name, status=status, facts=facts, config=config, config_text=config_text)
     return replace(model, spec=spec, problem=problem)
+
+
+def compare_header(name: str, *, status: str, facts: str, metadata: Mapping[str, Any]) -> ComparedModel:
+    """The same of a GGUF file's keys; config_text shows those that attention depends on, nested as their names are."""
+    try:
+        spec, problem = read_metadata(metadata), None
+    except UnsupportedConfig as error:
+        spec, problem = None, str(error)
+    text = json.dumps(_nested(metadata), indent=2, default=str)
+    return ComparedModel(name=name, status=status, facts=facts, config={}, config_text=text, spec=spec, problem=problem)
+
+
+def _nested(metadata: Mapping[str, Any]) -> dict[str, Any]:
+    """{'llama': {'attention': {'head_count': 32}}}; the tokenizer's keys are left out."""
+    tree: dict[str, Any] = {}
+    for key, value in metadata.items():
+        path = key.split(".")
+        if path[0] == "tokenizer":
+            continue
+        place = tree
+        for part in path[:-1]:
+            inner = place.setdefault(part, {})
+            place = inner if isinstance(inner, dict) else place
+        place[path[-1]] = value
+    return tree
 
 
 def table_row(model: ComparedModel) -> Row:

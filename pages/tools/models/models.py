@@ -115,7 +115,8 @@ if models:
     st.subheader("One model, line by line")
     looked_at = detail.choose(models, pick.pending(names))
     detail.show(looked_at)
-    check.check(looked_at)
+    if looked_at.config:  # a GGUF header has none to build
+        check.check(looked_at)
 st.subheader("The registry")
 registry()
 if waiting := pick.pending(names):  # after the first paint: a link with a typed id never waits for the network

@@ -2,13 +2,15 @@
 
 import streamlit as st
 
-from core.figures.comparison import MAX_COMPARED, ComparedModel, compare, plain
+from core.figures.comparison import MAX_COMPARED, ComparedModel, compare, compare_header, plain
 from core.models.formats.document import READ_FORMATS, spec_of
 from core.models.formats.parsed import parse
+from core.models.gguf.dump import LOOKED_AT, looks_like_dump, read_dump
 from core.models.hub.pulls import HubError, PulledConfig, PullResult, repository_id
 from core.models.registry import EVIDENCE, RegisteredModel
 from core.models.spec import UnsupportedConfig, read_config
 from pages.shell import cached
+from pages.tools.gguf_inputs import HeaderFile, header_inputs, headers
 
 OPENING = (
     "Llama-1 7B", "Llama-2 70B", "Llama-3.1 8B", "Llama-3.1 405B", "Mistral-7B v0.1", "Mixtral 8x22B",
@@ -69,7 +71,9 @@ def own_inputs() -> None:
         st.caption("Read on this server, and sent nowhere: not to the Hub, not into the link.")
         st.caption(f"JSON or YAML, found by its keys: {', '.join(READ_FORMATS)}.")
         st.text_area("Paste a config.json", key="models_paste", height=200, placeholder='{"model_type": …}', width=420)
+        st.caption("What `gguf-dump` prints can be pasted too, as text or with --json --json-array.")
         st.file_uploader("Upload a config.json", key="models_upload")
+        header_inputs("models")
 
 
 def own_configs() -> list[ComparedModel]:
@@ -80,11 +84,22 @@ def own_configs() -> list[ComparedModel]:
         found.append(_own("Pasted config", text.encode("utf-8", "surrogatepass"), "pasted"))
     if file is not None:
         found.append(_own(f"Uploaded {file.name[:60]}", file.getvalue(), "uploaded"))
+    found += [_own_header(file) for file in headers("models")]
     return [model for model in found if model is not None]
+
+
+def _own_header(file: HeaderFile) -> ComparedModel | None:
+    if file.metadata is None:
+        st.error(f"{plain(file.name)}: {plain(file.problem or '')}")
+        return None
+    return compare_header(file.name, status="header", facts=file.facts, metadata=file.metadata)
 
 
 def _own(name: str, data: bytes, facts: str) -> ComparedModel | None:
     try:
+        if looks_like_dump(data[:LOOKED_AT].decode("utf-8", "replace")):
+            metadata = read_dump(data.decode("utf-8", "replace"))
+            return compare_header(name, status=facts, facts=f"{facts}, read here", metadata=metadata)
         config = parse(data)
     except UnsupportedConfig as error:
         st.error(f"{plain(name)}: {plain(str(error))}")

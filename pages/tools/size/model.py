@@ -7,13 +7,15 @@ import streamlit as st
 
 from core.errors import SizingError
 from core.models.formats.document import read_document, spec_of
+from core.models.gguf.metadata import read_metadata
 from core.models.hub.pulls import HubError, repository_id
 from core.models.registry import RegisteredModel
-from core.models.spec import ModelSpec, read_config
+from core.models.spec import ModelSpec, UnsupportedConfig, read_config
 from core.serving import parameter_counts
 from core.serving.typed_shape import typed_shape
 from core.serving.weights import ParameterCount, analytic_count, typed_count
 from pages.shell import cached
+from pages.tools.gguf_inputs import header_inputs, headers
 
 if TYPE_CHECKING:
     from core.serving.from_hub import HubModel
@@ -67,6 +69,7 @@ def own_file_input() -> None:
         "config.json, params.json, or the JSON or YAML of another tool (MLC, TensorRT-LLM, LitGPT, Megatron-core, …)",
         key="size_upload",
     )
+    header_inputs("size")
 
 
 def own_shape_inputs() -> None:
@@ -112,6 +115,10 @@ def chosen_spec(name: str) -> ModelSpec:
 def _own_file() -> ModelSpec:
     file = st.session_state.get("size_upload")
     if file is None:
+        for header in headers("size"):
+            if header.metadata is None:
+                raise UnsupportedConfig(f"{header.name}: {header.problem}")
+            return read_metadata(header.metadata)
         raise SizingError("no file is there yet: upload a model's config.json, or the file that another tool wrote")
     return read_document(file.getvalue())
 

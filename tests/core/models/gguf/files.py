@@ -10,6 +10,7 @@ LLAMA: dict[str, tuple[int, Any]] = {
     "llama.block_count": (U32, 2),
     "llama.context_length": (U32, 4096),
     "llama.embedding_length": (U32, 64),
+    "llama.feed_forward_length": (U32, 128),
     "llama.attention.head_count": (U32, 4),
     "llama.attention.head_count_kv": (ARRAY, (I32, [2, 1])),
     "llama.attention.key_length": (U32, 16),
