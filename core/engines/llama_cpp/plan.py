@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from core.engines.llama_cpp.buffers import compute_buffer_bytes
 from core.engines.llama_cpp.cache_types import BITS, row_bytes
 from core.engines.llama_cpp.caches import Cache, Memory, memory_of
 from core.engines.llama_cpp.convert import metadata_of
@@ -87,6 +88,11 @@ def plan(spec: ModelSpec, **job: Any) -> EnginePlan:
         groups=tuple(groups),
         notes=notes_of(spec, read.parameters, read.memory, used, cells, request, state_bytes),
     )
+
+
+def compute_buffer(spec: ModelSpec, **job: Any) -> int:
+    """Bytes of the compute buffer for the same job (core.engines.llama_cpp.buffers). Raises EngineError."""
+    return compute_buffer_bytes(spec, _read(spec).parameters, **job)
 
 
 def request_bytes_at(spec: ModelSpec, n_ctx: Sequence[int], **job: Any) -> list[int]:

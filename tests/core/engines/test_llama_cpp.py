@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.engines.face import plan_cache
-from core.engines.llama_cpp import request_bytes_at
+from core.engines.llama_cpp import compute_buffer, request_bytes_at
 from core.engines.plan import EngineError
 from core.models.gguf.metadata import read_metadata
 from core.models.rules.facts import UnsupportedConfig
@@ -290,3 +290,40 @@ def test_every_line_of_llama_cpp_s_log_is_met() -> None:
                 wrong.append((model["id"], case["job"], said, true))
     assert wrong == []
     assert len({model["metadata"]["general.architecture"] for model in models}) >= 120
+
+
+def dense(hidden: int, heads: int, kv_heads: int, ffn: int) -> dict[str, Any]:
+    return of(
+        "llama", block_count=32, context_length=32_768, embedding_length=hidden, feed_forward_length=ffn,
+        attention__head_count=heads, attention__head_count_kv=kv_heads,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("shape", "job", "mib"),
+    [
+        ((4096, 32, 8, 14336), {"n_ctx": 2048, "flash_attn": "off"}, 184.02),
+        ((4096, 32, 8, 14336), {"n_ctx": 32_768, "flash_attn": "off"}, 2164.02),
+        ((4096, 32, 8, 14336), {"n_ctx": 8192, "flash_attn": "off", "n_ubatch": 128}, 145.00),
+        ((4096, 32, 32, 11008), {"n_ctx": 32_768, "flash_attn": "off"}, 2176.02),
+        ((2048, 16, 4, 8192), {"n_ctx": 8192, "flash_attn": "off"}, 298.02),
+        ((4096, 32, 8, 14336), {"n_ctx": 32_768}, 156.02),
+        ((2048, 16, 4, 8192), {"n_ctx": 8192}, 76.02),
+        ((4096, 32, 32, 11008), {"n_ctx": 2048}, 106.52),
+    ],
+)
+def test_the_compute_buffer_is_what_build_11549_logs(shape: Any, job: dict[str, Any], mib: float) -> None:
+    assert abs(compute_buffer(read_metadata(dense(*shape)), **job) / 2**20 - mib) < 0.1
+
+
+@pytest.mark.parametrize(("context", "mib"), [(2048, 164), (32_768, 2144)])
+def test_the_compute_buffer_is_near_what_was_logged_in_2025(context: int, mib: int) -> None:
+    """Mistral 7B's shape without flash attention, llama.cpp of January 2025."""
+    spec = read_metadata(dense(4096, 32, 8, 14336))
+    assert abs(compute_buffer(spec, n_ctx=context, flash_attn="off") / 2**20 - mib) == 20
+
+
+def test_a_compute_buffer_that_was_not_measured_is_refused() -> None:
+    mixture = {**dense(4096, 32, 8, 14336), "llama.expert_count": 8}
+    with pytest.raises(EngineError, match="was not measured"):
+        compute_buffer(read_metadata(mixture), n_ctx=4096)
