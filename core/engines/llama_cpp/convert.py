@@ -30,6 +30,7 @@ from core.models.gguf.architectures import (
     RECURRENT,
     SLIDING,
 )
+from core.models.rules.class_defaults import model_classes
 from core.models.spec import ModelSpec
 
 ENDINGS = ("ForCausalLM", "ForConditionalGeneration", "LMHeadModel", "ForCausalLMMTP", "Model")
@@ -76,7 +77,7 @@ def metadata_of(spec: ModelSpec) -> dict[str, Any]:
         "attention.head_count_kv": [_kv_heads(layer, name) for layer in layers],
         **_widths(layers, name),
         **_windows(layers, name, config),
-        **_states(layers, name, config),
+        **_states(layers, name, _with_defaults(config)),
         **_others(layers, name, config),
     }
     return {"general.architecture": name, **{f"{name}.{key}": value for key, value in keys.items()}}
@@ -86,6 +87,12 @@ def _flat(config: Mapping[str, Any]) -> dict[str, Any]:
     """The text part's keys over the outer ones, as the converter lays them."""
     part = config.get("text_config", config.get("llm_config"))
     return {**config, **part} if isinstance(part, Mapping) else dict(config)
+
+
+def _with_defaults(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The class's defaults below the file's keys: the converter reads a config through transformers."""
+    known = model_classes().get(str(config.get("model_type")))
+    return dict(config) if known is None else {**known.defaults, **config}
 
 
 def architecture_of(spec: ModelSpec, config: Mapping[str, Any]) -> str:
