@@ -7,7 +7,8 @@ from typing import Any
 from core.models.attention import PART_NAMES, Layer, cache_part_bytes, recurrent_state
 from core.models.formats.cache_width import CacheWidth, cache_width_of
 from core.models.rules.dimensions import dimensions_of
-from core.models.rules.facts import DeclaredHeads, ModelDimensions, Provenance, UnsupportedConfig
+from core.models.rules.elsewhere import all_defaulted
+from core.models.rules.facts import DeclaredHeads, ModelDimensions, Provenance, UnsupportedConfig, shown
 from core.models.rules.file_bytes import load_config
 from core.models.rules.lines import deciding_lines
 from core.models.rules.reader import read
@@ -35,6 +36,7 @@ class ModelSpec:
     declared_kv_heads: DeclaredHeads = field(default_factory=lambda: DeclaredHeads(key=None))
     config: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)  # the config.json that it means
     metadata: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)  # or the GGUF header
+    all_defaulted: bool = False  # no key of the file decided a figure of the shape: every one is the class's own
     cache_width: CacheWidth | None = None  # what the file says of the cache's own width; None where it says nothing
 
     @property
@@ -46,6 +48,16 @@ class ModelSpec:
     def cache_note(self) -> Provenance | None:
         """Where cache_bits came from."""
         return None if self.cache_width is None else self.cache_width.note
+
+    @property
+    def caution(self) -> str | None:
+        """What has to stand above every figure of this model; None for a file that says its own shape."""
+        if not self.all_defaulted:
+            return None
+        return (
+            f"The file gives no number of its own for this shape: layers, heads and widths are the defaults of "
+            f"{shown(self.model_type)[1:-1]} in transformers, which builds the same from it."
+        )
 
     def kv_cache_bytes(self, *, context_length: int, batch_size: int = 1, bytes_per_element: float = 2) -> int:
         """Payload bytes of the KV cache: sum of min(context, window) x heads x widths over the layers, x batch."""
@@ -109,5 +121,6 @@ def read_config(config: Mapping[str, Any]) -> ModelSpec:
         provenance=(*part.notes, *([] if width is None else [width.note])),
         declared_kv_heads=reading.declared,
         config=config,
+        all_defaulted=all_defaulted(part.notes),
         cache_width=width,
     )

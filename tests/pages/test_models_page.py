@@ -336,3 +336,10 @@ def test_a_pasted_file_of_another_tool_is_read_with_its_lines_marked(open_page: 
     app = app.selectbox(key="models_detail").set_value("Pasted config").run()
     assert "model.num_query_groups in the file says 8." in html(app)
     assert hub.asked == []
+
+
+def test_a_file_without_figures_says_above_them_that_they_are_its_classs_own(open_page: Opener) -> None:
+    app = open_page(PAGE, models_pick=[]).text_area(key="models_paste")
+    app = app.set_value('{"model_type": "llama"}').run()
+    app = app.selectbox(key="models_detail").set_value("Pasted config").run()
+    assert "defaults of llama in transformers" in app.warning[0].value

@@ -330,3 +330,10 @@ def test_a_block_scaled_width_brings_its_scales(open_page):
     app.file_uploader(key="size_upload").upload("config.json", data).run()
     state = app.session_state
     assert (state["size_kv_bits"], state["size_scale_bits"], state["size_scale_elements"]) == (4, 8, 16)
+
+
+def test_a_file_without_figures_says_above_the_verdict_that_they_are_its_classs_own(open_page):
+    app = open_page(PAGE, size_model="A file of your own", size_parameters="6738415616")
+    app.file_uploader(key="size_upload").upload("config.json", b'{"model_type": "llama"}').run()
+    assert not app.exception
+    assert "defaults of llama in transformers" in app.warning[0].value

@@ -36,6 +36,16 @@ class ModelClass:
     parts: dict[str, NestedPart] = field(default_factory=dict)
     head_dim: str = "absent"  # 'declared', 'attribute' (undeclared, but read), 'computed' (overwritten) or 'absent'
     kv_null_is_heads: bool = False  # null or absent num_key_value_heads means as many as query heads
+    _spellings: dict[str, tuple[str, ...]] = field(default_factory=dict, init=False, compare=False, repr=False)
+
+    def spellings(self, name: str) -> tuple[str, ...]:
+        """The keys of a file that say this field, the first that stands there wins: older ones, aliases, its own."""
+        known = self._spellings.get(name)
+        if known is None:
+            own = self.aliases.get(name, name)
+            others = (alias for alias, target in self.aliases.items() if target == own and alias != own)
+            known = self._spellings[name] = (*self.legacy.get(own, ()), *others, own)
+        return known
 
 
 @lru_cache(maxsize=1)

@@ -1,5 +1,6 @@
 """What a reading is made of: figures with their origin, dimensions, and the one error of this package."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -54,8 +55,9 @@ def shown(value: object) -> str:
     so that a Markdown widget cannot read a link, an image or a tag in it either.
     """
     text = _compact(value)
-    text = text.encode("utf-8", "backslashreplace").decode("utf-8")
-    text = "".join(_harmless(character) for character in text)
+    if not _PLAIN.fullmatch(text):
+        text = text.encode("utf-8", "backslashreplace").decode("utf-8")
+        text = "".join(_harmless(character) for character in text)
     return text if len(text) <= SHOWN_CHARACTERS else text[: SHOWN_CHARACTERS - 1] + "…"
 
 
@@ -73,6 +75,7 @@ def _compact(value: object) -> str:
     return str(value)[: SHOWN_CHARACTERS + 1]
 
 
+_PLAIN = re.compile(r'[A-Za-z0-9 _.,:/"-]*')  # most values: nothing in them has to be replaced
 _REPLACED = str.maketrans({"<": "‹", ">": "›", "`": "'", "[": "(", "]": ")", "$": "＄", "*": "∗", "\\": "∖"})
 
 

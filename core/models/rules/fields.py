@@ -39,10 +39,11 @@ class ConfigPart:
 
     def key(self, name: str) -> str | None:
         """The raw key that decides this field: an alias that the class maps to it wins, as it does in transformers."""
-        own = self.model_class.aliases.get(name, name)
-        others = (alias for alias, target in self.model_class.aliases.items() if target == own and alias != own)
-        candidates = (*self.model_class.legacy.get(own, ()), *others, own)
-        return next((key for key in candidates if key in self.raw), None)
+        raw = self.raw
+        for key in self.model_class.spellings(name):
+            if key in raw:
+                return key
+        return None
 
     def found(self, name: str) -> Found | None:
         """The override of this layer, else the raw value, else the class default, else None."""

@@ -55,7 +55,7 @@ def _listed(part: ConfigPart, layers: int) -> list[Overrides]:
             )
         if changed.get("skip"):
             part.refuse("per_layer_config", f"layer {number} skips sub-layers, which this reader does not follow")
-        keys = {name: (f"{part.path}per_layer_config.{number}.{name}",) for name in changed}
+        keys = {name: (f"{part.path}per_layer_config.{index}.{name}",) for name in changed}  # saved files write "02"
         result[number] = {
             name: Found(value=value, source="config", keys=keys[name])
             for name, value in changed.items()

@@ -17,6 +17,7 @@ from core.models.attention import (
 )
 from core.models.rules import kinds as kinds_of
 from core.models.rules.compressed import deepseek_v4_layer
+from core.models.rules.elsewhere import refuse_figures_elsewhere, refuse_other_names
 from core.models.rules.facts import DeclaredHeads, UnsupportedConfig
 from core.models.rules.fields import ConfigPart, Found
 from core.models.rules.heads import Heads, declared_by, heads_of
@@ -45,11 +46,14 @@ def read(config: Mapping[str, Any]) -> tuple[ConfigPart, Reading]:
     if not isinstance(config, Mapping):
         raise UnsupportedConfig("The file is not a JSON object. Give the config.json of a decoder language model.")
     part = text_part(config)
+    refuse_figures_elsewhere(config, part)
     count = layer_count(part)
     kinds = layer_kinds(part, count.value)
     part.note("layers", count)
     _note_kinds(part, kinds)
-    return part, _read_layers(part, kinds)
+    reading = _read_layers(part, kinds)
+    refuse_other_names(part)
+    return part, reading
 
 
 def _note_kinds(part: ConfigPart, kinds: Kinds) -> None:

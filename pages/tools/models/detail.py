@@ -35,6 +35,8 @@ def show(model: ComparedModel) -> None:
         st.error(plain(model.problem or ""))
         st.code(model.config_text[:MAX_SHOWN_CHARACTERS], language=None, height=400)
         return
+    if model.spec.caution is not None:
+        st.warning(plain(model.spec.caution))
     colours = style.current_palette()
     left, right = st.columns([6, 5], gap="medium")
     with left:

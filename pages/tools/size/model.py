@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from core.errors import SizingError
+from core.figures.comparison import plain
 from core.models.formats.document import read_document, spec_of
 from core.models.gguf.metadata import read_metadata
 from core.models.hub.pulls import HubError, repository_id
@@ -110,6 +111,12 @@ def chosen_spec(name: str) -> ModelSpec:
         return _own_file()
     registered = {model.name: model for model in cached.registered_models()}.get(name)
     return read_config(registered.config) if registered is not None else spec_of(_from_hub(repository_id(name)).config)
+
+
+def say_caution(spec: ModelSpec) -> None:
+    """Above the figures: what the file leaves to its class, where that is the whole shape."""
+    if spec.caution is not None:
+        st.warning(plain(spec.caution))
 
 
 def _own_file() -> ModelSpec:

@@ -22,7 +22,7 @@ from pages.tools.size import (
     verdict,
     ways,
 )
-from pages.tools.size.model import StillAsking, wait_for_hub
+from pages.tools.size.model import StillAsking, say_caution, wait_for_hub
 
 TABS = [
     "The plan", "Engine", "Every G", "Make it fit", "Limits", "Tensor parallel", "Traffic", "Speed and cost", "Measure",
@@ -75,6 +75,7 @@ with record_tab:
         except (SizingError, TrafficError) as error:
             st.error(str(error))
 with answer:
+    say_caution(asked.model.spec)
     cache_width.say_width(asked.model.spec, asked.job.kv_bits)
     verdict.show_verdict(grid, option, wished)
     engine.show_difference(option)
