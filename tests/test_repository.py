@@ -18,6 +18,7 @@ HEAVY = ("streamlit", "torch", "transformers", "huggingface_hub")
 ON_DEMAND = (
     "core.models.hub.client",
     "core.models.hub.errors",
+    "core.models.hub.gguf",
     "core.serving.from_hub",
     "core.models.rules.write_model_classes",
     "core.uptraining.network",

@@ -17,6 +17,7 @@ MODULES = {
     "mlx": "core.engines.mlx",
     "transformers": "core.engines.transformers",
 }
+BY_CONFIG = ("vllm", "sglang", "mlx")
 COMMON_KEYS = ("context_length", "batch_size", "available_bytes", "tensor_parallel", "cache_bits")
 
 
@@ -27,6 +28,11 @@ def plan_cache(spec: ModelSpec, *, engine: str, **job: Any) -> EnginePlan:
     key or a job that cannot be; where one request does not fit the memory a plan is still returned, with fits False.
     """
     module = module_of(engine)
+    if not spec.config and engine in BY_CONFIG:
+        raise EngineError(
+            f"{engine} chooses its code by a config.json, and this is a shape or a GGUF header without one. "
+            "Give the model's config.json."
+        )
     common = {key: job.pop(key) for key in COMMON_KEYS if key in job}
     plan: EnginePlan = module.plan(spec, **{**module.translated(common), **job})
     return plan

@@ -6,9 +6,11 @@ from core.engines.plan import EnginePlan
 def held_bytes(plan: EnginePlan, *, batch_size: int) -> int:
     """Bytes that the batch takes, states included, for a plan that was asked with the job's context_length.
 
-    llama.cpp allocates all slots at the start, so its plan is the job; SGLang hands out pages of its pools and slots
-    of its states; the others take request_bytes for each request.
+    llama.cpp allocates all slots at the start and mlx-lm answers for a whole batch, so their plans are the job; SGLang
+    hands out pages of its pools and slots of its states; the others take request_bytes for each request.
     """
+    if plan.engine == "mlx":  # of the whole batch, at its fullest moment
+        return plan.request_bytes or 0
     if plan.engine == "llama.cpp":
         states = sum(group.filled_bytes or 0 for group in plan.groups if group.kind == "state")
         return (plan.request_bytes or 0) + states

@@ -6,6 +6,7 @@ from core.engines.plan import EngineError, EnginePlan
 from core.models.spec import ModelSpec
 
 VERSION = "payload"
+MOST = 2**60
 KEYS = ("context_length", "batch_size", "available_bytes", "cache_bits")
 
 
@@ -15,20 +16,20 @@ def translated(common: dict[str, Any]) -> dict[str, Any]:
 
 
 def plan(spec: ModelSpec, **job: Any) -> EnginePlan:
-    """cache_bytes + state_bytes of the batch. Raises EngineError for an unknown key or a size that cannot be."""
+    """cache_bytes + state_bytes of one request; fits asks for batch_size of them. Raises EngineError."""
     for key in job:
         if key not in KEYS:
             raise EngineError(f"payload has no setting {key!r}: it takes {', '.join(KEYS)}. Leave {key} out.")
     context, batch = job.get("context_length", 1), job.get("batch_size", 1)
     bits, memory = job.get("cache_bits", 16), job.get("available_bytes")
     for name, value in (("context_length", context), ("batch_size", batch), ("cache_bits", bits)):
-        if value <= 0:
-            raise EngineError(f"{name} is {value}: it has to be above 0. Give a larger {name}.")
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= MOST:
+            raise EngineError(f"{name} is {str(value)[:40]}: it has to be above 0. Give a number up to {MOST:,}.")
     request = spec.cache_bytes(context_length=context, bytes_per_element=bits / 8) + spec.state_bytes()
     return EnginePlan(
         engine="payload",
         version=VERSION,
-        request_bytes=request * batch,
+        request_bytes=request,
         fits=None if memory is None else request * batch <= memory,
         max_concurrency=None if memory is None or not request else memory / request,
     )

@@ -10,10 +10,10 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
+from core.engines.class_names import Keyed, named_class
 from core.engines.face import plan_cache
 from core.engines.held import held_bytes
 from core.engines.plan import EngineError, EnginePlan
-from core.engines.vllm.classes import registry
 from core.models.spec import ModelSpec, UnsupportedConfig, read_config
 from core.serving.job import PAYLOAD, ServingJob
 from core.serving.what_if import own_kv_heads
@@ -76,35 +76,12 @@ def engine_spec(model: ModelSpec, num_kv_heads: int | None) -> ModelSpec:
             raise EngineError(
                 "The model is a shape without a config, and an engine reads its class: give a config.json."
             )
-        return _classed(_Keyed(model))
-    return _declared(_Keyed(_classed(_Keyed(model))), num_kv_heads)
-
-
-class _Keyed:
-    """A model as a key of a cache by identity: configs are no keys, and equal layers may be of different classes."""
-
-    def __init__(self, model: ModelSpec) -> None:
-        self.model = model
-
-    def __hash__(self) -> int:
-        return id(self.model)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Keyed) and other.model is self.model
+        return named_class(model)
+    return _declared(Keyed(named_class(model)), num_kv_heads)
 
 
 @lru_cache(maxsize=512)
-def _classed(keyed: _Keyed) -> ModelSpec:
-    """The model with its class named, by model_type where the file leaves out architectures (recorded facts do)."""
-    model = keyed.model
-    if not model.config or model.config.get("architectures"):
-        return model
-    name = registry().architectures.get(str(model.config.get("model_type")))
-    return model if name is None else replace(model, config={**model.config, "architectures": [name]})
-
-
-@lru_cache(maxsize=512)
-def _declared(keyed: _Keyed, num_kv_heads: int) -> ModelSpec:
+def _declared(keyed: Keyed, num_kv_heads: int) -> ModelSpec:
     model = keyed.model
     wished = tuple(_plain(_with_heads(layer, num_kv_heads)) for layer in model.layers)
     for config in _candidates(model, num_kv_heads):

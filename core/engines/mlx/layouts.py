@@ -7,7 +7,6 @@ from dataclasses import astuple, dataclass
 from functools import cached_property
 from typing import Any
 
-from core.attention import GroupedAttention, LatentAttention, Layer, ParallelLayer, RecurrentState
 from core.engines.mlx.caches import (
     KEPT_AT_FRONT,
     ChunkedCache,
@@ -17,11 +16,12 @@ from core.engines.mlx.caches import (
     RotatingCache,
     StateCache,
 )
-from core.engines.mlx.classes import MlxClass, class_of
+from core.engines.mlx.classes import MlxClass, class_of, table
 from core.engines.mlx.states import state_bytes
 from core.engines.mlx.windows import windows_of
 from core.engines.plan import EngineError
-from core.model_spec import ModelSpec
+from core.models.attention import GroupedAttention, LatentAttention, Layer, ParallelLayer, RecurrentState
+from core.models.spec import ModelSpec
 
 EXPANDED = ("deepseek_v2", "minicpm3", "youtu_llm")  # the latent is multiplied out to K and V of every query head
 INDEXED = ("deepseek_v32", "glm_moe_dsa")  # an indexer's keys stand in a second cache, and once more as its values
@@ -137,6 +137,8 @@ def _grouped(
     module: str, config: Mapping[str, Any], index: int, layer: GroupedAttention, window: int | None
 ) -> MlxCache:
     heads, key_dim, value_dim = layer.num_kv_heads, layer.head_dim, layer.value_dim
+    if module in table()["head_dim_ignored"]:
+        key_dim = value_dim = _width(config, "hidden_size") // layer.num_query_heads
     other = config.get("attention_other_setting")
     if module == "step3p5" and window is not None and isinstance(other, Mapping):
         heads = _width(other, "num_attention_groups")  # step3p5.py takes head_dim from the plain key all the same

@@ -11,7 +11,7 @@ from typing import Any
 from core.engines.mlx.caches import GrowingCache, ListedCaches, MlxCache, Moment, Quantised, RotatingCache, StateCache
 from core.engines.mlx.layouts import Layout, layout_of
 from core.engines.plan import CacheGroup, EngineError, EnginePlan, PlanNote
-from core.model_spec import ModelSpec
+from core.models.spec import ModelSpec
 
 VERSION = "mlx-lm 0.32.2"
 BITS = (2, 3, 4, 5, 6, 8)

@@ -8,9 +8,9 @@ ssm.py).
 from collections.abc import Mapping
 from typing import Any
 
-from core.attention import RecurrentState
 from core.engines.mlx.caches import ELEMENT_BYTES
 from core.engines.plan import EngineError
+from core.models.attention import RecurrentState
 
 KERNEL_KEYS = (
     "conv_kernel",

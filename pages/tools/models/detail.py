@@ -54,7 +54,7 @@ def show(model: ComparedModel) -> None:
 
 def three_counts(spec: ModelSpec) -> None:
     """Payload beside what an engine reserves and what transformers stores, with the reason for each difference."""
-    st.markdown("**Three ways to count one cache.** Everything above is the payload.")
+    st.markdown("**One cache, counted by each server.** Everything above is the payload.")
     left, right = st.columns([3, 2])
     with left:
         context = st.segmented_control(
@@ -75,12 +75,12 @@ def three_counts(spec: ModelSpec) -> None:
     except ValueError as error:
         st.error(plain(str(error)))
         return
-    needed = counted[0].total_bytes
+    needed = counted[0].total_bytes or 0
     rows = [
         {
             "Definition": item.name,
-            "Bytes": kib(item.total_bytes),
-            "Of payload": f"{item.total_bytes / needed:,.3g} ×" if needed else "–",
+            "Bytes": "–" if item.total_bytes is None else kib(item.total_bytes),
+            "Of payload": f"{item.total_bytes / needed:,.3g} ×" if needed and item.total_bytes is not None else "–",
             "Why": item.reason,
         }
         for item in counted

@@ -1,10 +1,9 @@
-"""Three ways of counting one cache, against hand arithmetic. The measured ones: test_model_spec_measured."""
+"""Ways of counting one cache, against hand arithmetic. The measured ones: test_model_spec_measured."""
 
-import pytest
-
-from core.engines.definitions import definitions, engine_reserved, transformers_stored
-from core.models.attention import GroupedAttention, LatentAttention, Layer, NoAttention
+from core.engines.definitions import definitions, transformers_stored
+from core.models.attention import GroupedAttention, LatentAttention, Layer
 from core.models.spec import ModelDimensions, ModelSpec
+from core.serving.model_shapes import LLAMA_2_13B, llama_shape
 
 
 def spec_of(*layers: Layer) -> ModelSpec:
@@ -25,46 +24,35 @@ def grouped(kv: int, window: int | None = None, *, broadcast: bool = False) -> G
 LATENT = LatentAttention(num_query_heads=128, latent_dim=512, rope_dim=64, expanded_key_dim=192, expanded_value_dim=128)
 
 
-def test_whole_blocks_are_reserved() -> None:
-    # 100 tokens take 7 blocks of 16 = 112 tokens; 8 heads x 256 x 2 bytes = 4,096 bytes a token
-    reserved = engine_reserved(spec_of(grouped(8)), context_length=100)
-    assert reserved.total_bytes == 112 * 4_096
-    assert reserved.reason == "Each sequence takes whole blocks of 16 tokens in every layer."
-    assert engine_reserved(spec_of(grouped(8)), context_length=112, block_size=16).total_bytes == 112 * 4_096
-    assert engine_reserved(spec_of(grouped(8)), context_length=100, block_size=1).total_bytes == 100 * 4_096
-
-
-def test_a_full_window_touches_one_block_more() -> None:
-    # window 64 = 4 blocks, + 1 = 80 tokens; a context of 20 needs 2 blocks and never 5
-    reserved = engine_reserved(spec_of(grouped(8, window=64)), context_length=10_000)
-    assert reserved.total_bytes == 80 * 4_096
-    assert "one block more" in reserved.reason
-    assert engine_reserved(spec_of(grouped(8, window=64)), context_length=20).total_bytes == 32 * 4_096
+def test_each_server_takes_its_own_blocks() -> None:
+    """100 tokens of Llama-2 13B: vLLM 7 blocks of 16, SGLang 100 cells, llama.cpp and MLX room for 256."""
+    a_token = 2 * 40 * 40 * 128 * 2
+    counted = {item.name: item.total_bytes for item in definitions(LLAMA_2_13B, context_length=100)}
+    assert counted == {
+        "payload": 100 * a_token,
+        "vLLM 0.33.0": 112 * a_token,
+        "SGLang 0.5.23": 100 * a_token,
+        "llama.cpp build 11434": 256 * a_token,
+        "mlx-lm 0.32.2": 256 * a_token,
+        "transformers 5.23": 100 * a_token,
+    }
 
 
 def test_kv_heads_repeat_when_ranks_outnumber_them() -> None:
-    # 2 heads over 8 ranks: each rank keeps one, 8 in all: four times the payload of 160 tokens
-    spec = spec_of(grouped(2))
-    reserved = engine_reserved(spec, context_length=160, tensor_parallel=8)
-    assert reserved.total_bytes == 4 * spec.kv_cache_bytes(context_length=160)
-    assert "8 ranks share 2 KV heads" in reserved.reason
-    # 8 heads over 2 ranks are split, not copied
-    eight = spec_of(grouped(8))
-    assert engine_reserved(eight, context_length=160, tensor_parallel=2).total_bytes == eight.kv_cache_bytes(
-        context_length=160
-    )
+    """2 KV heads over 8 ranks: each rank keeps one, so eight heads in all."""
+    two = llama_shape(
+        num_layers=4, num_query_heads=32, num_kv_heads=2, head_dim=128, hidden_size=4096, intermediate_size=11008,
+        vocab_size=32000,
+    )  # fmt: skip
+    counted = {item.name: item.total_bytes for item in definitions(two, context_length=160, tensor_parallel=8)}
+    assert counted["vLLM 0.33.0"] == 4 * counted["payload"]
+    assert counted["payload"] == 4 * 2 * 2 * 128 * 160 * 2
 
 
-def test_the_latent_is_whole_on_every_rank() -> None:
-    # 576 x 2 bytes x 160 tokens x 8 ranks
-    reserved = engine_reserved(spec_of(LATENT), context_length=160, tensor_parallel=8)
-    assert reserved.total_bytes == 576 * 2 * 160 * 8
-    assert "all 8 ranks keep it whole" in reserved.reason
-
-
-def test_a_split_that_no_engine_makes_is_refused() -> None:
-    with pytest.raises(ValueError, match="tensor_parallel is 3 and a layer has 8 KV heads"):
-        engine_reserved(spec_of(grouped(8)), context_length=16, tensor_parallel=3)
+def test_an_engine_that_refuses_says_why() -> None:
+    found = {item.name: item for item in definitions(spec_of(grouped(8)), context_length=16)}
+    assert found["vllm"].total_bytes is None
+    assert found["vllm"].reason
 
 
 def test_transformers_keeps_one_token_less_than_the_window() -> None:
@@ -87,15 +75,3 @@ def test_mla_is_stored_compressed_or_multiplied_out() -> None:
     assert transformers_stored(spec_of(LATENT), context_length=10).total_bytes == 576 * 10 * 2
     expanded = transformers_stored(spec_of(LATENT), context_length=10, expanded_latent=True)
     assert (expanded.total_bytes, expanded.name) == (40_960 * 10 * 2, "transformers 4.57")
-
-
-def test_the_three_stand_side_by_side() -> None:
-    names = [
-        (item.name, item.total_bytes)
-        for item in definitions(spec_of(grouped(8, window=64), NoAttention(reason="x")), context_length=100)
-    ]
-    assert names == [
-        ("payload", 64 * 4_096),
-        ("engine-reserved", 80 * 4_096),
-        ("transformers 5.23", 63 * 4_096),
-    ]

@@ -1,0 +1,110 @@
+"""transformers: what DynamicCache and StaticCache of transformers 5.23 hold after a prompt, states included.
+
+DynamicCache keeps window - 1 tokens in a sliding layer once a window is full (cache_utils.py,
+DynamicSlidingWindowLayer), StaticCache as many as the window; Falcon's newer layout is stored with a copy for each
+query head (modeling_falcon.py), MLA as its latent. Nothing is rounded to blocks and nothing is shared by ranks.
+"""
+
+from typing import Any
+
+from core.engines.plan import EngineError, EnginePlan, PlanNote
+from core.models.attention import GroupedAttention, LatentAttention, Layer, ParallelLayer
+from core.models.spec import ModelSpec
+
+VERSION = "transformers 5.23.0"
+KEYS = ("context_length", "batch_size", "cache_bits", "cache", "available_bytes")
+CACHES = ("dynamic", "static")
+BITS = (16, 32)
+MOST = 2**40
+
+
+def translated(common: dict[str, Any]) -> dict[str, Any]:
+    """The common job as it is. Raises EngineError for tensor_parallel, which gives every rank its own rules."""
+    job = dict(common)
+    ranks = job.pop("tensor_parallel", 1)
+    if ranks != 1:
+        raise EngineError(f"transformers: tensor_parallel is {ranks}: its cache is counted on one device. Set it to 1.")
+    return job
+
+
+def plan(spec: ModelSpec, **job: Any) -> EnginePlan:
+    """request_bytes of one sequence of context_length tokens; fits asks for batch_size of them.
+
+    Raises EngineError for an unknown key, a size that cannot be, or a width that the classes do not store.
+    """
+    for key in job:
+        if key not in KEYS:
+            raise EngineError(f"transformers has no setting {key!r}: it takes {', '.join(KEYS)}. Leave {key} out.")
+    context, batch = _whole(job, "context_length", 1), _whole(job, "batch_size", 1)
+    kind, bits, memory = job.get("cache", "dynamic"), job.get("cache_bits", 16), job.get("available_bytes")
+    if kind not in CACHES:
+        raise EngineError(f"transformers: cache is {kind!r}: choose one of {', '.join(CACHES)}.")
+    if bits not in BITS:
+        raise EngineError(f"transformers: cache_bits is {bits!r}: its cache has the model's own 16 or 32 bits.")
+    layer_bytes = tuple(int(stored_elements(layer, context, kind) * bits / 8) for layer in spec.layers)
+    wide = bits / 8
+    beside = spec.cache_bytes(context_length=context, bytes_per_element=wide) - spec.kv_cache_bytes(
+        context_length=context, bytes_per_element=wide
+    )
+    states = spec.state_bytes(bytes_per_element=bits / 8)
+    request = sum(layer_bytes) + beside + states
+    return EnginePlan(
+        engine="transformers",
+        version=VERSION,
+        request_bytes=request,
+        fits=None if memory is None else request * batch <= memory,
+        max_concurrency=None if memory is None or not request else memory / request,
+        layer_bytes=tuple(number for number in layer_bytes if number),
+        notes=_notes(spec, context, kind, request),
+    )
+
+
+def stored_elements(layer: Layer, context_length: int, cache: str = "dynamic", *, expanded_latent: bool = False) -> int:
+    """Elements of keys, values or latents that the cache holds in one layer for one sequence.
+
+    expanded_latent: MLA multiplied out to K and V of every query head, as transformers 4.57 stored it.
+    """
+    inner = layer.attention if isinstance(layer, ParallelLayer) else layer
+    if not isinstance(inner, GroupedAttention | LatentAttention):
+        return layer.cached_elements(context_length)
+    tokens = _tokens(inner.window, context_length, cache)
+    if isinstance(inner, GroupedAttention):
+        heads = inner.num_query_heads if inner.broadcast_when_stored else inner.num_kv_heads
+        return tokens * heads * (inner.head_dim + inner.value_dim)
+    if expanded_latent and inner.expanded_key_dim is not None and inner.expanded_value_dim is not None:
+        return tokens * inner.num_query_heads * (inner.expanded_key_dim + inner.expanded_value_dim)
+    return tokens * (inner.latent_dim + inner.rope_dim)
+
+
+def _tokens(window: int | None, context_length: int, cache: str) -> int:
+    if window is None:
+        return context_length
+    if cache == "static":
+        return min(context_length, window)
+    # the class slices the last window - 1 tokens; with a window of 1 that slice is everything
+    return context_length if window == 1 else min(context_length, window - 1)
+
+
+def _notes(spec: ModelSpec, context: int, cache: str, request: int) -> tuple[PlanNote, ...]:
+    inner = [layer.attention if isinstance(layer, ParallelLayer) else layer for layer in spec.layers]
+    reasons = []
+    if any(isinstance(layer, GroupedAttention) and layer.broadcast_when_stored for layer in inner):
+        reasons.append("Keys and values are copied to every query head before they are cached.")
+    if cache == "dynamic" and any(getattr(layer, "window", None) for layer in inner):
+        reasons.append("A sliding layer keeps its window less one token.")
+    return (
+        PlanNote(
+            name="request",
+            formula="each layer's tokens x heads x (key + value width) x bytes, and the states",
+            numbers=f"{context:,} tokens, {cache} cache",
+            result=f"{request:,} bytes",
+            reason=" ".join(reasons),
+        ),
+    )
+
+
+def _whole(job: dict[str, Any], key: str, default: int) -> int:
+    value = job.get(key, default)
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= MOST:
+        raise EngineError(f"transformers: {key} is {str(value)[:40]}: give a whole number from 1 to {MOST:,}.")
+    return value
