@@ -79,7 +79,7 @@ def test_the_readme_examples_run():
     """The indented Python block of the README, in a process of its own."""
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     start = readme.index("    from core.api import")
-    block = readme[start : readme.index("A measurement needs torch alone")]
+    block = readme[start : readme.index("From a shell")]
     done = subprocess.run([sys.executable, "-c", textwrap.dedent(block)], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert block.count("assert") == 3

@@ -1,0 +1,47 @@
+"""`python -m core size | models | decode`: Headroom from a shell, the same figures as the pages."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from core.command import size
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Exit code of the command: see core.command.size; decode hands on to core.decode."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    if given[:1] == ["decode"]:
+        from core.decode.__main__ import main as decode  # noqa: PLC0415  torch
+
+        return decode(given[1:]) or 0
+    parser = argparse.ArgumentParser(prog="headroom", description="Sizes a serving job, and lists models.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    sized = commands.add_parser(
+        "size",
+        help="does a model fit, and how many requests",
+        epilog=size.EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    size.add_arguments(sized)
+    commands.add_parser("models", help="the registry: name, G, bytes a token, repository")
+    commands.add_parser("decode", help="measure decoding here (torch): python -m core.decode")
+    options = parser.parse_args(given)
+    if options.command == "models":
+        return _models()
+    return size.run(options)
+
+
+def _models() -> int:
+    from core.models.registry import load_registry  # noqa: PLC0415
+    from core.models.spec import read_config  # noqa: PLC0415
+
+    for known in load_registry():
+        spec = read_config(known.config)
+        heads = size.kv_heads_of(spec)
+        shown = "differs" if isinstance(heads, list) else heads
+        print(f"{known.name:28} G {shown!s:>8} {spec.cache_bytes(context_length=1):>12,} B/token  {known.repository}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,178 @@
+"""`python -m core size MODEL`: does it fit, how many requests, how long a context, how many accelerators.
+
+MODEL is a name or repository of the registry, a path to a config.json (or any file that core.api.read_document reads),
+or an owner/name on the Hub. Exit 0 where the job fits, 1 where it does not, 2 for a wrong argument, 3 where the model
+cannot be read or fetched.
+"""
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+from core.engines.face import MODULES
+from core.errors import SizingError
+from core.models.formats.document import read_document
+from core.models.spec import ModelSpec, UnsupportedConfig, read_config
+from core.serving.inverse import fewest_accelerators, largest_batch, longest_context
+from core.serving.job import PAYLOAD, ServingJob
+from core.serving.memory_plan import MemoryPlan, plan
+from core.serving.weights import ParameterCount, analytic_count, typed_count
+from core.units import format_both
+
+FITS, DOES_NOT_FIT, WRONG_ARGUMENT, UNREADABLE = 0, 1, 2, 3
+EXAMPLES = """examples:
+  python -m core size "Qwen3 32B" --gpu h100-sxm --context 32768 --engine vllm
+  python -m core size ./config.json --context 8192 --batch 16 --cache-bits 8 --json
+"""
+
+
+class Unreadable(Exception):
+    """The model cannot be read or fetched: the message says what to do."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The job's arguments, each with the default that the Size page has."""
+    parser.add_argument("model", help="a registry name, a path to a config.json, or owner/name on the Hub")
+    parser.add_argument("--gpu", default="h100-sxm", help="an id of the accelerator catalogue (h100-sxm)")
+    parser.add_argument("--context", type=int, default=32_768, help="tokens of a request (32768)")
+    parser.add_argument("--batch", type=int, default=1, help="requests at once (1)")
+    parser.add_argument("--cache-bits", type=int, default=None, help="bits of a cached element (the file's, else 16)")
+    parser.add_argument("--weight-bits", type=float, default=16, help="bits of a stored weight (16)")
+    parser.add_argument("--gpus", type=int, default=1, help="accelerators in all (1)")
+    parser.add_argument("--tensor-parallel", type=int, default=1, help="accelerators of one copy (1)")
+    parser.add_argument("--engine", default=PAYLOAD, choices=list(MODULES), help="whose allocation counts (payload)")
+    parser.add_argument("--parameters", type=int, default=None, help="an exact count, where none can be had")
+    parser.add_argument("--json", action="store_true", help="one JSON object")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Prints the answer and returns the exit code."""
+    try:
+        spec, count = model_of(options.model)
+    except (Unreadable, UnsupportedConfig) as error:
+        return _said(UNREADABLE, str(error), as_json=options.json)
+    try:
+        made = plan(_job(spec, count, options))
+        answer = answer_of(made, options.model)
+    except SizingError as error:
+        return _said(WRONG_ARGUMENT, str(error), as_json=options.json)
+    print(json.dumps(answer) if options.json else in_words(answer, made))
+    return FITS if answer["fits"] else DOES_NOT_FIT
+
+
+def model_of(name: str) -> tuple[ModelSpec, ParameterCount | None]:
+    """The model of that name and its exact count where one is known. Raises Unreadable or UnsupportedConfig."""
+    if (path := Path(name)).is_file():
+        return read_document(path.read_bytes()), None
+    if name.endswith((".json", ".yaml", ".gguf")) or name.startswith((".", "/")):
+        raise Unreadable(f"{name}: there is no such file. Give the path of a config.json, or a registry name.")
+    from core.models.registry import load_registry  # noqa: PLC0415  the registry is not needed for a file
+
+    for known in load_registry():
+        if name.lower() in (known.name.lower(), known.repository.lower()):
+            return read_config(known.config), _recorded(known.repository)
+    return _from_hub(name)
+
+
+def _recorded(repository: str) -> ParameterCount | None:
+    from core.serving.parameter_counts import recorded_count  # noqa: PLC0415
+
+    return recorded_count(repository)
+
+
+def _from_hub(name: str) -> tuple[ModelSpec, ParameterCount | None]:
+    if "/" not in name:
+        from core.models.registry import load_registry  # noqa: PLC0415
+
+        first = name.lower().split()[0] if name.split() else ""
+        near = [known.name for known in load_registry() if first and first in known.name.lower()][:5]
+        hint = f" Near it: {', '.join(near)}." if near else ""
+        raise Unreadable(f"{name}: no model of the registry is called so, and it is no owner/name.{hint}")
+    from core.models.hub.pulls import HubError  # noqa: PLC0415  the Hub client is heavy
+    from core.serving.from_hub import fetch_hub_model  # noqa: PLC0415
+
+    try:
+        found = fetch_hub_model(name)
+    except (HubError, SizingError) as error:
+        raise Unreadable(f"{error} Or save its config.json and give the path of it.") from error
+    return read_config(found.config), found.count
+
+
+def _job(spec: ModelSpec, count: ParameterCount | None, options: argparse.Namespace) -> ServingJob:
+    if options.parameters is not None:
+        count = typed_count(options.parameters)
+    bits = options.cache_bits if options.cache_bits is not None else round(spec.cache_bits or 16)
+    return ServingJob(
+        model=spec,
+        batch_size=options.batch,
+        context_length=options.context,
+        weight_bits=options.weight_bits,
+        kv_bits=bits,
+        accelerator=options.gpu,
+        num_accelerators=options.gpus,
+        tensor_parallel=options.tensor_parallel,
+        parameter_count=count if count is not None else analytic_count(spec),
+        engine=options.engine,
+    )
+
+
+def answer_of(made: MemoryPlan, name: str) -> dict[str, Any]:
+    """The plan as a JSON object: bytes are whole numbers of one accelerator, the cache's of the whole batch."""
+    job = made.job
+    wide = float(job.kv_bits_per_element) / 8
+    tokens, batch = job.context_length, job.batch_size
+    return {
+        "model": name,
+        "accelerator": job.device.id,
+        "engine": job.engine,
+        "context_length": job.context_length,
+        "batch_size": job.batch_size,
+        "kv_heads": kv_heads_of(job.model),
+        "kv_cache_bytes": job.model.kv_cache_bytes(context_length=tokens, batch_size=batch, bytes_per_element=wide),
+        "cache_bytes": job.model.cache_bytes(context_length=tokens, batch_size=batch, bytes_per_element=wide),
+        "state_bytes": job.model.state_bytes(batch_size=job.batch_size),
+        "engine_bytes": None if made.engine_plan is None else made.kv_reserved_bytes,
+        "engine_version": None if made.engine_plan is None else made.engine_plan.version,
+        "weight_bytes": made.weight_bytes,
+        "parameters": made.parameters.parameters,
+        "runtime_bytes": made.runtime_bytes,
+        "total_bytes": made.total_bytes,
+        "budget_bytes": made.budget_bytes,
+        "fits": made.fits,
+        "largest_batch": int(largest_batch(job)),
+        "longest_context": int(longest_context(job)),
+        "fewest_accelerators": int(fewest_accelerators(job)),
+    }
+
+
+def kv_heads_of(spec: ModelSpec) -> int | list[int] | None:
+    """G of the layers that have one; a list, one number a layer, where they differ; None without any."""
+    heads = [getattr(getattr(layer, "attention", layer), "num_kv_heads", 0) for layer in spec.layers]
+    distinct = {number for number in heads if number}
+    if len(distinct) == 1:
+        return distinct.pop()
+    return heads if distinct else None
+
+
+def in_words(answer: dict[str, Any], made: MemoryPlan) -> str:
+    """The answer first, then what fills the memory."""
+    device, batch = made.job.device.name, answer["largest_batch"]
+    engine = "" if made.engine_plan is None else f" on {answer['engine_version']}"
+    cache = answer["engine_bytes"] if answer["engine_bytes"] is not None else made.kv_reserved_bytes
+    rows = [
+        f"{answer['model']} on {made.job.num_accelerators} x {device}{engine}: {batch:,} "
+        f"request{'s' if batch != 1 else ''} at {made.job.context_length:,} tokens",
+        f"  asked: {made.job.batch_size:,}, which {'fits' if answer['fits'] else 'does not fit'}",
+        f"  longest context at that batch   {answer['longest_context']:,} tokens",
+        f"  fewest accelerators for it      {answer['fewest_accelerators']:,}",
+        f"  weights                         {format_both(made.weight_bytes, 2)}",
+        f"  cache                           {format_both(cache, 2)}",
+        f"  budget of one accelerator       {format_both(made.budget_bytes, 2)}",
+    ]
+    return "\n".join(rows)
+
+
+def _said(code: int, message: str, *, as_json: bool) -> int:
+    print(json.dumps({"error": message}) if as_json else f"headroom: {message}")
+    return code

@@ -1,0 +1,99 @@
+"""The command line: the page's figures to the byte, exit codes, and a sentence for whatever cannot be."""
+
+import json
+
+import pytest
+
+from core.__main__ import main
+from core.models.registry import load_registry
+from core.models.spec import read_config
+from core.serving.inverse import largest_batch
+from core.serving.job import ServingJob
+from core.serving.memory_plan import plan
+from core.serving.weights import typed_count
+from tests.dashboard import ROOT
+
+
+def asked(capsys, *arguments):
+    code = main(["size", *arguments, "--json"])
+    return code, json.loads(capsys.readouterr().out)
+
+
+def test_the_headline_model_in_json(capsys):
+    """2 x 40 x 40 x 128 x 65,536 x 32 x 2 bytes; weights 13,015,864,320 x 2."""
+    code, said = asked(capsys, "Llama-2 13B", "--context", "65536", "--batch", "32")
+    assert code == 1
+    assert said["kv_heads"] == 40
+    assert said["kv_cache_bytes"] == said["cache_bytes"] == 1_717_986_918_400
+    assert said["weight_bytes"] == 26_031_728_640
+    assert (said["fits"], said["largest_batch"], said["engine_bytes"]) == (False, 0, None)
+
+
+def test_an_engine_s_answer_is_the_engine_s(capsys):
+    code, said = asked(capsys, "Qwen3 32B", "--context", "32768", "--engine", "vllm")
+    assert (code, said["fits"], said["largest_batch"]) == (0, True, 1)
+    assert said["engine_bytes"] == 2 * 64 * 8 * 128 * 32_768 * 2
+    assert said["engine_version"] == "vLLM 0.33.0"
+
+
+@pytest.mark.parametrize("known", load_registry()[::12], ids=lambda known: known.name)
+@pytest.mark.parametrize("engine", ["payload", "vllm"])
+def test_every_figure_is_the_plan_s(capsys, known, engine):
+    code, said = asked(capsys, known.name, "--engine", engine, "--context", "4096", "--parameters", "7000000000")
+    job = ServingJob(
+        model=read_config(known.config), batch_size=1, context_length=4_096, parameter_count=typed_count(7_000_000_000),
+        engine=engine,
+    )  # fmt: skip
+    if code == 2:
+        assert "vLLM" in said["error"]
+        return
+    made = plan(job)
+    assert (said["total_bytes"], said["fits"]) == (made.total_bytes, made.fits)
+    assert said["largest_batch"] == largest_batch(job)
+
+
+def test_a_file_stands_where_a_name_may(capsys, tmp_path):
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps(next(known.config for known in load_registry() if known.name == "Qwen3 32B")))
+    code, said = asked(capsys, str(path), "--parameters", "32762123264")
+    assert (code, said["kv_heads"]) == (0, 8)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "says"),
+    [
+        (["no-such-model"], 3, "no model of the registry is called so"),
+        (["./missing.json"], 3, "there is no such file"),
+        (["Llama-2 13B", "--context", "0"], 2, "context_length is 0"),
+        (["Llama-2 13B", "--batch", "1000000000"], 2, "batch_size is 1000000000"),
+        (["Llama-2 13B", "--gpus", "3", "--tensor-parallel", "3"], 2, "3"),
+        (["Llama-2 13B", "--gpu", "abacus"], 2, "abacus"),
+    ],
+)
+def test_what_cannot_be_gets_a_sentence_and_its_code(capsys, arguments, code, says):
+    found, said = asked(capsys, *arguments)
+    assert found == code
+    assert says in said["error"]
+
+
+def test_words_say_the_answer_first(capsys):
+    assert main(["size", "Qwen3 32B", "--engine", "vllm"]) == 0
+    first = capsys.readouterr().out.splitlines()[0]
+    assert first == "Qwen3 32B on 1 x H100 SXM5 80 GB on vLLM 0.33.0: 1 request at 32,768 tokens"
+
+
+def test_the_registry_is_listed(capsys):
+    assert main(["models"]) == 0
+    assert len(capsys.readouterr().out.splitlines()) == len(load_registry())
+
+
+def test_the_command_brings_in_neither_torch_nor_streamlit():
+    import subprocess
+    import sys
+
+    code = (
+        "import sys; from core.__main__ import main; main(['size', 'Llama-2 13B', '--json']); "
+        "print([n for n in ('torch', 'transformers', 'streamlit', 'pandas') if n in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
