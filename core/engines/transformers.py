@@ -8,7 +8,7 @@ query head (modeling_falcon.py), MLA as its latent. Nothing is rounded to blocks
 from typing import Any
 
 from core.engines.plan import EngineError, EnginePlan, PlanNote
-from core.models.attention import GroupedAttention, LatentAttention, Layer, ParallelLayer
+from core.models.attention import CompressedAttention, GroupedAttention, LatentAttention, Layer, ParallelLayer
 from core.models.spec import ModelSpec
 
 VERSION = "transformers 5.23.0"
@@ -65,6 +65,8 @@ def stored_elements(layer: Layer, context_length: int, cache: str = "dynamic", *
     expanded_latent: MLA multiplied out to K and V of every query head, as transformers 4.57 stored it.
     """
     inner = layer.attention if isinstance(layer, ParallelLayer) else layer
+    if isinstance(inner, CompressedAttention):
+        return _tokens(inner.window, context_length, cache) * inner.head_dim
     if not isinstance(inner, GroupedAttention | LatentAttention):
         return layer.cached_elements(context_length)
     tokens = _tokens(inner.window, context_length, cache)

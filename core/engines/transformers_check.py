@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from core.engines.transformers import stored_elements
-from core.models.attention import GroupedAttention, LatentAttention, Layer, ParallelLayer
+from core.models.attention import CompressedAttention, GroupedAttention, LatentAttention, Layer, ParallelLayer
 from core.models.spec import ModelSpec
 
 BYTES_PER_ELEMENT = 2  # the worker builds in bfloat16
@@ -41,7 +41,7 @@ class MeasuredLayer:
     state_shapes: tuple[tuple[int, ...], ...]
     kv_bytes: int
     state_bytes: int
-    indexer_bytes: int  # keys of a sparse-attention indexer, in no total of ours
+    indexer_bytes: int  # index keys, compressed entries and compressor buffers: all else that grows
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -184,20 +184,40 @@ def compare(spec: ModelSpec, measured: CacheMeasurement) -> tuple[LayerCompariso
 
 def _compare_layer(spec: ModelSpec, measured: CacheMeasurement, index: int) -> LayerComparison:
     layer = spec.layers[index] if index < len(spec.layers) else None
-    held = measured.layers[index].kv_bytes if index < len(measured.layers) else 0
+    found = measured.layers[index] if index < len(measured.layers) else None
+    held = 0 if found is None else found.kv_bytes + found.indexer_bytes
+    beside = _beside_bytes(layer, measured)
     scale = measured.batch_size * BYTES_PER_ELEMENT
-    payload = layer.cached_elements(measured.context_length) * scale if layer is not None else 0
-    stored = stored_elements(layer, measured.context_length) * scale if layer is not None else 0
-    equal = payload == held
+    payload = layer.cached_elements(measured.context_length) * scale + beside if layer is not None else 0
+    stored = stored_elements(layer, measured.context_length) * scale + beside if layer is not None else 0
+    equal, gates = payload == held, _gates_in_float32(layer, measured)
+    reason = _reason(layer, measured.context_length) if stored == held else "unexplained"
+    if not equal and gates and held == stored + gates:
+        reason = "transformers 5.24 keeps the gates of the last compressed stretch in float32"
     return LayerComparison(
         index=index,
         kind=layer.kind if layer is not None else "none",
         payload_bytes=payload,
         measured_bytes=held,
         equal=equal,
-        explained=equal or stored == held,
-        reason="equal" if equal else (_reason(layer, measured.context_length) if stored == held else "unexplained"),
+        explained=equal or held in (stored, stored + gates),
+        reason="equal" if equal else reason,
     )
+
+
+def _beside_bytes(layer: Layer | None, measured: CacheMeasurement) -> int:
+    """Bytes of what grows beside keys and values, for the whole batch."""
+    if layer is None:
+        return 0
+    return int(sum(layer.side_bytes(measured.context_length, BYTES_PER_ELEMENT).values()) * measured.batch_size)
+
+
+def _gates_in_float32(layer: Layer | None, measured: CacheMeasurement) -> int:
+    """Bytes beyond bfloat16 that DeepSeek-V4's overlapping layers take since transformers 5.24."""
+    if not isinstance(layer, CompressedAttention) or layer.index_key_dim is None:
+        return 0
+    held = layer.compress_rate if measured.context_length >= layer.compress_rate else 0
+    return held * (layer.head_dim + layer.index_key_dim) * (4 - BYTES_PER_ELEMENT) * measured.batch_size
 
 
 def _reason(layer: Layer | None, context_length: int) -> str:
@@ -209,6 +229,6 @@ def _reason(layer: Layer | None, context_length: int) -> str:
     return "unexplained"
 
 
-def _attention(layer: Layer) -> GroupedAttention | LatentAttention | None:
+def _attention(layer: Layer) -> GroupedAttention | LatentAttention | CompressedAttention | None:
     inner = layer.attention if isinstance(layer, ParallelLayer) else layer
-    return inner if isinstance(inner, GroupedAttention | LatentAttention) else None
+    return inner if isinstance(inner, GroupedAttention | LatentAttention | CompressedAttention) else None

@@ -8,6 +8,7 @@ own with limits.
 """
 
 import contextlib
+import inspect
 import json
 import os
 import re
@@ -102,12 +103,13 @@ def _forward(model: Any, ids: Any) -> Any:
     import transformers  # noqa: PLC0415, TID251
 
     output = model(input_ids=ids, use_cache=True)
-    for name in ("past_key_values", "cache_params"):
+    for name in ("cache", "past_key_values", "cache_params"):  # "cache" since 5.24
         cache = getattr(output, name, None)
         if cache is not None:
             return getattr(cache, "self_attention_cache", cache)
     kept = transformers.DynamicCache(config=model.config)
-    model(input_ids=ids, use_cache=True, past_key_values=kept)
+    argument = "cache" if "cache" in inspect.signature(model.forward).parameters else "past_key_values"
+    model(input_ids=ids, use_cache=True, **{argument: kept})
     if not any(getattr(layer, "keys", None) is not None for layer in kept.layers):
         raise ValueError("the model returned no cache")
     return kept
@@ -121,7 +123,10 @@ def _layers_of(cache: Any) -> list[Any]:
 
 
 def _layer(layer: Any) -> dict[str, Any]:
-    """Shapes and bytes of one cache layer: keys and values apart from constant states and indexer keys."""
+    """Shapes and bytes of one cache layer: keys and values apart from constant states and what else grows.
+
+    A tensor that is keys and values at once (DeepSeek-V4's compressed layers) is counted once, among the keys.
+    """
     import torch  # noqa: PLC0415, TID251
 
     if isinstance(layer, list | tuple):
@@ -129,12 +134,9 @@ def _layer(layer: Any) -> dict[str, Any]:
     else:
         tensors = {name: value for name, value in vars(layer).items() if not name.startswith("_sliding")}
     keys, values = tensors.get("keys"), tensors.get("values")
-    indexer = [tensor for name, value in tensors.items() if "index" in name for tensor in _tensors(value)]
-    named = {name: value for name, value in tensors.items() if "index" not in name and "cumulative" not in name}
-    held = [tensor for name, value in named.items() if re.search("key|value|kv", name) for tensor in _tensors(value)]
-    states = [
-        tensor for name, value in named.items() if not re.search("key|value|kv", name) for tensor in _tensors(value)
-    ]
+    if values is keys:
+        tensors.pop("values", None)
+    held, beside, states = (_of_kind(tensors, kind) for kind in ("kv", "beside", "state"))
     return {
         "class": type(layer).__name__,
         "key_shape": list(keys.shape) if isinstance(keys, torch.Tensor) else None,
@@ -143,8 +145,28 @@ def _layer(layer: Any) -> dict[str, Any]:
         "kv_bytes": sum(_bytes(tensor) for tensor in held),
         "kv_elements": sum(tensor.numel() for tensor in held),
         "state_bytes": sum(_bytes(tensor) for tensor in states),
-        "indexer_bytes": sum(_bytes(tensor) for tensor in indexer),
+        "indexer_bytes": sum(_bytes(tensor) for tensor in beside),
     }
+
+
+BESIDE = re.compile("index|idx|compressed|buffer|overlap")  # index keys, compressed entries, what waits for its turn
+COUNTERS = re.compile("cumulative|position_ids")
+
+
+def _of_kind(tensors: Mapping[str, Any], kind: str) -> list[Any]:
+    """The tensors of one kind: 'kv', 'beside' (grows too, but is no key or value) or 'state'; counters are none."""
+    return [
+        tensor
+        for name, value in tensors.items()
+        if not COUNTERS.search(name) and _kind_of(name) == kind
+        for tensor in _tensors(value)
+    ]
+
+
+def _kind_of(name: str) -> str:
+    if BESIDE.search(name):
+        return "beside"
+    return "kv" if re.search("key|value|kv", name) else "state"
 
 
 def _tensors(value: Any) -> Iterator[Any]:

@@ -1,4 +1,4 @@
-"""Which attention layers slide, chunk or keep everything: one rule per configuration class of transformers 5.23."""
+"""Which attention layers slide, chunk or keep everything: one rule per configuration class of transformers 5.24."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What the configuration classes of transformers 5.23 say: defaults, aliases and nested parts, as data.
+"""What the configuration classes of transformers 5.24 say: defaults, aliases and nested parts, as data.
 
 The table is core/data/model_classes.json.gz, written from the installed classes by the module write_model_classes
 beside this one and compared with them by a test. Reading a config then needs neither transformers nor torch
@@ -50,7 +50,7 @@ class ModelClass:
 
 @lru_cache(maxsize=1)
 def model_classes() -> dict[str, ModelClass]:
-    """Every model_type that transformers 5.23 knows, with its class."""
+    """Every model_type that transformers 5.24 knows, with its class."""
     with gzip.open(TABLE, "rt", encoding="utf-8") as file:
         table = json.load(file)
     return {model_type: _model_class(entry) for model_type, entry in table.items()}

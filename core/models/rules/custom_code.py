@@ -1,4 +1,4 @@
-"""Model types that transformers 5.23 does not know: files of repositories that ship their own code.
+"""Model types that transformers 5.24 does not know: files of repositories that ship their own code.
 
 Nobody's code is run here. The layouts below are the published ones, each with its spelling of the same few figures.
 An unknown type may still be read by the generic rule, if it states every figure in the plain spelling and has no key
@@ -34,9 +34,6 @@ LAYOUTS: dict[str, ModelClass] = {
     ),
     "codeshell": _layout("CodeShell's code", GPT2_NAMES | {"num_key_value_heads": "num_query_groups"}, defaults=KV),
     "deci": _layout("DeciLM's code", defaults=KV),
-    "exaone": _layout(
-        "EXAONE's code", {"num_hidden_layers": "num_layers"}, defaults=KV, head_dim="declared", kv_null_is_heads=True
-    ),
     "gpt_refact": _layout("Refact's code", GPT2_NAMES),
     "hf_olmo": _layout("the first OLMo code", META_NAMES | {"hidden_size": "d_model"}, head_dim="absent"),
     "internlm": _layout("InternLM's code"),
@@ -113,7 +110,7 @@ def _generic(raw: Mapping[str, Any], path: str, model_type: str) -> ModelClass:
         if hint and value not in (None, False, {}, []):
             raise UnsupportedConfig(
                 f"{path}{shown(key)[1:-1]} is {shown(value)} and {path}model_type {shown(model_type)} is not known to "
-                "transformers 5.23: the key may change what the cache holds. Ask for this model to be added."
+                "transformers 5.24: the key may change what the cache holds. Ask for this model to be added."
             )
     return ModelClass(name=f"the plain layout of {shown(model_type)[1:-1]}", defaults=dict(KV), head_dim="declared")
 
@@ -123,7 +120,7 @@ def _require(raw: Mapping[str, Any], path: str, model_type: str, keys: tuple[str
         if raw.get(key) is None:
             raise UnsupportedConfig(
                 f"{path}{key} is {'null' if key in raw else 'absent'} and {path}model_type {shown(model_type)} is not "
-                "known to transformers 5.23: nothing says what stands in for it. Ask for this model to be added."
+                "known to transformers 5.24: nothing says what stands in for it. Ask for this model to be added."
             )
 
 

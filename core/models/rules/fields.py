@@ -55,7 +55,7 @@ class ConfigPart:
             return Found(value=value, source="config", keys=(self.path + key,), sentence="")
         own = self.model_class.aliases.get(name, name)
         if own in self.model_class.defaults:
-            sentence = f"The file leaves {own} out; {self.model_class.name} in transformers 5.23 then takes "
+            sentence = f"The file leaves {own} out; {self.model_class.name} in transformers 5.24 then takes "
             value = self.model_class.defaults[own]
             return Found(value=value, source="class default", sentence=sentence + f"{shown(value)}.")
         return None

@@ -174,20 +174,13 @@ def jetmoe(part: ConfigPart) -> Heads:
 
 
 def zamba(part: ConfigPart) -> Heads:
-    """Zamba: attention reads the doubled hidden width, unless attention_head_dim (or head_dim) says otherwise.
-
-    Zamba2's class computes attention_head_dim anew, so a file that states another one is refused there.
-    """
+    """Zamba: attention reads the doubled hidden width, unless attention_head_dim (or head_dim) says otherwise."""
     query = part.integer("num_attention_heads")
     hidden = part.integer("hidden_size")
     computed = 2 * hidden.value // query.value
     width = part.optional_integer("head_dim")
     if width is None:
         width = rule(computed, f"2 x hidden_size / query heads = {computed}.", hidden, query)
-    elif part.model_type == "zamba2" and "head_dim" not in part.raw and width.value != computed:
-        part.refuse(
-            "attention_head_dim", f"{part.model_class.name} makes it 2 x hidden_size / query heads = {computed}"
-        )
     declared = declared_by(part, "num_key_value_heads")
     return Heads(query=query, kv=kv_heads(part, query), key_width=width, value_width=width, declared=declared)
 

@@ -60,9 +60,10 @@ def zamba2(part: ConfigPart, layers: int) -> Kinds:
 
 
 def _block_types(part: ConfigPart, layers: int) -> Kinds | None:
-    if part.raw.get("layers_block_type") is None:
+    key = part.key("layers_block_type")  # the class also takes the list as layer_types
+    if key is None or part.raw[key] is None:
         return None
-    return listed_kinds(part, "layers_block_type", layers, {**OLDER_NAMES, "hybrid": HYBRID})
+    return listed_kinds(part, key, layers, {**OLDER_NAMES, "hybrid": HYBRID})
 
 
 def recurrent_gemma(part: ConfigPart, layers: int) -> Kinds:
@@ -87,6 +88,13 @@ def kimi_linear(part: ConfigPart, layers: int) -> Kinds:
     origins = nested.found("full_attn_layers"), nested.found("kda_layers")
     kinds = tuple(FULL if index + 1 in chosen else LINEAR for index in range(layers))
     return Kinds(kinds=kinds, origin=rule("", "full_attn_layers counts from 1.", *origins))
+
+
+def lara_mini(part: ConfigPart, layers: int) -> Kinds:
+    """Five layers in turn: linear, sliding, linear, full, sliding."""
+    turn = (LINEAR, SLIDING, LINEAR, FULL, SLIDING)
+    kinds = tuple(turn[index % len(turn)] for index in range(layers))
+    return Kinds(kinds=kinds, origin=rule("", f"{part.model_class.name} has this pattern fixed."))
 
 
 def listed_only(part: ConfigPart, layers: int) -> Kinds:

@@ -137,6 +137,7 @@ USES: dict[str, Callable[[ConfigPart, Kinds], list[str]]] = {
     "glm5_next_text": _by_types,
     "glm_moe_dsa": _by_types,
     "hy_v4": _hy_v4,
+    "hy_v4_vl_text": _hy_v4,
     "minimax_m3_vl_text": _of_kinds(SPARSE),
     "mistral_large4_text": _by_types,
     "qwen4_exp_text": _of_kinds(FULL, INDEXED),

@@ -57,7 +57,7 @@ def window_of_sliding_layers(part: ConfigPart) -> Found | None:
     if part.model_type == "mimo_v2_flash" and part.raw.get("sliding_window_size") is not None:
         size = part.integer("sliding_window_size")
         return rule(size.value + 1, "sliding_window_size leaves out the token itself: one more is kept.", size)
-    if part.model_type == "modernbert-decoder":
+    if part.model_type == "modernbert-decoder" and "sliding_window" not in part.raw:
         size = part.integer("local_attention", minimum=2)
         return rule(size.value // 2, "local_attention counts both sides: half of it is kept.", size)
     if part.model_type == "dots3_note_text" and part.value("sliding_window") is None:
@@ -74,6 +74,8 @@ def listed_kinds(part: ConfigPart, key: str, layers: int, names: dict[str, str])
         part.refuse(key, "a list of layer kinds is expected")
     if part.model_type == "step3p5":
         listed = _without_extra(part, listed, layers)
+    if part.model_type == "dory" and "mlp" in listed:
+        listed = listed[::2]  # attention and MLP blocks in turn: two make a layer
     if len(listed) != layers:
         raise UnsupportedConfig(
             f"{part.path}{key} has {len(listed)} entries and the model {layers} layers: they have to agree. "

@@ -2,6 +2,7 @@
 
 from core.models.rules.fields import MAX_LAYERS, ConfigPart, Found, rule
 from core.models.rules.hybrid_patterns import NEMOTRON_LETTERS
+from core.models.rules.loops import dory_lists_blocks
 
 
 def layer_count(part: ConfigPart) -> Found:
@@ -21,6 +22,9 @@ def _count(part: ConfigPart) -> Found:
         return _hrm(part)
     if part.model_type == "nemotron_h":
         return _nemotron_h(part)
+    if dory_lists_blocks(part):
+        blocks = part.integer("num_hidden_layers", minimum=2)
+        return rule(blocks.value // 2, "layer_types names attention and MLP blocks in turn: two make a layer.", blocks)
     if part.model_type == "xlstm":
         return part.optional_integer("num_hidden_layers") or part.integer("num_blocks")
     return part.integer("num_hidden_layers")

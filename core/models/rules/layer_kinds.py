@@ -1,7 +1,7 @@
 """Which kind each layer is: full, sliding, chunked, latent-with-indexer, linear, none.
 
 A file may list them (`layer_types`); otherwise the class of that model_type derives them from a period, a list of
-indices or a fixed pattern. Those rules are written down here once per class, as `__post_init__` of transformers 5.23
+indices or a fixed pattern. Those rules are written down here once per class, as `__post_init__` of transformers 5.24
 has them; tests compare every one with the installed class.
 """
 
@@ -31,6 +31,7 @@ from core.models.rules.hybrid_patterns import (
     deci,
     jamba,
     kimi_linear,
+    lara_mini,
     lfm3,
     listed_only,
     minimax_list,
@@ -65,6 +66,7 @@ PATTERNS: dict[str, Callable[[ConfigPart, int], Kinds]] = {
     "deci": deci,
     "deepseek_v32": all_of(INDEXED),
     "deepseek_v4": deepseek_v4_kinds,
+    "dory": Every(period=4),
     "dots1": window_from,
     "dots3_note_text": dots3,
     "exaone4": exaone4,
@@ -86,12 +88,15 @@ PATTERNS: dict[str, Callable[[ConfigPart, int], Kinds]] = {
     "granitemoe_swa": Every(period=4, offset=0),
     "granitemoehybrid": all_of(LINEAR),
     "hy_v4": all_of(INDEXED),
+    "hy_v4_vl_text": all_of(INDEXED),
+    "inkling2_loop_text": Every(period=6, rare=HYBRID, common=HYBRID_SLIDING),
     "inkling2_text": Every(period=6, rare=HYBRID, common=HYBRID_SLIDING),
     "inkling_text": Every(period=6, rare=HYBRID, common=HYBRID_SLIDING),
     "jamba": jamba,
     "kimi_linear": kimi_linear,
     "kolibri1": Every(period=5),
     "laguna": all_of(FULL),
+    "lara_mini": lara_mini,
     "lfm2": by_indices("full_attn_idxs", FULL, CONV),
     "lfm2_moe": listed_only,
     "lfm3": lfm3,
@@ -139,8 +144,9 @@ COMPUTED = {  # model types whose layer_types is computed and cannot be set, or 
 
 def layer_kinds(part: ConfigPart, layers: int) -> Kinds:
     """The kind of each layer: the file's own list, else the rule of the class, else the window alone."""
-    if part.raw.get("layer_types") is not None and part.model_type not in COMPUTED:
-        return listed_kinds(part, "layer_types", layers, OLDER_NAMES)
+    key = part.key("layer_types")  # or the alias that the class reads as this list
+    if key is not None and part.raw[key] is not None and part.model_type not in COMPUTED:
+        return listed_kinds(part, key, layers, OLDER_NAMES)
     pattern = PATTERNS.get(part.model_type)
     if pattern is not None:
         return pattern(part, layers)

@@ -177,6 +177,7 @@ BY_KIND: dict[str, tuple[str, Callable[[ConfigPart], Overrides]]] = {
     "dots3_note_text": (kinds_of.SLIDING, _dots3),
     "gemma4_text": (kinds_of.FULL, _gemma4),
     "gemma4_unified_text": (kinds_of.FULL, _gemma4),
+    "inkling2_loop_text": (kinds_of.HYBRID_SLIDING, _swa),
     "inkling2_text": (kinds_of.HYBRID_SLIDING, _swa),
     "inkling_text": (kinds_of.HYBRID_SLIDING, _swa),
     "mimo_v2_flash": (kinds_of.SLIDING, _mimo),

@@ -25,6 +25,7 @@ from core.models.rules.indexes import NO, index_of, index_uses
 from core.models.rules.kinds import Kinds
 from core.models.rules.layer_count import layer_count
 from core.models.rules.layer_kinds import layer_kinds
+from core.models.rules.loops import with_loops
 from core.models.rules.per_layer import Overrides, overrides, shared_from
 from core.models.rules.states import state_of
 from core.models.rules.text_part import text_part
@@ -86,6 +87,7 @@ def _read_layers(part: ConfigPart, kinds: Kinds) -> Reading:
         layers[0] = replace(layers[0], position_counters=1)  # one int64 for the whole batch, kept beside the states
     if part.model_type == "mllama_text_model":
         layers = _without_cross_attention(part, layers)
+    layers = with_loops(part, layers)
     return Reading(layers=tuple(layers), declared=_declared(part, changed))
 
 

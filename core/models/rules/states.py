@@ -1,6 +1,6 @@
 """The constant state of layers without a KV cache: Mamba, linear attention, short convolutions.
 
-Shapes as transformers 5.23 keeps them (modeling_<type>.py, `update_conv_state` and `update_recurrent_state`): a
+Shapes as transformers 5.24 keeps them (modeling_<type>.py, `update_conv_state` and `update_recurrent_state`): a
 convolution state of channels x kernel, and a recurrent state that most kinds keep in float32 whatever the type of the
 model. Neither grows with the context.
 """
@@ -195,10 +195,12 @@ STATES: dict[str, State] = {
     "falcon_mamba": mamba1,
     "glm5_next_text": kimi_delta,
     "granitemoehybrid": mamba2_in_hybrid,
+    "inkling2_loop_text": inkling,
     "inkling2_text": inkling,
     "inkling_text": inkling,
     "jamba": mamba1_in_hybrid,
     "kimi_linear": kimi_delta,
+    "lara_mini": gated_delta,
     "lfm2": short_convolution,
     "lfm2_moe": short_convolution,
     "lfm3": short_convolution,

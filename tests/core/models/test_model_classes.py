@@ -18,6 +18,9 @@ warnings.simplefilter("ignore")
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 answers = {}
 for name, config in json.load(sys.stdin):
+    if name not in CONFIG_MAPPING:
+        answers[name] = []
+        continue
     try:
         kinds = list(CONFIG_MAPPING[name](**config).layer_types)
     except Exception as error:
@@ -68,6 +71,8 @@ def questions_for(name: str) -> list[dict[str, Any]]:
 def test_layer_kinds_equal_those_of_the_installed_class(
     name: str, class_answers: dict[str, list[list[str] | str]]
 ) -> None:
+    if not class_answers[name]:
+        pytest.skip("the installed transformers is older than this class")
     compared = 0
     for config, expected in zip(questions_for(name), class_answers[name], strict=True):
         if isinstance(expected, str):
