@@ -45,7 +45,7 @@ class Footprint:
     engine: EngineCache | None = None  # None for the payload
 
     def payload_bytes(self, batch: int, context_length: int) -> int:
-        """The attention pattern's own need, each KV head once, over tensor_parallel."""
+        """The attention pattern's own need, each KV head once, over tensor_parallel; index keys and side caches too."""
         elements = self.ledger.payload_elements(context_length) * batch
         return _bytes(elements, self.kv_bits_per_element, 8 * self.tensor_parallel)
 
@@ -98,7 +98,7 @@ def footprint(job: ServingJob) -> Footprint:
     return Footprint(
         weights=weights,
         weight_bytes=weight_bytes(job, weights.count.parameters),
-        ledger=kv_ledger(job.served_model, job.tensor_parallel),
+        ledger=kv_ledger(job.served_model, job.tensor_parallel, job.kv_bits_per_element),
         kv_bits_per_element=job.kv_bits_per_element,
         tensor_parallel=job.tensor_parallel,
         block_size=job.block_size,

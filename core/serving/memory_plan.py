@@ -19,7 +19,8 @@ from core.engines.plan import EnginePlan
 from core.models.spec import ModelSpec
 from core.serving.footprint import footprint
 from core.serving.job import ServingJob
-from core.serving.kv_ledger import KvLedger, LayerGroup, kv_ledger
+from core.serving.kv_ledger import KvLedger, kv_ledger
+from core.serving.layer_groups import LayerGroup
 from core.serving.weights import ParameterCount, kv_projection_parameters
 from core.serving.what_if import own_kv_heads
 from core.units import GB, MIB, format_both, format_bytes
@@ -150,7 +151,7 @@ def _budget(memory_bytes: int, utilization: float) -> int:
 
 def plan_lines(plan: MemoryPlan) -> tuple[PlanLine, ...]:
     """Lines in the order in which people add them up; recurrent state only where the model has some."""
-    ledger = kv_ledger(plan.job.served_model, plan.job.tensor_parallel)
+    ledger = kv_ledger(plan.job.served_model, plan.job.tensor_parallel, plan.job.kv_bits_per_element)
     lines = [_weights_line(plan), _payload_line(plan, ledger), _reserved_line(plan, ledger)]
     if plan.state_bytes:
         lines.append(_state_line(plan, ledger))
@@ -186,7 +187,7 @@ def _copied_projections(plan: MemoryPlan) -> str:
 def _payload_line(plan: MemoryPlan, ledger: KvLedger) -> PlanLine:
     job = plan.job
     terms = [
-        f"{group.layers} × {group.kv_heads} × {group.width_per_head} × {group.tokens(job.context_length):,}"
+        f"{group.layers} × {group.kv_heads} × {group.width_per_head} × {group.entries(job.context_length):,}"
         for group in ledger.groups
     ]
     return PlanLine(
@@ -195,7 +196,13 @@ def _payload_line(plan: MemoryPlan, ledger: KvLedger) -> PlanLine:
         formula="layers × KV heads × (key + value width) × tokens × sequences × bits / 8 / tensor parallel",
         substituted=f"{_sum(terms)} × {job.batch_per_replica:,} × {_bits(plan)} / 8 / {job.tensor_parallel}",
         num_bytes=plan.kv_payload_bytes,
-        provenance=" ".join(["What the attention pattern needs, each KV head once.", *_window_sentence(ledger.groups)]),
+        provenance=" ".join(
+            [
+                "What the attention pattern needs, each KV head once.",
+                *_window_sentence(ledger.groups),
+                *_parts_sentence(plan, ledger),
+            ]
+        ),
     )
 
 
@@ -204,7 +211,7 @@ def _reserved_line(plan: MemoryPlan, ledger: KvLedger) -> PlanLine:
     if plan.engine_plan is not None:
         return _engine_line(plan, plan.engine_plan)
     terms = [
-        f"{group.layers} × {group.rank_width} × {group.block_tokens(job.context_length, job.block_size):,}"
+        f"{group.layers} × {group.rank_width} × {group.block_entries(job.context_length, job.block_size):,}"
         for group in ledger.groups
     ]
     return PlanLine(
@@ -321,10 +328,25 @@ def _window_sentence(groups: tuple[LayerGroup, ...]) -> list[str]:
     return ["; ".join(windows) + "."] if windows else []
 
 
+def _parts_sentence(plan: MemoryPlan, ledger: KvLedger) -> list[str]:
+    """What is kept beside keys and values, or latents, each part with its bytes; nothing where there is none."""
+    job = plan.job
+    parts = ledger.payload_parts(job.context_length)
+    if len(parts) < 2:
+        return []
+    scale = job.kv_bits_per_element * job.batch_per_replica / 8 / job.tensor_parallel
+    said = [f"{name} {format_bytes(float(elements * scale))}" for name, elements in parts.items()]
+    return [f"By part: {', '.join(said)}."]
+
+
 def _copy_sentences(plan: MemoryPlan, groups: tuple[LayerGroup, ...]) -> list[str]:
     ranks = plan.job.tensor_parallel
-    copied = sorted({group.kv_heads for group in groups if ranks > group.kv_heads})
-    return [f"{heads} KV head(s) over {ranks} accelerators: {ranks // heads} copies of each." for heads in copied]
+    copied = sorted({group.kv_heads for group in groups if group.attends and ranks > group.kv_heads})
+    said = [f"{heads} KV head(s) over {ranks} accelerators: {ranks // heads} copies of each." for heads in copied]
+    beside = list(dict.fromkeys(group.part for group in groups if not group.attends))
+    if beside and ranks > 1:
+        said.append(f"{' and '.join(beside).capitalize()} have no heads to split: whole on each accelerator.")
+    return said
 
 
 def _replica_sentence(plan: MemoryPlan) -> str:

@@ -4,12 +4,12 @@
     compute seconds = (2 x parameters x batch + attention FLOPs) / dense BF16 rate
     step seconds   >= the larger of the two
 
-KV bytes read are the payload with windows capped; under tensor parallelism each rank reads the copies that it
-holds. Batching shares the weights among users and nothing of the cache: the tokens in flight at which the two weigh
-the same are N*. The arithmetic intensity of decode attention is 2 (H / G) / b FLOPs per byte for elements of b
-bytes, whatever batch and context (arXiv 2505.21487, section 3.1). Every resident weight counts as read, the input
-embedding too, of which a step reads a row per sequence (1.3 % of a Llama-2 13B). No launch overhead, communication
-or sampling is in the bound.
+KV bytes read are the payload with windows capped; where an index chooses tokens, all of its keys and the chosen
+tokens alone. Under tensor parallelism each rank reads the copies that it holds. Batching shares the weights among
+users and nothing of the cache: the tokens in flight at which the two weigh the same are N*. The arithmetic intensity
+of decode attention is 2 (H / G) / b FLOPs per byte for elements of b bytes, whatever batch and context (arXiv
+2505.21487, section 3.1). Every resident weight counts as read, the input embedding too, of which a step reads a row
+per sequence (1.3 % of a Llama-2 13B). No launch overhead, communication or sampling is in the bound.
 """
 
 from dataclasses import dataclass
@@ -26,7 +26,8 @@ class StepBound:
     """One decode step of the fullest copy, per accelerator; seconds are None where the accelerator's figure is unknown.
 
     binds is 'memory' or 'compute', or None where one side is unknown. crossover_tokens is N*, the tokens in flight at
-    which KV traffic equals weight traffic while no window is full; None for a model without a cache.
+    which KV traffic equals weight traffic while no window is full and an index chooses every token; None for a model
+    without a cache.
     """
 
     batch_per_replica: int

@@ -17,7 +17,6 @@ from core.hardware.accelerators import Accelerator
 from core.serving.footprint import Footprint, footprint
 from core.serving.inverse import largest_batch
 from core.serving.job import ServingJob
-from core.serving.kv_ledger import LayerGroup
 from core.serving.memory_plan import budget_bytes
 from core.serving.what_if import allowed_kv_heads, own_kv_heads
 
@@ -146,21 +145,10 @@ def _elements(needs: Footprint, contexts: Column, sequences: Column, *, reserved
     elements = np.zeros_like(contexts)
     for group in needs.ledger.groups:
         if reserved:
-            elements += group.layers * group.rank_width * _block_tokens(group, contexts, needs.block_size)
+            elements += group.layers * group.rank_width * group.block_entries(contexts, needs.block_size)
         else:
-            elements += group.layers * group.payload_width * _tokens(group, contexts)
+            elements += group.layers * group.payload_width * group.entries(contexts)
     return elements * sequences
-
-
-def _tokens(group: LayerGroup, contexts: Column) -> Column:
-    return contexts if group.window is None else np.minimum(contexts, group.window)
-
-
-def _block_tokens(group: LayerGroup, contexts: Column, block_size: int) -> Column:
-    blocks: Column = -(-contexts // block_size)
-    if group.window is not None:
-        blocks = np.minimum(blocks, -(-(group.window - 1) // block_size) + 1)
-    return blocks * block_size
 
 
 def _bytes(elements: Column, needs: Footprint, divisor: int) -> Column:

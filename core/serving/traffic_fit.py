@@ -31,7 +31,7 @@ def fit_traffic(job: ServingJob, traffic: Traffic, *, holds: float = 0.99, seed:
     """Raises TrafficError for a batch too large to simulate, SizingError where the job cannot be planned."""
     planned = plan(job)
     capacity = cache_capacity_bytes(planned)
-    ledger = kv_ledger(job.served_model, job.tensor_parallel)
+    ledger = kv_ledger(job.served_model, job.tensor_parallel, job.kv_bits_per_element)
     bytes_per_element = float(job.kv_bits_per_element) / 8
 
     def cost(tokens: IntArray) -> FloatArray:
@@ -59,10 +59,6 @@ def cache_capacity_bytes(planned: MemoryPlan) -> int:
 def reserved_elements(ledger: KvLedger, tokens: IntArray, block_size: int) -> FloatArray:
     """KvLedger.reserved_elements for many context lengths at once."""
     needed = np.zeros(tokens.shape, dtype=np.float64)
-    blocks = -(-tokens // block_size)
     for group in ledger.groups:
-        kept = blocks
-        if group.window is not None:
-            kept = np.minimum(blocks, -(-(group.window - 1) // block_size) + 1)
-        needed += kept * float(block_size * group.layers * group.rank_width)
+        needed += group.block_entries(tokens, block_size) * float(group.layers * group.rank_width)
     return needed

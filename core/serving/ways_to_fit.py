@@ -156,7 +156,7 @@ def _window_changes(job: ServingJob) -> list[_Step]:
     """Published patterns that shrink this model's cache; none where its layers take no window."""
     payload = _payload_elements(job)
     steps: list[_Step] = []
-    layers = sum(group.layers for group in kv_ledger(job.served_model, 1).groups)
+    layers = kv_ledger(job.served_model, 1).cache_layers
     for one_in, window in WINDOW_PATTERNS:
         local = layers - -(-layers // one_in)
         pattern = WindowPattern(global_layers=layers - local, local_layers=local, window=window)
@@ -230,7 +230,8 @@ def _change(axis: str, label: str, before: object, after: object, topic: str, fa
 
 
 def _payload_elements(job: ServingJob) -> int:
-    return kv_ledger(job.served_model, job.tensor_parallel).payload_elements(job.context_length)
+    ledger = kv_ledger(job.served_model, job.tensor_parallel, job.kv_bits_per_element)
+    return ledger.payload_elements(job.context_length)
 
 
 def _way(job: ServingJob, changes: tuple[Change, ...], changed: ServingJob) -> WayToFit:
