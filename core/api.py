@@ -6,6 +6,7 @@ from core.errors import SizingError
 from core.models.formats.document import read_document
 from core.models.gguf.metadata import read_metadata
 from core.models.spec import ModelSpec, UnsupportedConfig, load_config, read_config
+from core.parameters import ParameterCount, count_parameters
 from core.serving.inverse import largest_batch, largest_kv_heads, longest_context
 from core.serving.job import ServingJob
 from core.serving.memory_plan import MemoryPlan, plan
@@ -17,9 +18,11 @@ __all__ = [
     "EnginePlan",
     "MemoryPlan",
     "ModelSpec",
+    "ParameterCount",
     "ServingJob",
     "SizingError",
     "UnsupportedConfig",
+    "count_parameters",
     "engines",
     "largest_batch",
     "largest_kv_heads",

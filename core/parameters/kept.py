@@ -1,0 +1,77 @@
+"""Answers of the meta device, kept on disk: one small file each, named by the content of the config and the versions.
+
+They lie in the platform's cache folder (HEADROOM_CACHE_DIR overrides it), at most MAX_FILES of them; the oldest go.
+A folder that cannot be written or a file that cannot be read costs time, never an error.
+"""
+
+import hashlib
+import json
+import os
+import sys
+import tempfile
+from collections.abc import Mapping
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+MAX_FILES = 2_000
+WORKER_VERSION = 1  # of what an answer holds and means; a new number leaves old answers behind
+NOT_SHAPE = ("_name_or_path", "transformers_version", "dtype", "torch_dtype", "quantization_config", "auto_map")
+FIELDS = {"total", "embedding", "head", "tied", "routed_experts", "parts", "groups", "architecture", "transformers"}
+
+
+def folder() -> Path:
+    """Where answers are kept: HEADROOM_CACHE_DIR, else where this platform keeps what can be had again."""
+    named = os.environ.get("HEADROOM_CACHE_DIR")
+    return (Path(named) if named else _platform_cache() / "headroom") / "parameters"
+
+
+def _platform_cache() -> Path:
+    """XDG base directories on Linux, Apple's and Microsoft's own places elsewhere."""
+    if sys.platform == "win32":
+        return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Caches"
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+
+
+def kept_answer(config: Mapping[str, Any]) -> dict[str, Any] | None:
+    """What the worker answered for this config before, None where nothing whole is kept."""
+    try:
+        answer = json.loads(_file(config).read_text(encoding="utf-8"))
+    except (OSError, ValueError, TypeError, RecursionError):
+        return None
+    return answer if isinstance(answer, dict) and set(answer) == FIELDS else None
+
+
+def keep_answer(config: Mapping[str, Any], answer: Mapping[str, Any]) -> None:
+    """Writes an answer, whole or not at all, and lets the oldest go where there are too many."""
+    try:
+        file = _file(config)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=file.parent, suffix=".part", delete=False) as part:
+            json.dump(dict(answer), part)
+        os.replace(part.name, file)
+        files = sorted(file.parent.glob("*.json"), key=lambda kept: kept.stat().st_mtime)
+        for old in files[: max(len(files) - MAX_FILES, 0)]:
+            old.unlink(missing_ok=True)
+    except (OSError, ValueError, TypeError, RecursionError):
+        return
+
+
+def _file(config: Mapping[str, Any]) -> Path:
+    shape = {key: value for key, value in config.items() if key not in NOT_SHAPE}
+    text = json.dumps([WORKER_VERSION, *_versions(), shape], sort_keys=True, default=str)
+    return folder() / f"{hashlib.sha256(text.encode()).hexdigest()}.json"
+
+
+@cache
+def _versions() -> tuple[str, str]:
+    found = []
+    for package in ("transformers", "torch"):
+        try:
+            found.append(version(package))
+        except PackageNotFoundError:
+            found.append("none")
+    return found[0], found[1]
