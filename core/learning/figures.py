@@ -22,8 +22,8 @@ from core.units import GB, GIB, MIB, format_binary, format_both, format_bytes
 
 # Read in the sources that each line names; tests hold them against the evidence and the installed library.
 MISTRAL_TRAINED_ON = 8_192  # tokens; Mistral 7B (arXiv 2310.06825), Table 1
-TRANSFORMERS_VERSION = "5.23.0"
-MISTRAL_DEFAULT = 8  # num_key_value_heads of transformers 5.23.0, MistralConfig
+TRANSFORMERS_VERSION = "5.24.0"
+MISTRAL_DEFAULT = 8  # num_key_value_heads of transformers 5.24.0, MistralConfig
 GEMMA3_DEFAULT = 4  # the same, Gemma3TextConfig
 FALCON_PARAMETERS = 7 * 10**9  # the nominal size in the name; no exact count is needed for the argument
 LLAMA3_HEADS = (32, 64, 128)  # Llama 3 (arXiv 2407.21783), Table 3

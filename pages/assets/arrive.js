@@ -1,33 +1,39 @@
 // A page is shown when it stands. Streamlit builds it piece by piece, each first at a height that is not its own; what
 // nobody sees yet cannot move under anybody's eyes. The page's name stands in its place meanwhile (headroom.css), and a
-// page that takes long is shown as far as it is.
+// page whose next piece takes long is shown as far as it is. Time is what the browser draws frames in: one that is too
+// busy to draw is not late, and what it has not drawn yet would still move.
 (() => {
-  const LONG_MS = 4000 // since the first piece
+  const FRAME_MS = 100 // as much of the time between two frames counts
+  const LONG_MS = 5000 // since the last piece
+  const MOST_MS = 15000 // since the first: a page that changes all along does not come to stand
   const NEVER_MS = 12000 // without one: what Streamlit says of its connection must be seen
-  const STILL_MS = 120
+  const STILL_MS = 150
   const PARTS = document.currentScript.dataset.parts.split(" ")
   const FIRST = 4
   const root = document.documentElement
+  let time = 0
+  let before = 0
   let begun = 0
   let height = 0
-  let stillSince = 0
+  let changed = 0
 
   const all = (testId) => [...document.querySelectorAll(`[data-testid="${testId}"]`)]
   const drawn = (chart) => chart.querySelector("svg, canvas") !== null || chart.getBoundingClientRect().top > innerHeight
 
-  function stands(now) {
+  function stands() {
     const app = document.querySelector('[data-testid="stApp"]')
-    const ready = app?.dataset.testScriptState === "notRunning" && document.fonts.status === "loaded" &&
-      all("stSkeleton").length === 0 && all("stVegaLiteChart").every(drawn)
-    const tall = ready ? document.querySelector('[data-testid="stMainBlockContainer"]')?.scrollHeight ?? 0 : 0
-    if (!ready || tall !== height) { height = tall; stillSince = now }
-    return ready && now - stillSince > STILL_MS
+    const tall = document.querySelector('[data-testid="stMainBlockContainer"]')?.scrollHeight ?? 0
+    if (tall !== height) { height = tall; changed = time }
+    return time - changed > STILL_MS && app?.dataset.testScriptState === "notRunning" &&
+      document.fonts.status === "loaded" && all("stSkeleton").length === 0 && all("stVegaLiteChart").every(drawn)
   }
 
   function look(now) {
-    const pieces = document.querySelector('[data-testid="stMain"] [data-testid="stElementContainer"]') !== null
-    if (pieces && !begun) begun = now
-    if (pieces ? now - begun > LONG_MS || stands(now) : now > NEVER_MS) {
+    time += Math.min(now - before, FRAME_MS)
+    before = now
+    if (!begun && document.querySelector('[data-testid="stMain"] [data-testid="stElementContainer"]') !== null) begun = time
+    if (begun ? stands() || time - changed > LONG_MS || time - begun > MOST_MS : time > NEVER_MS) {
+      changes.disconnect()
       root.classList.remove("arriving")
       setTimeout(() => load(PARTS), 200)
     } else requestAnimationFrame(look)
@@ -38,6 +44,8 @@
   const folder = () => document.querySelector('script[type="module"][src]').src.replace(/[^/]*$/, "")
   const load = (parts) => Promise.allSettled(parts.map((part) => import(folder() + part)))
 
+  const changes = new MutationObserver(() => { changed = time })
+  changes.observe(root, { childList: true, characterData: true, subtree: true })
   root.classList.add("arriving")
   requestAnimationFrame(look)
   addEventListener("DOMContentLoaded", () => load(PARTS.slice(0, FIRST)))

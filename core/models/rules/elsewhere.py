@@ -74,6 +74,8 @@ def refuse_other_names(part: ConfigPart) -> None:
             key = next((key for key in part.raw if NAMES.get(key) == COUNTS[note.figure]), None)
             if key is not None:
                 own = part.model_class.aliases.get(FIELDS[note.figure], FIELDS[note.figure])
+                if key == own:  # the usual name, of which the class makes nothing: DBRX keeps its own in attn_config
+                    continue
                 raise UnsupportedConfig(
                     f"{part.path}{key} is {shown(part.raw[key])}, a name that {part.model_class.name} does not read, "
                     f"and {own} is absent. Write {own} instead, or give the model's config.json."

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.learning import progress
@@ -27,6 +27,7 @@ ANYTHING = st.recursive(
 )
 
 
+@settings(deadline=None)  # a busy machine
 @given(ENTRIES)
 def test_json_and_back(entries: dict[str, int]) -> None:
     assert progress.parse(Progress(entries=entries).to_json()).entries == entries
