@@ -9,12 +9,19 @@ from core.parameters.rules import Rule, class_of, rule_for
 from core.parameters.tally import Tally
 from core.parameters.values import NotByRule, Values
 
+# Bodies that only a nesting type has a head for: alone, AutoModel builds them without one (no causal class takes them).
+ONLY_NESTED = frozenset(
+    {"glm4v_moe_text", "glm4v_text", "qwen2_5_vl_text", "qwen2_vl_text", "qwen3_vl_moe_text", "qwen3_vl_text"}
+)
+
 
 def count_by_rule(config: Mapping[str, Any]) -> ParameterCount:
     """The sum of the matrices that transformers 5.23 would build. Raises NotByRule where no rule is sure of them."""
     model_type = config.get("model_type")
     if not isinstance(model_type, str):
         raise NotByRule("model_type is absent")
+    if model_type in ONLY_NESTED:
+        raise NotByRule(f"model_type is {model_type!r}, which transformers builds alone without a head")
     tally = Tally()
     composite = COMPOSITES.get(model_type)
     if composite is None:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from core.models.registry import load_registry
 from core.models.rules.facts import UnsupportedConfig
 from core.parameters import NotByRule, ParameterCount, count_by_rule
+from core.parameters.by_rule import ONLY_NESTED
 
 CASES = json.loads(gzip.decompress((Path(__file__).parents[2] / "data" / "parameters.json.gz").read_bytes()))
 # Totals of the safetensors files on the model pages; what a repository holds beside the model is named
@@ -78,6 +79,13 @@ def test_what_a_token_uses(repository: str, billions: float) -> None:
     active = count_by_rule(config).active
     assert active is not None
     assert round(active / 1e9, 1) == billions
+
+
+@pytest.mark.parametrize("model_type", sorted(ONLY_NESTED))
+def test_a_text_part_alone_is_left_to_the_class_that_is_built(model_type: str) -> None:
+    """Alone it has no head, inside its nesting type it has one: a rule that added one was off by vocabulary x width."""
+    with pytest.raises(NotByRule, match="without a head"):
+        count_by_rule({"model_type": model_type, "num_hidden_layers": 2})
 
 
 def test_a_mixtral_layer_by_hand() -> None:

@@ -24,13 +24,7 @@ LAYER_KEYS = ("num_hidden_layers", "n_layer", "n_layers", "num_layers")
 TRIES = 4
 
 
-# transformers 5.24 takes their tie from another place than 5.23, whose classes the rules state
-TIED_OTHERWISE_IN_5_24 = {
-    "glm4v_moe_text", "glm4v_text", "qwen2_5_vl_text", "qwen2_vl_text", "qwen3_vl_moe_text", "qwen3_vl_text",
-}  # fmt: skip
-
-
-@pytest.mark.parametrize("model_type", sorted(set(RULES) - TIED_OTHERWISE_IN_5_24))
+@pytest.mark.parametrize("model_type", sorted(RULES))
 def test_a_changed_config_is_counted_as_it_is_built(model_type: str) -> None:
     transformers = pytest.importorskip("transformers")
     from core.parameters.worker import count
