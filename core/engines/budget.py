@@ -10,7 +10,7 @@ from core.engines.plan import EngineError
 from core.models.spec import ModelSpec
 
 GIB = 2**30
-ACTIVATION_BYTES, LOGIT_BYTES, FLOAT_BYTES = 2, 4, 4
+ACTIVATION_BYTES, LOGIT_BYTES = 2, 4
 VLLM_UTILISATION = 0.92  # vLLM 0.33.0, CacheConfig.gpu_memory_utilization
 PROFILED_SEQUENCES = 256  # max_num_seqs of vLLM 0.6 to 0.8, whose profile run samples a row of logits for each
 OUTSIDE_TORCH = (0.30, 0.33)  # GiB, vllm#15815 and vllm#14452: NCCL, the CUDA context's growth, libraries
@@ -112,17 +112,3 @@ def activation_line(
         high_bytes=inside + logits,
         source="computed",
     )
-
-
-def llama_cpp_compute_bytes(spec: ModelSpec, *, n_ctx: int, n_ubatch: int = 512, flash_attn: bool = True) -> int:
-    """llama.cpp's compute buffer: without flash attention the scores of a micro-batch over the whole context.
-
-    n_ubatch x n_ctx x (H + 1) x 4 for scores and mask, and n_ubatch x 4 hidden x 4 of activations: 164 MiB at 2,048
-    tokens and 2,144 at 32,768 were logged for Mistral-7B's shape (2025-01). With flash attention only the mask in 16
-    bits grows with the context.
-    """
-    heads = max((getattr(layer, "num_query_heads", 0) for layer in spec.layers), default=0)
-    activations = n_ubatch * 4 * spec.dimensions.hidden_size * FLOAT_BYTES
-    if flash_attn:
-        return activations + n_ubatch * n_ctx * 2
-    return activations + n_ubatch * n_ctx * (heads + 1) * FLOAT_BYTES

@@ -2,7 +2,7 @@
 
 import pytest
 
-from core.engines.budget import GIB, activation_line, llama_cpp_compute_bytes, vllm_budget
+from core.engines.budget import GIB, activation_line, vllm_budget
 from core.engines.face import plan_cache
 from core.engines.plan import EngineError
 from core.models.spec import read_config
@@ -16,10 +16,6 @@ QWEN_25_32B = llama_shape(
 LLAMA_31_8B = llama_shape(
     num_layers=32, num_query_heads=32, num_kv_heads=8, head_dim=128, hidden_size=4096, intermediate_size=14336,
     vocab_size=128256,
-)  # fmt: skip
-MISTRAL_7B = llama_shape(
-    num_layers=32, num_query_heads=32, num_kv_heads=8, head_dim=128, hidden_size=4096, intermediate_size=14336,
-    vocab_size=32000,
 )  # fmt: skip
 HALF_A_GIB = GIB // 2
 
@@ -72,11 +68,6 @@ def test_what_is_left_is_within_half_a_gib_of_the_log(spec, visible_gib, share, 
     least, most = budget.left_bytes
     assert least - HALF_A_GIB < left_gib * GIB < most + HALF_A_GIB
     assert sum(line.high_bytes for line in budget.lines) + least == budget.share_bytes
-
-
-@pytest.mark.parametrize(("tokens", "logged_mib"), [(32_768, 2_144), (2_048, 164)])
-def test_llama_cpp_s_compute_buffer_is_the_log_s(tokens, logged_mib):
-    assert llama_cpp_compute_bytes(MISTRAL_7B, n_ctx=tokens, flash_attn=False) == logged_mib * 2**20
 
 
 def test_nothing_is_left_where_the_weights_alone_are_too_large():
