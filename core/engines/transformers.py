@@ -15,6 +15,7 @@ VERSION = "transformers 5.23.0"
 KEYS = ("context_length", "batch_size", "cache_bits", "cache", "available_bytes")
 CACHES = ("dynamic", "static")
 BITS = (16, 32)
+OWN_CACHE = ("minimax", "xlstm")  # classes of 5.23 that make a cache of their own kind and take no StaticCache
 MOST = 2**40
 
 
@@ -39,6 +40,8 @@ def plan(spec: ModelSpec, **job: Any) -> EnginePlan:
     kind, bits, memory = job.get("cache", "dynamic"), job.get("cache_bits", 16), job.get("available_bytes")
     if kind not in CACHES:
         raise EngineError(f"transformers: cache is {kind!r}: choose one of {', '.join(CACHES)}.")
+    if kind == "static" and spec.model_type in OWN_CACHE:
+        raise EngineError(f"transformers: {spec.model_type} takes no StaticCache in 5.23. Ask for cache='dynamic'.")
     if bits not in BITS:
         raise EngineError(f"transformers: cache_bits is {bits!r}: its cache has the model's own 16 or 32 bits.")
     layer_bytes = tuple(int(stored_elements(layer, context, kind) * bits / 8) for layer in spec.layers)

@@ -20,7 +20,14 @@ from core.engines.mlx.classes import MlxClass, class_of, table
 from core.engines.mlx.states import state_bytes
 from core.engines.mlx.windows import windows_of
 from core.engines.plan import EngineError
-from core.models.attention import GroupedAttention, LatentAttention, Layer, ParallelLayer, RecurrentState
+from core.models.attention import (
+    CompressedAttention,
+    GroupedAttention,
+    LatentAttention,
+    Layer,
+    ParallelLayer,
+    RecurrentState,
+)
 from core.models.spec import ModelSpec
 
 EXPANDED = ("deepseek_v2", "minicpm3", "youtu_llm")  # the latent is multiplied out to K and V of every query head
@@ -83,7 +90,7 @@ def compiled(spec: ModelSpec) -> Layout:
     """The caches that the class's make_cache returns. Raises EngineError for a model that mlx-lm does not serve."""
     served_by = class_of(spec.config)
     config = _text_config(spec.config)
-    windows = windows_of(served_by.text_module, config, [_window_of(layer) for layer in spec.layers])
+    windows = windows_of(served_by.text_module, config, [window_of(layer) for layer in spec.layers])
     caches = [
         _cache_of(served_by.module, config, index, layer, window)
         for index, (layer, window) in enumerate(zip(spec.layers, windows, strict=True))
@@ -109,7 +116,8 @@ def _text_config(config: Mapping[str, Any]) -> Mapping[str, Any]:
     return config
 
 
-def _window_of(layer: Layer) -> int | None:
+def window_of(layer: Layer) -> int | None:
+    """The window that the model was trained with; None without one."""
     inner = layer.attention if isinstance(layer, ParallelLayer) else layer
     return inner.window if isinstance(inner, GroupedAttention | LatentAttention) else None
 
@@ -130,6 +138,10 @@ def _cache_of(module: str, config: Mapping[str, Any], index: int, layer: Layer, 
         attention = _cache_of(module, config, index, layer.attention, window)
         states = StateCache(state_bytes(module, config, layer.recurrent))
         return ListedCaches((states,) if attention is None else (states, attention))
+    if isinstance(layer, CompressedAttention):
+        raise EngineError(
+            f"mlx: mlx-lm 0.32.2 knows no compressed attention as in layer {index}. Choose another engine."
+        )
     return None
 
 

@@ -8,8 +8,17 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
-from core.engines.mlx.caches import GrowingCache, ListedCaches, MlxCache, Moment, Quantised, RotatingCache, StateCache
-from core.engines.mlx.layouts import Layout, layout_of
+from core.engines.mlx.caches import (
+    ChunkedCache,
+    GrowingCache,
+    ListedCaches,
+    MlxCache,
+    Moment,
+    Quantised,
+    RotatingCache,
+    StateCache,
+)
+from core.engines.mlx.layouts import EXPANDED, INDEXED, Layout, layout_of, window_of
 from core.engines.plan import CacheGroup, EngineError, EnginePlan, PlanNote
 from core.models.spec import ModelSpec
 
@@ -203,44 +212,52 @@ def _name(cache: MlxCache) -> str:
 def _notes(
     spec: ModelSpec, layout: Layout, job: MlxJob, moment: Moment, quantised: Quantised | None, total: int
 ) -> tuple[PlanNote, ...]:
-    notes = [
-        PlanNote(
-            name="moment",
-            formula="chunks x prefill_step_size + the rest of the prompt + single tokens",
-            numbers=f"{moment.full_chunks:,} x {moment.chunk:,} + {moment.rest:,} + {moment.singles:,}",
-            result=f"{moment.tokens:,} tokens read",
-            reason="A window layer holds the whole chunk beside window - 1 tokens while the prompt is read.",
-        )
-    ]
-    for cache, count in layout.distinct:
-        converted = quantised if moment.tokens >= job.quantized_kv_start else None
-        each = cache.sequence_bytes(moment, converted)
-        room = cache.tokens(moment)
-        notes.append(
-            PlanNote(
-                name=_name(cache),
-                formula="caches x batch x bytes of one" + ("" if not room else ", with room in steps of 256 tokens"),
-                numbers=f"{count} x {job.batch_size} x {each:,}" + (f", room for {room:,} tokens" if room else ""),
-                result=f"{count * job.batch_size * each:,} bytes",
-            )
-        )
-    if job.max_kv_size is not None and layout.served_by.makes_own_cache:
-        notes.append(
-            PlanNote(
-                name="max_kv_size",
-                formula="ignored",
-                numbers=f"{job.max_kv_size:,}",
-                result="no effect",
-                reason=f"The class {layout.served_by.module} makes its own caches.",
-            )
-        )
+    converted = quantised if moment.tokens >= job.quantized_kv_start else None
     payload = spec.cache_bytes(context_length=job.context_length, batch_size=job.batch_size)
-    notes.append(
-        PlanNote(
-            name="request",
-            formula="sum over the caches, the whole batch at its longest prompt",
-            numbers=f"{len(layout.caches)} caches, payload {payload:,} bytes",
-            result=f"{total:,} bytes",
-        )
+    first = PlanNote(
+        name="moment",
+        formula="chunks x prefill_step_size + the rest of the prompt + single tokens",
+        numbers=f"{moment.full_chunks:,} x {moment.chunk:,} + {moment.rest:,} + {moment.singles:,}",
+        result=f"{moment.tokens:,} tokens read, where the caches are fullest" if job.moment == "peak" else "the end",
     )
-    return tuple(notes)
+    last = PlanNote(
+        name="request",
+        formula="sum over the caches, the whole batch at its longest sequence",
+        numbers=f"{len(layout.caches)} caches, payload {payload:,} bytes",
+        result=f"{total:,} bytes",
+        reason=_reason(spec, layout),
+    )
+    each = tuple(_cache_note(cache, count, job, moment, converted) for cache, count in layout.distinct)
+    return (first, *each, *_cap_note(layout, job), last)
+
+
+def _cache_note(cache: MlxCache, count: int, job: MlxJob, moment: Moment, quantised: Quantised | None) -> PlanNote:
+    each, room = cache.sequence_bytes(moment, quantised), cache.tokens(moment)
+    return PlanNote(
+        name=_name(cache),
+        formula="caches x batch x bytes of one" + (", with room in steps of 256 tokens" if room else ""),
+        numbers=f"{count} x {job.batch_size} x {each:,}" + (f", room for {room:,} tokens" if room else ""),
+        result=f"{count * job.batch_size * each:,} bytes",
+    )
+
+
+def _cap_note(layout: Layout, job: MlxJob) -> tuple[PlanNote, ...]:
+    if job.max_kv_size is None or not layout.served_by.makes_own_cache:
+        return ()
+    reason = f"The class {layout.served_by.module} makes its own caches."
+    return (PlanNote(name="max_kv_size", formula="ignored", numbers=f"{job.max_kv_size:,}", result="-", reason=reason),)
+
+
+def _reason(spec: ModelSpec, layout: Layout) -> str:
+    """Why the caches are more than the payload, the strongest cause alone."""
+    module = layout.served_by.module
+    if module in EXPANDED:
+        return f"MLX's class {module} multiplies the latent out to keys and values of every query head."
+    if module in INDEXED:
+        return f"MLX's class {module} keeps every index key twice, as keys and as values."
+    slides = any(isinstance(cache, RotatingCache | ChunkedCache) for cache in layout.caches)
+    if slides:
+        return "A window layer holds a whole chunk of the prompt beside its window while the prompt is read."
+    if any(window_of(layer) is not None for layer in spec.layers):
+        return f"MLX's class {module} keeps every token, whatever the window."
+    return "Room grows in steps of 256 tokens."

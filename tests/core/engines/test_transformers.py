@@ -1,5 +1,8 @@
 """transformers' own cache against what it really allocated: every measured config, and its words for what cannot be."""
 
+import gzip
+import json
+
 import pytest
 
 from core.engines.face import plan_cache
@@ -8,6 +11,7 @@ from core.engines.transformers import stored_elements
 from core.models.attention import GroupedAttention
 from core.models.spec import UnsupportedConfig, read_config
 from tests.core.measured_cases import measured_cases
+from tests.dashboard import ROOT
 
 LEFT_OUT = {"stray", "encdec", "exotic"}  # as the measured cases' own judge leaves them out
 
@@ -33,6 +37,32 @@ def test_every_measured_dynamic_cache_is_ours_to_the_byte():
             assert run["transformers_dynamic"] in (held, held - beside), case["case"]
             checked += 1
     assert checked >= 4_000
+
+
+def test_every_measured_static_cache_is_ours_to_the_byte_or_refused_as_transformers_refuses_it():
+    """StaticCache(max_cache_len=tokens); MPT and RoCBert of a few shapes did not run with one, so nothing is known."""
+    with gzip.open(ROOT / "tests/data/engines/transformers_static.json.gz", "rt") as text:
+        truths = json.load(text)["static_bytes"]
+    checked, refused = 0, set()
+    for case in measured_cases():
+        if LEFT_OUT & set(case["tags"]):
+            continue
+        spec = read_config(case["config"])
+        for run, truth in zip(case["truth"], truths[case["case"]], strict=True):
+            width, tokens = run["dtype_bytes"], run["seq"]
+            job = {"context_length": tokens, "cache_bits": 8 * width, "cache": "static"}
+            if truth is None and spec.model_type in ("minimax", "xlstm"):
+                refused.add(spec.model_type)
+                with pytest.raises(EngineError, match="takes no StaticCache"):
+                    plan_cache(spec, engine="transformers", **job)
+            elif truth is not None:
+                beside = run["with_indexer"] - run["architecture"]
+                held = plan_cache(spec, engine="transformers", **job).request_bytes
+                states = spec.state_bytes(bytes_per_element=width)
+                assert (held - states) * run["batch"] == truth + beside, case["case"]
+                checked += 1
+    assert checked == 4_193
+    assert refused == {"minimax", "xlstm"}
 
 
 def test_a_window_is_kept_whole_by_the_static_cache_and_less_one_by_the_dynamic():

@@ -1,0 +1,146 @@
+"""mlx-lm 0.32.2's rules by hand arithmetic: steps, chunks, windows, widths, and what each class fails at."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from core.engines.face import plan_cache
+from core.engines.held import held_bytes
+from core.engines.mlx.caches import ChunkedCache, GrowingCache, Moment, RotatingCache
+from core.engines.mlx.classes import table
+from core.engines.plan import EngineError
+from core.models.spec import read_config
+
+LLAMA = {
+    "model_type": "llama", "hidden_size": 4096, "num_hidden_layers": 32, "num_attention_heads": 32,
+    "num_key_value_heads": 8, "intermediate_size": 14336, "vocab_size": 128256,
+}  # fmt: skip
+TOKEN = 8 * 256 * 2 * 32  # 8 heads x 256 elements x 2 bytes x 32 layers = 131,072 bytes
+GPT_OSS = {
+    "model_type": "gpt_oss", "hidden_size": 2880, "num_hidden_layers": 24, "num_attention_heads": 64,
+    "num_key_value_heads": 8, "head_dim": 64, "sliding_window": 128, "vocab_size": 201088, "intermediate_size": 2880,
+    "num_local_experts": 32, "layer_types": ["sliding_attention", "full_attention"] * 12,
+}  # fmt: skip
+
+
+def spec(**changes: Any) -> Any:
+    return read_config({**LLAMA, **changes})
+
+
+def asked(config: dict[str, Any], **job: Any) -> int:
+    return plan_cache(read_config(config), engine="mlx", **job).request_bytes or 0
+
+
+def test_room_grows_in_steps_of_256_tokens() -> None:
+    assert asked(LLAMA, context_length=1) == 256 * TOKEN
+    assert asked(LLAMA, context_length=5_000) == 5_120 * TOKEN
+    assert asked(LLAMA, context_length=5_120) == 5_120 * TOKEN
+    assert asked(LLAMA, context_length=5_121) == 5_376 * TOKEN
+
+
+def test_a_chunk_that_is_no_multiple_of_a_step_leaves_its_rest_behind() -> None:
+    # chunks of 700: 768 tokens; cut to 700 and 768 more: 1,468; cut to 1,400 + 768: 2,168; 2,100 + 768: 2,868;
+    # then 199 of the prompt's 2,999: 2,999 do not fit into 2,868: cut to 2,800 and 256 more: 3,056
+    assert asked(LLAMA, context_length=3_000, prefill_step_size=700) == 3_056 * TOKEN
+
+
+def test_windows_of_a_class_without_a_cache_of_its_own_are_kept_whole() -> None:
+    mistral = {**LLAMA, "model_type": "mistral", "sliding_window": 4_096}
+    assert asked(mistral, context_length=32_768) == 32_768 * TOKEN
+
+
+def test_a_window_layer_holds_the_chunk_while_the_prompt_is_read() -> None:
+    # 8 heads x 128 elements x 2 bytes = 2,048 bytes a token and layer; prompts of 20,000: 9 chunks of 2,048 and 1,567.
+    # After the ninth chunk 12 full layers hold 18,432 tokens and 12 window layers 127 + 2,048;
+    # after the rest 20,224 (19,999 in steps) and 127 + 1,567: 21,918 tokens against 20,607
+    assert asked(GPT_OSS, context_length=20_000) == 12 * 2_048 * (20_224 + 127 + 1_567)
+    assert asked(GPT_OSS, context_length=20_000, moment="end") == 12 * 2_048 * (20_224 + 128)
+
+
+def test_a_batch_is_as_long_as_its_longest_prompt() -> None:
+    plan = plan_cache(spec(), engine="mlx", context_length=3_000, batch_size=4)
+    assert plan.request_bytes == 4 * 3_072 * TOKEN
+    assert held_bytes(plan, batch_size=4) == 4 * 3_072 * TOKEN
+
+
+def test_kv_bits_begin_at_token_5000() -> None:
+    # 4 bits and groups of 64: 64 bytes of elements and 2 x 2 scales and biases of 2 bytes for 128 elements, 72 bytes
+    packed = 8 * 2 * (64 + 8) * 32
+    assert asked(LLAMA, context_length=4_999, kv_bits=4) == 5_120 * TOKEN
+    # the fullest moment is the one before the conversion: two chunks of 2,048 in 16 bits
+    assert asked(LLAMA, context_length=6_000, kv_bits=4) == 4_096 * TOKEN
+    assert asked(LLAMA, context_length=6_000, kv_bits=4, moment="end") == 6_144 * packed
+    assert asked(LLAMA, context_length=6_000, cache_bits=4, quantized_kv_start=0) == 6_144 * packed
+
+
+def test_max_kv_size_is_obeyed_or_ignored_by_class() -> None:
+    qwen = {**LLAMA, "model_type": "qwen2"}
+    assert asked(qwen, context_length=3_000, max_kv_size=1_024, moment="end") == 1_024 * TOKEN
+    assert asked(LLAMA, context_length=3_000, max_kv_size=1_024, moment="end") == 3_072 * TOKEN
+
+
+def test_deepseek_v2_holds_every_head_and_v3_the_latent() -> None:
+    widths = {
+        "q_lora_rank": 1_536, "kv_lora_rank": 512, "qk_rope_head_dim": 64, "qk_nope_head_dim": 128, "v_head_dim": 128,
+        "num_attention_heads": 128, "num_key_value_heads": 128, "num_hidden_layers": 60,
+    }  # fmt: skip
+    model = {**LLAMA, **widths, "hidden_size": 5_120}
+    assert asked({**model, "model_type": "deepseek_v2"}, context_length=256) == 256 * 60 * 128 * (192 + 128) * 2
+    assert asked({**model, "model_type": "deepseek_v3"}, context_length=256) == 256 * 60 * 576 * 2
+
+
+@given(
+    chunk=st.integers(1, 3_000), full=st.integers(0, 40), rest=st.integers(0, 2_999), singles=st.integers(0, 900)
+)  # fmt: skip
+def test_no_cache_has_less_room_than_its_tokens_need(chunk: int, full: int, rest: int, singles: int) -> None:
+    moment = Moment(full, chunk, min(rest, chunk - 1), singles)
+    assert GrowingCache(1, 1, 1).tokens(moment) >= moment.tokens
+    assert RotatingCache(128, 1, 1, 1).tokens(moment) >= min(moment.tokens, 127)
+    assert ChunkedCache(8_192, 1, 1, 1).tokens(moment) >= min(moment.tokens, 8_192)
+
+
+@pytest.mark.parametrize(
+    "job",
+    [{"context_length": 0}, {"pages": 1}, {"kv_bits": 7}, {"kv_group_size": 48}, {"moment": "middle"},
+     {"generated_tokens": 4_096}, {"batch_size": 2, "kv_bits": 4}, {"tensor_parallel": 2}, {"prefill_step_size": None},
+     {"max_kv_size": 0}, {"cache_bits": 7.5}],
+)  # fmt: skip
+def test_a_job_that_cannot_be_is_refused(job: dict[str, Any]) -> None:
+    with pytest.raises(EngineError):
+        plan_cache(spec(), engine="mlx", **job)
+
+
+@pytest.mark.parametrize(
+    ("config", "job", "why"),
+    [
+        (GPT_OSS, {"context_length": 6_000, "kv_bits": 8}, "rotating caches"),
+        ({**LLAMA, "model_type": "gemma2", "head_dim": 256, "sliding_window": 4_096}, {"batch_size": 2}, "one request"),
+        ({**LLAMA, "model_type": "bloom"}, {}, "no class for model_type 'bloom'"),
+        (
+            {**LLAMA, "model_type": "phi", "num_key_value_heads": 32},
+            {"context_length": 6_000, "kv_bits": 8},
+            "cannot read",
+        ),
+    ],
+)
+def test_what_mlx_lm_fails_at_is_refused_by_name(config: dict[str, Any], job: dict[str, Any], why: str) -> None:
+    with pytest.raises(EngineError, match=why):
+        asked(config, **job)
+
+
+def test_the_table_names_each_class_once() -> None:
+    known = table()
+    assert not set(known["own_cache"]) & set(known["whole"])
+    everything = set(known["own_cache"]) | set(known["whole"])
+    assert len(everything) == 125
+    assert set(known["not_quantised"]) | set(known["not_batched"]) | set(known["renamed"].values()) <= everything
+
+
+def test_the_strongest_cause_is_said() -> None:
+    said = plan_cache(read_config(GPT_OSS), engine="mlx", context_length=20_000).notes[-1].reason
+    assert said == "A window layer holds a whole chunk of the prompt beside its window while the prompt is read."
+    mistral = {**LLAMA, "model_type": "mistral", "sliding_window": 4_096}
+    said = plan_cache(read_config(mistral), engine="mlx", context_length=20_000).notes[-1].reason
+    assert said == "MLX's class llama keeps every token, whatever the window."
