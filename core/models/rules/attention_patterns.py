@@ -144,6 +144,8 @@ def mimo(part: ConfigPart, layers: int) -> Kinds:
 def gpt_neo(part: ConfigPart, layers: int) -> Kinds:
     """attention_types counts must add up to the layers; local layers still cache the whole context in transformers."""
     types = part.value("attention_types")
+    if part.raw.get("sliding_window") is not None:
+        return window_if_set(part, layers)  # transformers' cache slides in any class whose file has this key
     if types is None:
         return Kinds(kinds=(FULL,) * layers, origin=rule("", "Global and local layers alike keep the whole context."))
     kinds = tuple(_expanded(part, types))
@@ -175,6 +177,17 @@ def minimax_m3(part: ConfigPart, layers: int) -> Kinds:
         nested.refuse("sparse_attention_freq", f"{layers} entries are expected, one per layer")
     kinds = tuple(SPARSE if flag else FULL for flag in flags)
     return Kinds(kinds=kinds, origin=rule("", "1 marks a sparse layer.", nested.found("sparse_attention_freq")))
+
+
+def dots3_listed(part: ConfigPart, kinds: tuple[str, ...]) -> tuple[str, ...]:
+    """use_dsa turns listed full layers into indexed ones, or back; absent it is true, beside per_layer_config null."""
+    dsa = part.raw.get("use_dsa", None if "per_layer_config" in part.raw else True)
+    if dsa is None:
+        return kinds
+    if not isinstance(dsa, bool):
+        part.refuse("use_dsa", "true or false is expected")
+    old, new = (FULL, INDEXED) if dsa else (INDEXED, FULL)
+    return tuple(new if kind == old else kind for kind in kinds)
 
 
 def dots3(part: ConfigPart, layers: int) -> Kinds:

@@ -72,10 +72,10 @@ def refuse_other_names(part: ConfigPart) -> None:
     for note in part.notes:
         if note.source == "class default" and note.figure in COUNTS:
             key = next((key for key in part.raw if NAMES.get(key) == COUNTS[note.figure]), None)
-            if key is not None:
-                own = part.model_class.aliases.get(FIELDS[note.figure], FIELDS[note.figure])
-                if key == own:  # the usual name, of which the class makes nothing: DBRX keeps its own in attn_config
-                    continue
+            own = part.model_class.aliases.get(FIELDS[note.figure], FIELDS[note.figure])
+            # key == own: of the usual name the class makes nothing (DBRX keeps its own in attn_config); where the part
+            # has own, the class's number is that of some layers only
+            if key is not None and key != own and part.key(own) is None:
                 raise UnsupportedConfig(
                     f"{part.path}{key} is {shown(part.raw[key])}, a name that {part.model_class.name} does not read, "
                     f"and {own} is absent. Write {own} instead, or give the model's config.json."

@@ -84,8 +84,7 @@ def falcon(part: ConfigPart) -> Heads:
     """new_decoder_architecture: num_kv_heads counts. Else multi_query: one KV head whatever num_kv_heads says."""
     query = part.integer("num_attention_heads")
     width = divided(part, "hidden_size", query)
-    new = part.boolean("new_decoder_architecture")
-    multi = part.boolean("multi_query", default=True)
+    new, multi = _flag(part, "new_decoder_architecture", False), _flag(part, "multi_query", True)
     if multi.value and not new.value:
         sentence = "multi_query is true and new_decoder_architecture false: one KV head, whatever num_kv_heads says."
         kv = rule(1, sentence, multi, new)
@@ -101,6 +100,13 @@ def falcon(part: ConfigPart) -> Heads:
         declared=declared_by(part, "num_kv_heads"),
         broadcast=bool(new.value),
     )
+
+
+def _flag(part: ConfigPart, name: str, default: bool) -> Found:
+    """A boolean of a class that also takes null, which counts as false."""
+    if part.key(name) is not None and part.value(name) is None:
+        return rule(False, f"{name} is null, which counts as false.", part.found(name))
+    return part.boolean(name, default=default)
 
 
 def _falcon_mha(part: ConfigPart, query: Found) -> Found:

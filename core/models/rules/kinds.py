@@ -43,12 +43,15 @@ def spoken(kind: str) -> str:
     return kind.replace("_", " ")
 
 
+def switched_off(part: ConfigPart) -> bool:
+    """Whether use_sliding_window is false in a class that listens to it."""
+    return part.model_type in SWITCHED and not part.boolean("use_sliding_window").value
+
+
 def sliding_window(part: ConfigPart) -> Found | None:
     """The window in force, None where it is null, absent or switched off."""
-    if part.model_type in SWITCHED:
-        switch = part.boolean("use_sliding_window")
-        if not switch.value:
-            return None
+    if switched_off(part):
+        return None
     return part.optional_integer("sliding_window")
 
 
@@ -57,7 +60,8 @@ def window_of_sliding_layers(part: ConfigPart) -> Found | None:
     if part.model_type == "mimo_v2_flash" and part.raw.get("sliding_window_size") is not None:
         size = part.integer("sliding_window_size")
         return rule(size.value + 1, "sliding_window_size leaves out the token itself: one more is kept.", size)
-    if part.model_type == "modernbert-decoder" and "sliding_window" not in part.raw:
+    stated = "sliding_window" in part.raw or "sliding_window" in part.overrides
+    if part.model_type == "modernbert-decoder" and not stated:
         size = part.integer("local_attention", minimum=2)
         return rule(size.value // 2, "local_attention counts both sides: half of it is kept.", size)
     if part.model_type == "dots3_note_text" and part.value("sliding_window") is None:

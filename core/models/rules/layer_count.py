@@ -16,7 +16,10 @@ def layer_count(part: ConfigPart) -> Found:
 
 def _count(part: ConfigPart) -> Found:
     if part.model_type == "longcat_flash":
-        blocks = part.optional_integer("num_layers") or part.integer("num_hidden_layers")
+        if part.raw.get("num_hidden_layers") is not None:  # the class derives num_layers from it
+            halves = part.integer("num_hidden_layers", minimum=2)
+            return rule(2 * (halves.value // 2), "num_hidden_layers counts both attention layers of a block.", halves)
+        blocks = part.integer("num_layers")
         return rule(2 * blocks.value, f"Each of the {blocks.value} blocks holds two attention layers.", blocks)
     if part.model_type == "hrm_text":
         return _hrm(part)

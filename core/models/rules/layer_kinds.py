@@ -6,12 +6,14 @@ has them; tests compare every one with the installed class.
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from core.models.rules.attention_patterns import (
     Every,
     all_of,
     cohere2_moe,
     dots3,
+    dots3_listed,
     exaone4,
     flint,
     from_last,
@@ -136,17 +138,36 @@ PATTERNS: dict[str, Callable[[ConfigPart, int], Kinds]] = {
     "zamba2": zamba2,
     "zaya": all_of(HYBRID),
 }
+LAST_IS_FULL = {"diffusion_gemma_text", "gemma4_text", "gemma4_unified_text"}  # whatever their list says
 COMPUTED = {  # model types whose layer_types is computed and cannot be set, or whose own rule reads the list
     "bamba", "deepseek_v4", "falcon_h1", "falcon_mamba", "jamba", "mamba", "mamba2", "recurrent_gemma", "xlstm",
     "zamba", "zamba2",
 }  # fmt: skip
 
 
+def kinds_follow_the_window(part: ConfigPart) -> bool:
+    """Whether neither the file nor the class names kinds of layers: then a layer with a window slides."""
+    return part.model_type not in PATTERNS and part.raw.get("layer_types") is None
+
+
+def changed_by_class(part: ConfigPart, listed: Kinds) -> Kinds:
+    """The listed kinds as the class takes them: some classes correct the list of the file."""
+    kinds = listed.kinds
+    if part.model_type in LAST_IS_FULL and kinds:
+        kinds = (*kinds[:-1], FULL)
+    if part.model_type == "dots3_note_text":
+        kinds = dots3_listed(part, kinds)
+    if kinds == listed.kinds:
+        return listed
+    sentence = f"{listed.origin.sentence} {part.model_class.name} corrects it to what stands here."
+    return Kinds(kinds=kinds, origin=replace(listed.origin, sentence=sentence))
+
+
 def layer_kinds(part: ConfigPart, layers: int) -> Kinds:
     """The kind of each layer: the file's own list, else the rule of the class, else the window alone."""
     key = part.key("layer_types")  # or the alias that the class reads as this list
     if key is not None and part.raw[key] is not None and part.model_type not in COMPUTED:
-        return listed_kinds(part, key, layers, OLDER_NAMES)
+        return changed_by_class(part, listed_kinds(part, key, layers, OLDER_NAMES))
     pattern = PATTERNS.get(part.model_type)
     if pattern is not None:
         return pattern(part, layers)

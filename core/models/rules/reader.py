@@ -24,7 +24,7 @@ from core.models.rules.heads import Heads, declared_by, heads_of
 from core.models.rules.indexes import NO, index_of, index_uses
 from core.models.rules.kinds import Kinds
 from core.models.rules.layer_count import layer_count
-from core.models.rules.layer_kinds import layer_kinds
+from core.models.rules.layer_kinds import kinds_follow_the_window, layer_kinds
 from core.models.rules.loops import with_loops
 from core.models.rules.per_layer import Overrides, overrides, shared_from
 from core.models.rules.states import state_of
@@ -186,8 +186,13 @@ def _window(part: ConfigPart, kind: str) -> Found | None:
         name, found = "attention_chunk_size", part.optional_integer("attention_chunk_size")
     elif kind in (kinds_of.SLIDING, kinds_of.HYBRID_SLIDING):
         name, found = "sliding_window", kinds_of.window_of_sliding_layers(part)
+    elif kind == kinds_of.FULL and kinds_follow_the_window(part):
+        return part.optional_integer("sliding_window") if "sliding_window" in part.overrides else None
     else:
         return None
+    if found is None and kinds_of.switched_off(part):
+        problem = f"it switches the window off, and some layers are {kinds_of.spoken(kind)}"
+        part.refuse("use_sliding_window", problem, "Set it to true, or list no such layers.")
     if found is None:
         part.refuse(name, f"some layers are {kinds_of.spoken(kind)} and need it")
     return found
@@ -198,7 +203,8 @@ def _note_window(part: ConfigPart, kind: str, kinds: Kinds, layer: Layer) -> Non
     if not isinstance(inner, GroupedAttention | LatentAttention | CompressedAttention) or inner.window is None:
         return
     found = part.integer("sliding_window") if isinstance(inner, CompressedAttention) else _window(part, kind)
-    assert found is not None
+    if found is None:
+        return  # a window of one layer alone, under per_layer_config
     number = kinds.kinds.count(kind)
     part.note("window", found, f"{inner.window:,} on {number} of {len(kinds.kinds)} layers")
 

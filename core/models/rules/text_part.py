@@ -81,6 +81,10 @@ def text_part(config: Mapping[str, Any]) -> ConfigPart:
     for _ in range(MAX_NESTING):
         model_type = fixed or _model_type(raw, path)
         model_class = model_classes().get(model_type)
+        if model_type in NOT_ANSWERED:
+            raise UnsupportedConfig(
+                f"{path}model_type is {shown(model_type)}: {NOT_ANSWERED[model_type]}. Measure it instead."
+            )
         inner = _inner(raw, path, model_type, model_class)
         if inner is None:
             return _decoder(raw, path, model_type, model_class, defaults)
@@ -153,10 +157,6 @@ def _decoder(
     if defaults:
         model_class = replace(model_class, defaults={**model_class.defaults, **defaults})
     part = ConfigPart(raw=raw, path=path, model_type=model_type, model_class=model_class)
-    if model_type in NOT_ANSWERED:
-        raise UnsupportedConfig(
-            f"{path}model_type is {shown(model_type)}: {NOT_ANSWERED[model_type]}. Measure it instead."
-        )
     if part.value("is_encoder_decoder") is True:
         raise UnsupportedConfig(
             f"{path}model_type is {shown(model_type)}: an encoder-decoder model, whose cache also depends on the "

@@ -1,0 +1,79 @@
+"""What a class makes of a list, a window or a count that the file gives: as transformers 5.23 and 5.24 build it.
+
+Each expectation was seen on the configuration class itself and on the layers that DynamicCache builds from it.
+"""
+
+from typing import Any
+
+import pytest
+
+from core.models.attention import GroupedAttention, LatentAttention
+from core.models.spec import UnsupportedConfig, read_config
+
+SMALL: dict[str, Any] = {"hidden_size": 128, "num_hidden_layers": 3, "num_attention_heads": 8, "vocab_size": 128}
+
+
+def windows(config: dict[str, Any]) -> list[int | None]:
+    return [layer.window for layer in read_config(config).layers if isinstance(layer, GroupedAttention)]
+
+
+@pytest.mark.parametrize("model_type", ["gemma4_text", "gemma4_unified_text"])
+def test_gemma_4_makes_its_last_layer_full_whatever_the_list_says(model_type: str) -> None:
+    kinds = {"layer_types": ["sliding_attention"] * 3, "sliding_window": 16, "head_dim": 16, "num_key_value_heads": 2}
+    assert windows(SMALL | kinds | {"model_type": model_type}) == [16, 16, None]
+
+
+@pytest.mark.parametrize(
+    ("extra", "index_key_dims"),
+    [({}, [16, 16]), ({"use_dsa": False}, [None, None]), ({"per_layer_config": None}, [None, None])],
+)
+def test_dots3_reads_listed_full_layers_as_indexed_unless_told_otherwise(
+    extra: dict[str, Any], index_key_dims: list[int | None]
+) -> None:
+    config = SMALL | {
+        "model_type": "dots3_note_text", "num_hidden_layers": 2, "kv_lora_rank": 40, "qk_rope_head_dim": 8,
+        "qk_nope_head_dim": 16, "v_head_dim": 24, "index_head_dim": 16, "layer_types": ["full_attention"] * 2,
+    }  # fmt: skip
+    layers = read_config(config | extra).layers
+    assert [layer.index_key_dim for layer in layers if isinstance(layer, LatentAttention)] == index_key_dims
+
+
+def test_longcat_counts_two_attention_layers_a_block_under_either_name() -> None:
+    config = {"model_type": "longcat_flash", "hidden_size": 128, "num_attention_heads": 8, "vocab_size": 128}
+    assert len(read_config(config | {"num_layers": 3}).layers) == 6
+    assert len(read_config(config | {"num_layers": 3, "num_hidden_layers": 8}).layers) == 8
+
+
+def test_one_layer_may_slide_where_no_list_names_kinds() -> None:
+    config = SMALL | {"model_type": "qwen3_moe", "head_dim": 16, "num_key_value_heads": 2}
+    assert windows(config | {"per_layer_config": {"1": {"sliding_window": 5}}}) == [None, 5, None]
+
+
+def test_a_null_flag_of_falcon_is_false() -> None:
+    config = SMALL | {"model_type": "falcon"}
+    # 8 heads of 16: all of them without multi-query, one with it
+    assert read_config(config | {"multi_query": None}).kv_bytes_per_token() == 3 * 8 * 16 * 2 * 2
+    assert read_config(config | {"new_decoder_architecture": None}).kv_bytes_per_token() == 3 * 16 * 2 * 2
+
+
+def test_listed_sliding_layers_with_the_window_switched_off_are_refused_by_the_switch() -> None:
+    config = SMALL | {
+        "model_type": "qwen2",
+        "num_key_value_heads": 2,
+        "sliding_window": 16,
+        "layer_types": ["sliding_attention"] * 3,
+    }
+    with pytest.raises(UnsupportedConfig, match=r"use_sliding_window is false .* switches the window off"):
+        read_config(config)
+    assert windows(config | {"use_sliding_window": True}) == [16, 16, 16]
+
+
+def test_a_model_that_reads_another_ones_cache_is_refused_by_its_outer_name() -> None:
+    config = {"model_type": "gemma4_unified_assistant", "text_config": {"model_type": "gemma4_unified_text"}}
+    with pytest.raises(UnsupportedConfig, match="it reads the cache of the model that it assists"):
+        read_config(config)
+
+
+def test_heads_of_some_layers_left_to_the_class_are_no_other_tools_name() -> None:
+    spec = read_config(SMALL | {"model_type": "inkling_text", "num_key_value_heads": 2, "head_dim": 16})
+    assert len(spec.layers) == 3
