@@ -5,14 +5,14 @@ classes store something else again; each definition says by how much and why. Al
 all layers; recurrent state is counted apart (`ModelSpec.state_bytes`).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from core.engines.class_names import named_class
 from core.engines.face import plan_cache
 from core.engines.held import held_bytes
 from core.engines.plan import EngineError
 from core.engines.transformers import stored_elements
-from core.models.attention import GroupedAttention, LatentAttention, Layer, ParallelLayer
+from core.models.attention import KEYS_AND_VALUES, LATENTS, GroupedAttention, LatentAttention, Layer, ParallelLayer
 from core.models.spec import ModelSpec
 
 TELLING = ("block size", "groups", "request", "states", "tokens", "window")
@@ -38,15 +38,29 @@ def definitions(
     wide = cache_bits / 8
     counts = {"context_length": context_length, "batch_size": batch_size}
     needed = spec.cache_bytes(**counts, bytes_per_element=wide)
+    stored = transformers_stored(spec, context_length=context_length, batch_size=batch_size, bytes_per_element=wide)
     return (
         CacheDefinition(
             name="payload",
             total_bytes=needed,
-            reason="What the attention pattern needs: distinct KV heads, the latent for MLA, no token beyond a window.",
+            reason="What the attention pattern needs: distinct KV heads, the latent for MLA, no token beyond a window, "
+            "every index key and compressed entry.",
         ),
         *(_taken(spec, engine, counts, cache_bits, tensor_parallel) for engine in SERVERS),
-        transformers_stored(spec, context_length=context_length, batch_size=batch_size, bytes_per_element=wide),
+        _with_what_is_beside(spec, stored, counts, wide),
     )
+
+
+def _with_what_is_beside(
+    spec: ModelSpec, stored: CacheDefinition, counts: dict[str, int], wide: float
+) -> CacheDefinition:
+    """Index keys and compressed entries added, which transformers keeps as the payload counts them."""
+    parts = spec.cache_parts(**counts, bytes_per_element=wide)
+    beside = {name: count for name, count in parts.items() if name not in (KEYS_AND_VALUES, LATENTS)}
+    if not beside or stored.total_bytes is None:
+        return stored
+    reason = f"{stored.reason} {' and '.join(beside).capitalize()} are kept beside."
+    return replace(stored, total_bytes=stored.total_bytes + sum(beside.values()), reason=reason)
 
 
 def _taken(
@@ -78,7 +92,7 @@ def transformers_stored(
 
     Sliding layers keep window - 1 tokens (cache_utils.py, DynamicSlidingWindowLayer); Falcon's new architecture
     stores a copy per query head (modeling_falcon.py); MLA is stored as its latent in 5.23, and multiplied out to K
-    and V of every query head in 4.57 (expanded_latent=True). Indexer keys of sparse attention are not counted.
+    and V of every query head in 4.57 (expanded_latent=True). What is kept beside them is left to definitions().
     """
 
     elements = sum(stored_elements(layer, context_length, expanded_latent=expanded_latent) for layer in spec.layers)

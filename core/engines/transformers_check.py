@@ -60,6 +60,10 @@ class CacheMeasurement:
         return sum(layer.kv_bytes for layer in self.layers)
 
     @property
+    def indexer_bytes(self) -> int:
+        return sum(layer.indexer_bytes for layer in self.layers)
+
+    @property
     def state_bytes(self) -> int:
         return sum(layer.state_bytes for layer in self.layers)
 

@@ -11,6 +11,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from core.models.attention import (
+    KEYS_AND_VALUES,
+    LATENTS,
     CompressedAttention,
     GroupedAttention,
     LatentAttention,
@@ -100,12 +102,12 @@ def table_row(model: ComparedModel) -> Row:
         "head_dim": _most([layer.head_dim for layer in grouped]),
         "L": len(spec.layers),
         "Window": window_text(spec),
-        "KiB/token": spec.kv_bytes_per_token() / 1024,
+        "KiB/token": spec.cache_bytes_per_token() / 1024,
         "Declared by": str(spec.declared_kv_heads),
         "Status": model.status,
         "Layers": layers_text(spec),
         "Facts": model.facts,
-        "Bytes per token": spec.kv_bytes_per_token(),
+        "Bytes per token": spec.cache_bytes_per_token(),
     }
 
 
@@ -126,17 +128,18 @@ def layer_words(layer: Layer) -> str:
     match layer:
         case GroupedAttention():
             widths = f"{layer.head_dim}" if layer.head_dim == layer.value_dim else f"{layer.head_dim}/{layer.value_dim}"
-            return f"G = {layer.num_kv_heads} × {widths}{_last(layer.window)}"
+            return f"G = {layer.num_kv_heads} × {widths}{_last(layer.window)}{_index(layer.index_key_dim)}"
         case LatentAttention():
-            return f"latent {layer.latent_dim} + {layer.rope_dim}{_last(layer.window)}"
+            return f"latent {layer.latent_dim} + {layer.rope_dim}{_last(layer.window)}{_index(layer.index_key_dim)}"
         case RecurrentState():
             return f"{layer.mechanism} state"
         case SharedCache():
-            return "reuses another layer's cache"
+            return f"reuses another layer's cache{_index(layer.index_key_dim)}"
         case NoAttention():
             return "no attention"
         case CompressedAttention():
-            return f"G = 1 × {layer.head_dim}{_last(layer.window)}, 1 entry for {layer.compress_rate} tokens"
+            entry = f"1 entry for {layer.compress_rate} tokens{_index(layer.index_key_dim)}"
+            return f"G = 1 × {layer.head_dim}{_last(layer.window)}, {entry}"
         case ParallelLayer():
             return f"{layer_words(layer.attention)} beside {layer_words(layer.recurrent)}"
 
@@ -163,21 +166,27 @@ def window_text(spec: ModelSpec) -> str:
 
 
 def short_label(spec: ModelSpec) -> str:
-    """What stands beside a bar: '8 KiB · MQA, G = 1 of 71'."""
-    size = kib(spec.kv_bytes_per_token())
+    """What stands beside a bar: '8 KiB · MQA, G = 1 of 71', '83.9 KiB · MLA, index keys 15.3 KiB'."""
+    said = f"{kib(spec.cache_bytes_per_token())} · {kind_word(spec)}"
     grouped = [layer for layer in map(attention_of, spec.layers) if isinstance(layer, GroupedAttention)]
-    if not grouped:
-        return f"{size} · {kind_word(spec)}"
-    kv_heads = " and ".join(str(count) for count in dict.fromkeys(layer.num_kv_heads for layer in grouped))
-    return f"{size} · {kind_word(spec)}, G = {kv_heads} of {_most([layer.num_query_heads for layer in grouped])}"
+    if grouped:
+        kv_heads = " and ".join(str(count) for count in dict.fromkeys(layer.num_kv_heads for layer in grouped))
+        said += f", G = {kv_heads} of {_most([layer.num_query_heads for layer in grouped])}"
+    return said + "".join(f", {name} {kib(count)}" for name, count in parts_beside(spec).items())
+
+
+def parts_beside(spec: ModelSpec) -> dict[str, int]:
+    """Bytes per token of what is kept beside keys and values, or latents, by part name; empty for most models."""
+    parts = spec.cache_parts_per_token()
+    return {name: round(count) for name, count in parts.items() if name not in (KEYS_AND_VALUES, LATENTS)}
 
 
 def headline(models: Sequence[ComparedModel]) -> str:
     """The smallest against the largest, as Markdown with the names escaped; what is missing where there are not two."""
-    read = [model for model in models if model.spec is not None and model.spec.kv_bytes_per_token() > 0]
+    read = [model for model in models if model.spec is not None and model.spec.cache_bytes_per_token() > 0]
     if not read:
         return "Nothing here keeps a KV cache that can be compared."
-    sizes = {model.name: model.spec.kv_bytes_per_token() for model in read if model.spec is not None}
+    sizes = {model.name: model.spec.cache_bytes_per_token() for model in read if model.spec is not None}
     least, most = min(sizes, key=sizes.__getitem__), max(sizes, key=sizes.__getitem__)
     if sizes[least] == sizes[most]:
         each = "keeps" if len(sizes) == 1 else "and the others keep"
@@ -191,12 +200,17 @@ def headline(models: Sequence[ComparedModel]) -> str:
 
 
 def bar_rows(models: Iterable[ComparedModel]) -> list[Row]:
-    """One row a model that could be read, largest first; mha_bytes is what the same layers would keep with G = H."""
+    """One row a model that could be read, largest first; mha_bytes is what the same layers would keep with G = H.
+
+    beside_bytes is the part of bytes that is neither keys and values nor latents, beside its parts in words.
+    """
     rows = [
         {
             "model": model.name,
             "kind": _colour_kind(model.spec),
-            "bytes": model.spec.kv_bytes_per_token(),
+            "bytes": model.spec.cache_bytes_per_token(),
+            "beside_bytes": sum(parts_beside(model.spec).values()),
+            "beside": ", ".join(f"{name} {kib(count)}" for name, count in parts_beside(model.spec).items()),
             "mha_bytes": mha_bytes_per_token(model.spec),
             "label": short_label(model.spec),
             "layers": layers_text(model.spec),
@@ -208,17 +222,17 @@ def bar_rows(models: Iterable[ComparedModel]) -> list[Row]:
 
 
 def mha_bytes_per_token(spec: ModelSpec) -> int:
-    """Bytes per token if each layer that groups its heads kept one KV head per query head."""
-    return 2 * sum(
-        attention.num_query_heads * (attention.head_dim + attention.value_dim)
-        if isinstance(attention := attention_of(layer), GroupedAttention)
-        else layer.cached_elements(1)
+    """Bytes per token if each layer that groups its heads kept one KV head per query head, and all else were kept."""
+    more = sum(
+        (attention.num_query_heads - attention.num_kv_heads) * (attention.head_dim + attention.value_dim)
         for layer in spec.layers
+        if isinstance(attention := attention_of(layer), GroupedAttention)
     )
+    return spec.cache_bytes_per_token() + 2 * more
 
 
 def context_rows(models: Iterable[ComparedModel]) -> list[Row]:
-    """What one sequence keeps at each of CONTEXTS in 16 bit: KV payload plus the constant state of recurrent layers."""
+    """What one sequence keeps at each of CONTEXTS in 16 bit: all that it caches, and the constant states."""
     return [
         {
             "model": model.name,
@@ -235,8 +249,8 @@ def context_rows(models: Iterable[ComparedModel]) -> list[Row]:
 
 
 def kept_bytes(spec: ModelSpec, context_length: int) -> int:
-    """KV payload and recurrent state of one sequence, 16 bit."""
-    return spec.kv_cache_bytes(context_length=context_length) + spec.state_bytes()
+    """All that one sequence caches, index keys and compressed entries too, and its constant state, 16 bit."""
+    return spec.cache_bytes(context_length=context_length) + spec.state_bytes()
 
 
 def context_sentence(models: Sequence[ComparedModel]) -> str:
@@ -249,10 +263,10 @@ def context_sentence(models: Sequence[ComparedModel]) -> str:
     said = f"At {LONG_CONTEXT:,} tokens **{plain(most)}** keeps {kib(at_long[most])} for one sequence"
     said += "." if least == most else f", **{plain(least)}** {kib(at_long[least])}."
     flat = [(name, spec) for name, spec in read if kept_bytes(spec, LONG_CONTEXT) == kept_bytes(spec, 2 * LONG_CONTEXT)]
-    if full := [f"**{plain(name)}**" for name, spec in flat if spec.kv_bytes_per_token()]:
+    if full := [f"**{plain(name)}**" for name, spec in flat if spec.cache_bytes_per_token()]:
         has = "has" if len(full) == 1 else "have"
         said += f" {', '.join(full)} {has} stopped growing: nothing is kept beyond the window."
-    if constant := [f"**{plain(name)}**" for name, spec in flat if not spec.kv_bytes_per_token()]:
+    if constant := [f"**{plain(name)}**" for name, spec in flat if not spec.cache_bytes_per_token()]:
         said += f" {', '.join(constant)}: a state, the same at any length."
     return said
 
@@ -319,6 +333,10 @@ _MARKDOWN = set("\\`*_{}[]()#.|<>$:~&^")
 
 def _last(window: int | None) -> str:
     return "" if window is None else f", last {window:,} tokens"
+
+
+def _index(key_dim: int | None) -> str:
+    return "" if key_dim is None else f", index key {key_dim}"
 
 
 def _most(values: list[int]) -> int | None:

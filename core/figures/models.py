@@ -29,11 +29,15 @@ Row = dict[str, Any]
 
 
 def bytes_chart(rows: Sequence[Row], colours: Palette, *, ghosts: bool = False) -> alt.LayerChart | alt.FacetChart:
-    """KV bytes per token, one bar a model in the order of rows; ghosts shows what MHA would keep behind each."""
+    """Cache bytes per token, one bar a model in the order of rows; ghosts shows what MHA would keep behind each.
+
+    The end of a bar is paler where it is index keys or compressed entries.
+    """
     values = [
         {
             **row,
             "kib": row["bytes"] / 1024,
+            "own": (row["bytes"] - row["beside_bytes"]) / 1024,
             "end": max(row["bytes"], row["mha_bytes"] if ghosts else 0) / 1024,
             "says": row["label"] + (f" · MHA: {kib(row['mha_bytes'])}" if ghosts and _saves(row) else ""),
             "short": row["label"].partition(",")[0],
@@ -55,10 +59,24 @@ def bytes_chart(rows: Sequence[Row], colours: Palette, *, ghosts: bool = False) 
     return alt.layer(
         bars.encode(x=end, color=alt.value(colours.ghost), tooltip=hover),
         bars.encode(x=x, color=_kinds(colours), tooltip=hover),
+        *_ends(base, values, x_scale, colours),
         base.mark_text(align="left", dx=8, fontSize=14, fontWeight=600).encode(
             x=end, text=alt.value(alt.ExprRef(f"width < {NARROW_PX} ? datum.short : datum.says"))
         ),
     ).properties(height=BAR_HEIGHT * len(values) + AXIS_HEIGHT)
+
+
+def _ends(base: alt.Chart, values: Sequence[Row], x_scale: alt.Scale, colours: Palette) -> list[alt.Chart]:
+    """The part of each bar that is kept beside keys and values, what it is on hover; none where no model has any."""
+    if not any(row["beside_bytes"] for row in values):
+        return []
+    hover = [alt.Tooltip("model:N"), alt.Tooltip("beside:N", title="of these")]
+    paler = base.transform_filter("datum.beside_bytes > 0").mark_bar(
+        height={"band": 0.72}, cornerRadiusEnd=3, opacity=0.5, stroke=colours.line, strokeWidth=1
+    )
+    return [
+        paler.encode(x=alt.X("own:Q", scale=x_scale), x2="kib:Q", color=alt.value(colours.background), tooltip=hover)
+    ]
 
 
 def _saves(row: Row) -> bool:

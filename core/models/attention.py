@@ -328,3 +328,14 @@ def cache_part_bytes(layer: Layer, context_length: int, bytes_per_element: float
     name = LATENTS if isinstance(inner, LatentAttention) else KEYS_AND_VALUES
     own = layer.cached_elements(context_length)
     return ({name: own * bytes_per_element} if own else {}) | layer.side_bytes(context_length, bytes_per_element)
+
+
+def token_part_bytes(layer: Layer, bytes_per_element: float) -> dict[str, float]:
+    """Bytes that one more token adds to the layer's parts while no window is full: of an entry, the token's share."""
+    if not isinstance(layer, CompressedAttention):
+        return cache_part_bytes(layer, 1, bytes_per_element)
+    one_entry = layer.side_bytes(layer.compress_rate, bytes_per_element)
+    shares = {
+        name: one_entry[name] / layer.compress_rate for name in (INDEX_KEYS, COMPRESSED_ENTRIES) if name in one_entry
+    }
+    return {KEYS_AND_VALUES: layer.cached_elements(1) * bytes_per_element} | shares

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from core.models.attention import PART_NAMES, Layer, cache_part_bytes, recurrent_state
+from core.models.attention import PART_NAMES, Layer, cache_part_bytes, recurrent_state, token_part_bytes
 from core.models.formats.cache_width import CacheWidth, cache_width_of
 from core.models.rules.dimensions import dimensions_of
 from core.models.rules.elsewhere import all_defaulted
@@ -98,6 +98,19 @@ class ModelSpec:
     def kv_bytes_per_token(self, bytes_per_element: float = 2) -> int:
         """Bytes that one more token adds while no window is full."""
         return self.kv_cache_bytes(context_length=1, bytes_per_element=bytes_per_element)
+
+    def cache_bytes_per_token(self, bytes_per_element: float = 2) -> int:
+        """Bytes that one more token adds to cache_bytes while no window is full, rounded: a compressed entry counts
+        as its share of each token that it stands for, and what waits to be compressed not at all."""
+        return round(sum(self.cache_parts_per_token(bytes_per_element).values()))
+
+    def cache_parts_per_token(self, bytes_per_element: float = 2) -> dict[str, float]:
+        """The same by part, in the order of attention.PART_NAMES; parts that the model does not have are left out."""
+        totals: dict[str, float] = {}
+        for layer in self.layers:
+            for name, part_bytes in token_part_bytes(layer, bytes_per_element).items():
+                totals[name] = totals.get(name, 0) + part_bytes
+        return {name: totals[name] for name in PART_NAMES if name in totals}
 
     @property
     def kind(self) -> str:

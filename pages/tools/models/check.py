@@ -44,8 +44,10 @@ def _measure(model: ComparedModel) -> CacheMeasurement | str:
 def _show(model: ComparedModel, measured: CacheMeasurement) -> None:
     made = f"transformers {measured.transformers_version} built {plain(measured.model_class)}, read "
     made += f"{measured.context_length:,} tokens and held {kib(measured.kv_bytes)} of keys and values"
+    if measured.indexer_bytes:
+        made += f" and {kib(measured.indexer_bytes)} of index keys and compressed entries"
     if model.spec is None:
-        per_token = measured.kv_bytes / measured.context_length
+        per_token = (measured.kv_bytes + measured.indexer_bytes) / measured.context_length
         st.info(
             f"Our rules refuse this config, so this is a measurement and not a reading: {made}, {per_token:,.0f} bytes "
             f"per token, and {kib(measured.state_bytes)} of state."
@@ -96,7 +98,7 @@ def _table(rows: list[dict[str, str | int]], *, key: str) -> None:
 
 def _held(layer: MeasuredLayer) -> dict[str, str | int]:
     return {
-        "Held, bytes": layer.kv_bytes,
+        "Held, bytes": layer.kv_bytes + layer.indexer_bytes,
         "Keys": _shape(layer.key_shape),
         "Values": _shape(layer.value_shape),
         "State, bytes": layer.state_bytes,

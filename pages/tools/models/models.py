@@ -9,7 +9,7 @@ from core.figures.comparison import MAX_COMPARED, ComparedModel, plain
 from pages.shell import cached, share, style
 from pages.tools.models import check, detail, pick, pull, table
 
-HELD = "Payload of a 16-bit cache: what the attention pattern needs, per sequence."
+HELD = "Payload of a 16-bit cache: what the attention pattern needs, per sequence, index keys included."
 
 
 def chosen_models(names: list[str], own: list[ComparedModel]) -> list[ComparedModel]:
@@ -31,7 +31,7 @@ def bytes_per_token(models: list[ComparedModel], ghosts: bool) -> None:
     rows = comparison.bar_rows(models)
     said = "; ".join(f"{row['model']} {row['label']}" for row in rows)
     spec = cached.models_spec("bytes", rows, theme(), ghosts)
-    alt_text = f"KV bytes per token: {said}."
+    alt_text = f"Cache bytes per token: {said}."
     style.draw_spec(spec, sentence=comparison.headline(models), alt_text=alt_text, key="models_bytes")
     st.caption(f"{HELD} An engine may reserve more, and transformers may store more: see *One model, line by line*.")
 

@@ -18,7 +18,7 @@ HELP = {
     "H": "Query heads of a layer.",
     "G": "Key/value heads of a layer. Empty where the cache has no heads (a latent, a state).",
     "L": "Layers of the model; the column Layers says what each kind of them keeps.",
-    "KiB/token": "Payload of a 16-bit cache while no window is full.",
+    "KiB/token": "Payload of a 16-bit cache while no window is full; index keys and compressed entries are in it.",
     "Declared by": "The key of config.json that declared G, and its raw value; absent where the file says nothing.",
     "Status": "Recorded in the registry, or pulled at that commit; Facts has the whole sentence.",
     "Facts": "Where the figures come from: recorded, or pulled at a commit.",

@@ -21,6 +21,8 @@ from core.figures.comparison import (
     table_row,
     window_text,
 )
+from core.figures.models import bytes_chart
+from core.figures.palette import LIGHT
 from core.models.registry import load_registry
 
 REGISTRY = {model.name: model for model in load_registry()}
@@ -174,3 +176,47 @@ def test_plain_text_stays_text_in_markdown(text: str, shown: str) -> None:
 
 def test_an_address_of_ours_may_stay_a_link() -> None:
     assert plain("https://a.b", links=True) == "https\\://a\\.b"
+
+
+V32 = {
+    "model_type": "deepseek_v32", "hidden_size": 7_168, "num_hidden_layers": 61, "num_attention_heads": 128,
+    "kv_lora_rank": 512, "qk_rope_head_dim": 64, "qk_nope_head_dim": 128, "v_head_dim": 128, "q_lora_rank": 1_536,
+    "index_head_dim": 128, "index_n_heads": 64, "index_topk": 2_048, "vocab_size": 129_280,
+}  # fmt: skip
+
+
+def test_index_keys_are_in_every_figure_and_named() -> None:
+    """DeepSeek-V3.2: 61 layers x (512 + 64 + 128 of the index) x 2 bytes = 85,888 a token, 15,616 of them keys."""
+    found = compare("V3.2", status="pasted", facts="pasted", config=V32, config_text="{}")
+    assert found.spec is not None
+    assert table_row(found)["Bytes per token"] == 85_888
+    (bar,) = bar_rows([found])
+    assert (bar["bytes"], bar["beside_bytes"], bar["mha_bytes"]) == (85_888, 15_616, 85_888)
+    assert bar["label"] == "83.9 KiB · MLA, index keys 15.2 KiB"
+    assert bar["layers"] == "61 × (latent 512 + 64, index key 128)"
+    rows = {row["context"]: row["bytes"] for row in context_rows([found])}
+    assert rows[1_048_576] == 1_048_576 * 85_888
+    assert headline([found]) == "**V3\\.2** keeps 83.9 KiB per token."
+
+
+def test_a_compressed_entry_counts_as_a_share_of_each_of_its_tokens() -> None:
+    config = {
+        "model_type": "deepseek_v4", "hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4,
+        "head_dim": 32, "index_head_dim": 16, "sliding_window": 8, "compress_ratios": [4, 128],
+    }  # fmt: skip
+    found = compare("V4", status="pasted", facts="pasted", config=config, config_text="{}")
+    assert found.spec is not None
+    # 2 layers x 32 in the windows; a quarter of 32 + 16 and a 128th of 32: 64 + 12 + 0.25 elements of 2 bytes
+    assert found.spec.cache_parts_per_token() == {
+        "keys and values": 128, "index keys": 8, "compressed entries": 16.5,
+    }  # fmt: skip
+    assert table_row(found)["Bytes per token"] == 152  # 152.5, to the even byte
+    assert "1 entry for 4 tokens, index key 16" in layers_text(found.spec)
+
+
+def test_the_end_of_a_bar_is_paler_where_it_is_index_keys() -> None:
+    found = compare("V3.2", status="pasted", facts="pasted", config=V32, config_text="{}")
+    layers = bytes_chart(bar_rows([found]), LIGHT).to_dict()["layer"]
+    assert len(layers) == 4
+    assert layers[2]["encoding"]["x"]["field"] == "own"
+    assert len(bytes_chart(bar_rows([model("Falcon-7B")]), LIGHT).to_dict()["layer"]) == 3
