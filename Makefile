@@ -3,13 +3,15 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: run test lint types unit browser-tests browser screenshots clean
+.PHONY: run test check lint types unit browser-tests browser screenshots clean
 
 run: $(VENV)/.runtime
 	$(BIN)/streamlit run dashboard.py
 
 test: lint types browser
 	$(BIN)/pytest
+
+check: lint types unit
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .

@@ -85,6 +85,14 @@ def test_the_readme_examples_run():
     assert block.count("assert") == 3
 
 
+@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md"])
+def test_every_make_command_that_a_page_names_is_a_target(page):
+    named = set(re.findall(r"(?m)(?:^    |`)make ([a-z][a-z-]*)", (ROOT / page).read_text(encoding="utf-8")))
+    targets = set(re.findall(r"^([a-z][a-z-]*):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+    assert {"check", "test"} <= named
+    assert named - targets == set()
+
+
 def test_one_version_stands_everywhere():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     released = re.search(r"^## (\d+\.\d+\.\d+)", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), re.MULTILINE)

@@ -39,7 +39,7 @@ class CacheGroup:
 
 @dataclass(frozen=True, kw_only=True)
 class EnginePlan:
-    """What an engine takes on one rank for one job (docs/engines.md; attributes as each engine's log has them)."""
+    """What an engine takes on one rank for one job; attributes as each engine's log has them."""
 
     engine: str
     version: str  # the version that the rules state, 'vLLM 0.33.0'
