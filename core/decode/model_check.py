@@ -8,6 +8,7 @@ as their model does without a mask: SDPA with enable_gqa.
 
 import math
 from collections.abc import Hashable
+from inspect import signature
 from statistics import median
 
 import torch
@@ -124,10 +125,11 @@ def _transformers_calls(device: torch.device, job: DecodeJob, shape: StepShape) 
     new = torch.randn(job.batch_size, job.kv_heads[0], 1, job.head_dim, device=device).to(dtype)
     for i in range(shape.num_layers):
         cache.update(torch.randn(held, device=device).to(dtype), torch.randn(held, device=device).to(dtype), i)
+    argument = "cache" if "cache" in signature(model.forward).parameters else "past_key_values"  # until 5.23
     token = torch.zeros(job.batch_size, 1, dtype=torch.int64, device=device)
 
     def step() -> Tensor:
-        out: Tensor = model(token, past_key_values=cache, use_cache=True, logits_to_keep=1).logits.argmax(-1)
+        out: Tensor = model(token, **{argument: cache}, use_cache=True, logits_to_keep=1).logits.argmax(-1)
         cache.crop(-1)
         return out
 

@@ -1,11 +1,10 @@
 // A page is shown when it stands. Streamlit builds it piece by piece, each first at a height that is not its own; what
 // nobody sees yet cannot move under anybody's eyes. The page's name stands in its place meanwhile (headroom.css), and a
-// page whose next piece takes long is shown as far as it is. Time is what the browser draws frames in: one that is too
-// busy to draw is not late, and what it has not drawn yet would still move.
+// page that takes long (the Hub is silent) is shown as far as it is. Time is what the browser draws frames in: one that
+// is too busy to draw is not late, and what it has not drawn yet would still move.
 (() => {
   const FRAME_MS = 100 // as much of the time between two frames counts
-  const LONG_MS = 5000 // since the last piece
-  const MOST_MS = 15000 // since the first: a page that changes all along does not come to stand
+  const LONG_MS = 4000 // since the first piece
   const NEVER_MS = 12000 // without one: what Streamlit says of its connection must be seen
   const STILL_MS = 150
   const PARTS = document.currentScript.dataset.parts.split(" ")
@@ -32,7 +31,7 @@
     time += Math.min(now - before, FRAME_MS)
     before = now
     if (!begun && document.querySelector('[data-testid="stMain"] [data-testid="stElementContainer"]') !== null) begun = time
-    if (begun ? stands() || time - changed > LONG_MS || time - begun > MOST_MS : time > NEVER_MS) {
+    if (begun ? stands() || time - begun > LONG_MS : time > NEVER_MS) {
       changes.disconnect()
       root.classList.remove("arriving")
       setTimeout(() => load(PARTS), 200)

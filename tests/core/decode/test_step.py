@@ -2,6 +2,7 @@
 
 import sys
 from dataclasses import replace
+from inspect import signature
 
 import pytest
 import torch
@@ -42,9 +43,10 @@ def test_our_layer_is_llamas():
     cache = DynamicCache(config=config)
     cache.update(held.keys[:, :, :-1].clone(), held.values[:, :, :-1].clone(), 0)
     x = torch.randn(2, 64)
+    argument = "cache" if "cache" in signature(theirs.forward).parameters else "past_key_values"  # until 5.23
     with torch.inference_mode():
         mine = ours.decode(x, held, lambda: reference(held))
-        out = theirs(x[:, None], past_key_values=cache, position_embeddings=(ours.cos, ours.sin), use_cache=True)
+        out = theirs(x[:, None], **{argument: cache}, position_embeddings=(ours.cos, ours.sin), use_cache=True)
     hidden = out[0] if isinstance(out, tuple) else out
     assert torch.allclose(mine, hidden.reshape(2, 64), atol=1e-5)
 
