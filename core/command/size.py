@@ -17,7 +17,7 @@ from core.models.spec import ModelSpec, UnsupportedConfig, read_config
 from core.serving.inverse import fewest_accelerators, largest_batch, longest_context
 from core.serving.job import PAYLOAD, ServingJob
 from core.serving.memory_plan import MemoryPlan, plan
-from core.serving.weights import ParameterCount, analytic_count, typed_count
+from core.serving.weights import ParameterCount, counts_alone, typed_count
 from core.units import format_both
 
 FITS, DOES_NOT_FIT, WRONG_ARGUMENT, UNREADABLE = 0, 1, 2, 3
@@ -49,36 +49,35 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Prints the answer and returns the exit code."""
     try:
-        spec, count = model_of(options.model)
-    except (Unreadable, UnsupportedConfig) as error:
-        return _said(UNREADABLE, str(error), as_json=options.json)
-    try:
+        spec, count = model_of(options.model, options.parameters)
         made = plan(_job(spec, count, options))
         answer = answer_of(made, options.model)
+    except (Unreadable, UnsupportedConfig) as error:
+        return _said(UNREADABLE, str(error), as_json=options.json)
     except SizingError as error:
         return _said(WRONG_ARGUMENT, str(error), as_json=options.json)
     print(json.dumps(answer) if options.json else in_words(answer, made))
     return FITS if answer["fits"] else DOES_NOT_FIT
 
 
-def model_of(name: str) -> tuple[ModelSpec, ParameterCount | None]:
-    """The model of that name and its exact count where one is known. Raises Unreadable or UnsupportedConfig."""
+def model_of(name: str, parameters: int | None = None) -> tuple[ModelSpec, ParameterCount | None]:
+    """The model of that name, and its count where that is no matter of its config: typed in, or the Hub's.
+
+    Raises Unreadable, UnsupportedConfig or SizingError.
+    """
+    typed = None if parameters is None else typed_count(parameters)
     if (path := Path(name)).is_file():
-        return read_document(path.read_bytes()), None
+        return read_document(path.read_bytes()), typed
     if name.endswith((".json", ".yaml", ".gguf")) or name.startswith((".", "/")):
         raise Unreadable(f"{name}: there is no such file. Give the path of a config.json, or a registry name.")
     from core.models.registry import load_registry  # noqa: PLC0415  the registry is not needed for a file
 
     for known in load_registry():
         if name.lower() in (known.name.lower(), known.repository.lower()):
-            return read_config(known.config), _recorded(known.repository)
-    return _from_hub(name)
-
-
-def _recorded(repository: str) -> ParameterCount | None:
-    from core.serving.parameter_counts import recorded_count  # noqa: PLC0415
-
-    return recorded_count(repository)
+            spec = read_config(known.config)
+            return spec, typed if typed is not None or counts_alone(known, spec) else _from_hub(known.repository)[1]
+    spec, count = _from_hub(name)
+    return spec, typed or count
 
 
 def _from_hub(name: str) -> tuple[ModelSpec, ParameterCount | None]:
@@ -100,8 +99,6 @@ def _from_hub(name: str) -> tuple[ModelSpec, ParameterCount | None]:
 
 
 def _job(spec: ModelSpec, count: ParameterCount | None, options: argparse.Namespace) -> ServingJob:
-    if options.parameters is not None:
-        count = typed_count(options.parameters)
     bits = options.cache_bits if options.cache_bits is not None else round(spec.cache_bits or 16)
     return ServingJob(
         model=spec,
@@ -112,7 +109,7 @@ def _job(spec: ModelSpec, count: ParameterCount | None, options: argparse.Namesp
         accelerator=options.gpu,
         num_accelerators=options.gpus,
         tensor_parallel=options.tensor_parallel,
-        parameter_count=count if count is not None else analytic_count(spec),
+        parameter_count=count,
         engine=options.engine,
     )
 
@@ -135,7 +132,7 @@ def answer_of(made: MemoryPlan, name: str) -> dict[str, Any]:
         "engine_bytes": None if made.engine_plan is None else made.kv_reserved_bytes,
         "engine_version": None if made.engine_plan is None else made.engine_plan.version,
         "weight_bytes": made.weight_bytes,
-        "parameters": made.parameters.parameters,
+        "parameters": made.parameters.total,
         "runtime_bytes": made.runtime_bytes,
         "total_bytes": made.total_bytes,
         "budget_bytes": made.budget_bytes,

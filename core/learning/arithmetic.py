@@ -27,7 +27,7 @@ FALCONS = (
     ("Falcon3-7B", 12, 4),
     ("Falcon3-10B", 12, 4),
 )
-PARAMETERS_13B = analytic_count(LLAMA_2_13B).parameters
+PARAMETERS_13B = analytic_count(LLAMA_2_13B).total
 BYTES_13B = 2 * PARAMETERS_13B
 
 

@@ -59,6 +59,7 @@ class RegisteredModel:
     recorded_from: str | None = None  # the repository whose file was recorded, where it is another
     unconfirmed: tuple[str, ...] = ()  # keys of config that no source confirms
     note: str | None = None
+    leaves_out: tuple[str, ...] = ()  # keys not recorded that the number of parameters depends on
 
     @property
     def config_text(self) -> str:
@@ -98,6 +99,7 @@ def parse_entry(entry: object, position: int = 1) -> RegisteredModel:
         if field in stated:
             _check(stated[field], check, f"{label}, field stated.{field}")
     values = {**entry, "stated": StatedFacts(**stated), "unconfirmed": tuple(entry.get("unconfirmed", ()))}
+    values["leaves_out"] = tuple(entry.get("leaves_out", ()))
     return RegisteredModel(**{**values, "gated": None if entry["gated"] == "unknown" else entry["gated"]})
 
 
@@ -143,6 +145,9 @@ _OPTIONAL = {
     "mirror": _ID,
     "recorded_from": _ID,
     "unconfirmed": _Check(
+        "a list of keys", lambda value: isinstance(value, list) and value != [] and all(map(_is_text, value))
+    ),
+    "leaves_out": _Check(
         "a list of keys", lambda value: isinstance(value, list) and value != [] and all(map(_is_text, value))
     ),
     "note": _TEXT,

@@ -135,7 +135,7 @@ def _job_table(decision: Decision) -> Table:
         else f"{pattern.global_layers} global and {pattern.local_layers} local layers of {pattern.window:,} tokens"
     )
     rows = (
-        ("Model", f"{decision.model_name}, {plan.parameters.parameters:,} parameters at {_name(decision.option)}"),
+        ("Model", f"{decision.model_name}, {plan.parameters.total:,} parameters at {_name(decision.option)}"),
         ("Sequences × tokens", f"{job.batch_size:,} × {job.context_length:,}"),
         ("Weights and KV cache", f"{job.weight_bits:g} bits and {float(job.kv_bits_per_element):g} bits an element"),
         ("Windows", windows),
@@ -152,7 +152,7 @@ def _option_table(grid: OptionGrid) -> Table:
         (
             "as published" if option.num_kv_heads is None else str(option.num_kv_heads),
             width_name(option.kv_bits),
-            f"{option.plan.parameters.parameters:,}",
+            f"{option.plan.parameters.total:,}",
             f"{option.plan.weight_bytes / GB:,.2f}",
             f"{option.plan.kv_reserved_bytes / GB:,.2f}",
             f"{option.plan.total_bytes / GB:,.2f}",

@@ -15,7 +15,7 @@ from core.models.spec import ModelSpec
 from core.serving.engine_cache import EngineCache, engine_cache
 from core.serving.job import ServingJob
 from core.serving.kv_ledger import KvLedger, kv_ledger
-from core.serving.weights import ParameterCount, ResizedWeights, analytic_count, resize
+from core.serving.weights import ParameterCount, ResizedWeights, count_of, resize
 
 ACTIVATION_BYTES = 2
 LOGIT_BYTES = 4
@@ -97,7 +97,7 @@ def footprint(job: ServingJob) -> Footprint:
     weights = served_weights(job)
     return Footprint(
         weights=weights,
-        weight_bytes=weight_bytes(job, weights.count.parameters),
+        weight_bytes=weight_bytes(job, weights.count.total),
         ledger=kv_ledger(job.served_model, job.tensor_parallel, job.kv_bits_per_element),
         kv_bits_per_element=job.kv_bits_per_element,
         tensor_parallel=job.tensor_parallel,
@@ -111,14 +111,17 @@ def footprint(job: ServingJob) -> Footprint:
 
 def served_weights(job: ServingJob) -> ResizedWeights:
     """Parameters of the served model, freed ones dropped or spent. Raises SizingError where they cannot be counted."""
-    return _served_weights(job.published_shape, job.served_model, job.parameter_count, job.freed_parameters)
+    count = job.parameter_count or count_of(job.model)
+    if not count.parts and job.freed_parameters == "spent":  # its FFN is asked of the config, which no key holds
+        return resize(job.model, job.served_model, count, "spent")
+    return _served_weights(job.published_shape, job.served_model, count, job.freed_parameters)
 
 
 @lru_cache(maxsize=1024)
 def _served_weights(
-    model: ModelSpec, served: ModelSpec, given: ParameterCount | None, freed_parameters: str
+    model: ModelSpec, served: ModelSpec, count: ParameterCount, freed_parameters: str
 ) -> ResizedWeights:
-    return resize(model, served, given or analytic_count(model), freed_parameters)
+    return resize(model, served, count, freed_parameters)
 
 
 def weight_bytes(job: ServingJob, parameters: int) -> int:

@@ -1,7 +1,8 @@
 """A repository of the Hub as something to size: its config.json, and how many parameters it really has.
 
-The count is the Hub's own safetensors metadata; where there is none, or it counts packed integers, the architecture of
-the pulled config.json is built on the meta device. Apart from core.models.hub.client, which only reads.
+The count is the Hub's own safetensors metadata; where there is none, or it counts packed integers, the pulled
+config.json is counted by rule or on the meta device. Apart from core.models.formats.document import spec_of
+from core.models.hub.client, which only reads.
 """
 
 from collections.abc import Mapping
@@ -9,9 +10,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from core.errors import SizingError
+from core.models.formats.document import spec_of
 from core.models.hub.client import TIMEOUT_SECONDS, pull_config, safetensors_parameter_count
 from core.models.hub.pulls import HubError, PulledConfig
-from core.serving.weights import ParameterCount, count_from_safetensors, count_on_meta_device
+from core.models.rules.facts import UnsupportedConfig
+from core.parameters import ParameterCount, count_parameters
+from core.serving.weights import beside_config, count_from_safetensors
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,8 +41,21 @@ def fetch_hub_model(
 
 
 def _exact_count(pulled: PulledConfig, timeout: float, endpoint: str | None) -> ParameterCount:
+    """The Hub's figure with the config's parts under it, else the count of the config that the file means."""
     try:
         found = safetensors_parameter_count(pulled.repository, timeout=timeout, endpoint=endpoint)
-        return count_from_safetensors(found.by_dtype, pulled.repository)
+        count = count_from_safetensors(found.by_dtype, pulled.repository)
     except (HubError, SizingError):
-        return count_on_meta_device(pulled.config)
+        return count_parameters(_meant(pulled.config))
+    try:
+        return beside_config(count, count_parameters(_meant(pulled.config)))
+    except (UnsupportedConfig, SizingError):
+        return count
+
+
+def _meant(config: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The config.json that a file means, such as a params.json; itself where nothing reads it."""
+    try:
+        return spec_of(config).config or config
+    except UnsupportedConfig:
+        return config

@@ -48,7 +48,7 @@ class ServingJob:
     window_pattern        what-if pattern of global and local layers; None keeps the model's windows
     block_size            tokens per block of a paged cache; 1 for no rounding
     prefill_chunk         tokens that one prefill step works on
-    parameter_count       exact count of the published model, with its source; None adds it up from the shapes
+    parameter_count       exact count of the published model, with its source; None has it counted from the config
     engine                whose cache is counted: 'payload' (blocks of block_size), 'vllm', 'sglang', 'llama.cpp', …
     engine_settings       (name, value) pairs of that engine's own job keys, such as (("max_batched_tokens", 8192),)
     """
@@ -88,7 +88,7 @@ class ServingJob:
             raise SizingError(f"accelerator is {self.accelerator!r}: give an id of the catalogue or an Accelerator")
         if self.parameter_count is not None and not isinstance(self.parameter_count, ParameterCount):
             raise SizingError(
-                f"parameter_count is {self.parameter_count!r}: give a ParameterCount, or None to add it up"
+                f"parameter_count is {self.parameter_count!r}: give a ParameterCount, or None to have it counted"
             )
         if self.engine not in MODULES:
             raise SizingError(f"engine is {self.engine!r}: use one of {', '.join(MODULES)}")

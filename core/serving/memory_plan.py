@@ -160,7 +160,7 @@ def plan_lines(plan: MemoryPlan) -> tuple[PlanLine, ...]:
 
 def _weights_line(plan: MemoryPlan) -> PlanLine:
     job = plan.job
-    numbers = f"{plan.parameters.parameters:,} × {job.weight_bits:g} / 8 / {job.tensor_parallel}"
+    numbers = f"{plan.parameters.total:,} × {job.weight_bits:g} / 8 / {job.tensor_parallel}"
     return PlanLine(
         key="weights",
         label="Weights",

@@ -1,5 +1,7 @@
 """A model given by its shape alone, without a config: what the sizing page opens on."""
 
+from typing import Any
+
 from core.models.attention import GroupedAttention
 from core.models.spec import ModelDimensions, ModelSpec
 
@@ -30,7 +32,7 @@ def llama_shape(
         intermediate_size=intermediate_size,
         tied_embeddings=tied_embeddings,
     )
-    config = {
+    config: dict[str, Any] = {
         "model_type": "llama",
         "architectures": ["LlamaForCausalLM"],
         "num_hidden_layers": num_layers,
@@ -42,12 +44,9 @@ def llama_shape(
         "vocab_size": vocab_size,
         "tie_word_embeddings": tied_embeddings,
     }
-    return ModelSpec(
-        model_type="llama",
-        layers=(layer,) * num_layers,
-        dimensions=dimensions,
-        config={} if window is not None else config,  # Llama's class has no window: no config means such a shape
-    )
+    if window is not None:  # Llama's class has no window; Mistral's is of one build with it and has
+        config |= {"model_type": "mistral", "architectures": ["MistralForCausalLM"], "sliding_window": window}
+    return ModelSpec(model_type="llama", layers=(layer,) * num_layers, dimensions=dimensions, config=config)
 
 
 LLAMA_2_13B = llama_shape(

@@ -109,7 +109,7 @@ def decode_bound(job: ServingJob) -> StepBound:
         weight_read_bytes=needs.weight_bytes,
         kv_read_bytes=ceil(read * job.kv_bits_per_element / 8),
         state_read_bytes=needs.state_bytes(sequences),
-        weight_flops=ceil(Fraction(2 * needs.weights.count.parameters * sequences, ranks)),
+        weight_flops=ceil(Fraction(2 * needs.weights.count.total * sequences, ranks)),
         attention_flops=ceil(Fraction(flops, ranks)),
         bandwidth_bytes_per_s=device.bandwidth_bytes_per_s,
         flops_per_s=device.bf16_dense_flops,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import streamlit as st
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from concurrent.futures import Future
 
     from core.evidence.studies import Dot
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from core.figures.palette import Palette
     from core.hardware.accelerators import HostAccelerator
     from core.models.registry import RegisteredModel
+    from core.parameters import ParameterCount
     from core.serving.from_hub import HubModel
     from core.serving.job import ServingJob
     from core.serving.traffic import Traffic
@@ -96,6 +97,19 @@ def hub_model(repository: str, mirror: str | None) -> "Future[HubModel]":
     asking = worker.submit(fetch_hub_model, repository, mirror)
     worker.shutdown(wait=False)
     return asking
+
+
+@st.cache_resource(ttl=86_400, max_entries=256, show_spinner=False)
+def built_count(key: str, _config: "Mapping[str, Any]") -> "Future[ParameterCount]":
+    """The parameters of the class that transformers builds from a config, in the background. key is its text."""
+    from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415
+
+    from core.parameters import count_on_meta_device  # noqa: PLC0415
+
+    worker = ThreadPoolExecutor(max_workers=1)
+    building = worker.submit(count_on_meta_device, _config)
+    worker.shutdown(wait=False)
+    return building
 
 
 @st.cache_data(ttl=86_400, max_entries=512, show_spinner=False)

@@ -218,7 +218,7 @@ def test_the_benchmark_button_is_here(open_page):
     assert "The kernels measure layers of grouped attention with one shape" in app.info[0].value
 
 
-def test_a_model_that_is_not_added_up_is_sized_at_once_from_its_recorded_count(open_page):
+def test_falcon_is_sized_at_once_by_its_rule(open_page):
     app = open_page(PAGE, size_model="Falcon-7B", size_batch="1", size_context="2048", size_g="1")
     assert "6,921,720,704 × 16 / 8 / 1 = 13,843,441,408 bytes" in texts(app)
     assert "32 × 1 × 128 × 2,048 × 1 × 16 / 8 / 1 = 16,777,216 bytes" in texts(app)  # 8,192 bytes per token
@@ -235,7 +235,7 @@ def hub_answer(monkeypatch):
 
     class Answer(Future[HubModel]):
         def give(self, config, parameters):
-            count = ParameterCount(parameters=parameters, source="safetensors metadata", sentence="Counted.")
+            count = ParameterCount(total=parameters, source="safetensors", sentence="Counted.")
             self.set_result(HubModel(repository="owner/name", commit="c" * 40, config=config, count=count))
 
     answer = Answer()
@@ -250,8 +250,18 @@ def hub_answer(monkeypatch):
     return answer
 
 
+def _without_rules(monkeypatch):
+    from core.errors import SizingError
+
+    def refuse(model):
+        raise SizingError("its parameters are not added up by rule")
+
+    monkeypatch.setattr("core.serving.weights.analytic_count", refuse)
+    monkeypatch.setattr("pages.tools.size.count.analytic_count", refuse)
+
+
 def test_a_count_that_takes_time_does_not_hold_up_the_page(open_page, monkeypatch, hub_answer):
-    monkeypatch.setattr("core.serving.parameter_counts.recorded_count", lambda repository: None)
+    _without_rules(monkeypatch)
     app = open_page(PAGE, size_model="Falcon-7B", size_batch="1", size_context="2048")
     assert "Asking the Hub for tiiuae/falcon-7b" in app.info[0].value
     assert app.selectbox(key="size_model").value == "Falcon-7B"
@@ -260,6 +270,56 @@ def test_a_count_that_takes_time_does_not_hold_up_the_page(open_page, monkeypatc
     assert not app.info
     assert "### Every G fits in bf16." in texts(app)
     assert "G = 71 with a bf16 cache needs" in texts(app)
+
+
+def test_a_file_that_no_rule_covers_is_built_in_the_background(open_page, monkeypatch):
+    """A config.json with a key that the rule does not follow: the page says what it waits for, then counts with it."""
+    from concurrent.futures import Future
+
+    from core.serving.weights import ParameterCount
+    from pages.shell import cached
+
+    config = {
+        "model_type": "smollm9", "num_hidden_layers": 2, "num_attention_heads": 8, "hidden_size": 64,
+        "num_key_value_heads": 2, "vocab_size": 100, "architectures": ["LlamaForCausalLM"],
+    }  # fmt: skip
+    building = Future()
+
+    def built_count(key, config):
+        return building
+
+    built_count.clear = lambda key, config: None
+    monkeypatch.setattr(cached, "built_count", built_count)
+    app = open_page(PAGE, size_model="A file of your own", size_batch="1", size_context="2048", size_g="2")
+    app.file_uploader(key="size_upload").upload("config.json", json.dumps(config).encode()).run()
+    assert "transformers builds its class without memory" in app.info[0].value
+    building.set_result(ParameterCount(total=1_234_567, source="meta device", sentence="Built."))
+    app.run()
+    assert not app.info
+    assert "1,234,567 × 16 / 8 / 1 = 2,469,134 bytes" in texts(app)
+
+
+def test_a_class_that_cannot_be_built_says_why(open_page, monkeypatch):
+    from concurrent.futures import Future
+
+    from core.errors import SizingError
+    from pages.shell import cached
+
+    building = Future()
+    building.set_exception(SizingError("The architecture could not be built (no such class)."))
+
+    def built_count(key, config):
+        return building
+
+    built_count.clear = lambda key, config: None
+    monkeypatch.setattr(cached, "built_count", built_count)
+    app = open_page(PAGE, size_model="A file of your own", size_batch="1", size_context="2048")
+    config = {
+        "model_type": "smollm9", "num_hidden_layers": 2, "num_attention_heads": 8, "hidden_size": 64,
+        "num_key_value_heads": 2,
+    }  # fmt: skip
+    app.file_uploader(key="size_upload").upload("config.json", json.dumps(config).encode()).run()
+    assert "could not be built (no such class)" in app.error[0].value
 
 
 def test_any_repository_of_the_hub_can_be_sized(open_page, hub_answer):
@@ -296,10 +356,10 @@ def test_an_id_that_is_none_is_refused_before_anything_is_asked(open_page, hub_a
 def test_a_registered_model_without_any_count_asks_for_one(open_page, monkeypatch, hub_answer):
     from core.models.hub.pulls import HubError
 
-    monkeypatch.setattr("core.serving.parameter_counts.recorded_count", lambda repository: None)
+    _without_rules(monkeypatch)
     hub_answer.set_exception(HubError("offline", "tiiuae/falcon-7b", "The Hub cannot be reached."))
     app = open_page(PAGE, size_model="Falcon-7B", size_batch="1", size_context="2048")
-    assert "neither added up nor recorded" in app.error[0].value
+    assert "The facts recorded of Falcon-7B do not say its size" in app.error[0].value
     assert "The Hub cannot be reached" in app.error[0].value
 
 

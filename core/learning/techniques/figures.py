@@ -176,7 +176,7 @@ def _questions() -> dict[str, tuple[str, str]]:
     runs = _recorded(RECORDED_PERCENT)
     half_h = runs[0].recipe.num_query_heads // 2
     points = {(point.method, point.num_kv_heads): point for point in uptraining.averaged(runs)}
-    params = analytic_count(LLAMA_2_13B).parameters
+    params = analytic_count(LLAMA_2_13B).total
     lost = kv_projection_parameters(LLAMA_2_13B) * 32 // 40  # G = 8 keeps 8 of 40 heads
     recorded = f"mean of {len(runs)} recorded seeds"
     return {

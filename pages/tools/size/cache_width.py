@@ -9,7 +9,8 @@ from core.figures.comparison import plain
 from core.models.formats.cache_width import CacheWidth
 from core.models.hub.pulls import HubError
 from core.models.spec import ModelSpec, UnsupportedConfig
-from pages.tools.size.model import HEADLINE, OWN_SHAPE, StillAsking, chosen_spec
+from pages.tools.size.count import StillWaiting
+from pages.tools.size.model import HEADLINE, OWN_SHAPE, chosen_spec
 
 WIDTHS = (16, 8, 4, 2)  # bits that the page offers
 
@@ -26,7 +27,7 @@ def take_width() -> None:
         return
     try:
         width = None if name == OWN_SHAPE else chosen_spec(name).cache_width
-    except (SizingError, UnsupportedConfig, HubError, StillAsking):
+    except (SizingError, UnsupportedConfig, HubError, StillWaiting):
         return  # the Hub has yet to answer, or the page will say what is wrong
     first = "size_width_of" not in state
     state["size_width_of"] = marker

@@ -83,12 +83,12 @@ def more_inputs() -> None:
             help="Dropped: the model shrinks. Spent: the FFN is widened until the parameters are the same again.",
         )
         three.number_input(
-            "Parameters, 0 to add up",
+            "Parameters, 0 to count",
             value=0,
             step=1,
             key="size_parameters",
             bind="query-params",
-            help="An exact count replaces the sum over the shapes.",
+            help="An exact count in place of the one that the config gives.",
         )
         four.number_input("Price per GPU-hour", value=2.5, step=0.1, key="size_price", bind="query-params")
         one.number_input("Accelerators", value=1, step=1, key="size_count", bind="query-params")
@@ -108,7 +108,7 @@ def more_inputs() -> None:
 
 
 def asked() -> Asked:
-    """The job that the inputs say. Raises SizingError, UnsupportedConfig, HubError or StillAsking."""
+    """The job that the inputs say. Raises SizingError, UnsupportedConfig, HubError or StillWaiting."""
     state = st.session_state
     model = chosen_model(state["size_model"], state["size_parameters"])
     bits, scale_bits = state["size_kv_bits"], state["size_scale_bits"]

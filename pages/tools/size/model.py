@@ -1,7 +1,6 @@
 """Which model the sizing page sizes: of the registry, of the Hub, or a shape typed in; and its parameters."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import streamlit as st
 
@@ -9,17 +8,13 @@ from core.errors import SizingError
 from core.figures.comparison import plain
 from core.models.formats.document import read_document, spec_of
 from core.models.gguf.metadata import read_metadata
-from core.models.hub.pulls import HubError, repository_id
-from core.models.registry import RegisteredModel
+from core.models.hub.pulls import repository_id
 from core.models.spec import ModelSpec, UnsupportedConfig, read_config
-from core.serving import parameter_counts
 from core.serving.typed_shape import typed_shape
-from core.serving.weights import ParameterCount, analytic_count, typed_count
+from core.serving.weights import ParameterCount, typed_count
 from pages.shell import cached
 from pages.tools.gguf_inputs import header_inputs, headers
-
-if TYPE_CHECKING:
-    from core.serving.from_hub import HubModel
+from pages.tools.size.count import counted, from_hub, registered_count
 
 HEADLINE = "Llama-2 13B"
 OWN_SHAPE = "A shape of your own"
@@ -28,30 +23,11 @@ OWN_FILE = "A file of your own"
 
 @dataclass(frozen=True, kw_only=True)
 class ChosenModel:
-    """A model by name, its layers, and its parameters (None where they are added up from the shapes)."""
+    """A model by name, its layers, and its parameters (None where the config says them by rule)."""
 
     name: str
     spec: ModelSpec
     count: ParameterCount | None
-
-
-class StillAsking(Exception):
-    """The Hub is being asked in the background; the message says so."""
-
-    def __init__(self, repository: str, mirror: str | None = None) -> None:
-        super().__init__(
-            f"Asking the Hub for {repository}: its config.json, and its exact parameters from safetensors metadata. "
-            "This takes some seconds, once. A count typed among More inputs needs no asking for a registered model."
-        )
-        self.repository = repository
-        self.mirror = mirror
-
-
-@st.fragment(run_every=1.0)
-def wait_for_hub(waiting: StillAsking) -> None:
-    """Nothing is drawn: when the answer is there, the page is."""
-    if cached.hub_model(waiting.repository, waiting.mirror).done():
-        st.rerun()
 
 
 def model_names() -> list[str]:
@@ -88,19 +64,19 @@ def own_shape_inputs() -> None:
 def chosen_model(name: str, typed_parameters: int) -> ChosenModel:
     """The model of that name: registered, the shape typed in, else a repository id of the Hub.
 
-    Raises SizingError, UnsupportedConfig or HubError where it cannot be sized, StillAsking where the Hub has yet to
-    answer.
+    Raises SizingError, UnsupportedConfig or HubError where it cannot be sized, StillWaiting where the Hub has yet to
+    answer or a class is being built.
     """
     if name in (OWN_SHAPE, OWN_FILE):
-        count = typed_count(typed_parameters) if typed_parameters else None
-        return ChosenModel(name=name, spec=chosen_spec(name), count=count)
+        spec = chosen_spec(name)
+        return ChosenModel(name=name, spec=spec, count=counted(spec, typed_parameters))
     registered = {model.name: model for model in cached.registered_models()}.get(name)
     if registered is None:
-        found = _from_hub(repository_id(name))
+        found = from_hub(repository_id(name))
         exact = typed_count(typed_parameters) if typed_parameters else found.count
         return ChosenModel(name=name, spec=spec_of(found.config), count=exact)
     spec = read_config(registered.config)
-    return ChosenModel(name=name, spec=spec, count=_registered_count(spec, registered, typed_parameters))
+    return ChosenModel(name=name, spec=spec, count=registered_count(spec, registered, typed_parameters))
 
 
 def chosen_spec(name: str) -> ModelSpec:
@@ -110,7 +86,7 @@ def chosen_spec(name: str) -> ModelSpec:
     if name == OWN_FILE:
         return _own_file()
     registered = {model.name: model for model in cached.registered_models()}.get(name)
-    return read_config(registered.config) if registered is not None else spec_of(_from_hub(repository_id(name)).config)
+    return read_config(registered.config) if registered is not None else spec_of(from_hub(repository_id(name)).config)
 
 
 def say_caution(spec: ModelSpec) -> None:
@@ -141,38 +117,3 @@ def _own_shape() -> ModelSpec:
         vocab_size=state["size_vocab"],
         tied_embeddings=state["size_tied"],
     )
-
-
-def _registered_count(spec: ModelSpec, registered: RegisteredModel, typed_parameters: int) -> ParameterCount | None:
-    """Typed in, else added up from the shapes (None says so), else counted before, else what the Hub says.
-
-    The registry holds attention facts alone, so no architecture is built from them: its count would be wrong.
-    """
-    if typed_parameters:
-        return typed_count(typed_parameters)
-    try:
-        analytic_count(spec)
-    except SizingError:
-        recorded = parameter_counts.recorded_count(registered.repository)
-        return recorded if recorded is not None else _hub_count(registered)
-    return None
-
-
-def _hub_count(registered: RegisteredModel) -> ParameterCount:
-    try:
-        return _from_hub(registered.repository, registered.mirror).count
-    except HubError as error:
-        raise SizingError(
-            f"The parameters of {registered.name} are neither added up nor recorded, and the Hub did not give them: "
-            f"{error} Or type the exact count among More inputs."
-        ) from error
-
-
-def _from_hub(repository: str, mirror: str | None = None) -> "HubModel":
-    """What the Hub gave. A failure is raised once and asked again at the next run: it may have passed."""
-    asking = cached.hub_model(repository, mirror)
-    if not asking.done():
-        raise StillAsking(repository, mirror)
-    if asking.exception() is not None:
-        cached.hub_model.clear(repository, mirror)
-    return asking.result()

@@ -45,7 +45,7 @@ def option_table(grid: OptionGrid) -> list[dict[str, Any]]:
             "G": "as published" if option.num_kv_heads is None else str(option.num_kv_heads),
             "Cache": width_name(option.kv_bits),
             "Fits": "yes" if option.plan.fits else "no",
-            "Parameters": option.plan.parameters.parameters,
+            "Parameters": option.plan.parameters.total,
             "Weights, GB": option.plan.weight_bytes / GB,
             "KV cache, GB": option.plan.kv_reserved_bytes / GB,
             "KV cache, GiB": option.plan.kv_reserved_bytes / GIB,

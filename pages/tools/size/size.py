@@ -22,7 +22,8 @@ from pages.tools.size import (
     verdict,
     ways,
 )
-from pages.tools.size.model import StillAsking, say_caution, wait_for_hub
+from pages.tools.size.count import StillWaiting, wait_for
+from pages.tools.size.model import say_caution
 
 TABS = [
     "The plan", "Engine", "Every G", "Make it fit", "Limits", "Tensor parallel", "Traffic", "Speed and cost", "Measure",
@@ -45,9 +46,9 @@ except (SizingError, UnsupportedConfig) as error:
 except HubError as error:  # repeats what was typed: shown as text, whatever it holds
     answer.error(plain(str(error), links=True))
     st.stop()
-except StillAsking as wait:
+except StillWaiting as wait:
     answer.info(str(wait), icon=":material/hourglass_top:")
-    wait_for_hub(wait)
+    wait_for(wait)
     st.stop()
 
 st.subheader("Behind the verdict")

@@ -143,7 +143,7 @@ def test_a_model_without_the_dial_is_one_row():
         layers=(LatentAttention(num_query_heads=16, latent_dim=512, rope_dim=64),) * 27,
         dimensions=ModelDimensions(hidden_size=2_048),
     )
-    count = ParameterCount(parameters=15_706_484_224, source="typed in", sentence="Typed in.")
+    count = ParameterCount(total=15_706_484_224, source="typed", sentence="Typed in.")
     grid = option_grid(ServingJob(model=latent, batch_size=8, context_length=8_192, parameter_count=count))
     assert {row["g"] for row in option_rows(grid)} == {"as published"}
     assert options_chart(grid, LIGHT).to_dict()["layer"]

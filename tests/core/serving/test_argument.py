@@ -107,7 +107,7 @@ def test_mistral_7b_bytes_per_token() -> None:
 
 # --- Falcon-7B: MQA at a context too short to need it
 
-FALCON_COUNT = ParameterCount(parameters=6_921_720_704, source="meta device", sentence="FalconForCausalLM, built.")
+FALCON_COUNT = ParameterCount(total=6_921_720_704, source="meta device", sentence="FalconForCausalLM, built.")
 
 
 def test_falcon_7b_keeps_a_64th_of_llama_7b() -> None:

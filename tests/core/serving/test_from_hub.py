@@ -37,22 +37,37 @@ def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[HubServer]:
 def test_the_count_is_the_hubs_own(hub: HubServer) -> None:
     hub.add("some/model", config=LLAMA, parameters={"BF16": 123_456})
     found = fetch_hub_model("some/model", endpoint=hub.url)
-    assert (found.config, found.commit, found.count.parameters) == (LLAMA, COMMIT, 123_456)
-    assert found.count.source == "safetensors metadata"
+    assert (found.config, found.commit, found.count.total) == (LLAMA, COMMIT, 123_456)
+    assert found.count.source == "safetensors"
+
+
+def test_a_difference_from_the_config_is_said_and_counted_apart(hub: HubServer) -> None:
+    hub.add("some/model", config=LLAMA, parameters={"BF16": BY_HAND + 100})
+    count = fetch_hub_model("some/model", endpoint=hub.url).count
+    assert count.sentence.endswith(f"Its config gives {BY_HAND:,} by rule: the files hold 100 more.")
+    assert (count.total, count.parts["other"], sum(count.parts.values())) == (BY_HAND + 100, 100, BY_HAND + 100)
+    hub.add("less/model", config=LLAMA, parameters={"BF16": BY_HAND - 64 * 32})
+    less = fetch_hub_model("less/model", endpoint=hub.url).count
+    assert less.sentence.endswith("the files hold 2,048 fewer.")
+    assert (less.total, dict(less.parts)) == (BY_HAND - 64 * 32, {})
+    hub.add("same/model", config=LLAMA, parameters={"BF16": BY_HAND})
+    same = fetch_hub_model("same/model", endpoint=hub.url).count
+    assert (same.source, same.embedding) == ("safetensors", 64 * 32)
+    assert same.sentence.endswith("Its config gives the same by rule.")
 
 
 @pytest.mark.parametrize("parameters", [None, {"I32": 999}], ids=["no metadata", "packed integers"])
-def test_without_a_usable_count_the_architecture_is_built(hub: HubServer, parameters: dict[str, int] | None) -> None:
+def test_without_a_usable_count_the_config_is_counted(hub: HubServer, parameters: dict[str, int] | None) -> None:
     hub.add("some/model", config=LLAMA, parameters=parameters)
     count = fetch_hub_model("some/model", endpoint=hub.url).count
-    assert (count.parameters, count.source) == (BY_HAND, "meta device")
+    assert (count.total, count.source) == (BY_HAND, "rule")
 
 
 def test_a_gated_original_is_answered_by_its_mirror(hub: HubServer) -> None:
     hub.add("some/gated", fault="gated")
     hub.add("some/mirror", config=LLAMA, parameters={"F16": 7})
     found = fetch_hub_model("some/gated", "some/mirror", endpoint=hub.url)
-    assert (found.repository, found.count.parameters) == ("some/mirror", 7)
+    assert (found.repository, found.count.total) == ("some/mirror", 7)
 
 
 def test_refusals_keep_their_kind(hub: HubServer) -> None:

@@ -37,7 +37,7 @@ from tests.core.serving.sizing_models import (
     UNHURRIED,
 )
 
-SOME_COUNT = ParameterCount(parameters=1_000_000_007, source="typed in", sentence="Typed in.")
+SOME_COUNT = ParameterCount(total=1_000_000_007, source="typed", sentence="Typed in.")
 
 
 def job(**changes: Any) -> ServingJob:

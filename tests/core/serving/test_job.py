@@ -140,7 +140,7 @@ def test_a_custom_accelerator_is_taken_as_typed() -> None:
 
 
 def test_counts_that_cannot_be_added_up_are_asked_for() -> None:
-    with pytest.raises(SizingError, match=r"model_type is 'deepseek_v3' with 256 experts.*Give an exact count"):
+    with pytest.raises(SizingError, match=r"model_type is 'deepseek_v3', read from no config.*Give an exact count"):
         plan(job(model=MLA))
-    count = ParameterCount(parameters=671_026_419_200, source="typed in", sentence="Typed in.")
+    count = ParameterCount(total=671_026_419_200, source="typed", sentence="Typed in.")
     assert plan(job(model=MLA, parameter_count=count)).parameters == count

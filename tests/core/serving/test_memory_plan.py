@@ -26,7 +26,7 @@ from tests.core.serving.sizing_models import (
     UNHURRIED,
 )
 
-SOME_COUNT = ParameterCount(parameters=1_000_000_007, source="typed in", sentence="Typed in.")
+SOME_COUNT = ParameterCount(total=1_000_000_007, source="typed", sentence="Typed in.")
 
 
 def job(**changes: Any) -> ServingJob:
@@ -290,7 +290,7 @@ def test_copied_projections_are_said_and_not_counted() -> None:
     )
     found = plan(job_70b)
     assert "copied heads too: 293.6 MB more on each accelerator" in found.lines[0].provenance
-    assert found.weight_bytes == -(-found.parameters.parameters * 2 // 8)
+    assert found.weight_bytes == -(-found.parameters.total * 2 // 8)
     assert "copied heads" not in plan(job_70b.where(num_kv_heads=8)).lines[0].provenance
 
 

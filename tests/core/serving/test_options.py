@@ -30,7 +30,7 @@ def test_the_headline_verdict():
     # 81,559 MiB x 0.9, rounded down; 40 GiB of cache for each KV head; the published 13.0 B at G = H
     assert grid.at(1, 16).plan.budget_bytes == 76_968_728_985
     assert [grid.at(g, 16).plan.kv_reserved_bytes for g in grid.kv_heads] == [40 * 2**30 * g for g in grid.kv_heads]
-    assert grid.at(40, 16).plan.parameters.parameters == 13_015_864_320
+    assert grid.at(40, 16).plan.parameters.total == 13_015_864_320
 
 
 @pytest.mark.parametrize(
@@ -69,7 +69,7 @@ def test_a_model_without_the_dial():
         layers=(LatentAttention(num_query_heads=16, latent_dim=512, rope_dim=64),) * 27,
         dimensions=ModelDimensions(hidden_size=2_048),
     )
-    count = ParameterCount(parameters=15_706_484_224, source="typed in", sentence="Typed in.")
+    count = ParameterCount(total=15_706_484_224, source="typed", sentence="Typed in.")
     job = ServingJob(model=latent, batch_size=8, context_length=8_192, parameter_count=count)
     grid = option_grid(job)
     assert (grid.kv_heads, grid.largest_fitting(16)) == ((None,), None)

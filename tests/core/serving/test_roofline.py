@@ -11,7 +11,7 @@ from core.serving.roofline import attention_intensity, cost_per_million_tokens, 
 from core.serving.weights import ParameterCount
 from tests.core.serving.sizing_models import HYBRID, LLAMA_2_13B, LLAMA_2_70B, MISTRAL_7B, MLA, SHARED
 
-SOME_COUNT = ParameterCount(parameters=1_000_000_000, source="typed in", sentence="Typed in.")
+SOME_COUNT = ParameterCount(total=1_000_000_000, source="typed", sentence="Typed in.")
 
 
 def job(**changes: Any) -> ServingJob:

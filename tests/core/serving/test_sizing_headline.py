@@ -33,7 +33,7 @@ def test_cache_is_forty_gib_per_kv_head_in_bf16(num_kv_heads: int) -> None:
 
 def test_parameters_at_the_models_own_g() -> None:
     found = headline(40, 16)
-    assert found.parameters.parameters == 13_015_864_320
+    assert found.parameters.total == 13_015_864_320
     assert found.weight_bytes == 26_031_728_640
 
 

@@ -12,7 +12,7 @@ from core.serving.sweep import CONTEXTS, frontier, sweep
 from core.serving.weights import ParameterCount
 from tests.core.serving.sizing_models import HYBRID, LLAMA_2_13B, LLAMA_2_70B, MISTRAL_7B, MLA
 
-COUNT = ParameterCount(parameters=1_000_000_007, source="typed in", sentence="Typed in.")
+COUNT = ParameterCount(total=1_000_000_007, source="typed", sentence="Typed in.")
 PATTERN = WindowPattern(global_layers=10, local_layers=30, window=1000)
 BYTES = (
     "weight_bytes", "kv_payload_bytes", "kv_reserved_bytes", "state_bytes", "runtime_bytes", "total_bytes",

@@ -14,7 +14,7 @@ from core.serving.weights import ParameterCount
 from core.serving.what_if import WindowPattern
 from tests.core.serving.sizing_models import FALCON_7B, LLAMA_2_13B, MISTRAL_7B, MLA, UNHURRIED
 
-SOME_COUNT = ParameterCount(parameters=40_000_000_000, source="typed in", sentence="Typed in.")
+SOME_COUNT = ParameterCount(total=40_000_000_000, source="typed", sentence="Typed in.")
 
 
 def job(**changes: Any) -> ServingJob:

@@ -1,0 +1,93 @@
+"""How many parameters the sized model has: by rule at once, else by building its class in the background."""
+
+import json
+from concurrent.futures import CancelledError, Future
+from typing import TYPE_CHECKING, Any
+
+import streamlit as st
+
+from core.errors import SizingError
+from core.models.hub.pulls import HubError
+from core.models.registry import RegisteredModel
+from core.models.spec import ModelSpec
+from core.serving.weights import ParameterCount, analytic_count, counts_alone, typed_count
+from pages.shell import cached
+
+if TYPE_CHECKING:
+    from core.serving.from_hub import HubModel
+
+
+class StillWaiting(Exception):
+    """Something is worked out in the background; the message says what, and done() whether it is there."""
+
+    def __init__(self, message: str, answer: "Future[Any]") -> None:
+        super().__init__(message)
+        self.done = answer.done
+
+
+@st.fragment(run_every=1.0)
+def wait_for(waiting: StillWaiting) -> None:
+    """Nothing is drawn: when the answer is there, the page is."""
+    if waiting.done():
+        st.rerun()
+
+
+def counted(spec: ModelSpec, typed_parameters: int) -> ParameterCount | None:
+    """Typed in, else by rule or kept from before (None says so: the job finds it again), else built on the meta device.
+
+    Raises SizingError with the reason where it cannot be built, StillWaiting while it is.
+    """
+    if typed_parameters:
+        return typed_count(typed_parameters)
+    try:
+        analytic_count(spec)
+    except SizingError:
+        if not spec.config:
+            raise
+        return _built(spec)
+    return None
+
+
+def _built(spec: ModelSpec) -> ParameterCount:
+    key = json.dumps(spec.config, sort_keys=True, default=str)
+    building = cached.built_count(key, spec.config)
+    if not building.done():
+        raise StillWaiting(
+            f"No rule adds up a {spec.model_type} model, so transformers builds its class without memory, in a process "
+            "of its own, to count it. The first takes some seconds; the answer is kept.",
+            building,
+        )
+    try:
+        return building.result()
+    except (SizingError, CancelledError):
+        cached.built_count.clear(key, spec.config)
+        raise
+
+
+def registered_count(spec: ModelSpec, registered: RegisteredModel, typed_parameters: int) -> ParameterCount | None:
+    """Typed in, else by rule where the recorded facts suffice (None says so), else what the Hub says."""
+    if typed_parameters:
+        return typed_count(typed_parameters)
+    if counts_alone(registered, spec):
+        return None
+    try:
+        return from_hub(registered.repository, registered.mirror).count
+    except HubError as error:
+        raise SizingError(
+            f"The facts recorded of {registered.name} do not say its size, and the Hub did not give it: {error} Or "
+            "type the exact count among More inputs."
+        ) from error
+
+
+def from_hub(repository: str, mirror: str | None = None) -> "HubModel":
+    """What the Hub gave. A failure is raised once and asked again at the next run: it may have passed."""
+    asking = cached.hub_model(repository, mirror)
+    if not asking.done():
+        raise StillWaiting(
+            f"Asking the Hub for {repository}: its config.json, and its exact parameters from safetensors metadata. "
+            "This takes some seconds, once. A count typed among More inputs needs no asking for a registered model.",
+            asking,
+        )
+    if asking.exception() is not None:
+        cached.hub_model.clear(repository, mirror)
+    return asking.result()
