@@ -2,8 +2,9 @@
 
 A product says "80 GB"; the device says something else. 80 x 10^9 bytes are 74.5 GiB, while an H100 80 GB reports
 81,559 MiB = 79.65 GiB = 85.5 GB. A fit is judged on what the device reports where a public reading was found, else on
-the product's GB x 10^9, and `memory_basis` says which. Each figure carries its source; what was not established is
-None.
+the product's GB x 10^9, and `memory_basis` says which. A server has less than that: torch sees 79.11 GiB of the H100,
+and a system with unified memory keeps a part for itself; `server_bytes` is what is left for an engine. Each figure
+carries its source; what was not established is None.
 """
 
 from collections.abc import Callable
@@ -29,6 +30,8 @@ class AcceleratorSources:
 
     memory: str | None = None
     memory_reported: str | None = None
+    memory_visible: str | None = None
+    memory_free: str | None = None
     bandwidth: str | None = None
     bf16: str | None = None
 
@@ -38,6 +41,7 @@ class Accelerator:
     """One device as software sees it. Raises SizingError for a figure that is not a positive finite number.
 
     memory_nominal_bytes is the product's GB x 10^9, memory_reported_bytes what the device itself reports,
+    memory_visible_bytes what torch has of it, memory_free_bytes what a system with unified memory leaves of that,
     bandwidth_bytes_per_s its device memory's, bf16_dense_flops its dense BF16 FLOP/s without sparsity. None is unknown.
     """
 
@@ -46,6 +50,8 @@ class Accelerator:
     vendor: str = "custom"
     memory_nominal_bytes: int | None = None
     memory_reported_bytes: int | None = None
+    memory_visible_bytes: int | None = None
+    memory_free_bytes: int | None = None
     bandwidth_bytes_per_s: float | None = None
     bf16_dense_flops: float | None = None
     sources: AcceleratorSources = AcceleratorSources()
@@ -53,13 +59,32 @@ class Accelerator:
     note: str | None = None
 
     def __post_init__(self) -> None:
-        for figure in ("memory_nominal_bytes", "memory_reported_bytes", "bandwidth_bytes_per_s", "bf16_dense_flops"):
+        for figure in _POSITIVE:
             _require_positive(f"{self.id}: {figure}", getattr(self, figure))
 
     @property
     def memory_bytes(self) -> int | None:
-        """What a fit is judged on: reported bytes where known, else nominal; None where neither is."""
-        return self.memory_nominal_bytes if self.memory_reported_bytes is None else self.memory_reported_bytes
+        """What a fit is judged on: reported bytes where known, else what torch sees, else nominal; None without any."""
+        known = (self.memory_reported_bytes, self.memory_visible_bytes, self.memory_nominal_bytes)
+        return next((count for count in known if count is not None), None)
+
+    @property
+    def server_bytes(self) -> int | None:
+        """What a server counts its share of: what torch sees, else what the fit is judged on."""
+        return self.memory_bytes if self.memory_visible_bytes is None else self.memory_visible_bytes
+
+    @property
+    def server_basis(self) -> str:
+        """One sentence: which reading an engine's budget is a share of, and what the system keeps."""
+        if self.memory_visible_bytes is None:
+            basis = f"No public log says how much of it torch sees. {self.memory_basis}"
+        else:
+            gib = f"{self.memory_visible_bytes / GIB:.2f} GiB"
+            basis = f"A server counts the {gib} that torch sees ({self.sources.memory_visible or 'typed in'})."
+        if self.memory_free_bytes is None:
+            return basis
+        left = f"{self.memory_free_bytes / GIB:.2f} GiB"
+        return f"{basis} The memory is shared with the system, which leaves {left} ({self.sources.memory_free})."
 
     @property
     def memory_basis(self) -> str:
@@ -67,6 +92,9 @@ class Accelerator:
         if self.memory_reported_bytes is not None:
             mib = f"{self.memory_reported_bytes / MIB:,.0f} MiB"
             return f"Judged on the {mib} that the device reports ({self.sources.memory_reported or 'typed in'})."
+        if self.memory_visible_bytes is not None:
+            gib = f"{self.memory_visible_bytes / GIB:.2f} GiB"
+            return f"Judged on the {gib} that torch sees ({self.sources.memory_visible or 'typed in'})."
         if self.memory_nominal_bytes is not None:
             gb = f"{self.memory_nominal_bytes / GB:g}"
             return f"No public reading of its reported memory was found: judged on {gb} x 10^9 bytes, which may be low."
@@ -102,6 +130,8 @@ def explain_memory(accelerator: Accelerator) -> str:
     if accelerator.memory_reported_bytes is not None:
         own = accelerator.memory_reported_bytes
         parts.append(f"the device reports {own / MIB:,.0f} MiB = {own / GIB:.2f} GiB = {own / GB:.2f} GB")
+    if accelerator.memory_visible_bytes is not None:
+        parts.append(f"torch, and so a server, sees {accelerator.memory_visible_bytes / GIB:.2f} GiB of it")
     readings = "; ".join(parts)
     return f"{readings[:1].upper()}{readings[1:]}. {accelerator.memory_basis}" if parts else accelerator.memory_basis
 
@@ -155,13 +185,21 @@ def read_nvidia_smi(output: str) -> HostAccelerator | None:
     known = _match(name, mib * MIB)
     sources = replace(known.sources if known else AcceleratorSources(), memory_reported="nvidia-smi on this host")
     base = known or Accelerator(id="host", name=name, vendor="NVIDIA")
-    found = replace(base, memory_reported_bytes=mib * MIB, sources=sources)
+    visible = _visible_of(known, mib * MIB)
+    found = replace(base, memory_reported_bytes=mib * MIB, memory_visible_bytes=visible, sources=sources)
     known_as = (
         f"; the catalogue has it as {known.name}" if known else "; not in the catalogue, so its rates are unknown"
     )
     count = sum(row == rows[0] for row in rows)
     sentence = f"This host has {count} x {name} with {mib:,} MiB each{known_as}."
     return HostAccelerator(accelerator=found, count=count, matched=known is not None, sentence=sentence)
+
+
+def _visible_of(known: Accelerator | None, reported_bytes: int) -> int | None:
+    """The catalogue's gap between the two readings, taken off this host's own; None where it is not known."""
+    if known is None or known.memory_visible_bytes is None or known.memory_reported_bytes is None:
+        return None
+    return reported_bytes - (known.memory_reported_bytes - known.memory_visible_bytes)
 
 
 def _match(name: str, memory_bytes: int) -> Accelerator | None:
@@ -172,6 +210,12 @@ def _match(name: str, memory_bytes: int) -> Accelerator | None:
         if name.casefold() in names and memory is not None and abs(memory_bytes - memory) <= memory / 10:
             return accelerator
     return None
+
+
+_POSITIVE = (
+    "memory_nominal_bytes", "memory_reported_bytes", "memory_visible_bytes", "memory_free_bytes",
+    "bandwidth_bytes_per_s", "bf16_dense_flops",
+)  # fmt: skip
 
 
 def _require_positive(what: str, value: float | None) -> None:
@@ -188,6 +232,8 @@ _FIELDS: dict[str, Callable[[Any], bool]] = {
     "vendor": lambda value: isinstance(value, str) and value != "",
     "memory_nominal_gb": lambda value: value is None or _is_whole(value),
     "memory_reported_mib": lambda value: value is None or _is_whole(value),
+    "memory_visible_gib": lambda value: value is None or _is_above_zero(value),
+    "memory_free_gib": lambda value: value is None or _is_above_zero(value),
     "bandwidth_bytes_per_s": lambda value: value is None or _is_whole(value),
     "bf16_dense_flops": lambda value: value is None or _is_whole(value),
     "sources": lambda value: isinstance(value, dict),
@@ -197,6 +243,8 @@ _FIELDS: dict[str, Callable[[Any], bool]] = {
 _SOURCE_OF = {
     "memory_nominal_gb": "memory",
     "memory_reported_mib": "memory_reported",
+    "memory_visible_gib": "memory_visible",
+    "memory_free_gib": "memory_free",
     "bandwidth_bytes_per_s": "bandwidth",
     "bf16_dense_flops": "bf16",
 }
@@ -204,6 +252,10 @@ _SOURCE_OF = {
 
 def _is_whole(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value > 0
+
+
+def _is_above_zero(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and value > 0
 
 
 def _read_entry(entry: Any, where: str) -> Accelerator:
@@ -222,12 +274,19 @@ def _read_entry(entry: Any, where: str) -> Accelerator:
         vendor=entry["vendor"],
         memory_nominal_bytes=None if nominal is None else nominal * GB,
         memory_reported_bytes=None if reported is None else reported * MIB,
+        memory_visible_bytes=_gib(entry["memory_visible_gib"]),
+        memory_free_bytes=_gib(entry["memory_free_gib"]),
         bandwidth_bytes_per_s=entry["bandwidth_bytes_per_s"],
         bf16_dense_flops=entry["bf16_dense_flops"],
         sources=AcceleratorSources(**entry["sources"]),
         reported_names=tuple(entry["reported_names"]),
         note=entry["note"],
     )
+
+
+def _gib(figure: float | None) -> int | None:
+    """Bytes of a figure with two decimals, as logs print it."""
+    return None if figure is None else round(figure * GIB)
 
 
 def _check_keys(entry: dict[str, Any], expected: set[str], where: str) -> None:

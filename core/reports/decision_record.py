@@ -10,6 +10,7 @@ from core.evidence.records import CONFIDENCES
 from core.evidence.studies import ChoiceEvidence
 from core.figures.palette import Palette
 from core.reports.exports import Document, Picture, Section, Table, html_report
+from core.serving.budget import budget_basis
 from core.serving.options import Option, OptionGrid, cache_name, near_misses, verdict, width_name
 from core.serving.roofline import StepBound, cost_per_million_tokens
 from core.serving.traffic import Traffic
@@ -264,7 +265,7 @@ def _limits_text(decision: Decision) -> str:
         "Bytes are computed, not measured: an engine may reserve more. Step times are bounds without launch overhead, "
         "communication or sampling. Published quality figures are from other models, mostly single runs. Confirm both "
         "with the benchmark plan before the choice is final.\n\n"
-        f"{decision.option.plan.job.device.memory_basis}"
+        f"{budget_basis(decision.option.plan.job)}"
     )
 
 

@@ -10,9 +10,10 @@ from typing import Any
 
 from core.engines.plan import EngineError
 from core.errors import SizingError
+from core.serving.budget import budget_bytes
 from core.serving.footprint import Footprint, footprint
 from core.serving.job import MAX_ACCELERATORS, MAX_BATCH_SIZE, ServingJob
-from core.serving.memory_plan import MemoryPlan, budget_bytes, plan, total_bytes
+from core.serving.memory_plan import MemoryPlan, plan, total_bytes
 from core.serving.tensor_parallel import divisors
 from core.serving.what_if import MAX_CONTEXT_LENGTH, allowed_kv_heads, query_heads, require_own_heads
 

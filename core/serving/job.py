@@ -51,6 +51,7 @@ class ServingJob:
     parameter_count       exact count of the published model, with its source; None has it counted from the config
     engine                whose cache is counted: 'payload' (blocks of block_size), 'vllm', 'sglang', 'llama.cpp', …
     engine_settings       (name, value) pairs of that engine's own job keys, such as (("max_batched_tokens", 8192),)
+    memory_reading        'server': a named engine's budget is a share of what torch sees; 'device': of the device's own
     """
 
     model: ModelSpec
@@ -73,6 +74,7 @@ class ServingJob:
     parameter_count: ParameterCount | None = None
     engine: str = PAYLOAD
     engine_settings: tuple[tuple[str, Any], ...] = ()
+    memory_reading: str = "server"
 
     def __post_init__(self) -> None:
         if not isinstance(self.model, ModelSpec):
@@ -92,6 +94,8 @@ class ServingJob:
             )
         if self.engine not in MODULES:
             raise SizingError(f"engine is {self.engine!r}: use one of {', '.join(MODULES)}")
+        if self.memory_reading not in ("server", "device"):
+            raise SizingError(f"memory_reading is {self.memory_reading!r}: use 'server' or 'device'")
         _check_memory_known(self.device)
         if self.num_accelerators % self.tensor_parallel:
             raise SizingError(

@@ -11,12 +11,11 @@ tensor_parallel, copies of the model share the batch, and the plan is the fulles
 """
 
 from dataclasses import dataclass
-from fractions import Fraction
-from functools import lru_cache
-from math import ceil, floor
+from math import ceil
 
 from core.engines.plan import EnginePlan
 from core.models.spec import ModelSpec
+from core.serving.budget import budget_basis, budget_bytes, budget_memory_bytes, counted_by_server, share_bytes
 from core.serving.footprint import footprint
 from core.serving.job import ServingJob
 from core.serving.kv_ledger import KvLedger, kv_ledger
@@ -88,7 +87,7 @@ class MemoryPlan:
     def nominal_budget_bytes(self) -> int:
         """The budget if the product's GB x 10^9 were all there is; the budget itself where it has no nominal figure."""
         nominal = self.job.device.memory_nominal_bytes
-        return self.budget_bytes if nominal is None else _budget(nominal, self.job.memory_utilization)
+        return self.budget_bytes if nominal is None else share_bytes(nominal, self.job.memory_utilization)
 
     @property
     def memory_sentence(self) -> str:
@@ -97,6 +96,8 @@ class MemoryPlan:
         if device.memory_nominal_bytes is None or device.memory_reported_bytes is None:
             return f"{device.memory_basis} T{budget[1:]}."
         gb = f"{device.memory_nominal_bytes / GB:g}"
+        if counted_by_server(self.job):
+            return f"{budget_basis(self.job)} T{budget[1:]}."
         nominal = f"{gb} x 10^9 bytes x {self.job.memory_utilization:g} would be {_both(self.nominal_budget_bytes)}"
         own = f"the device reports {device.memory_reported_bytes / MIB:,.0f} MiB, so {budget}"
         if not self.memory_reading_decides:
@@ -133,20 +134,8 @@ def total_bytes(job: ServingJob) -> int:
     return footprint(job).total_bytes(job.batch_per_replica, job.context_length)
 
 
-def budget_bytes(job: ServingJob) -> int:
-    """floor(memory x utilisation), on the memory that the accelerator's fit is judged on."""
-    memory = job.device.memory_bytes
-    assert memory is not None  # ServingJob refuses accelerators of unknown memory
-    return _budget(memory, job.memory_utilization)
-
-
 def _both(count: int) -> str:
     return format_both(count, digits=2)
-
-
-@lru_cache(maxsize=1024)
-def _budget(memory_bytes: int, utilization: float) -> int:
-    return floor(memory_bytes * Fraction(str(utilization)))
 
 
 def plan_lines(plan: MemoryPlan) -> tuple[PlanLine, ...]:
@@ -287,14 +276,15 @@ def _total_line(plan: MemoryPlan) -> PlanLine:
 
 
 def _budget_line(plan: MemoryPlan) -> PlanLine:
-    device = plan.job.device
+    device, counted = plan.job.device, budget_memory_bytes(plan.job)
+    kept = plan.budget_bytes < share_bytes(counted, plan.job.memory_utilization)
     return PlanLine(
         key="budget",
         label=f"Budget of one {device.name}",
-        formula="memory × utilisation, rounded down",
-        substituted=f"{device.memory_bytes:,} × {plan.job.memory_utilization:g}",
+        formula=f"memory × utilisation, rounded down{', or what the system leaves' if kept else ''}",
+        substituted=f"{plan.budget_bytes:,}" if kept else f"{counted:,} × {plan.job.memory_utilization:g}",
         num_bytes=plan.budget_bytes,
-        provenance=device.memory_basis,
+        provenance=budget_basis(plan.job),
     )
 
 

@@ -14,10 +14,10 @@ import pandas as pd
 
 from core.errors import SizingError
 from core.hardware.accelerators import Accelerator
+from core.serving.budget import budget_bytes
 from core.serving.footprint import Footprint, footprint
 from core.serving.inverse import largest_batch
 from core.serving.job import ServingJob
-from core.serving.memory_plan import budget_bytes
 from core.serving.what_if import allowed_kv_heads, own_kv_heads
 
 Column = npt.NDArray[np.int64]

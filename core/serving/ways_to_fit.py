@@ -18,6 +18,7 @@ from math import log2
 
 from core.errors import SizingError
 from core.hardware.accelerators import Accelerator, catalogue
+from core.serving.budget import budget_bytes
 from core.serving.inverse import (
     fewest_accelerators,
     fewest_accelerators_with_copies,
@@ -30,7 +31,7 @@ from core.serving.inverse import (
 )
 from core.serving.job import ServingJob
 from core.serving.kv_ledger import kv_ledger
-from core.serving.memory_plan import budget_bytes, total_bytes
+from core.serving.memory_plan import total_bytes
 from core.serving.roofline import decode_bound
 from core.serving.what_if import WindowPattern
 
@@ -62,9 +63,8 @@ class Change:
 class WayToFit:
     """Changes that together make the job fit, and the job after them.
 
-        Step seconds are bounds from core.serving.memory_plan import budget_bytes, total_bytes
-    from core.serving.roofline, before as if the job had fitted; None where the bandwidth is unknown.
-        tokens_per_second_after is over all users.
+    Step seconds are bounds (core.serving.roofline), before as if the job had fitted; None where the bandwidth is
+    unknown. tokens_per_second_after is over all users.
     """
 
     changes: tuple[Change, ...]

@@ -103,7 +103,7 @@ def test_a_shape_that_cannot_be_is_named(open_page):
 
 
 def test_an_accelerator_of_unknown_memory_is_refused_in_words(app):
-    app.selectbox(key="size_accelerator").set_value("H20 (export)").run()
+    app.selectbox(key="size_accelerator").set_value("Ascend 910B (weakest variant)").run()
     assert "its memory size is not established" in app.error[0].value
 
 

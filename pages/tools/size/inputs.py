@@ -132,6 +132,7 @@ def asked() -> Asked:
         parameter_count=model.count,
         engine=engine.engine_id(),
         engine_settings=engine.settings(),
+        memory_reading="device",
     )
     job.where(kv_scale_overhead_bits=scale_bits)  # checked at 16 bits too, where it is not used
     return Asked(model=model, job=job, scale_overhead_bits=scale_bits)

@@ -5,6 +5,7 @@ from typing import Any
 import streamlit as st
 
 from core.hardware.accelerators import explain_memory
+from core.serving.budget import counted_by_server
 from core.serving.memory_plan import MemoryPlan
 from core.serving.options import Option, OptionGrid, width_name
 from core.units import GB, GIB, format_both
@@ -29,7 +30,9 @@ def show_what_gb_means(plan: MemoryPlan) -> None:
     """What the product's GB are on this device."""
     device = plan.job.device
     st.markdown(f"**What the memory in the name means.** {explain_memory(device)}")
-    if device.memory_nominal_bytes and device.memory_reported_bytes:
+    if counted_by_server(plan.job):
+        st.caption(f"{device.server_basis} Of it the engine may use {plan.budget_bytes / GB:.2f} GB.")
+    elif device.memory_nominal_bytes and device.memory_reported_bytes:
         low, high = sorted((device.memory_nominal_bytes, device.memory_reported_bytes))
         st.caption(
             f"Between {low / GIB:.2f} and {high / GIB:.2f} GiB the two readings give different verdicts. The fit is "

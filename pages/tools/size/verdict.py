@@ -7,6 +7,7 @@ import streamlit as st
 from core.evidence.studies import ChoiceEvidence, Dot, evidence_for
 from core.figures.sizing import options_alt_text, options_chart
 from core.hardware.accelerators import explain_memory
+from core.serving.budget import counted_by_server
 from core.serving.memory_plan import MemoryPlan
 from core.serving.options import Option, OptionGrid, cache_name, near_misses, verdict
 from core.serving.what_if import query_heads
@@ -86,7 +87,7 @@ def option_sentence(option: Option) -> str:
 
 def boundary_sentence(plan: MemoryPlan) -> str:
     """Where the product's GB and the device's own reading disagree about the verdict: which one was used, and why."""
-    if not plan.memory_reading_decides:
+    if not plan.memory_reading_decides or counted_by_server(plan.job):
         return ""
     kind = "fits" if plan.fits else "does not fit"
     return (

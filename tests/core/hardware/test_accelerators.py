@@ -31,22 +31,57 @@ def test_h100_figures() -> None:
 
 def test_what_eighty_gb_means() -> None:
     assert explain_memory(find_accelerator("h100-sxm")) == (
-        "80 GB in the name: 80,000,000,000 bytes = 74.51 GiB; the device reports 81,559 MiB = 79.65 GiB = 85.52 GB. "
+        "80 GB in the name: 80,000,000,000 bytes = 74.51 GiB; the device reports 81,559 MiB = 79.65 GiB = 85.52 GB; "
+        "torch, and so a server, sees 79.11 GiB of it. "
         "Judged on the 81,559 MiB that the device reports (nvidia-smi of an H100 80GB HBM3)."
     )
-    assert explain_memory(find_accelerator("h100-pcie")).endswith(
-        "No public reading of its reported memory was found: judged on 80 x 10^9 bytes, which may be low."
+    assert explain_memory(find_accelerator("gaudi3")).endswith(
+        "No public reading of its reported memory was found: judged on 128 x 10^9 bytes, which may be low."
     )
 
 
 def test_figures_that_are_not_established_are_unknown() -> None:
-    h20, ultra = find_accelerator("h20"), find_accelerator("m3-ultra")
-    assert h20.memory_bytes is None
-    assert h20.memory_basis == "Its memory size is not established: a fit cannot be judged."
+    ascend, ultra = find_accelerator("ascend-910b"), find_accelerator("m3-ultra")
+    assert ascend.memory_bytes is None
+    assert ascend.memory_basis == "Its memory size is not established: a fit cannot be judged."
     assert ultra.bf16_dense_flops is None
     assert ultra.ridge_flops_per_byte is None
-    # a reading was quoted for the RTX 3090, but no source for it
-    assert find_accelerator("rtx3090").memory_reported_bytes is None
+    assert find_accelerator("t4").bf16_dense_flops is None  # Turing has no BF16: its FP16 rate is not taken for it
+
+
+@pytest.mark.parametrize(
+    ("id", "mib", "gib"),
+    [
+        ("h100-sxm", 81_559, 79.11),
+        ("l40s", 46_068, 44.42),  # vllm#15815
+        ("rtx3090", 24_576, 23.58),  # vllm#10517
+        ("rtx5090", 32_607, 31.37),  # vllm#14452
+        ("rtx-pro-6000", 97_887, 94.97),
+        ("mi300x", 196_592, 191.98),  # 192 GiB, where the name's 192 GB would be 7 % less
+    ],
+)
+def test_both_memory_figures_stand(id: str, mib: int, gib: float) -> None:
+    device = find_accelerator(id)
+    assert device.memory_reported_bytes == device.memory_bytes == mib * 2**20
+    assert device.memory_visible_bytes == device.server_bytes == round(gib * 2**30)
+    assert device.server_basis.startswith(f"A server counts the {gib:.2f} GiB that torch sees (")
+
+
+def test_a_server_sees_no_more_than_the_device_reports() -> None:
+    """torch's figure is 0.1 to 5 % below the device's own: a slip of a digit falls outside."""
+    for device in catalogue().values():
+        if device.memory_visible_bytes is not None and device.memory_reported_bytes is not None:
+            assert 0.95 <= device.memory_visible_bytes / device.memory_reported_bytes <= 1.0001, device.id
+
+
+def test_unified_memory_says_what_the_system_keeps() -> None:
+    """121.69 GiB, of which 102 were free at boot; a device with memory of its own says nothing of it."""
+    spark = find_accelerator("dgx-spark")
+    assert spark.memory_bytes == spark.server_bytes == round(121.69 * 2**30)
+    assert spark.memory_free_bytes == 102 * 2**30
+    assert "shared with the system, which leaves 102.00 GiB" in spark.server_basis
+    assert "shared" not in find_accelerator("h100-sxm").server_basis
+    assert find_accelerator("l20").server_basis.startswith("No public log says how much of it torch sees. Judged on")
 
 
 def test_every_entry_has_a_figure_exactly_where_it_has_a_source() -> None:
@@ -54,6 +89,8 @@ def test_every_entry_has_a_figure_exactly_where_it_has_a_source() -> None:
         sources = device.sources
         assert (device.memory_nominal_bytes is None) == (sources.memory is None), device.id
         assert (device.memory_reported_bytes is None) == (sources.memory_reported is None), device.id
+        assert (device.memory_visible_bytes is None) == (sources.memory_visible is None), device.id
+        assert (device.memory_free_bytes is None) == (sources.memory_free is None), device.id
         assert (device.bandwidth_bytes_per_s is None) == (sources.bandwidth is None), device.id
         assert (device.bf16_dense_flops is None) == (sources.bf16 is None), device.id
 
@@ -84,6 +121,8 @@ ENTRY = yaml.safe_load(Path(accelerators.CATALOGUE_PATH).read_text())[4]
         ({"bf16_dense_flops": -1}, "bf16_dense_flops is -1"),
         ({"reported_names": "H100"}, "reported_names is 'H100'"),
         ({"bandwith": 1}, "bandwith is not a field of an accelerator"),
+        ({"memory_visible_gib": "79"}, "memory_visible_gib is '79'"),
+        ({"memory_free_gib": 70}, "memory_free_gib and sources.memory_free must both be given"),
         ({"memory_reported_mib": None}, "memory_reported_mib and sources.memory_reported must both be given"),
         ({"sources": {"memory": "x"}}, "sources: bandwidth is missing|sources: bf16 is missing"),
         ({"sources": {**ENTRY["sources"], "memory": 3}}, "sources.memory is 3; write where the figure was read"),
@@ -129,7 +168,14 @@ def test_host_gpu_is_matched_and_keeps_its_own_reading() -> None:
     assert host.accelerator.sources.memory_reported == "nvidia-smi on this host"
 
 
-@pytest.mark.parametrize("line", ["Tesla T4, 15360", "NVIDIA H100 80GB HBM3, 9984"])
+def test_host_gpu_keeps_the_catalogues_gap_to_what_torch_sees() -> None:
+    """81,559 MiB less 79.11 GiB are 550.36 MiB that torch does not get, taken off the host's own 81,000."""
+    host = read_nvidia_smi("NVIDIA H100 80GB HBM3, 81000\n")
+    assert host is not None
+    assert host.accelerator.memory_visible_bytes == 81_000 * 2**20 - (81_559 * 2**20 - round(79.11 * 2**30))
+
+
+@pytest.mark.parametrize("line", ["Quadro P4000, 8192", "NVIDIA H100 80GB HBM3, 9984"])
 def test_host_gpu_without_a_match_has_unknown_rates(line: str) -> None:
     """An unlisted card, and a MIG slice of a listed one: its bandwidth is not the whole card's."""
     host = read_nvidia_smi(line)

@@ -244,7 +244,7 @@ def test_between_the_name_and_the_devices_own_reading(num_bytes: int, fits: bool
 
 
 def test_without_a_reading_the_name_decides() -> None:
-    found = plan(needing(77 * GIB, accelerator="h100-pcie"))
+    found = plan(needing(123 * GIB, accelerator="gaudi3"))
     assert not found.fits
     assert "No public reading" in next(line for line in found.lines if line.key == "budget").provenance
 
@@ -260,9 +260,9 @@ def test_the_boundary_is_explained() -> None:
         "Both readings of 80 GB agree: 80 x 10^9 bytes x 1 would be 80.00 GB (74.51 GiB), and the device reports "
         "81,559 MiB, so the budget is 85.52 GB (79.65 GiB)."
     )
-    assert plan(needing(77 * GIB, accelerator="h100-pcie")).memory_sentence == (
-        "No public reading of its reported memory was found: judged on 80 x 10^9 bytes, which may be low. "
-        "The budget is 80.00 GB (74.51 GiB)."
+    assert plan(needing(77 * GIB, accelerator="gaudi3")).memory_sentence == (
+        "No public reading of its reported memory was found: judged on 128 x 10^9 bytes, which may be low. "
+        "The budget is 128.00 GB (119.21 GiB)."
     )
 
 

@@ -1,0 +1,41 @@
+"""What an accelerator gives a job: floor(memory x utilisation), of the memory that whoever serves it counts.
+
+The payload is judged on what the device reports. A named engine counts a share of what torch sees of it (79.11 of an
+H100's 79.65 GiB), and where the system shares the memory it gets what the system leaves at most: vLLM refuses to start
+where less is free than its share. A job that compares G on one card (memory_reading 'device') keeps the card's own.
+"""
+
+from fractions import Fraction
+from functools import lru_cache
+from math import floor
+
+from core.serving.job import PAYLOAD, ServingJob
+
+
+def budget_bytes(job: ServingJob) -> int:
+    """Bytes of one accelerator that the job may fill, rounded down."""
+    share, left = share_bytes(budget_memory_bytes(job), job.memory_utilization), job.device.memory_free_bytes
+    return share if left is None or not counted_by_server(job) else min(share, left)
+
+
+def counted_by_server(job: ServingJob) -> bool:
+    """Whether the budget is a share of what a server sees, and not of the device's own reading."""
+    return job.engine != PAYLOAD and job.memory_reading == "server"
+
+
+def budget_memory_bytes(job: ServingJob) -> int:
+    """The memory that the budget is a share of."""
+    memory = job.device.server_bytes if counted_by_server(job) else job.device.memory_bytes
+    assert memory is not None  # ServingJob refuses accelerators of unknown memory
+    return memory
+
+
+def budget_basis(job: ServingJob) -> str:
+    """One sentence: which reading of the memory that is, with its source."""
+    return job.device.server_basis if counted_by_server(job) else job.device.memory_basis
+
+
+@lru_cache(maxsize=1024)
+def share_bytes(memory_bytes: int, utilization: float) -> int:
+    """floor(memory x utilisation), exact."""
+    return floor(memory_bytes * Fraction(str(utilization)))
