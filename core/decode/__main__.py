@@ -9,11 +9,12 @@ from pathlib import Path
 
 from core.decode import store
 from core.decode.device_lock import DeviceBusy, device_lock
-from core.decode.guard import end_with_parent, prefer_to_be_killed, restrict_address_space
-from core.decode.host_memory import ask_for_huge_pages
 from core.decode.plan import ELEMENT_BYTES, DecodeJob, InvalidJob, StepShape
 from core.decode.record_files import InvalidRecord, from_csv, from_json, result_from, roofline_from, to_json
 from core.decode.records import KernelResult, RunRecord, summary
+from core.host.guard import end_with_parent, limit_memory, prefer_to_be_killed
+from core.host.linux import ask_for_huge_pages
+from core.host.packages import missing
 
 EXIT_INVALID, EXIT_BUSY, EXIT_FAILED = 2, 3, 1
 
@@ -100,6 +101,8 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         if options.command == "compare":
             return _compare(options)
+        if without := missing("Measuring", "torch"):
+            return _fail(without, options, EXIT_FAILED)
         if options.command == "roofline":
             return _roofline(options)
         return _run(options, f"python -m core.decode {shlex.join(arguments)}")
@@ -124,10 +127,10 @@ def _fail(message: str, options: argparse.Namespace, code: int) -> int:
 def _run(options: argparse.Namespace, command: str) -> int:
     job = job_of(options)
     if options.jsonl:
-        end_with_parent()
+        end_with_parent(holds_stdin=True, waited_for=True)
     prefer_to_be_killed()
     if options.address_space:
-        restrict_address_space(int(options.address_space * 1e9))
+        limit_memory(int(options.address_space * 1e9))
     os.environ.setdefault("TORCHINDUCTOR_COMPILE_THREADS", "1")  # no compile pool: nothing can outlive this process
     ask_for_huge_pages()
     from core.decode.device import resolve
@@ -141,7 +144,7 @@ def _run(options: argparse.Namespace, command: str) -> int:
         _save(record, jsonl=options.jsonl)
     if options.record:
         path = store.RECORDED_RUNS / f"{record.run_id}.json"
-        with path.open("x") as file:  # a run of this id is never replaced
+        with path.open("x", encoding="utf-8") as file:  # a run of this id is never replaced
             file.write(to_json(record) + "\n")
         print(f"recorded in {path}", file=sys.stderr)
     print(json.dumps({"event": "end"} if options.jsonl else summary(record)), flush=True)
@@ -241,7 +244,7 @@ def load_run(name: str) -> RunRecord:
     """A run by its id, or from a JSON or CSV file. Raises InvalidJob when there is none."""
     path = Path(name)
     if path.is_file():
-        text = path.read_text()
+        text = path.read_text(encoding="utf-8")
         return from_csv(text) if path.suffix == ".csv" else from_json(text)
     recorded = [run for run in store.recorded_runs() if run.run_id == name]
     found = recorded[0] if recorded else store.load(name)

@@ -7,9 +7,11 @@ from importlib.metadata import PackageNotFoundError, version
 
 import torch
 
-from core.decode.host_memory import available_bytes, huge_pages
 from core.decode.kernels_cpu import compiler_version
 from core.decode.plan import InvalidJob
+from core.host.linux import huge_pages
+from core.host.memory import available_bytes
+from core.host.processor import cores_in_words, cpu_name, nvidia_driver
 
 # Names as packages are installed under: what kernels come from, and what a whole step is compared with.
 LIBRARIES = {
@@ -30,16 +32,7 @@ def name_of(device: torch.device) -> str:
     """The GPU's name, or the CPU's model and how many threads torch uses."""
     if device.type == "cuda":
         return str(torch.cuda.get_device_name(device))
-    return f"{_cpu_model()}, {torch.get_num_threads()} threads"
-
-
-def _cpu_model() -> str:
-    try:
-        with open("/proc/cpuinfo") as lines:
-            names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-        return names[0] if names else platform.processor() or platform.machine()
-    except OSError:
-        return platform.processor() or platform.machine()
+    return f"{cpu_name()}, {torch.get_num_threads()} threads"
 
 
 def free_bytes(device: torch.device) -> int:
@@ -55,7 +48,8 @@ def host_facts(device: torch.device) -> dict[str, str]:
         "torch": torch.__version__,
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.machine()}",
-        "cpu": _cpu_model(),
+        "cpu": cpu_name(),
+        "cores": cores_in_words(),
         "threads": str(torch.get_num_threads()),
         "cpu_capability": torch.backends.cpu.get_cpu_capability(),
         "huge_pages": huge_pages(),
@@ -63,7 +57,7 @@ def host_facts(device: torch.device) -> dict[str, str]:
     }
     if device.type == "cuda":
         facts["cuda"] = str(torch.version.cuda)
-        facts["driver"] = _driver()
+        facts["driver"] = nvidia_driver()
         facts["compute_capability"] = ".".join(map(str, torch.cuda.get_device_capability(device)))
         facts["memory_bytes"] = str(torch.cuda.get_device_properties(device).total_memory)
     return facts
@@ -80,14 +74,6 @@ def _installed(package: str) -> str | None:
         return version(package)
     except PackageNotFoundError:
         return None
-
-
-def _driver() -> str:
-    try:
-        with open("/proc/driver/nvidia/version") as lines:
-            return lines.readline().split("Kernel Module")[-1].split()[0]
-    except (OSError, IndexError):
-        return "unknown"
 
 
 def synchronise(device: torch.device) -> None:

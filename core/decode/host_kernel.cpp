@@ -32,7 +32,8 @@ constexpr float LOG2_E = 1.44269504088896341f;
 typedef float floats __attribute__((vector_size(64), aligned(4)));
 typedef int32_t ints __attribute__((vector_size(64), aligned(4)));
 typedef uint32_t words __attribute__((vector_size(64), aligned(4)));
-#if defined(__FLT16_MAX__)  // GCC before 12 has no 16-bit floats in C++
+// GCC has 16-bit floats in C++ from 12 on, on Arm from 13 on, where it names their limits before it has them.
+#if defined(__FLT16_MAX__) && (defined(__clang__) || !defined(__aarch64__) || __GNUC__ >= 13)
 #define HALVES
 typedef _Float16 halves __attribute__((vector_size(32), aligned(2)));
 #endif

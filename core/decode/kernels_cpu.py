@@ -6,8 +6,6 @@ torch arrangements carry the figure.
 
 import ctypes
 import math
-import os
-import shutil
 import subprocess
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
@@ -19,11 +17,13 @@ from torch import Tensor
 
 from core.decode.inputs import Inputs
 from core.decode.kernel import NATURAL, Call, Kernel, Unavailable, needs_16_or_32_bits, softmax_to, split_context
+from core.host.compiler import cxx_compiler, flags_for_this_cpu, what_to_install
+from core.host.processor import said_by
 
 SOURCE = Path(__file__).with_name("host_kernel.cpp")
 # Sums may be reordered. Not -ffast-math: its start-up code would flush small numbers to zero in the whole process.
 ARITHMETIC = ("-fno-math-errno", "-fno-trapping-math", "-fno-signed-zeros", "-fassociative-math", "-freciprocal-math")
-FLAGS = ("-O3", "-march=native", *ARITHMETIC, "-std=c++17", "-shared", "-fPIC", "-pthread")
+FLAGS = ("-O3", *ARITHMETIC, "-std=c++17", "-shared", "-fPIC", "-pthread", "-w")
 KINDS = {torch.float32: 0, torch.bfloat16: 1, torch.float16: 2}
 PACKED = (
     "keys [batch, KV head, token / 16, head_dim, 16], values as usual; bf16 in pairs: "
@@ -70,21 +70,13 @@ def _threads(count: int) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(count, initializer=torch.set_num_threads, initargs=(1,))
 
 
-def host_compiler() -> str | None:
-    """The C++ compiler that builds the kernel: CXX, else g++ or clang++ where one is found."""
-    return os.environ.get("CXX") or shutil.which("g++") or shutil.which("clang++")
-
-
 @cache
 def compiler_version() -> str | None:
     """The first line that the compiler says of itself, such as 'g++ (Debian 14.2.0) 14.2.0'; None without one."""
-    compiler = host_compiler()
+    compiler = cxx_compiler()
     if not compiler:
         return None
-    try:
-        said = subprocess.run([compiler, "--version"], capture_output=True, text=True, timeout=10, check=False).stdout
-    except (OSError, subprocess.TimeoutExpired):
-        return None
+    said = said_by(compiler, "--version")
     return said.splitlines()[0].strip() if said.strip() else None
 
 
@@ -94,21 +86,23 @@ def host_library(dtype: torch.dtype) -> ctypes.CDLL:
     if isinstance(built, str):
         raise Unavailable(built)
     if dtype == torch.float16 and not built.headroom_has_halves():
-        raise Unavailable("this compiler has no 16-bit floats (GCC has them from 12 on)")
+        raise Unavailable("this compiler has no 16-bit floats (GCC has them from 12 on, on Arm from 13 on)")
     return built
 
 
 @cache
 def _built() -> ctypes.CDLL | str:
     """The library, compiled once a process; or why there is none, which is not tried again for every G."""
-    compiler = host_compiler()
+    compiler = cxx_compiler()
     if not compiler:
-        return "no C++ compiler here: install g++ for the kernel that is built for this CPU"
+        return what_to_install()
     with tempfile.TemporaryDirectory(prefix="headroom-kernel-") as folder:
         target = Path(folder) / "host_kernel.so"
-        command = [compiler, *FLAGS, str(SOURCE), "-o", str(target)]
+        command = [compiler, *flags_for_this_cpu(), *FLAGS, str(SOURCE), "-o", str(target)]
         try:
-            built = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+            built = subprocess.run(
+                command, capture_output=True, text=True, encoding="utf-8", errors="replace", timeout=300, check=False
+            )
         except (OSError, subprocess.TimeoutExpired) as e:
             return f"{compiler} did not build it: {e}"
         if built.returncode:
@@ -124,7 +118,7 @@ def threads_of_torch() -> ctypes.c_void_p:
     """
     try:
         return ctypes.cast(ctypes.CDLL(None).GOMP_parallel, ctypes.c_void_p)
-    except (AttributeError, OSError):
+    except (AttributeError, OSError, TypeError):  # TypeError: Windows knows no library of the whole program
         return ctypes.c_void_p(None)
 
 

@@ -4,7 +4,6 @@ A run is stored as one JSON record, every sample included, beside the columns th
 that cannot be written is a StoreUnavailable that says so; the run itself is never lost for it.
 """
 
-import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +12,7 @@ from pathlib import Path
 
 from core.decode.record_files import InvalidRecord, from_json, to_json
 from core.decode.records import KernelResult, RunRecord
+from core.host.folders import data_directory
 
 RECORDED_RUNS = Path(__file__).resolve().parents[1] / "data" / "decode_runs"
 _CREATE = (
@@ -36,20 +36,12 @@ class RunLine:
     status: str
 
 
-def data_directory() -> Path:
-    """HEADROOM_DATA_DIR, else headroom under XDG_DATA_HOME (~/.local/share)."""
-    named = os.environ.get("HEADROOM_DATA_DIR")
-    if named:
-        return Path(named)
-    base = os.environ.get("XDG_DATA_HOME")
-    return (Path(base) if base else Path.home() / ".local" / "share") / "headroom"
-
-
 @contextmanager
 def _open() -> Iterator[sqlite3.Connection]:
-    folder = data_directory()
+    folder: Path | str = "the usual folder"
     connection: sqlite3.Connection | None = None
     try:
+        folder = data_directory()
         folder.mkdir(parents=True, exist_ok=True)
         connection = sqlite3.connect(folder / "decode_runs.sqlite3", timeout=10)
         with connection:
@@ -109,7 +101,7 @@ def recorded_runs(folder: Path = RECORDED_RUNS) -> list[RunRecord]:
     runs = []
     for path in sorted(folder.glob("*.json")):
         try:
-            runs.append(from_json(path.read_text()))
+            runs.append(from_json(path.read_text(encoding="utf-8")))
         except InvalidRecord as e:
             raise InvalidRecord(f"{path.name}: {e}") from e
     return sorted(runs, key=lambda run: run.date, reverse=True)

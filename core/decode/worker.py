@@ -5,10 +5,7 @@ happens to it (a crash, a CUDA failure, memory, the time limit) becomes a messag
 kept. Nothing in this module imports torch.
 """
 
-import contextlib
 import json
-import os
-import signal
 import subprocess
 import sys
 import tempfile
@@ -24,9 +21,11 @@ from core.decode.device_lock import DeviceBusy
 from core.decode.plan import DecodeJob
 from core.decode.record_files import InvalidRecord, from_dict, result_from, roofline_from
 from core.decode.records import KernelResult, Roofline, RunRecord, mark_best
+from core.host import children
 
-ROOT = Path(__file__).resolve().parents[2]
-LONGEST_ARGUMENT = 100_000  # characters: Linux takes 131,072 bytes of one (execve(2), MAX_ARG_STRLEN)
+# Characters. Linux takes 131,072 bytes of one argument (execve(2), MAX_ARG_STRLEN), Windows 32,767 characters of a
+# whole command line (CreateProcessW).
+LONGEST_ARGUMENT = 20_000
 GRACE_SECONDS = 60.0  # beyond the time limit, which the child keeps by itself between kernels
 KEPT_RUNS = 20
 
@@ -63,7 +62,7 @@ class LiveRun:
         self._child: subprocess.Popen[str] | None = None
         self._ended_by = ""
         self._command = command_line(job, options)
-        self._environment = {**os.environ, "PYTHONPATH": str(ROOT), **(environment or {})}
+        self._environment = environment
         self._thread = threading.Thread(target=self._follow, name=f"decode-{self.key}", daemon=True)
         self._thread.start()
 
@@ -81,8 +80,7 @@ class LiveRun:
         """Ends the child and what it started; results that had arrived stay."""
         self._ended_by = self._ended_by or why
         if self._child is not None and self._child.poll() is None:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(self._child.pid, signal.SIGKILL)
+            children.end(self._child)
 
     def wait(self, seconds: float | None = None) -> RunState:
         """The state once the run has ended, or after `seconds`."""
@@ -96,12 +94,13 @@ class LiveRun:
     def _follow(self) -> None:
         """Starts and reads the child. In this thread: Linux ties the child's end to the thread that started it."""
         limit = self._state.job.seconds_limit + GRACE_SECONDS
-        with tempfile.TemporaryFile("w+") as errors, tempfile.NamedTemporaryFile("w") as lengths:
+        with (
+            tempfile.TemporaryDirectory(prefix="headroom-run-", ignore_cleanup_errors=True) as folder,
+            tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as errors,
+        ):
             try:
-                self._child = subprocess.Popen(
-                    _with_short_lengths(self._command, lengths), stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                    stderr=errors, text=True, cwd=ROOT, env=self._environment, start_new_session=True,
-                )  # fmt: skip
+                arguments = _with_short_lengths(self._command[1:], Path(folder) / "lengths")
+                self._child = children.start(*arguments, environment=self._environment, stderr=errors)
             except OSError as e:
                 self._update(status="failed", message=f"The measurement could not be started: {e}.")
                 return
@@ -114,8 +113,8 @@ class LiveRun:
                 self._read(self._child)
             finally:
                 clock.cancel()
-                _end_group(self._child)
-            self._finish(self._child.wait(), errors)
+                code = children.close(self._child)
+            self._finish(code, errors)
 
     def _read(self, child: subprocess.Popen[str]) -> None:
         assert child.stdout is not None  # it was opened as a pipe
@@ -177,26 +176,12 @@ class LiveRun:
         return record
 
 
-def _end_group(child: subprocess.Popen[str]) -> None:
-    """Whatever the child started (a compiler) goes with it."""
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(child.pid, signal.SIGKILL)
-    for pipe in (child.stdin, child.stdout):
-        if pipe is not None:
-            with contextlib.suppress(OSError):
-                pipe.close()
-
-
 def _reason_of(code: int, errors: IO[str]) -> str:
     """Why a child that sent no record ended, in words."""
     errors.seek(0)
     lines = [line.strip() for line in errors.read()[-20_000:].splitlines() if line.strip()]
     last = f" Its last line: {lines[-1][:300]}" if lines else ""
-    if code == -signal.SIGKILL:
-        return f"The measurement was killed by the system, most likely because memory ran out.{last}"
-    if code < 0:
-        return f"The measurement crashed with {signal.Signals(-code).name}.{last}"
-    return f"The measurement ended with exit code {code} and without a result.{last}"
+    return f"The measurement {children.ending(code)}.{last}"
 
 
 def command_line(job: DecodeJob, options: tuple[str, ...] = ()) -> list[str]:
@@ -221,14 +206,13 @@ def command_line(job: DecodeJob, options: tuple[str, ...] = ()) -> list[str]:
     return [*command, *options]
 
 
-def _with_short_lengths(command: list[str], file: IO[str]) -> list[str]:
+def _with_short_lengths(command: list[str], file: Path) -> list[str]:
     """The same command; the contexts of a large ragged batch in the file, since the system bounds an argument."""
     place = command.index("--lengths") + 1 if "--lengths" in command else 0
     if not place or len(command[place]) <= LONGEST_ARGUMENT:
         return command
-    file.write(command[place])
-    file.flush()
-    return [*command[:place], f"@{file.name}", *command[place + 1 :]]
+    file.write_text(command[place], encoding="utf-8")
+    return [*command[:place], f"@{file}", *command[place + 1 :]]
 
 
 _runs: "OrderedDict[str, LiveRun]" = OrderedDict()

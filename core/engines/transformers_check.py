@@ -8,22 +8,21 @@ stands alone.
 
 import json
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from core.engines.transformers import stored_elements
+from core.host import children
+from core.host.packages import missing
 from core.models.attention import CompressedAttention, GroupedAttention, LatentAttention, Layer, ParallelLayer
 from core.models.spec import ModelSpec
 
 BYTES_PER_ELEMENT = 2  # the worker builds in bfloat16
 TIME_LIMIT_SECONDS = 120.0
 MAX_CONTEXT, USUAL_CONTEXT = 40_000, 128
-ROOT = Path(__file__).resolve().parents[2]
 
 
 class CacheCheckError(RuntimeError):
@@ -104,6 +103,8 @@ def measure_cache(
             f"context_length is {context_length} and batch_size {batch_size}: the check takes 1 to {MAX_CONTEXT:,} "
             "tokens and 1 to 64 sequences."
         )
+    if without := missing("The check", "torch", "transformers"):
+        raise CacheCheckError(without)
     question = {"config": dict(config), "context_length": context_length, "batch_size": batch_size}
     started = time.monotonic()
     answer = _run(json.dumps(question), time_limit_seconds, cancelled)
@@ -114,24 +115,15 @@ def measure_cache(
 
 def _run(question: str, time_limit_seconds: float, cancelled: threading.Event | None) -> dict[str, Any]:
     """The worker's last line of output as a mapping; the process never outlives this call."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "core.engines.transformers_check_worker"],
-        cwd=ROOT,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-    )
+    process = children.start("-m", "core.engines.transformers_check_worker")
     try:
         output = _wait(process, question, time_limit_seconds, cancelled)
     finally:
-        if process.poll() is None:
-            process.kill()
-        process.communicate()
+        children.close(process)
     if process.returncode != 0 or not output.strip():
         raise CacheCheckError(
-            f"The check ended with exit status {process.returncode} before it answered: most likely it ran out of "
-            "memory. Try a smaller context, or a model with fewer layers."
+            f"The check {children.ending(process.returncode)}: most likely it ran out of memory. Try a smaller "
+            "context, or a model with fewer layers."
         )
     answer: dict[str, Any] = json.loads(output.strip().splitlines()[-1])
     return answer

@@ -12,18 +12,20 @@ import inspect
 import json
 import os
 import re
-import resource
 import sys
 import warnings
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-MEMORY_LIMIT = 12 * 2**30  # address space; torch alone maps several GiB
+from core.host.guard import end_with_parent, limit_memory
+
+MEMORY_LIMIT = 12 * 2**30  # address space where it is enforced; torch alone maps several GiB
 
 
 def main() -> None:
     """Read the question, answer on the last line of standard output."""
-    _limit_memory()
+    end_with_parent(holds_stdin=False, waited_for=True)
+    limit_memory(MEMORY_LIMIT)
     answer = sys.stdout
     with contextlib.redirect_stdout(sys.stderr):
         question = json.load(sys.stdin)
@@ -37,11 +39,6 @@ def answer_to(question: Mapping[str, Any]) -> dict[str, Any]:
         return measure(question["config"], int(question["context_length"]), int(question["batch_size"]))
     except Exception as error:  # noqa: BLE001 - whatever a model's code raises is the answer: that it cannot be run
         return {"error": f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error) else ''}"[:400]}
-
-
-def _limit_memory() -> None:
-    with contextlib.suppress(ValueError, OSError):
-        resource.setrlimit(resource.RLIMIT_AS, (MEMORY_LIMIT, MEMORY_LIMIT))
 
 
 def measure(config: Mapping[str, Any], context_length: int, batch_size: int) -> dict[str, Any]:

@@ -7,17 +7,15 @@ when the server ends, since its standard input then closes.
 
 import atexit
 import json
-import os
 import subprocess
-import sys
 import threading
 from dataclasses import dataclass
-from pathlib import Path
-from typing import IO
+
+from core.host import children
+from core.host.packages import missing
 
 LOCAL_TIMEOUT_S = 180.0  # for loading the model and answering
 IDLE_S = 900.0
-ROOT = Path(__file__).resolve().parents[2]
 
 
 class LocalModelError(RuntimeError):
@@ -37,6 +35,8 @@ class LocalModel:
 
 def reply(prompt: str, model: LocalModel, *, max_tokens: int, timeout_s: float = LOCAL_TIMEOUT_S) -> str:
     """What the model writes after the prompt, greedily. Raises LocalModelError."""
+    if without := missing("A local model", "torch", "transformers"):
+        raise LocalModelError(without)
     asked = {
         "model": model.model,
         "may_download": model.may_download,
@@ -102,35 +102,16 @@ class _Worker:
     def _running(self) -> "subprocess.Popen[str]":
         if self.process is None or self.process.poll() is not None:
             self.stop()
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "core.learning.ask_local_worker", str(IDLE_S)],
-                cwd=ROOT,
-                env={**os.environ, "TOKENIZERS_PARALLELISM": "false"},
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,
-                text=True,
+            self.process = children.start(
+                "-m", "core.learning.ask_local_worker", str(IDLE_S), environment={"TOKENIZERS_PARALLELISM": "false"}
             )
         return self.process
 
     def stop(self) -> None:
         """End the process and close its pipes."""
         process, self.process = self.process, None
-        if process is None:
-            return
-        if process.poll() is None:
-            process.kill()
-        process.wait()
-        for pipe in (process.stdin, process.stdout):
-            if pipe is not None:
-                _close(pipe)
-
-
-def _close(pipe: IO[str]) -> None:
-    try:
-        pipe.close()
-    except OSError:
-        return  # what was not written when the process was stopped needs no reader
+        if process is not None:
+            children.close(process)
 
 
 _worker = _Worker()

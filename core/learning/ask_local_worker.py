@@ -8,8 +8,8 @@ no repository's code is run. Decoding is greedy. Started by core.learning.ask_lo
 import contextlib
 import json
 import os
-import select
 import sys
+import threading
 import warnings
 from collections.abc import Mapping
 from time import monotonic
@@ -23,13 +23,22 @@ def main() -> None:
     idle_s = float(sys.argv[1])
     answer = sys.stdout
     held: dict[str, Any] = {}
+    idle = _ends_after(idle_s)
     with contextlib.redirect_stdout(sys.stderr):
-        while select.select([sys.stdin], [], [], idle_s)[0]:
-            line = sys.stdin.readline()
-            if not line:
-                return
+        while line := sys.stdin.readline():
+            idle.cancel()
             answer.write(json.dumps(answer_to(json.loads(line), held)) + "\n")
             answer.flush()
+            idle = _ends_after(idle_s)
+
+
+def _ends_after(seconds: float) -> threading.Timer:
+    """Ends this process unless it is cancelled: no system but Linux and macOS waits for a pipe for so long and no
+    longer."""
+    timer = threading.Timer(seconds, os._exit, (0,))
+    timer.daemon = True
+    timer.start()
+    return timer
 
 
 def answer_to(question: Mapping[str, Any], held: dict[str, Any]) -> dict[str, str]:

@@ -7,20 +7,17 @@ is answered from memory, and viewers who ask for the same one watch the same run
 
 import atexit
 import json
-import subprocess
-import sys
 import threading
 from collections import OrderedDict
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal
 
+from core.host import children
 from core.uptraining.recipe import Recipe
 from core.uptraining.results import Result, collect, recorded_result
 
-ROOT = Path(__file__).resolve().parent.parent.parent
-COMMAND = (sys.executable, "-m", "core.uptraining.worker")
+COMMAND = ("-m", "core.uptraining.worker")  # of this Python
 MAX_REMEMBERED = 16
 
 Status = Literal["running", "done", "cancelled", "failed"]
@@ -51,9 +48,7 @@ class Run:
         self._events: list[dict[str, Any]] = []
         self._status: Status = "running"
         self._message: str | None = None
-        self._process = subprocess.Popen(
-            command, cwd=ROOT, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
-        )
+        self._process = children.start(*command)
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 
@@ -82,7 +77,7 @@ class Run:
             if self._status != "running":
                 return
             self._status = "cancelled"
-        self._process.terminate()
+        children.end(self._process)
         self._reader.join(timeout=10)
 
     def wait(self, timeout_s: float) -> None:
@@ -114,15 +109,8 @@ class Run:
             self._end("done", None)
 
     def _close(self) -> None:
-        assert self._process.stdout is not None
-        self._process.stdout.close()
-        try:
-            if self._process.stdin is not None:
-                self._process.stdin.close()
-        except OSError:
-            pass  # the worker is gone already: there is nothing left to close
-        code = self._process.wait()
-        self._end("failed", f"The experiment's process ended early with status {code}. Start it again.")
+        code = children.close(self._process)
+        self._end("failed", f"The experiment's process {children.ending(code)}. Start it again.")
 
     def _end(self, status: Status, message: str | None) -> None:
         """The first ending counts."""

@@ -7,14 +7,13 @@ server that dies takes its experiment along.
 
 import json
 import math
-import os
 import sys
-import threading
 from collections.abc import Iterator
 from typing import Any
 
 import torch  # noqa: TID251  a process of its own: the dashboard never imports this file
 
+from core.host.guard import end_with_parent
 from core.uptraining.conversion import head_similarity, merge_heads
 from core.uptraining.network import KV_SUFFIXES, RecallNetwork, make_batch
 from core.uptraining.recipe import SCRATCH, Recipe, RecipeError, from_dict
@@ -140,11 +139,6 @@ def _loss(network: RecallNetwork, batch: Any) -> tuple[torch.Tensor, torch.Tenso
     return loss, (scores.argmax(-1) == answers).float().mean()
 
 
-def _leave_when_input_closes() -> None:
-    sys.stdin.read()
-    os._exit(0)
-
-
 def main() -> int:
     """Exit status 0 after 'done', 1 after 'failed'."""
     torch.set_num_threads(1)  # matrices this small gain nothing from a second core, and one thread is reproducible
@@ -153,7 +147,7 @@ def main() -> int:
     except (RecipeError, ValueError) as error:
         print(json.dumps({"event": "failed", "message": str(error)}), flush=True)
         return 1
-    threading.Thread(target=_leave_when_input_closes, daemon=True).start()
+    end_with_parent(holds_stdin=True, waited_for=False)
     for event in Experiment(recipe).events():
         print(json.dumps(event), flush=True)
     return 0

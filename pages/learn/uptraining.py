@@ -3,6 +3,7 @@
 import streamlit as st
 
 from core.evidence.studies import published
+from core.host.packages import missing
 from core.uptraining import results, runs
 from core.uptraining.conversion import METHODS
 from core.uptraining.recipe import Recipe, RecipeError
@@ -67,7 +68,11 @@ def live() -> None:
     if run is not None and run.snapshot().status == "running":
         watch()
         return
-    if st.button("Run it here", type="primary", key="uptraining_start", help="About a minute on one core"):
+    without = missing("The experiment", "torch")
+    if without:
+        st.info(without)
+    if st.button("Run it here", type="primary", key="uptraining_start", help="About a minute on one core",
+                 disabled=bool(without)):  # fmt: skip
         st.session_state[MINE] = recipe
         runs.start(recipe)
         st.rerun()

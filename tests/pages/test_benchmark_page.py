@@ -31,7 +31,6 @@ class Ended:
 @pytest.fixture(autouse=True)
 def data_directory(tmp_path, monkeypatch) -> Iterator[None]:
     monkeypatch.setenv("HEADROOM_DATA_DIR", str(tmp_path))
-    monkeypatch.setattr("core.decode.host_memory.available_bytes", lambda: 12 * 10**9)
     monkeypatch.setattr("pages.tools.decode.panel.available_bytes", lambda: 12 * 10**9)
     yield
     worker.stop_all()
@@ -67,7 +66,7 @@ def test_a_link_sets_the_job_and_a_large_one_is_scaled_in_words(open_page: Opene
 
 
 def test_a_gpu_is_held_to_the_quick_limit_and_not_to_the_cpus_memory(open_page: Opener, monkeypatch):
-    monkeypatch.setattr("pages.tools.decode.panel.has_gpu", lambda: True)
+    monkeypatch.setattr("pages.tools.decode.panel.has_nvidia_gpu", lambda: True)
     quick = open_page(PAGE, bench_context="65536", bench_batch="32", bench_run_size=QUICK)
     # at G = 40 a sequence of 65,536 tokens is 1.34 GB of cache and 2.68 GB in float32; one of 16,384 fits 2 GB
     assert "On this host's GPU, one layer, 1 × 16,384 tokens" in said(quick)
@@ -108,12 +107,12 @@ def test_device_and_time_limit_are_set_by_a_link_and_reach_the_run(open_page: Op
 
 
 def test_the_cpu_is_planned_for_where_it_is_chosen_beside_a_gpu(open_page: Opener, monkeypatch):
-    monkeypatch.setattr("pages.tools.decode.panel.has_gpu", lambda: True)
+    monkeypatch.setattr("pages.tools.decode.panel.has_nvidia_gpu", lambda: True)
     assert "On this host's CPU, one layer" in said(open_page(PAGE, bench_device="cpu"))
 
 
 def test_cuda_without_a_gpu_is_said_before_the_run(open_page: Opener, monkeypatch):
-    monkeypatch.setattr("pages.tools.decode.panel.has_gpu", lambda: False)
+    monkeypatch.setattr("pages.tools.decode.panel.has_nvidia_gpu", lambda: False)
     app = open_page(PAGE, bench_device="cuda")
     assert app.warning[0].value.startswith("No NVIDIA GPU is seen on this host.")
 

@@ -9,7 +9,6 @@ import streamlit as st
 
 from core.decode import worker
 from core.decode.device_lock import DeviceBusy
-from core.decode.host_memory import available_bytes, has_gpu
 from core.decode.plan import (
     DecodeJob,
     InvalidJob,
@@ -19,6 +18,10 @@ from core.decode.plan import (
     step_memory_bytes,
     step_read_bytes,
 )
+from core.host.guard import limit_in_words
+from core.host.memory import available_bytes
+from core.host.packages import missing
+from core.host.processor import has_nvidia_gpu
 from core.units import format_bytes
 from pages.tools.decode.result import in_words, show_result
 
@@ -75,13 +78,15 @@ def measure(job: DecodeJob, *, num_layers: int, key_prefix: str) -> None:
     limit = QUICK_BYTES if size == QUICK else None
     job = replace(job, quick=size == QUICK)
     _show_plan(job, limit)
-    under_way = worker.running()
+    under_way, without = worker.running(), missing("Measuring", "torch")
     if st.button(
         "Measure decoding on this host", type="primary", icon=":material/timer:", key=f"{key_prefix}_start",
-        disabled=bool(under_way),
+        disabled=bool(under_way or without),
     ):  # fmt: skip
         _start(job, limit, key_prefix)
-    st.caption(WHAT_IT_TRIES[QUICK if size == QUICK else FULL])
+    if without:
+        st.info(without)
+    st.caption(f"{WHAT_IT_TRIES[QUICK if size == QUICK else FULL]} {limit_in_words()}".strip())
     run = under_way[0] if under_way else worker.find(st.session_state.get(f"{key_prefix}_run"))
     if run is None:
         _watch_for_runs()
@@ -95,7 +100,7 @@ def measure(job: DecodeJob, *, num_layers: int, key_prefix: str) -> None:
 def _show_plan(job: DecodeJob, limit: float | None) -> None:
     """What the run will read, and in what time, before it runs. The figures are exact; how much a GPU has free, the
     run itself asks."""
-    on_gpu = job.device == "cuda" or (job.device == "auto" and has_gpu())
+    on_gpu = job.device == "cuda" or (job.device == "auto" and has_nvidia_gpu())
     most = UNLIMITED if on_gpu else available_bytes()
     fitted = fit_to_memory(job, min(most, int(limit or UNLIMITED)), "cuda" if on_gpu else "cpu")
     measured = fitted.measured
@@ -105,7 +110,7 @@ def _show_plan(job: DecodeJob, limit: float | None) -> None:
         f"{job.dtype}: each step must read {sizes}, and compute {measured.attention_flops / 1e9:,.2f} GFLOP at any G. "
         f"The run has **{job.seconds_limit:,.0f} s**: what is not measured by then is left out."
     )
-    if on_gpu and not has_gpu():
+    if on_gpu and not has_nvidia_gpu():
         st.warning("No NVIDIA GPU is seen on this host. Choose cpu or auto as the device, unless torch can reach one.")
     if measured.step:
         st.markdown(_step_in_words(measured, measured.step))

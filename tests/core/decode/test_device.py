@@ -45,7 +45,7 @@ def test_the_compiler_is_named_by_its_own_first_line(monkeypatch, tmp_path):
 @pytest.mark.parametrize("compiler", ["", "/nowhere/c++"], ids=["none", "one that cannot be started"])
 def test_no_compiler_is_no_line(monkeypatch, compiler):
     monkeypatch.setenv("CXX", compiler)
-    monkeypatch.setattr("core.decode.kernels_cpu.shutil.which", lambda _name: None)
+    monkeypatch.setattr("core.host.compiler.shutil.which", lambda _name: None)
     assert "compiler" not in device.host_facts(CPU)
 
 

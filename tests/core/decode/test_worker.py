@@ -197,7 +197,7 @@ def test_the_dashboards_process_never_loads_torch():
 
 BLOCKED = (
     "import sys\n"
-    "missing = ('streamlit', 'altair', 'pandas', 'transformers', 'huggingface_hub', 'yaml')\n"
+    "missing = ('streamlit', 'altair', 'pandas', 'transformers', 'huggingface_hub', 'yaml', 'psutil', 'platformdirs')\n"
     "sys.modules.update(dict.fromkeys(missing))\n"
     "from core.decode.__main__ import main\nsys.exit(main(sys.argv[1:]))\n"
 )

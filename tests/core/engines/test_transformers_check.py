@@ -1,11 +1,13 @@
 """The check against transformers: real forwards on the meta device, in a real worker process."""
 
+import shutil
+import sys
 import threading
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from core.engines import transformers_check as cache_check
 from core.engines.transformers_check import (
     CacheCheckError,
     CacheMeasurement,
@@ -109,8 +111,9 @@ def test_the_worker_is_stopped_when_cancelled() -> None:
 
 
 def test_a_worker_that_dies_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cache_check.sys, "executable", "/bin/false")
-    with pytest.raises(CacheCheckError, match="ended with exit status 1 before it answered"):
+    stand_in = SimpleNamespace(platform=sys.platform, executable=shutil.which("false"))
+    monkeypatch.setattr("core.host.children.sys", stand_in)
+    with pytest.raises(CacheCheckError, match="The check ended with exit code 1 and without a result: most likely"):
         measure_cache(CONFIGS["gemma3"], context_length=40)
 
 

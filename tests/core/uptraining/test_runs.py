@@ -8,18 +8,20 @@ from dataclasses import replace
 
 import pytest
 
+from core.host import children
 from core.uptraining import results, runs
 from core.uptraining.recipe import Recipe
 from core.uptraining.runs import COMMAND, BusyError, Run
+from tests.dashboard import ROOT
 
 TINY = Recipe(train_steps=20, uptrain_percent=10, batch_size=4, num_pairs=2, num_attributes=1, num_values=2, num_keys=4)
 # Stand-ins for the worker: one that says a step and then nothing, one that dies, one that refuses.
 STEP = {"event": "progress", "phase": "p", "steps_done": 5, "loss": 1.5}
 SAYS_A_STEP = f"import sys; sys.stdin.readline(); print({json.dumps(STEP)!r}, flush=True); sys.stdin.read()"
-WAITS = (sys.executable, "-c", SAYS_A_STEP)
-DIES = (sys.executable, "-c", "import sys; sys.exit(3)")
-REFUSES = (sys.executable, "-c", 'print(\'{"event": "failed", "message": "no such head"}\')')
-BABBLES = (sys.executable, "-c", "print('not json')")
+WAITS = ("-c", SAYS_A_STEP)
+DIES = ("-c", "import sys; sys.exit(3)")
+REFUSES = ("-c", 'print(\'{"event": "failed", "message": "no such head"}\')')
+BABBLES = ("-c", "print('not json')")
 
 
 @pytest.fixture(autouse=True)
@@ -69,7 +71,8 @@ def test_a_seed_names_a_result() -> None:
 
 
 def test_the_worker_itself_refuses_a_bad_recipe() -> None:
-    done = subprocess.run(COMMAND, input='{"seed": -1}\n', capture_output=True, text=True, cwd=runs.ROOT, timeout=60)
+    command = [sys.executable, *COMMAND]
+    done = subprocess.run(command, input='{"seed": -1}\n', capture_output=True, text=True, cwd=ROOT, timeout=60)
     assert done.returncode == 1
     assert json.loads(done.stdout) == {
         "event": "failed",
@@ -79,14 +82,17 @@ def test_the_worker_itself_refuses_a_bad_recipe() -> None:
 
 def test_the_worker_ends_with_its_server() -> None:
     long = Recipe(train_steps=2_000, uptrain_percent=50)
-    with subprocess.Popen(COMMAND, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=runs.ROOT) as worker:
-        assert worker.stdin is not None
-        assert worker.stdout is not None
+    worker = children.start(*COMMAND)
+    assert worker.stdin is not None
+    assert worker.stdout is not None
+    try:
         worker.stdin.write(json.dumps(long.as_dict()) + "\n")
         worker.stdin.flush()
         assert json.loads(worker.stdout.readline())["event"] == "progress"
         worker.stdin.close()
-        assert worker.wait(timeout=30) == 0
+        worker.wait(timeout=30)
+    finally:
+        children.close(worker)
 
 
 def wait_for_progress(run: Run) -> None:
@@ -115,7 +121,7 @@ def test_a_cancel_ends_the_process_and_stays() -> None:
 
 
 @pytest.mark.parametrize(
-    ("command", "says"), [(DIES, "status 3"), (REFUSES, "no such head"), (BABBLES, "could not be read")]
+    ("command", "says"), [(DIES, "exit code 3"), (REFUSES, "no such head"), (BABBLES, "could not be read")]
 )
 def test_a_failure_says_why(command: tuple[str, ...], says: str) -> None:
     run = Run(TINY, command)
@@ -136,4 +142,4 @@ def test_another_recipe_waits_its_turn(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_the_dashboard_never_loads_torch() -> None:
     code = "import sys, core.uptraining.runs, core.uptraining.results; sys.exit('torch' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], cwd=runs.ROOT, timeout=60).returncode == 0
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, timeout=60).returncode == 0

@@ -1,0 +1,69 @@
+"""What only Linux has: the end of a parent as a signal, the order of killing, a bound on addresses, huge pages.
+
+Every function is safe to call elsewhere and says by its answer that nothing was done. No other module asks for these.
+"""
+
+import ctypes
+import os
+import sys
+from pathlib import Path
+
+PR_SET_PDEATHSIG, SIGKILL = 1, 9  # include/uapi/linux/prctl.h, include/uapi/asm-generic/signal.h
+HUGE_PAGES = Path("/sys/kernel/mm/transparent_hugepage/enabled")
+THP_SETTING = "THP_MEM_ALLOC_ENABLE"  # torch: c10/core/impl/alloc_cpu.cpp
+
+
+def die_with_parent() -> bool:
+    """The kernel kills this process when the thread that started it ends; False where it is not asked to."""
+    if sys.platform != "linux":
+        return False
+    try:
+        return int(ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, SIGKILL)) == 0
+    except (OSError, AttributeError):  # a C library without it
+        return False
+
+
+def be_killed_first() -> bool:
+    """When memory runs out, the kernel ends this process before all others; False where it cannot be told so."""
+    if sys.platform != "linux":
+        return False
+    try:
+        Path("/proc/self/oom_score_adj").write_text("1000", encoding="ascii")  # written, the one way to say it
+    except OSError:
+        return False
+    return True
+
+
+def bound_address_space(count: int) -> bool:
+    """Allocations beyond `count` bytes of address space fail in this process; False where nothing bounds them."""
+    if sys.platform != "linux":
+        return False
+    try:
+        import resource  # noqa: PLC0415  Windows has no such module
+
+        resource.setrlimit(resource.RLIMIT_AS, (count, count))
+    except (ImportError, ValueError, OSError):  # above a limit that is set already
+        return False
+    return True
+
+
+def ask_for_huge_pages() -> None:
+    """torch's buffers on the CPU in pages of 2 MiB, those of the bandwidth and those of the caches alike.
+
+    To be called before torch allocates: it reads this setting once. A decode step walks through gigabytes, and looking
+    up each page of 4 KiB costs more than reading it. macOS and Windows choose pages by themselves.
+    """
+    if sys.platform == "linux":
+        os.environ.setdefault(THP_SETTING, "1")
+
+
+def huge_pages() -> str:
+    """Whether they were asked for, and what the system does with such a wish."""
+    if sys.platform != "linux":
+        return "chosen by the system"
+    try:
+        allowed = HUGE_PAGES.read_text(encoding="ascii").split("[")[1].split("]")[0]
+    except (OSError, IndexError):
+        allowed = "unknown"
+    asked = "asked for" if os.environ.get(THP_SETTING) == "1" else "not asked for"
+    return f"{asked}, system: {allowed}"
