@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: run test check lint types unit browser-tests browser screenshots clean
+.PHONY: run test check test-pythons lint types unit browser-tests browser screenshots clean
 
 run: $(VENV)/.runtime
 	$(BIN)/streamlit run dashboard.py
@@ -23,6 +23,10 @@ types: $(VENV)/.dev
 unit: $(VENV)/.dev
 	$(BIN)/pytest --ignore=tests/browser
 
+# Lint, types and unit tests on each of Python 3.11 to 3.14 that is here; noxfile.py finds them.
+test-pythons: $(VENV)/.dev
+	$(BIN)/nox
+
 browser-tests: browser
 	$(BIN)/pytest tests/browser
 
@@ -40,7 +44,7 @@ screenshots: browser
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
-$(VENV)/.runtime: requirements.txt | $(VENV)/bin/python
+$(VENV)/.runtime: requirements.txt requirements-look.txt | $(VENV)/bin/python
 	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements.txt
 	@touch $@
 

@@ -42,9 +42,9 @@ def _windows_name() -> str:
 
 
 def cores_in_words() -> str:
-    """'8 cores, 16 threads'; on Apple silicon the kinds of cores too: torch computes on the performance cores."""
+    """'8 physical, 16 logical'; on Apple silicon the kinds of cores too: torch computes on the performance cores."""
     physical, logical = _count(logical=False), _count(logical=True)
-    said = ", ".join(f"{n} {word}" for n, word in ((physical, "cores"), (logical, "threads")) if n)
+    said = ", ".join(f"{n} {word}" for n, word in ((physical, "physical"), (logical, "logical")) if n)
     kinds = [said_by("sysctl", "-n", f"hw.perflevel{i}.physicalcpu").strip() for i in (0, 1)] if _is_mac() else []
     if len(kinds) == 2 and all(kind.isdigit() for kind in kinds):
         said += f" ({kinds[0]} performance, {kinds[1]} efficiency)"

@@ -9,11 +9,13 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from core.decode import store, worker
 from core.decode.device_lock import DeviceBusy, device_lock
 from core.decode.plan import DecodeJob
+from tests.elsewhere import gone
 
 ROOT = Path(__file__).resolve().parents[3]
 SMALL = {
@@ -44,13 +46,6 @@ def until(run: worker.LiveRun, reached) -> worker.RunState:
         assert run.state.running, run.state.message
         time.sleep(0.05)
     return run.state
-
-
-def gone(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] == "Z"
-    except FileNotFoundError:
-        return True
 
 
 def test_a_run_measures_checks_and_is_kept():
@@ -112,7 +107,7 @@ def test_a_killed_child_is_a_message_and_harms_nothing():
     run = worker.start(job(LONG))
     until(run, lambda state: state.results)
     pid = run.pid
-    os.kill(pid, signal.SIGKILL)
+    psutil.Process(pid).kill()
     state = run.wait()
     assert state.status == "failed"
     assert gone(pid)

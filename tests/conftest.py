@@ -1,0 +1,56 @@
+"""Tests that need torch are marked so; where torch is not installed they are left out and counted, file by file."""
+
+import ast
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+HAS_TORCH = find_spec("torch") is not None
+MODULE_MARK = "pytestmark = pytest.mark.torch"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "torch: needs torch, which looking does without")
+
+
+def pytest_ignore_collect(collection_path: Path) -> bool | None:
+    """A file whose tests all need torch may import it at its top."""
+    return True if not HAS_TORCH and _is_marked_whole(collection_path) else None
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if HAS_TORCH:
+        return
+    left_out = [item for item in items if item.get_closest_marker("torch")]
+    config.hook.pytest_deselected(items=left_out)
+    items[:] = [item for item in items if not item.get_closest_marker("torch")]
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Counted from the files: the processes that collect them do not report what they leave out."""
+    if HAS_TORCH:
+        return
+    counts = {path: count for path in sorted(Path(__file__).parent.rglob("test_*.py")) if (count := _marked(path))}
+    terminalreporter.write_line(
+        f"torch is not installed: {sum(counts.values())} test functions marked torch, in {len(counts)} files, left out"
+    )
+
+
+def _is_marked_whole(path: Path) -> bool:
+    return path.suffix == ".py" and f"\n{MODULE_MARK}\n" in path.read_text(encoding="utf-8")
+
+
+def _marked(path: Path) -> int:
+    """Test functions of a file that are marked torch, by themselves or all together."""
+    whole = _is_marked_whole(path)
+    functions = [
+        node
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.FunctionDef) and node.name.startswith("test_")
+    ]
+    return sum(whole or any(_says_torch(mark) for mark in function.decorator_list) for function in functions)
+
+
+def _says_torch(decorator: ast.expr) -> bool:
+    return ast.unparse(decorator) == "pytest.mark.torch"

@@ -1,0 +1,59 @@
+"""Run in a process of another system: opens every page by AppTest, then measures on one of them. Prints one JSON line.
+
+`python -m tests.elsewhere.walk pages` opens them all; `... measure` presses the button of Measure decoding and waits.
+"""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from streamlit.testing.v1 import AppTest
+
+from tests.elsewhere import gone
+from tests.paths import page_files
+
+FRAME = Path(__file__).parents[2] / "pages" / "frame.py"
+SMALL = {
+    "bench_heads": "4", "bench_head_dim": "32", "bench_context": "256", "bench_kv_heads": "4", "bench_dtype": "fp32",
+    "bench_device": "cpu", "bench_run_size": "Quick: about a minute",
+}  # fmt: skip
+
+
+def opened(script: str, **query: str) -> AppTest:
+    app = AppTest.from_file(FRAME, default_timeout=300)
+    for key, value in query.items():
+        app.query_params[key] = value
+    return app.switch_page(script).run()
+
+
+def pages() -> dict[str, Any]:
+    """Every page with what went wrong on it, and what it says of errors."""
+    found = {}
+    for script in page_files():
+        app = opened(script)
+        found[script] = [str(e.message) for e in app.exception] + [e.value for e in app.error]
+    return found
+
+
+def measure() -> dict[str, Any]:
+    """The ended run of a small job, as the page shows it."""
+    from core.decode import worker
+
+    app = opened("tools/decode/benchmark.py", **SMALL)
+    next(button for button in app.button if button.key == "bench_start").click().run()
+    run = next(iter(worker._runs.values()))
+    state = run.wait(500)
+    app.run()
+    return {
+        "status": state.status, "message": state.message, "warning": state.warning,
+        "best": [[r.kv_heads, r.kernel] for r in state.results if r.best],
+        "host_kernel": [r.detail for r in state.results if r.kernel == "host_kernel"],
+        "host": dict(state.record.host) if state.record else {}, "gone": gone(run.pid or 0),
+        "errors": [str(e.message) for e in app.exception] + [e.value for e in app.error],
+        "captions": " ".join(caption.value for caption in app.caption),
+    }  # fmt: skip
+
+
+if __name__ == "__main__":
+    print(json.dumps({"pages": pages, "measure": measure}[sys.argv[1]]()), flush=True)
