@@ -32,6 +32,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import psutil
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from benchmarks.watched_tab import collect_errors, count_bytes, settle, tab
@@ -68,9 +69,8 @@ class Server:
 
     @property
     def resident_bytes(self) -> int:
-        """VmRSS of the process, which on Linux is what it holds in memory."""
-        status = Path(f"/proc/{self.process.pid}/status").read_text()
-        return int(status.split("VmRSS:")[1].split()[0]) * 1024
+        """What the process holds in memory."""
+        return int(psutil.Process(self.process.pid).memory_info().rss)
 
 
 @contextmanager

@@ -21,6 +21,7 @@ SAYS = {
     "requirements.txt": "all that Headroom needs, pinned",
     "requirements-look.txt": "what every page needs, without torch, pinned",
     ".gitattributes": "which files are text",
+    ".github/workflows/ci.yml": "the checks on three systems, for a hosted CI; not run anywhere yet",
     "requirements-dev.txt": "what the tests need beside it, pinned",
     "core/decode/host_kernel.cpp": "the C++ decode kernel, compiled on a host that has a compiler",
     "core/data/decode_runs/": "decode measurements that ship with Headroom, with device, date and every sample",

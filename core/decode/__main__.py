@@ -244,7 +244,7 @@ def load_run(name: str) -> RunRecord:
     """A run by its id, or from a JSON or CSV file. Raises InvalidJob when there is none."""
     path = Path(name)
     if path.is_file():
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")  # editors on Windows put a mark in front
         return from_csv(text) if path.suffix == ".csv" else from_json(text)
     recorded = [run for run in store.recorded_runs() if run.run_id == name]
     found = recorded[0] if recorded else store.load(name)

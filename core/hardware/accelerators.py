@@ -168,7 +168,9 @@ def host_accelerator(timeout_seconds: float = 5) -> HostAccelerator | None:
     """The host's GPUs as nvidia-smi lists them, without torch; None where there is no such tool, or it fails."""
     query = ["nvidia-smi", "--query-gpu=name,memory.total", "--format=csv,noheader,nounits"]
     try:
-        answer = run(query, capture_output=True, text=True, timeout=timeout_seconds, check=True)
+        answer = run(
+            query, capture_output=True, encoding="utf-8", errors="replace", timeout=timeout_seconds, check=True
+        )
     except (OSError, SubprocessError):
         return None
     return read_nvidia_smi(answer.stdout)

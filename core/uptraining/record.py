@@ -8,8 +8,10 @@ import json
 import subprocess
 import sys
 
+from core.host import children
 from core.uptraining.recipe import SCRATCH, Recipe
 from core.uptraining.results import RECORDED, collect
+from core.uptraining.runs import COMMAND
 
 SEEDS = (0, 1, 2)
 PERCENTS = (5, 10, 40)
@@ -28,8 +30,7 @@ def recipes() -> list[Recipe]:
 
 def record(recipe: Recipe) -> None:
     """Run one recipe to its end and write its file. Raises CalledProcessError where the worker fails."""
-    command = [sys.executable, "-m", "core.uptraining.worker"]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as worker:
+    with children.start(*COMMAND) as worker:
         assert worker.stdin is not None
         assert worker.stdout is not None
         worker.stdin.write(json.dumps(recipe.as_dict()) + "\n")
@@ -37,7 +38,7 @@ def record(recipe: Recipe) -> None:
         events = [json.loads(line) for line in worker.stdout]
         worker.stdin.close()
     if worker.returncode:
-        raise subprocess.CalledProcessError(worker.returncode, command)
+        raise subprocess.CalledProcessError(worker.returncode, COMMAND)
     name = f"recall-seed{recipe.seed}-uptrain{recipe.uptrain_percent}.json"
     text = json.dumps(collect(recipe, events).as_dict(), indent=1)
     (RECORDED / name).write_text(text + "\n", encoding="utf-8")

@@ -1,6 +1,7 @@
 """Makes a Python process answer as one on Windows or macOS would, for Headroom's own code and all that it starts.
 
-With this folder on PYTHONPATH, Python runs this file before anything else; HEADROOM_ELSEWHERE says which system. Then
+With this folder on PYTHONPATH, Python runs this file before anything else; HEADROOM_ELSEWHERE says which system, and
+HEADROOM_WITHOUT names packages that are as if not installed. Then
 
 - the modules that the system lacks cannot be imported, by anybody (what of the standard library and psutil cannot do
   without them here is loaded before), and the functions that os lacks there are gone;
@@ -114,5 +115,7 @@ def become(system: str) -> None:
     os.name = Answer(os.name, family)
 
 
+for absent in filter(None, os.environ.get("HEADROOM_WITHOUT", "").split(",")):
+    sys.modules[absent] = None  # type: ignore[assignment]
 if os.environ.get("HEADROOM_ELSEWHERE"):
     become(os.environ["HEADROOM_ELSEWHERE"])

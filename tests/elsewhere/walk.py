@@ -28,11 +28,12 @@ def opened(script: str, **query: str) -> AppTest:
 
 
 def pages() -> dict[str, Any]:
-    """Every page with what went wrong on it, and what it says of errors."""
-    found = {}
+    """Every page with what went wrong on it, and what it says beside that a person could need."""
+    found: dict[str, Any] = {"wrong": {}, "info": {}}
     for script in page_files():
         app = opened(script)
-        found[script] = [str(e.message) for e in app.exception] + [e.value for e in app.error]
+        found["wrong"][script] = [str(e.message) for e in app.exception] + [e.value for e in app.error]
+        found["info"][script] = [element.value for element in app.info]
     return found
 
 

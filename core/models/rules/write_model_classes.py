@@ -144,7 +144,7 @@ def _attention_reads_head_dim(cls: Any) -> bool:
     source = Path(inspect.getfile(cls).replace("configuration_", "modeling_"))
     if not source.exists() or isinstance(getattr(cls, "head_dim", None), property):
         return False
-    for block in source.read_text().split("\nclass ")[1:]:
+    for block in source.read_text(encoding="utf-8").split("\nclass ")[1:]:
         name = re.match(r"\w+", block)
         text = name and "Attention" in name[0] and not re.search("Vision|Audio|Encoder|Former", name[0])
         if text and re.search(r'self\.head_dim = (getattr\(config, "head_dim"|config\.head_dim\b)', block):

@@ -137,7 +137,7 @@ def _import() -> None:
     if upload is None or st.session_state.get("_bench_imported") == upload.file_id:
         return
     try:
-        text = upload.getvalue().decode("utf-8")
+        text = upload.getvalue().decode("utf-8-sig")
         record = from_csv(text) if upload.name.endswith(".csv") else from_json(text)
         added = store.add(record)
     except (InvalidRecord, UnicodeDecodeError, store.StoreUnavailable) as error:

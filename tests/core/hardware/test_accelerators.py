@@ -108,7 +108,7 @@ def test_unknown_id_lists_the_known() -> None:
         find_accelerator("h1000")
 
 
-ENTRY = yaml.safe_load(Path(accelerators.CATALOGUE_PATH).read_text())[4]
+ENTRY = yaml.safe_load(Path(accelerators.CATALOGUE_PATH).read_text(encoding="utf-8"))[4]
 
 
 @pytest.mark.parametrize(
