@@ -14,6 +14,7 @@ from tests.elsewhere import gone
 from tests.paths import page_files
 
 FRAME = Path(__file__).parents[2] / "pages" / "frame.py"
+SECTION = {"learn/uptraining.py": {"uptraining": "3"}}  # the one that starts a process
 SMALL = {
     "bench_heads": "4", "bench_head_dim": "32", "bench_context": "256", "bench_kv_heads": "4", "bench_dtype": "fp32",
     "bench_device": "cpu", "bench_run_size": "Quick: about a minute",
@@ -31,7 +32,7 @@ def pages() -> dict[str, Any]:
     """Every page with what went wrong on it, and what it says beside that a person could need."""
     found: dict[str, Any] = {"wrong": {}, "info": {}}
     for script in page_files():
-        app = opened(script)
+        app = opened(script, **SECTION.get(script, {}))
         found["wrong"][script] = [str(e.message) for e in app.exception] + [e.value for e in app.error]
         found["info"][script] = [element.value for element in app.info]
     return found

@@ -1,7 +1,6 @@
 """The technique pages: they open and answer their controls; the experiment is started, watched, cancelled."""
 
 import re
-import sys
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -178,7 +177,7 @@ def test_a_recipe_out_of_range_is_named_and_kept(open_page: OpenPage, name: str,
         app.button(key="uptraining_start")
 
 
-WAITS = (sys.executable, "-c", "import sys; sys.stdin.read()")
+WAITS = ("-c", "import sys; sys.stdin.read()")
 
 
 def test_start_watch_and_cancel(open_page: OpenPage, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -209,8 +208,8 @@ def test_a_finished_recipe_answers_at_once(open_page: OpenPage, monkeypatch: pyt
 
 
 def test_a_failed_run_says_so(open_page: OpenPage, monkeypatch: pytest.MonkeyPatch) -> None:
-    dead = runs.Run(Recipe(), (sys.executable, "-c", "import sys; sys.exit(3)"))
+    dead = runs.Run(Recipe(), ("-c", "import sys; sys.exit(3)"))
     dead.wait(30)
     monkeypatch.setattr(runs, "_current", dead)
     app = open_page("learn/uptraining.py", uptraining="3")
-    assert "ended early with status 3" in app.error[0].value
+    assert "ended with exit code 3 and without a result" in app.error[0].value

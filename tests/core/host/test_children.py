@@ -29,6 +29,7 @@ def test_lines_go_both_ways_in_utf_8_from_headrooms_folder():
     worker.stdin.write("8 → 1\n")
     worker.stdin.flush()
     assert json.loads(worker.stdout.readline()) == [str(ROOT), str(ROOT), "8 → 1\n", "G ≤ H"]
+    assert worker.wait(timeout=60) == 0
     assert children.close(worker) == 0
 
 
@@ -89,7 +90,8 @@ def run(script: str, **environment: str) -> subprocess.Popen[str]:
 
 
 AS_ON = (
-    "import sys\nfrom types import SimpleNamespace\nfrom core.host import guard, linux\nguard.sys = linux.sys = {}\n"
+    "from types import SimpleNamespace\nfrom core.host import guard, linux\n"
+    "guard.sys = linux.sys = SimpleNamespace(platform={!r})\n"
 )
 
 
