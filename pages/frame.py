@@ -6,6 +6,7 @@ from pathlib import Path
 
 import streamlit as st
 
+from pages.server import entry
 from pages.shell import cached, present, share, style
 
 ASSETS = Path(__file__).parent / "assets"
@@ -68,7 +69,10 @@ PAGES = {
 }
 
 style.look()
-page = st.navigation(PAGES)
+admitted = entry.admit(entry.entry_as_set_up())
+page = st.navigation(PAGES, position="sidebar" if admitted else "hidden")
+if not admitted:
+    st.stop()
 share.begin(page)
 body: AbstractContextManager[object] = nullcontext()
 if present.presenting(page):

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,11 +36,13 @@ def free_port() -> int:
 
 
 @contextmanager
-def running_dashboard(folder: Path, env: Mapping[str, str] | None = None) -> Iterator[Dashboard]:
+def running_dashboard(
+    folder: Path, env: Mapping[str, str] | None = None, *, port: int | None = None, options: Sequence[str] = ()
+) -> Iterator[Dashboard]:
     """`streamlit run dashboard.py`, its data, Hub cache and device lock in `folder`; `env` is added to its own."""
-    port = free_port()
+    port = port or free_port()
     log_path = folder / "dashboard.log"
-    command = [sys.executable, "-m", "streamlit", "run", "dashboard.py", "--server.port", str(port)]
+    command = [sys.executable, "-m", "streamlit", "run", "dashboard.py", "--server.port", str(port), *options]
     own = {"HEADROOM_DATA_DIR": str(folder / "data"), "HF_HOME": str(folder / "hf"), "TMPDIR": str(folder)}
     with log_path.open("wb") as log:
         process = subprocess.Popen(

@@ -6,7 +6,7 @@ Each case runs in a Python of its own, since what one test imports another would
 import subprocess
 import sys
 
-import dashboard
+from pages.server import page_html
 from tests.dashboard import ROOT
 from tests.paths import page_files
 
@@ -38,7 +38,7 @@ def test_starting_the_server_imports_nothing_heavy():
 
 
 def test_every_part_that_the_browser_loads_early_is_one_file_of_the_installed_streamlit():
-    assert [name.split(".")[0] for name in dashboard.client_files()] == list(dashboard.PARTS)
+    assert [name.split(".")[0] for name in page_html.client_files()] == list(page_html.PARTS)
 
 
 def test_no_page_imports_a_model_library_or_an_exporter():

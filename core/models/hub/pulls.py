@@ -4,6 +4,7 @@ Apart from core.models.hub.client so that a page can name them without loading t
 """
 
 import re
+from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
@@ -17,11 +18,15 @@ Kind = Literal[
 ]  # fmt: skip
 
 
+FAULTS: Counter[str] = Counter()  # how often each kind was met since the start: for the server's metrics
+
+
 class HubError(Exception):
     """The Hub did not give the file; str() says why and what to do, kind is for code."""
 
     def __init__(self, kind: Kind, repository: str, sentence: str) -> None:
         super().__init__(sentence)
+        FAULTS[kind] += 1
         self.kind: Kind = kind
         self.repository = repository
 
