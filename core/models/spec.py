@@ -11,6 +11,7 @@ from core.models.rules.elsewhere import all_defaulted
 from core.models.rules.facts import DeclaredHeads, ModelDimensions, Provenance, UnsupportedConfig, shown
 from core.models.rules.file_bytes import load_config
 from core.models.rules.lines import deciding_lines
+from core.models.rules.own_keys import OwnKeys, own_keys_of
 from core.models.rules.reader import read
 
 __all__ = [
@@ -37,6 +38,7 @@ class ModelSpec:
     config: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)  # the config.json that it means
     metadata: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)  # or the GGUF header
     all_defaulted: bool = False  # no key of the file decided a figure of the shape: every one is the class's own
+    own_keys: OwnKeys | None = None  # what the reading of an unknown class rests on; None for a known one
     cache_width: CacheWidth | None = None  # what the file says of the cache's own width; None where it says nothing
 
     @property
@@ -51,7 +53,9 @@ class ModelSpec:
 
     @property
     def caution(self) -> str | None:
-        """What has to stand above every figure of this model; None for a file that says its own shape."""
+        """What has to stand above every figure of this model; None where a known class says how the file is meant."""
+        if self.own_keys is not None:
+            return f"{self.own_keys.label} {self.own_keys.sentence}"
         if not self.all_defaulted:
             return None
         return (
@@ -135,5 +139,6 @@ def read_config(config: Mapping[str, Any]) -> ModelSpec:
         declared_kv_heads=reading.declared,
         config=config,
         all_defaulted=all_defaulted(part.notes),
+        own_keys=own_keys_of(part, part.notes),
         cache_width=width,
     )

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from core.models.rules.fields import ConfigPart, rule
 from core.models.rules.kinds import CHUNKED, FULL, INDEXED, SLIDING, SPARSE, Kinds, sliding_window, spoken
+from core.models.rules.own_keys import pattern_kinds
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,10 +134,10 @@ def flint(part: ConfigPart, layers: int) -> Kinds:
 
 
 def mimo(part: ConfigPart, layers: int) -> Kinds:
-    """Layer 0 and every sixth full."""
-    pattern = part.integers("hybrid_layer_pattern")
-    if pattern is not None and part.raw.get("layer_types") is None:
-        part.refuse("hybrid_layer_pattern", "this older spelling is not read", "Add layer_types, one entry per layer.")
+    """Layer 0 and every sixth full; the list of MiMo's own code, which the class does not look at, says it too."""
+    patterned = pattern_kinds(part, layers)
+    if patterned is not None:
+        return patterned
     kinds = tuple(FULL if index == 0 or (index + 1) % 6 == 0 else SLIDING for index in range(layers))
     return Kinds(kinds=kinds, origin=rule("", f"{part.model_class.name} makes layer 0 and every sixth layer full."))
 

@@ -36,6 +36,7 @@ class ModelClass:
     parts: dict[str, NestedPart] = field(default_factory=dict)
     head_dim: str = "absent"  # 'declared', 'attribute' (undeclared, but read), 'computed' (overwritten) or 'absent'
     kv_null_is_heads: bool = False  # null or absent num_key_value_heads means as many as query heads
+    own_keys: bool = False  # no class: a layout made of the file's own keys
     _spellings: dict[str, tuple[str, ...]] = field(default_factory=dict, init=False, compare=False, repr=False)
 
     def spellings(self, name: str) -> tuple[str, ...]:

@@ -1,21 +1,21 @@
 """Model types that transformers 5.24 does not know: files of repositories that ship their own code.
 
 Nobody's code is run here. The layouts below are the published ones, each with its spelling of the same few figures.
-An unknown type may still be read by the generic rule, if it states every figure in the plain spelling and has no key
-that hints at another attention; otherwise it is refused.
+An unknown type may still be read by its own keys (own_keys.py), if it states every figure in the plain spelling and
+has no key that could change what a layer keeps; otherwise it is refused.
 """
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
 from core.models.rules.class_defaults import ModelClass, model_classes
-from core.models.rules.facts import UnsupportedConfig, shown
+from core.models.rules.facts import UnsupportedConfig
 from core.models.rules.fields import ConfigPart
+from core.models.rules.own_keys import KV, PLAIN, own_layout, require
 
 GPT2_NAMES = {"hidden_size": "n_embd", "num_hidden_layers": "n_layer", "num_attention_heads": "n_head"}
 META_NAMES = {"hidden_size": "dim", "num_hidden_layers": "n_layers", "num_attention_heads": "n_heads"}
-KV = {"num_key_value_heads": None}  # the layout knows the key; absent or null means as many as query heads
+# KV: the layout knows num_key_value_heads; absent or null means as many as query heads
 
 
 def _layout(name: str, aliases: dict[str, str] | None = None, **fields: Any) -> ModelClass:
@@ -68,17 +68,6 @@ SAME_AS = {
     "phi3_v": "phi3",
     "phi4mm": "phi3",
 }
-PLAIN = ("hidden_size", "num_hidden_layers", "num_attention_heads", "num_key_value_heads")
-HINTS = re.compile(
-    r"window|sliding|kv|lora_rank|mamba|ssm|linear|conv|state|latent|layer_types|pattern|interval|cross|block_config"
-    r"|chunk|shar|cla_|recurren|attn_type|attention_type|sparse|compress|multi_query|group|n_head|per_layer|hybrid"
-    r"|global|local|index|attention_layer|attn_layer|full_att|skip|head|yoco|nope|cache",
-    re.IGNORECASE,
-)
-HARMLESS = re.compile(
-    r"^(.*qkv.*|num_attention_heads|num_key_value_heads|head_dim|use_cache|lm_head.*|num_local_experts|local_rank|n_group"
-    r"|topk_group|tie_word_embeddings|hidden_act|.*_shared_expert.*|.*shared_experts?.*|moe_.*|keep_.*|head_type)$"
-)
 
 
 def layout_of(raw: Mapping[str, Any], path: str, model_type: str) -> tuple[str, ModelClass]:
@@ -87,7 +76,7 @@ def layout_of(raw: Mapping[str, Any], path: str, model_type: str) -> tuple[str, 
         return model_type, LAYOUTS[model_type]
     if model_type in SAME_AS:
         same = SAME_AS[model_type]
-        _require(raw, path, model_type, PLAIN)
+        require(raw, path, model_type, PLAIN)
         return same, model_classes()[same]
     if not model_type and {"dim", "n_layers", "n_heads"} <= raw.keys():
         return "params.json", LAYOUTS["params.json"]
@@ -96,32 +85,7 @@ def layout_of(raw: Mapping[str, Any], path: str, model_type: str) -> tuple[str, 
             f"{path}model_type is absent, so nothing says how the other keys are meant. Add model_type as the model's "
             "own repository has it, or give its config.json."
         )
-    return model_type, _generic(raw, path, model_type)
-
-
-def _generic(raw: Mapping[str, Any], path: str, model_type: str) -> ModelClass:
-    """Every figure stated in the plain spelling, and no key that hints at another attention."""
-    _require(raw, path, model_type, PLAIN)
-    switched_off = ("sliding_window", "max_window_layers") if raw.get("use_sliding_window") is False else ()
-    for key, value in raw.items():
-        if key in switched_off:
-            continue
-        hint = isinstance(key, str) and HINTS.search(key) and not HARMLESS.match(key)
-        if hint and value not in (None, False, {}, []):
-            raise UnsupportedConfig(
-                f"{path}{shown(key)[1:-1]} is {shown(value)} and {path}model_type {shown(model_type)} is not known to "
-                "transformers 5.24: the key may change what the cache holds. Ask for this model to be added."
-            )
-    return ModelClass(name=f"the plain layout of {shown(model_type)[1:-1]}", defaults=dict(KV), head_dim="declared")
-
-
-def _require(raw: Mapping[str, Any], path: str, model_type: str, keys: tuple[str, ...]) -> None:
-    for key in keys:
-        if raw.get(key) is None:
-            raise UnsupportedConfig(
-                f"{path}{key} is {'null' if key in raw else 'absent'} and {path}model_type {shown(model_type)} is not "
-                "known to transformers 5.24: nothing says what stands in for it. Ask for this model to be added."
-            )
+    return model_type, own_layout(raw, path, model_type)
 
 
 def list_of_heads(part: ConfigPart, name: str, layers: int) -> list[int]:

@@ -32,7 +32,7 @@ def declared_by(part: ConfigPart, name: str) -> DeclaredHeads:
 
 def heads_of(part: ConfigPart) -> Heads:
     """Heads of the layers of this model. Raises UnsupportedConfig where the file leaves them open."""
-    return RULES.get(part.model_type, standard)(part)
+    return own_values(part) if part.model_class.own_keys else RULES.get(part.model_type, standard)(part)
 
 
 def standard(part: ConfigPart) -> Heads:
@@ -194,6 +194,12 @@ def zamba(part: ConfigPart) -> Heads:
 def separate_values(part: ConfigPart) -> Heads:
     """MiMo: values have a width of their own."""
     return replace(standard(part), value_width=part.integer("v_head_dim"))
+
+
+def own_values(part: ConfigPart) -> Heads:
+    """A class that is not known: values as wide as v_head_dim where the file has it, else as keys."""
+    heads = standard(part)
+    return replace(heads, value_width=part.optional_integer("v_head_dim") or heads.value_width)
 
 
 def refined_web(part: ConfigPart) -> Heads:

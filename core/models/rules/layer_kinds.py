@@ -54,6 +54,7 @@ from core.models.rules.kinds import (
     Kinds,
     listed_kinds,
 )
+from core.models.rules.own_keys import own_kinds
 
 PATTERNS: dict[str, Callable[[ConfigPart, int], Kinds]] = {
     "afmoe": Every(period=4, key="global_attn_every_n_layers"),
@@ -166,8 +167,13 @@ def changed_by_class(part: ConfigPart, listed: Kinds) -> Kinds:
 def layer_kinds(part: ConfigPart, layers: int) -> Kinds:
     """The kind of each layer: the file's own list, else the rule of the class, else the window alone."""
     key = part.key("layer_types")  # or the alias that the class reads as this list
+    listed = None
     if key is not None and part.raw[key] is not None and part.model_type not in COMPUTED:
-        return changed_by_class(part, listed_kinds(part, key, layers, OLDER_NAMES))
+        listed = changed_by_class(part, listed_kinds(part, key, layers, OLDER_NAMES))
+    if part.model_class.own_keys:
+        return own_kinds(part, listed, layers)
+    if listed is not None:
+        return listed
     pattern = PATTERNS.get(part.model_type)
     if pattern is not None:
         return pattern(part, layers)

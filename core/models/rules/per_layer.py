@@ -12,6 +12,7 @@ from core.models.rules.facts import UnsupportedConfig, shown
 from core.models.rules.fields import ConfigPart, Found, rule
 from core.models.rules.hybrid_patterns import attention_blocks
 from core.models.rules.kinds import Kinds
+from core.models.rules.own_keys import PATTERN, second_heads
 from core.models.rules.states import NGRAMS
 
 Overrides = dict[str, Found]
@@ -25,7 +26,7 @@ def overrides(part: ConfigPart, kinds: Kinds) -> list[Overrides]:
     """One mapping per layer, empty where the layer is like the others."""
     if part.raw.get("per_layer_config") is not None:
         return _listed(part, len(kinds.kinds))
-    by_kind = BY_KIND.get(part.model_type)
+    by_kind = (kinds_of.SLIDING, second_heads) if part.model_class.own_keys else BY_KIND.get(part.model_type)
     if by_kind is not None:
         kind, rule_of = by_kind
         changed = rule_of(part) if kind in kinds.kinds else {}
@@ -118,7 +119,9 @@ def _swa(part: ConfigPart) -> Overrides:
 
 
 def _mimo(part: ConfigPart) -> Overrides:
-    """MiMo-V2-Flash: sliding layers have twice the KV heads."""
+    """MiMo-V2-Flash: sliding layers have twice the KV heads; its own code reads them under swa_ keys."""
+    if part.raw.get(PATTERN) is not None and part.raw.get("layer_types") is None and second_heads(part):
+        return second_heads(part)
     heads = part.integer("num_key_value_heads")
     return {"num_key_value_heads": rule(2 * heads.value, "Sliding layers have twice the KV heads.", heads)}
 

@@ -26,6 +26,7 @@ from core.models.rules.kinds import Kinds
 from core.models.rules.layer_count import layer_count
 from core.models.rules.layer_kinds import kinds_follow_the_window, layer_kinds
 from core.models.rules.loops import with_loops
+from core.models.rules.own_keys import own_window
 from core.models.rules.per_layer import Overrides, overrides, shared_from
 from core.models.rules.states import state_of
 from core.models.rules.text_part import text_part
@@ -185,7 +186,8 @@ def _window(part: ConfigPart, kind: str) -> Found | None:
     if kind == kinds_of.CHUNKED:
         name, found = "attention_chunk_size", part.optional_integer("attention_chunk_size")
     elif kind in (kinds_of.SLIDING, kinds_of.HYBRID_SLIDING):
-        name, found = "sliding_window", kinds_of.window_of_sliding_layers(part)
+        name = "sliding_window"
+        found = own_window(part) if part.model_class.own_keys else kinds_of.window_of_sliding_layers(part)
     elif kind == kinds_of.FULL and kinds_follow_the_window(part):
         return part.optional_integer("sliding_window") if "sliding_window" in part.overrides else None
     else:
