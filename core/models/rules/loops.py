@@ -18,6 +18,8 @@ def with_loops(part: ConfigPart, layers: list[Layer]) -> list[Layer]:
 
 
 def _repeated(part: ConfigPart, layers: list[Layer], first: Found, end: Found, passes: Found) -> list[Layer]:
+    if first.value >= len(layers):
+        return layers  # the loop lies behind the last layer: the class then runs every layer once
     if not 0 <= first.value <= end.value <= len(layers):
         name = next((key.rsplit(".")[-1] for key in (*end.keys, *first.keys)), "num_hidden_layers")
         part.refuse(name, f"the looped layers {first.value} to {end.value} do not lie among the {len(layers)} layers")

@@ -46,7 +46,7 @@ HARMLESS = re.compile(
     r"|mlp_layer_types|q_lora_rank|pretraining_tp|.*linear_bias.*|num_nextn_predict_layers|prefix_lm|gradient_.*"
     r"|.*parallel.*)$"
 )
-NOTHING = (None, False, "", {}, [])  # 0 equals False
+NOTHING: tuple[Any, ...] = (None, False, "", {}, [])  # 0 equals False
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -55,6 +55,7 @@ def test_dory_may_list_attention_and_mlp_blocks_in_turn() -> None:
 def test_inkling_2_loop_keeps_a_cache_and_convolutions_for_each_pass() -> None:
     # sliding layers: 4 heads x 8, as wide as 2 heads x 16; 15 of the 16 caches slide
     assert bytes_of(INKLING) == (80_640 + 13 * TOKEN, 80_640 + 13 * TOKEN, 163_840)
+    assert len(read_config(INKLING | {"loop_layer_index_start": 8}).layers) == 8  # behind the last layer: no loop
     config = INKLING | {"loop_config": {"core_start": 4, "num_passes": 2}}
     assert bytes_of(config)[2] == 102_400
 
