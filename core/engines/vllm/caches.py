@@ -36,6 +36,7 @@ class LayerCache:
     block_size: int  # tokens of a page
     page_bytes: int  # bytes of a page, padding included
     row_bytes: int = 0  # bytes of one token; 0 for a state
+    tokens_per_row: int = 1  # tokens that one row stands for (DeepSeek-V4's compressed entries)
     padded: bool = False  # page_bytes is more than block_size x row_bytes: it was raised to another layer's page
     shape: tuple[int, ...] = ()  # heads, key width, value width: layers differ where these do, whatever their bytes
     role: str = ""  # 'indexer', 'leader': what keeps two layers of one size from being merged
@@ -65,7 +66,7 @@ class LayerCache:
         if self.kind is Kind.STATE:
             return self.filled_bytes
         tokens = min(context, self.window) if self.window else ceiling(context, self.context_ranks)
-        return int(tokens * self.row_bytes)
+        return int(tokens // self.tokens_per_row * self.row_bytes)
 
 
 def ceiling(number: Any, unit: int) -> Any:

@@ -44,7 +44,10 @@ ATTENTION_FREE = frozenset({"FalconMambaForCausalLM", "Mamba2ForCausalLM", "Mamb
 # zamba2.py caches keys and values of every query head, whatever num_key_value_heads says.
 EVERY_HEAD = frozenset({"Zamba2ForCausalLM"})
 # The language model of multimodal files whose model_type names no causal class of transformers.
-TEXT_CLASSES = {"muse_glimmer_text": "MuseGlimmerForCausalLM"}
+TEXT_CLASSES = {
+    "minimax_m3_vl_text": "MiniMaxM3SparseForCausalLM",
+    "muse_glimmer_text": "MuseGlimmerForCausalLM",
+}
 # Classes on Qwen2Model (qwen2.py), which refuses kinds of layers that differ unless max_window_layers counts them all.
 QWEN2_MODELS = frozenset({"MiMoForCausalLM", "Qwen2ForCausalLM", "Qwen3ForCausalLM"})
 # Classes of vLLM whose caches are of a kind that is not stated here: rings, sinks, compressed or padded latents, layers
@@ -53,12 +56,9 @@ NOT_STATED = frozenset(
     {
         "AliceAIForCausalLM", "BailingMoeV2_5ForCausalLM", "BailingMoeV3ForCausalLM",
         "BailingMoeV3VLForConditionalGeneration", "CohereAsrForConditionalGeneration", "DeepseekV41ForCausalLM",
-        "DeepseekV4ForCausalLM", "DeepseekV4ForConditionalGeneration", "DiffusionGemmaForBlockDiffusion",
-        "Dots3NoteForCausalLM", "FlintForCausalLM", "Glm5NextForCausalLM", "Glm5NextForConditionalGeneration",
-        "HYV4ForCausalLM", "IQuestLoopCoderForCausalLM", "InklingForCausalLM",
-        "InklingForConditionalGeneration", "K2HorizonForCausalLM", "KimiK3ForConditionalGeneration",
-        "LongcatFlashNgramForCausalLM", "MiMoV2FlashForCausalLM", "MiMoV2ForCausalLM", "MiMoV2OmniForCausalLM",
-        "MiniMaxM3SparseForCausalLM", "MiniMaxM3SparseForConditionalGeneration",
+        "DeepseekV4ForConditionalGeneration", "DiffusionGemmaForBlockDiffusion", "Dots3NoteForCausalLM",
+        "FlintForCausalLM", "Glm5NextForCausalLM", "Glm5NextForConditionalGeneration", "InklingForCausalLM",
+        "K2HorizonForCausalLM", "LongcatFlashNgramForCausalLM", "MiMoV2OmniForCausalLM",
         "MuseSparkForConditionalGeneration", "NemotronParseForConditionalGeneration",
         "OpenPanguVLForConditionalGeneration", "PanguEmbeddedForCausalLM", "PanguProMoEV2ForCausalLM",
         "PanguUltraMoEForCausalLM", "Qwen4ExpForCausalLM", "Qwen4ExpForConditionalGeneration",

@@ -43,15 +43,16 @@ def grouped(layers: Sequence[LayerCache]) -> tuple[Group, ...]:
     One kind of cache: one group. One type in several widths (all hold every token, or all the same window) with one
     block size: one group too. Else pages are made equal and each kind is cut into groups of equal length.
     """
-    counted = _counted(layers)
-    if not counted:
+    distinct = counted(layers)
+    if not distinct:
         return ()
-    if len(counted) == 1 or _one_type([cache for cache, _ in counted]):
-        return (Group(layers=tuple(counted)),)
-    return _equal_groups(_counted(_with_equal_pages(layers)))
+    if len(distinct) == 1 or one_type([cache for cache, _ in distinct]):
+        return (Group(layers=tuple(distinct)),)
+    return _equal_groups(counted(_with_equal_pages(layers)))
 
 
-def _counted(layers: Sequence[LayerCache]) -> list[tuple[LayerCache, int]]:
+def counted(layers: Sequence[LayerCache]) -> list[tuple[LayerCache, int]]:
+    """Distinct caches with their number, in the order of the layers."""
     objects = {id(cache): cache for cache in layers}  # hashing a cache costs more than the rest: once an object
     numbers: dict[LayerCache, int] = {}
     for identity, number in Counter(map(id, layers)).items():
@@ -59,7 +60,7 @@ def _counted(layers: Sequence[LayerCache]) -> list[tuple[LayerCache, int]]:
     return list(numbers.items())
 
 
-def _one_type(caches: Sequence[LayerCache]) -> bool:
+def one_type(caches: Sequence[LayerCache]) -> bool:
     """UniformTypeKVCacheSpecs.is_uniform_type: equal block sizes, and all of one type that needs equal token slots."""
     first = caches[0]
     if any(cache.block_size != first.block_size for cache in caches):
@@ -96,13 +97,13 @@ def _raised(cache: LayerCache, page_bytes: int) -> LayerCache:
     return replace(cache, page_bytes=page_bytes, padded=True)
 
 
-def _equal_groups(counted: Sequence[tuple[LayerCache, int]]) -> tuple[Group, ...]:
+def _equal_groups(distinct: Sequence[tuple[LayerCache, int]]) -> tuple[Group, ...]:
     """_get_kv_cache_groups_uniform_page_size: the rarest kind sets a group's length, or the most frequent where numbers
     are near (below 1.5 times); a kind with n layers takes ceil(n / length) groups."""
-    fewest, most = min(number for _, number in counted), max(number for _, number in counted)
+    fewest, most = min(number for _, number in distinct), max(number for _, number in distinct)
     length = most if most < fewest * MUCH_LARGER else fewest
     groups: list[Group] = []
-    for cache, number in counted:
+    for cache, number in distinct:
         parts = ceiling(number, length)
         groups += [Group(layers=((cache, (number - part + parts - 1) // parts),)) for part in range(parts)]
     return tuple(groups)

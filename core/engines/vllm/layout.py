@@ -20,6 +20,8 @@ from core.engines.vllm.classes import ATTENTION_FREE, CACHE_TYPE_IGNORED
 from core.engines.vllm.groups import Group, grouped
 from core.engines.vllm.layers import Frame, attention_of, has_state, layer_caches
 from core.engines.vllm.model import Model, model_of
+from core.engines.vllm.own import OWN, Own
+from core.engines.vllm.packing import packed
 from core.engines.vllm.settings import Settings
 from core.engines.vllm.states import state_of
 from core.models.spec import ModelSpec, UnsupportedConfig
@@ -131,6 +133,9 @@ def _model(spec: ModelSpec) -> Model:
 
 def compiled(model: Model, settings: Settings) -> Layout:
     """One model under one set of settings. Raises EngineError where vLLM 0.33 refuses them."""
+    own = OWN.get(model.text_class)
+    if own is not None:
+        return _compiled_own(model, settings, own)
     cache_type = "auto" if model.text_class in CACHE_TYPE_IGNORED else settings.cache_type
     attends = any(attention_of(layer) is not None for layer in model.spec.layers)
     recurrent = model.native and any(has_state(layer) for layer in model.spec.layers)
@@ -138,8 +143,8 @@ def compiled(model: Model, settings: Settings) -> Layout:
     default = model.text_class not in ATTENTION_FREE
     prefixes = default if settings.prefix_caching is None else settings.prefix_caching
     block = blocks.block_size_of(model, settings, cache_type)
-    packed = settings.cache_type in rows.TURBOQUANT and not recurrent
-    if packed:
+    turbo = settings.cache_type in rows.TURBOQUANT and not recurrent
+    if turbo:
         block = blocks.with_skipped_layers(block)
     state = state_of(model.part, settings.tensor_parallel) if recurrent and model.part is not None else None
     page = 0 if state is None else state.state_bytes
@@ -152,7 +157,7 @@ def compiled(model: Model, settings: Settings) -> Layout:
         block_size=block,
         caches_prefixes=prefixes,
         state_page_bytes=page,
-        skipped=_ends(len(model.spec.layers)) if packed else frozenset(),
+        skipped=_ends(len(model.spec.layers)) if turbo else frozenset(),
     )
     return Layout(
         model=model,
@@ -161,6 +166,31 @@ def compiled(model: Model, settings: Settings) -> Layout:
         groups=grouped(layer_caches(frame, state)),
         state_bytes=None if state is None else state.state_bytes,
         caches_prefixes=prefixes,
+    )
+
+
+def _compiled_own(model: Model, settings: Settings, own: Own) -> Layout:
+    """A class that builds caches of its own kinds. Raises EngineError where vLLM 0.33 refuses the settings."""
+    if model.part is None:
+        raise EngineError(f"{model.text_class} needs its config.json in vLLM 0.33. Give it.")
+    turbo = settings.cache_type in rows.TURBOQUANT
+    frame = Frame(
+        model=model,
+        settings=settings,
+        cache_type=settings.cache_type,
+        block_size=own.block_of(model, settings.block_size),
+        caches_prefixes=settings.prefix_caching is not False,
+        state_page_bytes=0,
+        skipped=_ends(len(model.spec.layers)) if turbo else frozenset(),
+    )
+    own.check(frame)
+    caches = own.caches(frame)
+    return Layout(
+        model=model,
+        settings=settings,
+        block_size=frame.block_size,
+        groups=packed(caches) if own.packed else grouped(caches),
+        caches_prefixes=frame.caches_prefixes,
     )
 
 
