@@ -1,6 +1,7 @@
 """Headroom on Windows and macOS, in processes that answer as there: every page, the server, one whole measurement."""
 
 import json
+import re
 import subprocess
 import sys
 import urllib.request
@@ -72,6 +73,36 @@ def test_a_whole_measurement_ends_with_a_result(tmp_path, system):
         assert found["host_kernel"] == [
             "built on Linux and macOS alone: on Windows torch's own paths are measured; under WSL with g++ it is built"
         ]
+
+
+@pytest.mark.torch
+@pytest.mark.parametrize("system", SYSTEMS)
+def test_the_other_workers_answer_and_are_gone(tmp_path, system):
+    """Falcon of width 64: embeddings 6,400, Q and output 4,096 each, K and V 64 x 16 each, FFN 2 x 64 x 256, norms 2 x
+    128."""
+    found = walked(tmp_path, system, "workers")
+    assert found == {
+        "parameters": 49_664,
+        "key_shape": [1, 1, 8, 16],
+        "status": "cancelled",
+        "started": 2,
+        "gone": True,
+    }
+
+
+NOT_EVERYWHERE = re.compile(
+    r"^\s*(?:import|from)\s+(?:fcntl|resource|pwd|grp|termios|tty|pty|winreg)\b"
+    r"|/proc/|/sys/|prctl|killpg|setsid|SIGKILL|preexec_fn|sched_getaffinity|os\.(?:getuid|sysconf|kill)\b|Popen\(",
+    re.MULTILINE,
+)
+
+
+def test_only_one_room_asks_for_what_not_every_system_has():
+    files = [ROOT / "dashboard.py", *(ROOT / "core").rglob("*.py"), *(ROOT / "pages").rglob("*.py")]
+    outside = [file for file in files if file.parent != ROOT / "core" / "host"]
+    assert len(files) - len(outside) > 5
+    found = {file.name: match[0] for file in outside if (match := NOT_EVERYWHERE.search(file.read_text("utf-8")))}
+    assert found == {}
 
 
 def test_the_server_starts_and_answers(tmp_path):

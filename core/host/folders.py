@@ -8,10 +8,20 @@ def data_directory() -> Path:
     """HEADROOM_DATA_DIR, else headroom under ~/.local/share (XDG_DATA_HOME), ~/Library/Application Support or
     %LOCALAPPDATA%. Raises OSError where platformdirs is not installed and nothing is named."""
     named = os.environ.get("HEADROOM_DATA_DIR")
-    if named:
-        return Path(named)
+    return Path(named) if named else _by_custom("user_data_path")
+
+
+def cache_directory() -> Path:
+    """What can be had again: HEADROOM_CACHE_DIR, else headroom under ~/.cache (XDG_CACHE_HOME), ~/Library/Caches, or
+    Cache in %LOCALAPPDATA%'s. Raises OSError as data_directory does."""
+    named = os.environ.get("HEADROOM_CACHE_DIR")
+    return Path(named) if named else _by_custom("user_cache_path")
+
+
+def _by_custom(kind: str) -> Path:
     try:
-        from platformdirs import user_data_path  # noqa: PLC0415  a bare GPU box has torch alone
+        import platformdirs  # noqa: PLC0415  a bare GPU box has torch alone
     except ImportError as e:
         raise OSError("platformdirs is not installed, which knows where this system keeps data") from e
-    return user_data_path("headroom", appauthor=False)
+    found: Path = getattr(platformdirs, kind)("headroom", appauthor=False)
+    return found

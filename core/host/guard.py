@@ -45,11 +45,14 @@ def prefer_to_be_killed() -> None:
     _watch(lambda: free_bytes(), lambda free: free < LEAST_FREE * total, "the system had almost no memory left")
 
 
-def limit_memory(count: int) -> bool:
+def limit_memory(count: int, *, of_addresses: bool = True) -> bool:
     """Holds this process to `count` bytes. True: enforced, an allocation beyond fails. False: watched, and over it the
-    process ends; on Linux neither where a lower limit stands already."""
+    process ends; on Linux neither where a lower limit stands already.
+
+    of_addresses: Linux counts every address that is mapped, else only data, without the files of libraries.
+    """
     if sys.platform == "linux":
-        return linux.bound_address_space(count)
+        return linux.bound_address_space(count) if of_addresses else linux.bound_data(count)
     _watch(lambda: used_bytes(), lambda used: used > count, f"it held more than its limit of {count / 1e9:,.1f} GB")
     return False
 

@@ -36,12 +36,22 @@ def be_killed_first() -> bool:
 
 def bound_address_space(count: int) -> bool:
     """Allocations beyond `count` bytes of address space fail in this process; False where nothing bounds them."""
+    return _bound("RLIMIT_AS", count)
+
+
+def bound_data(count: int) -> bool:
+    """The same for what the process writes to alone, without the libraries that it maps: those of torch for a GPU take
+    gigabytes of addresses and no memory."""
+    return _bound("RLIMIT_DATA", count)
+
+
+def _bound(name: str, count: int) -> bool:
     if sys.platform != "linux":
         return False
     try:
         import resource  # noqa: PLC0415  Windows has no such module
 
-        resource.setrlimit(resource.RLIMIT_AS, (count, count))
+        resource.setrlimit(getattr(resource, name), (count, count))
     except (ImportError, ValueError, OSError):  # above a limit that is set already
         return False
     return True

@@ -7,13 +7,14 @@ A folder that cannot be written or a file that cannot be read costs time, never 
 import hashlib
 import json
 import os
-import sys
 import tempfile
 from collections.abc import Mapping
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
+
+from core.host.folders import cache_directory
 
 MAX_FILES = 2_000
 WORKER_VERSION = 1  # of what an answer holds and means; a new number leaves old answers behind
@@ -22,18 +23,8 @@ FIELDS = {"total", "embedding", "head", "tied", "routed_experts", "parts", "grou
 
 
 def folder() -> Path:
-    """Where answers are kept: HEADROOM_CACHE_DIR, else where this platform keeps what can be had again."""
-    named = os.environ.get("HEADROOM_CACHE_DIR")
-    return (Path(named) if named else _platform_cache() / "headroom") / "parameters"
-
-
-def _platform_cache() -> Path:
-    """XDG base directories on Linux, Apple's and Microsoft's own places elsewhere."""
-    if sys.platform == "win32":
-        return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
-    if sys.platform == "darwin":
-        return Path.home() / "Library" / "Caches"
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    """Where answers are kept. Raises OSError where the system names no place."""
+    return cache_directory() / "parameters"
 
 
 def kept_answer(config: Mapping[str, Any]) -> dict[str, Any] | None:

@@ -8,19 +8,19 @@ import atexit
 import json
 import queue
 import subprocess
-import sys
 import threading
 from collections.abc import Mapping
-from pathlib import Path
+from contextlib import suppress
 from typing import Any
 
 from core.errors import SizingError
+from core.host import children
+from core.host.packages import missing
 from core.models.rules.facts import UnsupportedConfig, shown
 from core.parameters.count import ExpertGroup, ParameterCount
 from core.parameters.kept import keep_answer, kept_answer
 from core.parameters.values import MAX_LAYERS, MAX_SIZE
 
-ROOT = Path(__file__).resolve().parents[2]
 TIMEOUT_SECONDS = 120.0
 ADVICE = "Type a parameter count instead."
 LAYER_WORDS = ("layers", "n_layer", "num_blocks", "depth", "depths")
@@ -36,6 +36,8 @@ def count_on_meta_device(config: Mapping[str, Any], timeout_seconds: float = TIM
     check_numbers(config)
     answer = kept_answer(config)
     if answer is None:
+        if without := missing("Building the architecture", "torch", "transformers"):
+            raise SizingError(f"{without} {ADVICE}")
         answer = _WORKER.ask(config, timeout_seconds)
         if "error" in answer:
             raise SizingError(f"The architecture could not be built ({answer['error']}). {ADVICE}")
@@ -125,22 +127,15 @@ class _Worker:
             self.stop()
             if attempt == 2:
                 break
-        raise SizingError(f"The architecture could not be built (its process ended). {ADVICE}")
+        how = children.ending(process.returncode)
+        raise SizingError(f"The architecture could not be built (its process {how}). {ADVICE}")
 
     def _running(self) -> subprocess.Popen[str]:
         if self._process is not None and self._process.poll() is None:
             return self._process
         self._answers = queue.SimpleQueue()
         try:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "core.parameters.worker"],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,
-                text=True,
-                encoding="utf-8",
-                cwd=ROOT,
-            )
+            self._process = children.start("-m", "core.parameters.worker")
         except OSError as error:
             raise SizingError(f"The architecture could not be built ({error}). {ADVICE}") from error
         threading.Thread(target=_forward, args=(self._process, self._answers), daemon=True).start()
@@ -149,11 +144,13 @@ class _Worker:
     def stop(self) -> None:
         """Ends the process, if there is one; the next question starts another."""
         process, self._process = self._process, None
-        if process is not None:
-            process.kill()
-            process.wait()
-            if process.stdin is not None:
-                process.stdin.close()
+        if process is None:
+            return
+        children.end(process)
+        process.wait()
+        with suppress(OSError):  # what was not written needs no reader
+            assert process.stdin is not None
+            process.stdin.close()
 
 
 def _forward(process: "subprocess.Popen[str]", answers: "queue.SimpleQueue[str | None]") -> None:

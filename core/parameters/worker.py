@@ -17,6 +17,8 @@ import sys
 import threading
 from typing import Any, TextIO
 
+from core.host.guard import end_with_parent, limit_memory
+
 IDLE_SECONDS = 60.0
 MEMORY_BYTES = 6 * 2**30  # for the data of this process: a config that would build without end is stopped by it
 PARTS = (  # words in a module's name -> the part that its parameters count in; the first that fits
@@ -129,7 +131,8 @@ def _per_token(config: Any) -> int | None:
 def main() -> int:
     """Answers lines until the input ends. What libraries print goes to stderr, so that answers stay lines of JSON."""
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
-    _limit_memory()
+    end_with_parent(holds_stdin=False, waited_for=False)
+    limit_memory(MEMORY_BYTES, of_addresses=False)
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
     timer = _restart(None)
@@ -158,16 +161,6 @@ def _restart(timer: threading.Timer | None) -> threading.Timer:
     fresh.daemon = True
     fresh.start()
     return fresh
-
-
-def _limit_memory() -> None:
-    try:
-        import resource  # noqa: PLC0415 - not on Windows
-    except ImportError:
-        return
-    _, hard = resource.getrlimit(resource.RLIMIT_DATA)
-    limit = MEMORY_BYTES if hard == resource.RLIM_INFINITY else min(MEMORY_BYTES, hard)
-    resource.setrlimit(resource.RLIMIT_DATA, (limit, hard))
 
 
 if __name__ == "__main__":

@@ -21,7 +21,8 @@ def environment(system: str, folder: Path, root: Path = ROOT) -> dict[str, str]:
     return {
         "HEADROOM_ELSEWHERE": system,
         "PYTHONPATH": os.pathsep.join((str(root), str(root / "tests" / "elsewhere"))),
-        "HEADROOM_DATA_DIR": str(own / "headroom"), "HF_HOME": str(own / "hf"), "HF_HUB_OFFLINE": "1",
+        "HEADROOM_DATA_DIR": str(own / "headroom"), "HEADROOM_CACHE_DIR": str(own / "cache"),
+        "HF_HOME": str(own / "hf"), "HF_HUB_OFFLINE": "1",
         "TMPDIR": str(own), "TEMP": str(own), "TMP": str(own),
     }  # fmt: skip
 

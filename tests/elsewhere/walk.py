@@ -1,6 +1,7 @@
 """Run in a process of another system: opens every page by AppTest, then measures on one of them. Prints one JSON line.
 
-`python -m tests.elsewhere.walk pages` opens them all; `... measure` presses the button of Measure decoding and waits.
+`python -m tests.elsewhere.walk pages` opens them all; `... measure` presses the button of Measure decoding and waits;
+`... workers` asks each of the other workers once.
 """
 
 import json
@@ -8,12 +9,17 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import psutil
 from streamlit.testing.v1 import AppTest
 
 from tests.elsewhere import gone
 from tests.paths import page_files
 
 FRAME = Path(__file__).parents[2] / "pages" / "frame.py"
+FALCON = {  # one layer, 4 query heads on one KV head
+    "model_type": "falcon", "hidden_size": 64, "num_hidden_layers": 1, "num_attention_heads": 4, "vocab_size": 100,
+    "multi_query": True, "new_decoder_architecture": False, "parallel_attn": True, "bias": False, "alibi": False,
+}  # fmt: skip
 SECTION = {"learn/uptraining.py": {"uptraining": "3"}}  # the one that starts a process
 SMALL = {
     "bench_heads": "4", "bench_head_dim": "32", "bench_context": "256", "bench_kv_heads": "4", "bench_dtype": "fp32",
@@ -57,5 +63,25 @@ def measure() -> dict[str, Any]:
     }  # fmt: skip
 
 
+def workers() -> dict[str, Any]:
+    """What transformers counts and caches of a small Falcon, an experiment cancelled, and whether a process is left."""
+    from core.engines.transformers_check import measure_cache
+    from core.parameters import count_on_meta_device, stop_worker
+    from core.uptraining import runs
+    from core.uptraining.recipe import Recipe
+
+    count = count_on_meta_device(FALCON)
+    before = [child.pid for child in psutil.Process().children()]
+    stop_worker()
+    check = measure_cache(FALCON, context_length=8)
+    run = runs.start(Recipe(seed=5))
+    before += [child.pid for child in psutil.Process().children()]
+    run.cancel()
+    return {
+        "parameters": count.total, "key_shape": check.layers[0].key_shape, "status": run.snapshot().status,
+        "started": len(before), "gone": all(map(gone, before)),
+    }  # fmt: skip
+
+
 if __name__ == "__main__":
-    print(json.dumps({"pages": pages, "measure": measure}[sys.argv[1]]()), flush=True)
+    print(json.dumps({"pages": pages, "measure": measure, "workers": workers}[sys.argv[1]]()), flush=True)

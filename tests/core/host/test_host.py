@@ -202,6 +202,9 @@ def test_the_data_folder_is_each_systems_own(monkeypatch, tmp_path):
     assert found["Unix"] == "/Users/ann/.local/share/headroom"
     assert found["MacOS"] == "/Users/ann/Library/Application Support/headroom"
     assert found["Windows"].startswith("C:\\Users\\Ann Lee\\AppData\\Local")
+    monkeypatch.setattr("platformdirs.PlatformDirs", MacOS)
+    monkeypatch.delenv("HEADROOM_CACHE_DIR", raising=False)
+    assert str(folders.cache_directory()) == "/Users/ann/Library/Caches/headroom"
     monkeypatch.setenv("HEADROOM_DATA_DIR", r"D:\runs")
     assert folders.data_directory() == Path(r"D:\runs")
 
