@@ -9,6 +9,7 @@ Headers and codes are those that huggingface_hub reads: X-Repo-Commit and ETag o
 401 with RepoNotFound for a repository that does not exist (so the Hub answers whoever sends no token).
 """
 
+import gzip
 import hashlib
 import json
 import threading
@@ -29,6 +30,7 @@ REFUSALS: dict[str, tuple[int, dict[str, str]]] = {
     "no_revision": (404, {"X-Error-Code": "RevisionNotFound", "X-Error-Message": "Invalid rev id"}),
     "plain_404": (404, {}),
     "rate_limited": (429, {"Retry-After": "37"}),
+    "rate_limited_briefly": (429, {"Retry-After": "0"}),
     "server_error": (500, {"X-Error-Message": "Internal Error"}),
     "unavailable": (503, {}),
 }
@@ -36,12 +38,14 @@ REFUSALS: dict[str, tuple[int, dict[str, str]]] = {
 
 @dataclass
 class Repository:
-    """One repository; fault is a key of REFUSALS or one of hang, hang_body, drip, truncated, endless, not_a_hub."""
+    """One repository; fault is a key of REFUSALS or one of hang, hang_body, drip, truncated, endless,
+    not_a_hub, packed, circle."""
 
     files: dict[str, bytes] = field(default_factory=dict)
     commit: str = COMMIT
     fault: str | None = None
     moved_to: str | None = None  # answers 307 to the new name, as the Hub does for a renamed repository
+    faults_left: int | None = None  # the fault is over after so many answers; None: never
     parameters: dict[str, int] | None = None  # safetensors elements by dtype, for /api/models
     ignores_ranges: bool = False  # answers 200 with the whole file
     large_file_elsewhere: str | None = None  # base URL of the host that holds the bytes: a redirect off the Hub
@@ -130,11 +134,18 @@ class _Handler(BaseHTTPRequestHandler):
         repository = self.hub.repositories.get(name)
         if not separator or repository is None:
             self._refuse("missing")
+        elif repository.faults_left == 0:
+            repository.fault = repository.faults_left = None
+            self._file(path)
+        elif repository.fault == "circle":
+            self._send(302, {"Location": self.path}, b"")
         elif repository.moved_to is not None:
             self._send(307, {"Location": f"/{repository.moved_to}/resolve/{rest}"}, b"")
         elif repository.fault == "hang":
             self._hang()
         elif repository.fault in REFUSALS:
+            if repository.faults_left is not None:
+                repository.faults_left -= 1
             self._refuse(repository.fault)
         else:
             revision, _, filename = rest.partition("/")
@@ -157,6 +168,8 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(302, {**headers, "Location": f"{repository.large_file_elsewhere}/{filename}"}, b"")
         elif self.command == "GET" and repository.fault in ("truncated", "endless", "hang_body", "drip"):
             self._broken_body(repository.fault, headers, body)
+        elif self.command == "GET" and repository.fault == "packed":
+            self._send(200, {**headers, "Content-Encoding": "gzip"}, gzip.compress(body))
         elif self.command == "HEAD" and repository.fault == "endless":
             self._send(200, headers, None)
         elif self.command == "GET" and not repository.ignores_ranges and "Range" in self.headers:

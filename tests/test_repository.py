@@ -19,6 +19,8 @@ ON_DEMAND = (
     "core.models.hub.client",
     "core.models.hub.errors",
     "core.models.hub.gguf",
+    "core.models.hub.last_known",
+    "core.models.hub.patience",
     "core.serving.from_hub",
     "core.models.rules.write_model_classes",
     "core.uptraining.network",

@@ -14,8 +14,9 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import httpx2  # the HTTP client that huggingface_hub itself is built on
@@ -30,7 +31,9 @@ from huggingface_hub import (
 from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled, RemoteEntryNotFoundError
 from huggingface_hub.utils import build_hf_headers, hf_raise_for_status  # type: ignore[attr-defined]  # no __all__
 
+from core.models.hub import last_known
 from core.models.hub.errors import host_of, hub_error
+from core.models.hub.patience import patiently
 from core.models.hub.pulls import HubError, PulledConfig, PullRequest, PullResult, repository_id, too_large
 from core.models.spec import UnsupportedConfig, load_config
 
@@ -63,11 +66,26 @@ def pull_config(
     """config.json of a repository, else its params.json; from mirror where the repository is gated.
 
     timeout is in seconds, for each answer and, three times over, for the whole of one file. endpoint overrides
-    HF_ENDPOINT. Raises HubError.
+    HF_ENDPOINT. Where the Hub cannot be asked now, the file that it gave last is returned, with stale_because. Raises
+    HubError.
     """
     asked = repository_id(repository)
     if revision is not None and (_REVISION.fullmatch(revision) is None or ".." in revision):
         raise HubError("bad_id", asked, f"'{revision[:80]}' is not a revision. Write a branch, a tag or a commit.")
+    try:
+        pulled = _pull_through_gate(asked, revision, mirror, timeout, endpoint)
+    except HubError as error:
+        known = _last_known(asked, revision, endpoint) if error.kind in last_known.PASSING else None
+        if known is None:
+            raise
+        return replace(known, stale_because=str(error))
+    last_known.keep(pulled, revision, endpoint)
+    return pulled
+
+
+def _pull_through_gate(
+    asked: str, revision: str | None, mirror: str | None, timeout: float, endpoint: str | None
+) -> PulledConfig:
     try:
         return _pull_first_of(FILENAMES, asked, asked, revision, timeout, endpoint)
     except HubError as gate:
@@ -77,6 +95,19 @@ def pull_config(
             return _pull_first_of(FILENAMES, asked, repository_id(mirror), None, timeout, endpoint)
         except HubError as error:
             raise HubError("gated", asked, f"{gate} Its mirror {mirror} gave nothing either: {error}") from error
+
+
+def _last_known(asked: str, revision: str | None, endpoint: str | None) -> PulledConfig | None:
+    """What the Hub gave last, if its bytes are still on disk and still read."""
+    known = last_known.find(asked, revision, endpoint)
+    body = _cached(known.repository, known.filename, known.commit, known.etag) if known is not None else None
+    if known is None or body is None:
+        return None
+    try:
+        config, text = load_config(body), body.decode("utf-8")
+    except (UnsupportedConfig, UnicodeDecodeError):
+        return None
+    return PulledConfig(requested=asked, text=text, config=config, from_cache=True, **known._asdict())
 
 
 def pull_many(
@@ -164,8 +195,9 @@ def _pull_first_of(
     filenames: tuple[str, ...], asked: str, repository: str, revision: str | None, timeout: float, endpoint: str | None
 ) -> PulledConfig:
     for filename in filenames:
+        ask = partial(_pull_file, filename, asked, repository, revision, timeout, endpoint)
         try:
-            return _pull_file(filename, asked, repository, revision, timeout, endpoint)
+            return patiently(ask, endpoint or constants.ENDPOINT, repository, longest_wait_seconds=timeout)
         except RemoteEntryNotFoundError:
             continue
         except (HfHubHTTPError, httpx2.HTTPError, httpx2.InvalidURL, OfflineModeIsEnabled) as error:
@@ -221,7 +253,9 @@ def _read(url: str, repository: str, filename: str, timeout: float, ends_at: flo
     body = bytearray()
     with get_session().stream("GET", url, headers=headers, timeout=timeout) as response:
         hf_raise_for_status(response)
-        for chunk in response.iter_bytes():
+        if response.headers.get("Content-Encoding", "identity") != "identity":  # a bomb unpacks before it is counted
+            raise HubError("server_error", repository, f"The answer for {repository} is packed, though asked plain.")
+        for chunk in response.iter_raw():
             body += chunk
             if len(body) > MAX_CONFIG_BYTES:
                 raise too_large(repository, filename, MAX_CONFIG_BYTES)

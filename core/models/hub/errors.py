@@ -13,6 +13,7 @@ from huggingface_hub.errors import (
     RevisionNotFoundError,
 )
 
+from core.models.hub.patience import retry_after_seconds
 from core.models.hub.pulls import HubError
 
 
@@ -25,6 +26,11 @@ def hub_error(error: Exception, repository: str, filename: str, endpoint: str | 
         return HubError("timeout", repository, f"{host} did not answer for {repository} in time. Try again.")
     if isinstance(error, OfflineModeIsEnabled):
         return HubError("offline", repository, "HF_HUB_OFFLINE is set, so nothing was asked. Unset it to pull.")
+    if isinstance(error, httpx2.TooManyRedirects):
+        return HubError("server_error", repository, f"{host} sends {repository} round in a circle. Check HF_ENDPOINT.")
+    if isinstance(error, httpx2.ConnectError) and "CERTIFICATE" in str(error).upper():
+        told = f"The certificate of {host} is not valid here. Check the clock, the proxy and HF_ENDPOINT."
+        return HubError("offline", repository, told)
     if isinstance(error, httpx2.RemoteProtocolError | ValueError):
         return HubError("server_error", repository, f"The answer for {repository} broke off or is no JSON. Try again.")
     return HubError("offline", repository, f"{host} cannot be reached. Check the network, the proxy and HF_ENDPOINT.")
@@ -51,8 +57,8 @@ def _from_status(error: HfHubHTTPError, repository: str, filename: str) -> HubEr
     if status == 404:
         return HubError("not_found", repository, f"The Hub has no {filename} for {repository}. Check the spelling.")
     if status == 429:
-        wait = error.response.headers.get("Retry-After", "")
-        when = f"in {wait} seconds" if wait.isdecimal() else "in a few minutes"
+        wait = retry_after_seconds(error.response.headers)
+        when = "in a few minutes" if wait is None else f"in {wait:.0f} seconds"
         sentence = f"The Hub takes no more requests for now. Try again {when}; an HF_TOKEN raises the limit."
         return HubError("rate_limited", repository, sentence)
     return HubError("server_error", repository, f"The Hub answered {status} for {repository}. Try again later.")

@@ -44,6 +44,7 @@ class PulledConfig:
     etag: str
     from_cache: bool  # the ETag was known: nothing but metadata was read
     pulled_at: datetime
+    stale_because: str | None = None  # the Hub could not be asked now: this is the file of pulled_at
 
 
 @dataclass(frozen=True, kw_only=True)

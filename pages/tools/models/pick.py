@@ -123,7 +123,9 @@ def compared(name: str) -> ComparedModel | None:
 
 def _pulled_model(name: str, got: PulledConfig, registered: RegisteredModel | None) -> ComparedModel:
     facts = [f"pulled: {got.filename} at {got.commit[:7]}, {got.pulled_at:%Y-%m-%d %H:%M} UTC"]
-    if got.from_cache:
+    if got.stale_because is not None:
+        facts.append(f"the Hub could not be asked since: {got.stale_because}")
+    elif got.from_cache:
         facts.append("unchanged, from the cache")
     if got.repository != got.requested:
         facts.append(f"the original is gated, so its mirror {got.repository} was read")

@@ -52,5 +52,8 @@ def _line(result: PullResult) -> str:
     name = plain(result.request.key)
     if result.pulled is None:
         return f":material/error: **{name}** {plain(str(result.error), links=True)}"
+    if result.pulled.stale_because is not None:
+        kept = f"kept since {result.pulled.pulled_at:%Y-%m-%d %H:%M} UTC"
+        return f":material/history: **{name}** {kept}: {plain(result.pulled.stale_because, links=True)}"
     origin = "unchanged, from the cache" if result.pulled.from_cache else "read"
     return f":material/check: **{name}** {plain(result.pulled.repository)} at {result.pulled.commit[:7]}, {origin}"

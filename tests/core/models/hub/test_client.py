@@ -128,6 +128,8 @@ def test_a_revision_is_asked_for_by_name_and_by_commit(hub: HubServer) -> None:
         ("truncated", "server_error", "broke off"),
         ("endless", "too_large", "larger than 4 MiB"),
         ("not_a_hub", "server_error", "does not answer like the Hub. Check HF_ENDPOINT"),
+        ("packed", "server_error", "is packed, though asked plain"),
+        ("circle", "server_error", "sends some/model round in a circle"),
     ],
 )
 def test_each_fault_has_its_kind_and_says_what_to_do(hub: HubServer, fault: str, kind: str, words: str) -> None:

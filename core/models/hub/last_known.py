@@ -1,0 +1,57 @@
+"""The file that a repository gave last, for when the Hub cannot be asked: older facts beat none, and say their age."""
+
+import hashlib
+import json
+import os
+import tempfile
+from datetime import datetime
+from pathlib import Path
+from typing import NamedTuple
+
+from huggingface_hub import constants
+
+from core.models.hub.pulls import Kind, PulledConfig
+
+# What may pass by itself. A gate, a wrong token or a file that is gone says something new, and is not papered over.
+PASSING: frozenset[Kind] = frozenset({"timeout", "offline", "server_error", "rate_limited"})
+
+
+class LastKnown(NamedTuple):
+    """Where the bytes lie (core.models.hub.client finds them by these) and when the Hub said so."""
+
+    repository: str
+    filename: str
+    commit: str
+    etag: str
+    pulled_at: datetime
+
+
+def keep(pulled: PulledConfig, revision: str | None, endpoint: str | None) -> None:
+    """Written beside and renamed. A folder that cannot be written only costs the fallback."""
+    target = _file(pulled.requested, revision, endpoint)
+    known = {
+        "repository": pulled.repository, "filename": pulled.filename, "commit": pulled.commit, "etag": pulled.etag,
+        "pulled_at": pulled.pulled_at.isoformat(),
+    }  # fmt: skip
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile("w", dir=target.parent, delete=False, encoding="utf-8") as file:
+            json.dump(known, file)
+        os.replace(file.name, target)
+    except OSError:
+        return
+
+
+def find(repository: str, revision: str | None, endpoint: str | None) -> LastKnown | None:
+    """What keep() wrote for this repository, revision and endpoint; None where nothing readable is there."""
+    try:
+        known = json.loads(_file(repository, revision, endpoint).read_text(encoding="utf-8"))
+        at = datetime.fromisoformat(known.pop("pulled_at"))
+        return LastKnown(**{name: str(value) for name, value in known.items()}, pulled_at=at)
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+        return None
+
+
+def _file(repository: str, revision: str | None, endpoint: str | None) -> Path:
+    asked = f"{endpoint or constants.ENDPOINT}\n{repository}\n{revision or ''}"
+    return Path(constants.HF_ASSETS_CACHE) / "headroom" / "last" / hashlib.sha256(asked.encode()).hexdigest()
