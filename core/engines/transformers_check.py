@@ -110,7 +110,7 @@ def measure_cache(
     answer = _run(json.dumps(question), time_limit_seconds, cancelled)
     if "error" in answer:
         raise CacheCheckError(f"transformers could not run this config: {answer['error']}")
-    return _measurement(answer, time.monotonic() - started)
+    return measurement(answer, time.monotonic() - started)
 
 
 def _run(question: str, time_limit_seconds: float, cancelled: threading.Event | None) -> dict[str, Any]:
@@ -148,7 +148,8 @@ def _wait(
             )
 
 
-def _measurement(answer: Mapping[str, Any], seconds: float) -> CacheMeasurement:
+def measurement(answer: Mapping[str, Any], seconds: float) -> CacheMeasurement:
+    """The worker's answer as a measurement."""
     layers = tuple(
         MeasuredLayer(
             index=index,

@@ -60,8 +60,11 @@ def window_from(part: ConfigPart, layers: int) -> Kinds:
 
 
 def window_if_set(part: ConfigPart, layers: int) -> Kinds:
-    """All layers slide when there is a window, none when it is null."""
+    """All layers slide when there is a window, none when it is null; without one a chunk holds for all."""
     window = sliding_window(part)
+    if window is None and part.raw.get("attention_chunk_size") is not None:
+        chunk = part.optional_integer("attention_chunk_size")  # transformers' cache also takes a stray one
+        return Kinds(kinds=(CHUNKED,) * layers, origin=rule("", "Every layer is chunked attention.", chunk))
     kind = FULL if window is None else SLIDING
     return Kinds(kinds=(kind,) * layers, origin=rule("", f"Every layer is {spoken(kind)}.", window))
 

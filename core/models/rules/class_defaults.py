@@ -49,11 +49,26 @@ class ModelClass:
         return known
 
 
+_IN_PLACE: list[dict[str, Any]] = []  # a table in the place of the file's, while a release is looked at
+
+
+def as_table() -> dict[str, Any]:
+    """The table as the file holds it, by model_type."""
+    with gzip.open(TABLE, "rt", encoding="utf-8") as file:
+        table: dict[str, Any] = json.load(file)
+    return table
+
+
+def use_table(table: dict[str, Any]) -> None:
+    """Read configs by this table from now on, in this process; the file stays what it is."""
+    _IN_PLACE[:] = [table]
+    model_classes.cache_clear()
+
+
 @lru_cache(maxsize=1)
 def model_classes() -> dict[str, ModelClass]:
     """Every model_type that transformers 5.24 knows, with its class."""
-    with gzip.open(TABLE, "rt", encoding="utf-8") as file:
-        table = json.load(file)
+    table = _IN_PLACE[0] if _IN_PLACE else as_table()
     return {model_type: _model_class(entry) for model_type, entry in table.items()}
 
 

@@ -192,6 +192,8 @@ def shared_from(part: ConfigPart, kinds: Kinds) -> list[int | None]:
     layers = len(kinds.kinds)
     if part.model_type == "mistral_large4_text":
         return _sources(part, layers)
+    if "num_kv_shared_layers" not in part.model_class.defaults:
+        return [None] * layers  # a class that has no such field keeps a cache for every layer, whatever the file says
     shared = part.optional_integer("num_kv_shared_layers", minimum=0)
     if shared is None or not shared.value:
         return [None] * layers

@@ -41,13 +41,13 @@ PLAIN = (int, str, bool, type(None), list, tuple, float)
 LEGACY = {"falcon": {"hidden_size": ["n_embed"]}, "bloom": {"hidden_size": ["n_embed"]}}
 
 
-def main() -> None:
+def main(arguments: list[str]) -> None:
     """Write the table and print its size; with --check compare it with the one on disk instead, and exit 1 if stale.
 
     An older release than the table's may know fewer classes and fields, and must agree on those that it knows.
     """
     fresh = json.dumps(table(), sort_keys=True, separators=(",", ":")).encode()
-    if sys.argv[1:] == ["--check"]:
+    if arguments == ["--check"]:
         same = contained(json.loads(fresh), json.loads(gzip.decompress(TABLE.read_bytes())))
         print("up to date" if same else "stale: run python -m core.models.rules.write_model_classes")
         sys.exit(0 if same else 1)
@@ -65,9 +65,11 @@ def contained(older: Any, newer: Any) -> bool:
 def table() -> dict[str, dict[str, Any]]:
     """Every model_type of the installed transformers; the fields only where a language model needs them."""
     warnings.simplefilter("ignore")
+    from transformers import logging  # noqa: PLC0415, TID251
     from transformers.models.auto import modeling_auto  # noqa: PLC0415, TID251 - this script alone reads the classes
     from transformers.models.auto.configuration_auto import CONFIG_MAPPING  # noqa: PLC0415, TID251
 
+    logging.set_verbosity_error()  # trial values make many classes complain
     language = {name for mapping in LANGUAGE_MODEL_MAPS for name in getattr(modeling_auto, mapping)}
     classes = {model_type: CONFIG_MAPPING[model_type] for model_type in CONFIG_MAPPING}
     wanted = _with_parts(language, classes)
@@ -162,4 +164,4 @@ def _kv_null_is_heads(cls: Any) -> bool:
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

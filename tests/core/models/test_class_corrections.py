@@ -77,3 +77,11 @@ def test_a_model_that_reads_another_ones_cache_is_refused_by_its_outer_name() ->
 def test_heads_of_some_layers_left_to_the_class_are_no_other_tools_name() -> None:
     spec = read_config(SMALL | {"model_type": "inkling_text", "num_key_value_heads": 2, "head_dim": 16})
     assert len(spec.layers) == 3
+
+
+def test_a_stray_chunk_or_share_counts_as_the_class_and_its_cache_take_it() -> None:
+    # DynamicCache infers chunked layers from any attention_chunk_size; sharing caches is a property of Gemma's classes
+    config = SMALL | {"model_type": "llama", "attention_chunk_size": 16}
+    assert windows(config) == [16, 16, 16]
+    assert windows(config | {"sliding_window": 7}) == [7, 7, 7]
+    assert windows(SMALL | {"model_type": "llama", "num_kv_shared_layers": 2}) == [None, None, None]
