@@ -1,11 +1,16 @@
-"""Tests that need torch are marked so; where torch is not installed they are left out and counted, file by file."""
+"""For every test: what needs torch is marked, and left out where torch is not; a library is compiled once a run."""
 
 import ast
+import os
+import shutil
+import sys
+from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
+ONCE = Path(__file__).with_name("compile_once.py")
 HAS_TORCH = find_spec("torch") is not None
 MODULE_MARK = "pytestmark = pytest.mark.torch"
 
@@ -54,3 +59,21 @@ def _marked(path: Path) -> int:
 
 def _says_torch(decorator: ast.expr) -> bool:
     return ast.unparse(decorator) == "pytest.mark.torch"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _compiler_that_remembers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """CXX for all that starts here; a test that looks at compilers sets its own."""
+    compiler = os.environ.get("CXX") or shutil.which("g++") or shutil.which("clang++")
+    if compiler is None or os.name == "nt":
+        yield
+        return
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "compiled"
+    folder.mkdir(exist_ok=True)
+    script = tmp_path_factory.mktemp("compiler") / Path(compiler).name
+    script.write_text(f'#!/bin/sh\nexec "{sys.executable}" "{ONCE}" "{folder}" "{compiler}" "$@"\n')
+    script.chmod(0o755)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CXX", str(script))
+        yield
