@@ -1,6 +1,7 @@
 """Ask: thirty questions find their page, off-topic ones are declined, and what is odd does no harm."""
 
 from collections.abc import Sequence
+from functools import cache
 
 import pytest
 from hypothesis import given, settings
@@ -23,6 +24,8 @@ from tests.core.learning.ask_questions import (
 )
 from tests.dashboard import ROOT
 
+asked = cache(ask.ask)  # several tests look at the same questions
+
 
 def test_the_bar_is_thirty_and_ten() -> None:
     assert (len(ON_TOPIC), len(OFF_TOPIC)) == (30, 10)
@@ -30,18 +33,18 @@ def test_the_bar_is_thirty_and_ten() -> None:
 
 @pytest.mark.parametrize(("question", "pages"), ON_TOPIC)
 def test_the_right_page_is_among_the_first_three(question: str, pages: set[str]) -> None:
-    found = [passage.page for passage in ask.ask(question).passages]
+    found = [passage.page for passage in asked(question).passages]
     assert len(found) <= 3
     assert pages & set(found), found
 
 
 @pytest.mark.parametrize("question", OFF_TOPIC)
 def test_off_topic_questions_are_declined(question: str) -> None:
-    assert ask.ask(question).is_declined
+    assert asked(question).is_declined
 
 
 def found_among_three(questions: Sequence[tuple[str, set[str]]]) -> int:
-    return sum(bool(pages & {passage.page for passage in ask.ask(question).passages}) for question, pages in questions)
+    return sum(bool(pages & {passage.page for passage in asked(question).passages}) for question, pages in questions)
 
 
 def test_the_rate_on_the_questions_that_the_ranking_was_tuned_on() -> None:
@@ -59,33 +62,33 @@ def test_the_rate_on_plain_words() -> None:
     """27 of 50 found, 10 of 10 declined; all-MiniLM-L6-v2 finds 21 and declines 10 (benchmarks/ask.py)."""
     assert (len(ANSWERED), len(OTHERS)) == (50, 10)
     assert found_among_three(ANSWERED) >= 27
-    assert all(ask.ask(question).is_declined for question in OTHERS)
+    assert all(asked(question).is_declined for question in OTHERS)
 
 
 def test_field_words_alone_do_not_make_a_question_one_for_the_lessons() -> None:
-    assert [question for question in OFF_TOPIC_DEVELOPMENT if not ask.ask(question).is_declined] == []
-    declined = [question for question in OFF_TOPIC_HELD_OUT if ask.ask(question).is_declined]
+    assert [question for question in OFF_TOPIC_DEVELOPMENT if not asked(question).is_declined] == []
+    declined = [question for question in OFF_TOPIC_HELD_OUT if asked(question).is_declined]
     assert (len(OFF_TOPIC_DEVELOPMENT), len(OFF_TOPIC_HELD_OUT)) == (43, 10)
     assert len(declined) >= 9
 
 
 @pytest.mark.parametrize("question", [*PREDICTIONS_DEVELOPMENT, *PREDICTIONS_HELD_OUT])
 def test_what_no_text_can_say_is_said_to_be_so(question: str) -> None:
-    answer = ask.ask(question)
+    answer = asked(question)
     assert answer.asks_for_a_prediction
     assert answer.passages[0].title == "What can this dashboard not tell me?"
 
 
 def test_other_questions_get_no_such_answer() -> None:
     others = [question for question, _ in (*ON_TOPIC, *DEVELOPMENT, *HELD_OUT)]
-    assert [question for question in others if ask.ask(question).asks_for_a_prediction] == []
+    assert [question for question in others if asked(question).asks_for_a_prediction] == []
     for question in (*OFF_TOPIC, *OFF_TOPIC_DEVELOPMENT, *OFF_TOPIC_HELD_OUT):
-        assert not ask.ask(question).asks_for_a_prediction
+        assert not asked(question).asks_for_a_prediction
 
 
 def test_at_most_one_passage_is_from_a_page_of_reference() -> None:
     for question, _ in DEVELOPMENT:
-        pages = [passage.page for passage in ask.ask(question).passages]
+        pages = [passage.page for passage in asked(question).passages]
         assert sum(page in ask.REFERENCE for page in pages) <= 1, question
 
 
@@ -128,7 +131,7 @@ def test_what_cannot_be_asked_is_refused(question: str, says: str) -> None:
 @settings(max_examples=80, deadline=None)
 @given(st.text(min_size=1, max_size=80).filter(str.strip))
 def test_no_text_breaks_the_search(question: str) -> None:
-    assert len(ask.ask(question).passages) <= 3
+    assert len(asked(question).passages) <= 3
 
 
 @pytest.mark.parametrize(
