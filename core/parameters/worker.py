@@ -32,6 +32,9 @@ PARTS = (  # words in a module's name -> the part that its parameters count in; 
     (re.compile(r"attn|attention|\b[qo]_proj|query_key_value|qkv"), "attention"),
     (re.compile(r"mlp|feed_forward|\bfc\d|ffn|dense_h|dense_4h|\bw[123]\b|intermediate"), "dense_ffn"),
 )
+# What transformers 5.24 makes a parameter and 5.23 a buffer; the checkpoint holds it as one or the other alike, and
+# counts here say parameters as 5.23 does (Mistral-Large-4: one exponent a rotary frequency)
+BUFFERS = re.compile(r"rotary_emb\.alpha$")
 PER_TOKEN = ("num_experts_per_tok", "num_experts_per_token", "top_k_experts", "moe_topk", "moe_top_k", "moe_k", "top_k")
 
 
@@ -48,9 +51,16 @@ def count(config: dict[str, Any]) -> dict[str, Any]:
     settings = {key: value for key, value in config.items() if key not in ("model_type", "auto_map")}
     settings.pop("quantization_config", None)  # how the weights are stored is counted elsewhere
     built = transformers.CONFIG_MAPPING[model_type].from_dict(settings)
+    _keep_padded_rows(built.get_text_config())
     with torch.device("meta"):
         model = _auto_class(type(built), transformers).from_config(built, trust_remote_code=False)
     return {**_measure(model), "architecture": type(model).__name__, "transformers": transformers.__version__}
+
+
+def _keep_padded_rows(text: Any) -> None:
+    """Inkling-2's checkpoint holds a head of vocab_size rows, as 5.23 builds it; 5.24 drops padded rows on loading."""
+    if text.model_type == "inkling2_text":
+        text.unpadded_vocab_size = text.vocab_size
 
 
 def _auto_class(kind: type, transformers: Any) -> Any:
@@ -75,6 +85,8 @@ def _measure(model: Any) -> dict[str, Any]:
     tied = matrix is not None and matrix is rows
     parts: dict[str, int] = {}
     for name, parameter in model.named_parameters():  # yields a tied one once
+        if BUFFERS.search(name):
+            continue
         part = _part(name, parameter is rows, parameter is matrix)
         parts[part] = parts.get(part, 0) + parameter.numel()
     groups, routed = _experts(model)

@@ -50,6 +50,17 @@ def test_experts_are_told_apart_as_a_rule_tells_them() -> None:
     assert (built.total, built.active, built.routed_experts) == (ruled.total, ruled.active, ruled.routed_experts)
 
 
+def test_a_padded_head_counts_as_the_checkpoint_holds_it() -> None:
+    """Inkling-2: transformers 5.24 builds a head of unpadded_vocab_size rows (200,058 by default) of any file."""
+    count = count_on_meta_device(
+        {
+            "model_type": "inkling2_text", "hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4,
+            "vocab_size": 100, "num_key_value_heads": 2, "head_dim": 16, "intermediate_size": 32,
+        }  # fmt: skip
+    )
+    assert (count.head, count.embedding) == (100 * 64, 100 * 64)
+
+
 def test_an_answer_is_kept_by_what_shapes_the_model(monkeypatch: pytest.MonkeyPatch) -> None:
     config = {**MIXTRAL, "vocab_size": 101}
     assert count_if_kept(config) is None
