@@ -21,6 +21,7 @@ ON_DEMAND = (
     "core.models.hub.gguf",
     "core.models.hub.last_known",
     "core.models.hub.patience",
+    "core.models.hub.safetensors",
     "core.serving.from_hub",
     "core.models.rules.write_model_classes",
     "core.uptraining.network",

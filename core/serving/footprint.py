@@ -15,6 +15,7 @@ from core.models.spec import ModelSpec
 from core.serving.engine_cache import EngineCache, engine_cache
 from core.serving.job import ServingJob
 from core.serving.kv_ledger import KvLedger, kv_ledger
+from core.serving.stored import weight_bytes
 from core.serving.weights import ParameterCount, ResizedWeights, count_of, resize
 
 ACTIVATION_BYTES = 2
@@ -94,10 +95,10 @@ class Footprint:
 
 def footprint(job: ServingJob) -> Footprint:
     """Everything of a job but its batch and context. Raises SizingError where the parameters cannot be counted."""
-    weights = served_weights(job)
+    weights, own = served_weights(job), own_count(job)
     return Footprint(
         weights=weights,
-        weight_bytes=weight_bytes(job, weights.count.total),
+        weight_bytes=weight_bytes(job, weights.count, own),
         ledger=kv_ledger(job.served_model, job.tensor_parallel, job.kv_bits_per_element),
         kv_bits_per_element=job.kv_bits_per_element,
         tensor_parallel=job.tensor_parallel,
@@ -109,9 +110,14 @@ def footprint(job: ServingJob) -> Footprint:
     )
 
 
+def own_count(job: ServingJob) -> ParameterCount:
+    """Parameters of the published model: the job's own figure, else counted from the config."""
+    return job.parameter_count or count_of(job.model)
+
+
 def served_weights(job: ServingJob) -> ResizedWeights:
     """Parameters of the served model, freed ones dropped or spent. Raises SizingError where they cannot be counted."""
-    count = job.parameter_count or count_of(job.model)
+    count = own_count(job)
     if not count.parts and job.freed_parameters == "spent":  # its FFN is asked of the config, which no key holds
         return resize(job.model, job.served_model, count, "spent")
     return _served_weights(job.published_shape, job.served_model, count, job.freed_parameters)
@@ -122,11 +128,6 @@ def _served_weights(
     model: ModelSpec, served: ModelSpec, count: ParameterCount, freed_parameters: str
 ) -> ResizedWeights:
     return resize(model, served, count, freed_parameters)
-
-
-def weight_bytes(job: ServingJob, parameters: int) -> int:
-    """parameters x weight bits / 8 / tensor_parallel, rounded up."""
-    return _bytes(parameters, Fraction(str(job.weight_bits)), 8 * job.tensor_parallel)
 
 
 @lru_cache(maxsize=1024)

@@ -12,7 +12,9 @@ from typing import Any
 from core.errors import SizingError
 from core.models.formats.document import spec_of
 from core.models.hub.client import TIMEOUT_SECONDS, pull_config, safetensors_parameter_count
+from core.models.hub.client import ParameterCount as FileParameters
 from core.models.hub.pulls import HubError, PulledConfig
+from core.models.hub.safetensors import header_bytes, plain_bytes
 from core.models.rules.facts import UnsupportedConfig
 from core.parameters import ParameterCount, count_parameters
 from core.serving.weights import beside_config, count_from_safetensors
@@ -26,6 +28,7 @@ class HubModel:
     commit: str
     config: Mapping[str, Any]
     count: ParameterCount
+    file_bytes: int | None = None  # of its safetensors files, None where they could not be had
 
 
 def fetch_hub_model(
@@ -36,21 +39,44 @@ def fetch_hub_model(
     timeout is in seconds for each answer of the Hub; the meta device may take some seconds more.
     """
     pulled = pull_config(repository, mirror=mirror, timeout=timeout, endpoint=endpoint)
-    count = _exact_count(pulled, timeout, endpoint)
-    return HubModel(repository=pulled.repository, commit=pulled.commit, config=pulled.config, count=count)
-
-
-def _exact_count(pulled: PulledConfig, timeout: float, endpoint: str | None) -> ParameterCount:
-    """The Hub's figure with the config's parts under it, else the count of the config that the file means."""
     try:
-        found = safetensors_parameter_count(pulled.repository, timeout=timeout, endpoint=endpoint)
-        count = count_from_safetensors(found.by_dtype, pulled.repository)
-    except (HubError, SizingError):
+        files = safetensors_parameter_count(pulled.repository, timeout=timeout, endpoint=endpoint)
+    except HubError:
+        files = None
+    return HubModel(
+        repository=pulled.repository,
+        commit=pulled.commit,
+        config=pulled.config,
+        count=_exact_count(pulled, files),
+        file_bytes=_file_bytes(pulled, files, timeout, endpoint),
+    )
+
+
+def _exact_count(pulled: PulledConfig, files: FileParameters | None) -> ParameterCount:
+    """The files' figure with the config's parts under it, else the count of the config that the file means."""
+    try:
+        count = None if files is None else count_from_safetensors(files.by_dtype, pulled.repository)
+    except SizingError:
+        count = None
+    if count is None:
         return count_parameters(_meant(pulled.config))
     try:
         return beside_config(count, count_parameters(_meant(pulled.config)))
     except (UnsupportedConfig, SizingError):
         return count
+
+
+def _file_bytes(pulled: PulledConfig, files: FileParameters | None, timeout: float, endpoint: str | None) -> int | None:
+    """Bytes of the weight files: the Hub's elements by dtype, else their headers where some are packed."""
+    if files is None:
+        return None
+    plain = plain_bytes(files.by_dtype)
+    if plain is not None:
+        return plain
+    try:
+        return header_bytes(pulled.repository, pulled.commit, timeout=timeout, endpoint=endpoint)
+    except HubError:
+        return None
 
 
 def _meant(config: Mapping[str, Any]) -> Mapping[str, Any]:

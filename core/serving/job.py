@@ -13,6 +13,7 @@ from core.engines.face import MODULES
 from core.errors import SizingError, require_number, require_whole
 from core.hardware.accelerators import Accelerator, find_accelerator
 from core.models.spec import ModelSpec
+from core.parameters.formats import FORMATS
 from core.serving.weights import ParameterCount
 from core.serving.what_if import (
     MAX_CONTEXT_LENGTH,
@@ -29,6 +30,7 @@ __all__ = ["ServingJob", "WindowPattern", "allowed_kv_heads", "apply_what_if", "
 
 MAX_BATCH_SIZE = 2**20
 MAX_ACCELERATORS = 2**16
+MAX_FILE_BYTES = 10**16
 PAYLOAD = "payload"  # the engine of a job that names none: what the attention pattern needs, in plain blocks
 
 
@@ -39,6 +41,8 @@ class ServingJob:
     num_kv_heads          G to use instead of the model's own in every grouped layer; None keeps the model's
     batch_size            sequences decoded together over all accelerators
     context_length        tokens held per sequence
+    weight_format         None keeps every weight at weight_bits; 'published' as the model's file says; or a format's id
+    weight_file_bytes     bytes that the published files were found to hold, for 'published'
     weight_bits, kv_bits  per stored element; KV scales: kv_scale_overhead_bits for every kv_elements_per_scale elements
     accelerator           an id of the catalogue, or an Accelerator
     num_accelerators      a multiple of tensor_parallel; beyond it, copies of the model share the batch
@@ -59,6 +63,8 @@ class ServingJob:
     context_length: int
     num_kv_heads: int | None = None
     weight_bits: float = 16
+    weight_format: str | None = None
+    weight_file_bytes: int | None = None
     kv_bits: int = 16
     kv_scale_overhead_bits: int = 0
     kv_elements_per_scale: int = 64
@@ -84,6 +90,10 @@ class ServingJob:
         require_number("weight_bits", self.weight_bits, 0.5, 64)
         require_number("memory_utilization", self.memory_utilization, 1e-6, 1)
         require_number("runtime_reserve_bytes", self.runtime_reserve_bytes, 0, 1e15)
+        if self.weight_format is not None and self.weight_format not in FORMATS:
+            raise SizingError(f"weight_format is {self.weight_format!r}: use one of {', '.join(FORMATS)}, or None")
+        if self.weight_file_bytes is not None:
+            require_whole("weight_file_bytes", self.weight_file_bytes, 1, MAX_FILE_BYTES)
         if self.freed_parameters not in ("dropped", "spent"):
             raise SizingError(f"freed_parameters is {self.freed_parameters!r}: use 'dropped' or 'spent'")
         if not isinstance(self.accelerator, str | Accelerator):

@@ -15,11 +15,13 @@ from math import ceil
 
 from core.engines.plan import EnginePlan
 from core.models.spec import ModelSpec
+from core.parameters.formats import PUBLISHED
 from core.serving.budget import budget_basis, budget_bytes, budget_memory_bytes, counted_by_server, share_bytes
 from core.serving.footprint import footprint
 from core.serving.job import ServingJob
 from core.serving.kv_ledger import KvLedger, kv_ledger
 from core.serving.layer_groups import LayerGroup
+from core.serving.stored import average_bits, storage
 from core.serving.weights import ParameterCount, kv_projection_parameters
 from core.serving.what_if import own_kv_heads
 from core.units import GB, MIB, format_both, format_bytes
@@ -148,15 +150,23 @@ def plan_lines(plan: MemoryPlan) -> tuple[PlanLine, ...]:
 
 
 def _weights_line(plan: MemoryPlan) -> PlanLine:
-    job = plan.job
-    numbers = f"{plan.parameters.total:,} × {job.weight_bits:g} / 8 / {job.tensor_parallel}"
+    job, how = plan.job, storage(plan.job)
+    from_files = job.weight_format == PUBLISHED and job.weight_file_bytes is not None
+    uniform = how.bits == {} and not from_files
+    bits = job.weight_bits if uniform else plan.weight_bytes * 8 * job.tensor_parallel / plan.parameters.total
     return PlanLine(
         key="weights",
         label="Weights",
-        formula="parameters × weight bits / 8 / tensor parallel",
-        substituted=numbers,
+        formula=f"parameters × {'weight bits' if uniform else 'mean bits as stored'} / 8 / tensor parallel",
+        substituted=f"{plan.parameters.total:,} × {bits:.6g} / 8 / {job.tensor_parallel}",
         num_bytes=plan.weight_bytes,
-        provenance=f"Parameters: {plan.parameters.source}. {plan.parameters.sentence}{_copied_projections(plan)}",
+        provenance=" ".join(
+            [
+                f"Parameters: {plan.parameters.source}. {plan.parameters.sentence}{_copied_projections(plan)}",
+                *([f"The files hold {job.weight_file_bytes:,} bytes."] if from_files else []),
+                *([] if uniform else [how.sentence]),
+            ]
+        ),
         counted=True,
     )
 
@@ -167,8 +177,9 @@ def _copied_projections(plan: MemoryPlan) -> str:
     if kv_heads is None or ranks <= kv_heads:
         return ""
     copied = kv_projection_parameters(plan.model) * (ranks - kv_heads) / (ranks * kv_heads)
+    num_bytes = copied * average_bits(plan.job, plan.parameters) / 8
     return (
-        f" Engines copy the K and V projections of copied heads too: {format_bytes(copied * plan.job.weight_bits / 8)} "
+        f" Engines copy the K and V projections of copied heads too: {format_bytes(num_bytes)} "
         f"more on each accelerator, which the reserve has to hold."
     )
 

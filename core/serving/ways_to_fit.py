@@ -19,6 +19,7 @@ from math import log2
 from core.errors import SizingError
 from core.hardware.accelerators import Accelerator, catalogue
 from core.serving.budget import budget_bytes
+from core.serving.footprint import own_count
 from core.serving.inverse import (
     fewest_accelerators,
     fewest_accelerators_with_copies,
@@ -33,6 +34,7 @@ from core.serving.job import ServingJob
 from core.serving.kv_ledger import kv_ledger
 from core.serving.memory_plan import total_bytes
 from core.serving.roofline import decode_bound
+from core.serving.stored import average_bits
 from core.serving.what_if import WindowPattern
 
 LOWER_BITS = (8, 4)
@@ -142,13 +144,15 @@ def _kv_changes(job: ServingJob) -> list[_Step]:
 
 
 def _weight_changes(job: ServingJob) -> list[_Step]:
+    now = job.weight_bits if job.weight_format is None else round(average_bits(job, own_count(job)), 2)
+    now = int(now) if now == int(now) else now
     return [
         (
-            _change("weight_bits", f"weights at {bits} bits", job.weight_bits, bits, "weight_quantisation"),
-            {"weight_bits": bits},
+            _change("weight_bits", f"weights at {bits} bits", now, bits, "weight_quantisation"),
+            {"weight_bits": bits, "weight_format": None},
         )
         for bits in LOWER_BITS
-        if bits < job.weight_bits
+        if bits < now
     ]
 
 

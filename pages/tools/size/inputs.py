@@ -10,7 +10,7 @@ from core.serving.options import OptionGrid
 from core.serving.what_if import WindowPattern, allowed_kv_heads, own_kv_heads
 from core.units import GB, MIB
 from pages.shell import cached
-from pages.tools.size import engine
+from pages.tools.size import engine, stored
 from pages.tools.size.model import (
     OWN_FILE,
     OWN_SHAPE,
@@ -75,6 +75,8 @@ def more_inputs() -> None:
     with st.expander("More inputs: weights, accelerators, windows, engine", icon=":material/tune:"):
         one, two, three, four = st.columns(4)
         one.selectbox("Weights, bits", [16, 8, 4], key="size_weight_bits", bind="query-params")
+        with one:
+            stored.format_input()
         two.selectbox(
             "Parameters that G frees",
             ["dropped", "spent"],
@@ -117,6 +119,8 @@ def asked() -> Asked:
         batch_size=state["size_batch"],
         context_length=state["size_context"],
         weight_bits=state["size_weight_bits"],
+        weight_format=stored.weight_format(),
+        weight_file_bytes=model.file_bytes,
         kv_bits=bits,
         kv_scale_overhead_bits=0 if bits >= 16 else scale_bits,
         kv_elements_per_scale=state["size_scale_elements"],

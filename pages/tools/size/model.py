@@ -28,6 +28,7 @@ class ChosenModel:
     name: str
     spec: ModelSpec
     count: ParameterCount | None
+    file_bytes: int | None = None  # what its published weight files hold
 
 
 def model_names() -> list[str]:
@@ -74,7 +75,7 @@ def chosen_model(name: str, typed_parameters: int) -> ChosenModel:
     if registered is None:
         found = from_hub(repository_id(name))
         exact = typed_count(typed_parameters) if typed_parameters else found.count
-        return ChosenModel(name=name, spec=spec_of(found.config), count=exact)
+        return ChosenModel(name=name, spec=spec_of(found.config), count=exact, file_bytes=found.file_bytes)
     spec = read_config(registered.config)
     return ChosenModel(name=name, spec=spec, count=registered_count(spec, registered, typed_parameters))
 

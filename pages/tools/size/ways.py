@@ -10,6 +10,7 @@ from core.serving.options import at_width
 from core.serving.ways_evidence import evidence_for_way
 from core.serving.ways_to_fit import WayToFit, ways_to_fit
 from core.units import GB
+from pages.tools.size import stored
 from pages.tools.size.inputs import PATTERN, Asked
 
 SHOWN = 8
@@ -71,6 +72,7 @@ def use_way(job: ServingJob) -> None:
     state = st.session_state
     state["size_batch"], state["size_context"] = job.batch_size, job.context_length
     state["size_kv_bits"], state["size_weight_bits"] = job.kv_bits, int(job.weight_bits)
+    stored.take(job.weight_format)
     state["size_count"], state["size_tp"] = job.num_accelerators, job.tensor_parallel
     state["size_g"] = str(job.num_kv_heads) if job.num_kv_heads is not None else state["size_g"]
     if isinstance(job.accelerator, str) or state["size_accelerator"] != job.device.name:

@@ -52,12 +52,11 @@ def test_experts_are_told_apart_as_a_rule_tells_them() -> None:
 
 def test_a_padded_head_counts_as_the_checkpoint_holds_it() -> None:
     """Inkling-2: transformers 5.24 builds a head of unpadded_vocab_size rows (200,058 by default) of any file."""
-    count = count_on_meta_device(
-        {
-            "model_type": "inkling2_text", "hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4,
-            "vocab_size": 100, "num_key_value_heads": 2, "head_dim": 16, "intermediate_size": 32,
-        }  # fmt: skip
-    )
+    config = {
+        "model_type": "inkling2_text", "hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4,
+        "vocab_size": 100, "num_key_value_heads": 2, "head_dim": 16, "intermediate_size": 32,
+    }  # fmt: skip
+    count = count_on_meta_device(config)
     assert (count.head, count.embedding) == (100 * 64, 100 * 64)
 
 

@@ -1,0 +1,93 @@
+"""The bytes of a job's weights: every one at weight_bits, or in a format by name, or as the model's file says.
+
+'published' is what a repository holds: the bytes that its files were found to have, else its quantization_config, else
+weight_bits. A change of G takes away or adds K and V projections at the width that they are stored in.
+"""
+
+from collections import OrderedDict
+from collections.abc import Mapping
+from fractions import Fraction
+from math import ceil
+from typing import Any
+
+from core.models.attention import GroupedAttention, ParallelLayer
+from core.models.spec import ModelSpec
+from core.parameters.count import ParameterCount
+from core.parameters.formats import PUBLISHED, named_storage
+from core.parameters.gguf_mix import Build
+from core.parameters.quantization import published_storage
+from core.parameters.storage import Storage, every_weight_at
+from core.serving.job import ServingJob
+
+KEPT_READINGS = 256
+_READ: OrderedDict[int, tuple[Mapping[str, Any], Storage | None]] = OrderedDict()
+# Types whose Q, K and V are one matrix in a GGUF file
+FUSED_QKV = frozenset({"bloom", "chatglm", "codegen", "dbrx", "falcon", "gpt2", "gpt_neox", "mpt", "phi3"})
+
+
+def storage(job: ServingJob) -> Storage:
+    """How each part of the job's weights is stored. Raises SizingError for a quantization_config not known here."""
+    if job.weight_format is None:
+        return every_weight_at(job.weight_bits)
+    if job.weight_format != PUBLISHED:
+        return named_storage(job.weight_format, build_of(job.model))
+    return _published(job.model) or every_weight_at(job.weight_bits)
+
+
+def _published(model: ModelSpec) -> Storage | None:
+    """published_storage, kept by the config itself: a sweep asks thousands of times."""
+    known = _READ.get(id(model.config))
+    if known is None or known[0] is not model.config:
+        known = (model.config, published_storage(model.config, len(model.layers)))
+        _READ[id(model.config)] = known
+        if len(_READ) > KEPT_READINGS:
+            _READ.popitem(last=False)
+    return known[1]
+
+
+def average_bits(job: ServingJob, count: ParameterCount) -> float:
+    """Bits of a weight on average, as the job stores them."""
+    return float(stored_bits(job, count, count) / count.total)
+
+
+def stored_bits(job: ServingJob, count: ParameterCount, own: ParameterCount) -> Fraction:
+    """Bits of all weights of one copy; `own` is the published model's count, `count` what is left at the job's G."""
+    how = storage(job)
+    bits = how.bits_stored(count)
+    if job.weight_format == PUBLISHED and job.weight_file_bytes is not None:
+        return 8 * job.weight_file_bytes + bits - how.bits_stored(own)
+    return bits
+
+
+def weight_bytes(job: ServingJob, count: ParameterCount, own: ParameterCount) -> int:
+    """Bytes on each of tensor_parallel accelerators, rounded up."""
+    return ceil(stored_bits(job, count, own) / 8 / job.tensor_parallel)
+
+
+def build_of(model: ModelSpec) -> Build:
+    """What llama.cpp's mixes look at, from a model's layers and dimensions."""
+    grouped = [
+        part
+        for layer in model.layers
+        if isinstance(part := layer.attention if isinstance(layer, ParallelLayer) else layer, GroupedAttention)
+    ]
+    dimensions = model.dimensions
+    return Build(
+        layers=len(model.layers),
+        query_heads=grouped[0].num_query_heads if grouped else 1,
+        kv_heads=grouped[0].num_kv_heads if grouped else 1,
+        hidden_size=dimensions.hidden_size,
+        ffn_width=dimensions.intermediate_size or dimensions.hidden_size,
+        expert_width=_expert_width(model),
+        num_experts=dimensions.num_experts or 0,
+        gated=dimensions.gated_ffn,
+        tied=bool(dimensions.tied_embeddings),
+        falcon=model.model_type in ("falcon", "RefinedWeb", "RefinedWebModel"),
+        fused_qkv=model.model_type in FUSED_QKV,
+    )
+
+
+def _expert_width(model: ModelSpec) -> int:
+    config = model.config.get("text_config") or model.config
+    width = config.get("moe_intermediate_size") if hasattr(config, "get") else None
+    return width if type(width) is int and width > 0 else model.dimensions.intermediate_size or 0
