@@ -24,7 +24,6 @@ SAYS = {
     ".github/workflows/ci.yml": "the checks on three systems, for a hosted CI; not run anywhere yet",
     "requirements-dev.txt": "what the tests need beside it, pinned",
     "requirements-sharing.txt": "what sign-in on a shared server needs beside it, pinned",
-    "core/decode/host_kernel.cpp": "the C++ decode kernel, compiled on a host that has a compiler",
     "core/data/decode_runs/": "decode measurements that ship with Headroom, with device, date and every sample",
     "core/data/uptraining_runs/": "uptraining experiments that ship with Headroom, one per seed and length",
     "core/data/model_classes.json.gz": "defaults, aliases and nested parts of transformers' configuration classes",
@@ -48,6 +47,8 @@ FIRST_COMMENT = {
     ".md": r"(?:---.*?\ntitle: |# )([^\n]+)",
     ".yaml": r"# ((?:[^\n]+\n#?)+)",
     ".css": r"/\* (.*?) \*/",
+    ".h": r"// ((?:[^\n]+\n/?/?)+)",
+    ".cpp": r"// ((?:[^\n]+\n/?/?)+)",
     ".js": r"// ((?:[^\n]+\n/?/?)+)",
     ".sh": r"#![^\n]+\n# ((?:[^\n]+\n#?)+)",
 }

@@ -6,7 +6,7 @@
     worker.py    the child process of a run, as the dashboard follows it (no torch)
     run.py       the run itself: roofline, kernels, check, timing
     cuda_graph.py  a timed call replayed as a CUDA graph
-    kernels*.py  every way this host can compute it; host_kernel.cpp is the CPU's own, built where g++ is present
+    kernels*.py  every way this host can compute it; cpp/ is the CPU's own, built where a C++ compiler is
     step.py      a whole decode step; model_check.py sets its sum beside transformers' own model
 
 `python -m core.decode --help` is the same code from a terminal; it needs torch alone.

@@ -213,14 +213,12 @@ def _result_line(result: KernelResult) -> str:
 
 def _roofline(options: argparse.Namespace) -> int:
     ask_for_huge_pages()
-    import torch
-
     from core.decode.device import free_bytes, host_facts, name_of, resolve
     from core.decode.measured_roofline import measure_roofline
 
     device = resolve(options.device)
     with device_lock(str(device)):
-        found = measure_roofline(device, getattr(torch, options.dtype), free_bytes(device))
+        found = measure_roofline(device, options.dtype, free_bytes(device))
     print(f"{name_of(device)}: {found.detail}")
     print(
         json.dumps(

@@ -7,7 +7,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 import torch
 
-from core.decode.kernels_cpu import compiler_version
+from core.decode.host_library import compiler_version
 from core.decode.plan import InvalidJob
 from core.host.linux import huge_pages
 from core.host.memory import available_bytes

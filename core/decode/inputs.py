@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from core.decode.caches import GROUP, arithmetic_dtype, quantised, scaled_fp8, stored_dtype
 from core.decode.plan import DecodeJob
 
 
@@ -13,13 +14,16 @@ from core.decode.plan import DecodeJob
 class Inputs:
     """One layer's decode step. query [B, H, D]; keys, values [B, G, S, D]; lengths [B] on the CPU, at most S.
 
-    Query head h reads KV head h // (H / G), as in transformers.
+    Query head h reads KV head h // (H / G), as in transformers. Caches of 8 and 4 bits are codes with scales, as
+    core.decode.caches stores them: fp8 with one a head [G], int8 and int4 with [B, G, S, D / 32].
     """
 
     query: Tensor
     keys: Tensor
     values: Tensor
     lengths: Tensor
+    key_scales: Tensor | None = None
+    value_scales: Tensor | None = None
 
     @property
     def sizes(self) -> tuple[int, int, int, int, int]:
@@ -37,6 +41,21 @@ class Inputs:
         """Every sequence fills the whole capacity: no mask is needed."""
         return bool((self.lengths == self.keys.shape[2]).all())
 
+    @property
+    def scaled_by_token(self) -> bool:
+        """The codes need a scale for every 32 elements to be read."""
+        return self.keys.dtype in (torch.int8, torch.uint8)
+
+    def append(self, key: Tensor, value: Tensor) -> None:
+        """Writes a new token's key and value [B, G, D] into the cache's last place."""
+        for cache, scales, new in ((self.keys, self.key_scales, key), (self.values, self.value_scales, value)):
+            if scales is None:
+                cache[:, :, -1] = new.to(cache.dtype)
+            elif self.scaled_by_token:
+                cache[:, :, -1], scales[:, :, -1] = quantised(new, cache.dtype)
+            else:
+                cache[:, :, -1] = scaled_fp8(new[:, :, None], scales, cache.dtype)[:, :, 0]
+
     def mask(self) -> Tensor | None:
         """[B, 1, 1, S], true where a key is live; None when all are."""
         if self.full:
@@ -51,20 +70,37 @@ class Inputs:
 
 
 def make_inputs(job: DecodeJob, num_kv_heads: int, device: torch.device, generator: torch.Generator) -> Inputs:
-    """Fresh random data of one layer; an 8-bit cache has a bfloat16 query."""
-    stored = getattr(torch, job.dtype)
-    wide = torch.bfloat16 if stored.itemsize == 1 else stored
+    """Fresh random data of one layer; a cache of 8 or 4 bits has a bfloat16 query."""
     lengths = torch.tensor(job.sequence_lengths, dtype=torch.int64)
     shape = (job.batch_size, num_kv_heads, int(lengths.max()), job.head_dim)
-
-    def drawn() -> torch.Tensor:
-        out = torch.empty(shape, dtype=stored, device=device)
-        for b in range(job.batch_size):  # one sequence at a time: a float32 draft of all would double the memory
-            out[b] = torch.randn(shape[1:], device=device, generator=generator)
-        return out
-
     query = torch.randn(job.batch_size, job.num_query_heads, job.head_dim, device=device, generator=generator)
-    return Inputs(query=query.to(wide), keys=drawn(), values=drawn(), lengths=lengths)
+    (keys, key_scales), (values, value_scales) = (_drawn(job.dtype, shape, device, generator) for _ in range(2))
+    return Inputs(
+        query=query.to(arithmetic_dtype(job.dtype)), keys=keys, values=values, lengths=lengths,
+        key_scales=key_scales, value_scales=value_scales,
+    )  # fmt: skip
+
+
+def _drawn(
+    name: str, shape: tuple[int, int, int, int], device: torch.device, generator: torch.Generator
+) -> tuple[Tensor, Tensor | None]:
+    """Keys or values, one sequence at a time: a float32 draft of all would double the memory."""
+    stored = stored_dtype(name)
+    batch, kv_heads, _, dim = shape
+    per_token = stored in (torch.int8, torch.uint8)
+    out = torch.empty((*shape[:3], dim // 2 if stored == torch.uint8 else dim), dtype=stored, device=device)
+    scales: Tensor | None = None
+    if per_token:
+        scales = torch.empty((*shape[:3], dim // GROUP), dtype=torch.float16, device=device)
+    elif stored.itemsize == 1:  # heads differ; a power of two multiplies a query without rounding it again
+        scales = 2.0 ** torch.randint(-6, -4, (kv_heads,), device=device, generator=generator)
+    for b in range(batch):
+        drawn = torch.randn(shape[1:], device=device, generator=generator)
+        if per_token and scales is not None:
+            out[b], scales[b] = quantised(drawn, stored)
+        else:
+            out[b] = drawn if scales is None else scaled_fp8(drawn, scales, stored)
+    return out, scales
 
 
 def offsets(widths: list[int]) -> dict[int, int]:
@@ -78,8 +114,18 @@ def offsets(widths: list[int]) -> dict[int, int]:
 
 def part_of(pool: Inputs, num_kv_heads: int, heads_before: int = 0) -> Inputs:
     """The same query over a cache of fewer KV heads that lies in the pool's, behind that of heads_before heads."""
-    batch, _, _, capacity, dim = pool.sizes
-    shape = (batch, num_kv_heads, capacity, dim)
-    begin, count = (batch * heads * capacity * dim for heads in (heads_before, num_kv_heads))
-    keys, values = (x.view(-1)[begin : begin + count].view(shape) for x in (pool.keys, pool.values))
-    return replace(pool, keys=keys, values=values)
+    batch, _, _, capacity, _ = pool.sizes
+    keys, values = (_part(x, batch, num_kv_heads, capacity, heads_before) for x in (pool.keys, pool.values))
+    scales = (pool.key_scales, pool.value_scales)
+    key_scales, value_scales = (
+        _part(x, batch, num_kv_heads, capacity, heads_before) if x is not None and x.dim() > 1
+        else None if x is None else x[:num_kv_heads]
+        for x in scales
+    )  # fmt: skip
+    return replace(pool, keys=keys, values=values, key_scales=key_scales, value_scales=value_scales)
+
+
+def _part(x: Tensor, batch: int, num_kv_heads: int, capacity: int, heads_before: int) -> Tensor:
+    shape = (batch, num_kv_heads, capacity, x.shape[-1])
+    begin, count = (batch * heads * capacity * x.shape[-1] for heads in (heads_before, num_kv_heads))
+    return x.view(-1)[begin : begin + count].view(shape)

@@ -6,14 +6,16 @@ wrong numbers is shown and refused by core.decode.run, and never ends the run.
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
+from core.decode.caches import numbers
 from core.decode.inputs import Inputs
 
 Call = Callable[[], Tensor]
+REFERENCE_ELEMENTS = 2**23  # keys widened at once: 64 MB in float64
 NATURAL = "keys and values [batch, KV head, token, head_dim]"
 
 
@@ -35,14 +37,30 @@ class Kernel:
 
 
 def reference(inputs: Inputs) -> Tensor:
-    """The answer in float32, one sequence at a time: softmax(q k^T / sqrt(D)) v over the live keys. [B, H, D]."""
-    batch, kv_heads, rows, _, dim = inputs.sizes
+    """The answer in float64 of the numbers as stored: softmax(q k^T / sqrt(D)) v over the live keys. [B, H, D].
+
+    A few heads of one sequence at a time; on the CPU for a device that has no float64.
+    """
+    batch, kv_heads, rows, capacity, dim = inputs.sizes
     grouped, outputs = inputs.grouped_query(), []
+    at_once = max(1, REFERENCE_ELEMENTS // (capacity * dim))
     for b in range(batch):
         live = int(inputs.lengths[b])
-        scores = grouped[b].float() @ inputs.keys[b, :, :live].float().transpose(1, 2) * inputs.scale
-        outputs.append(torch.softmax(scores, -1) @ inputs.values[b, :, :live].float())
-    return torch.stack(outputs).view(batch, kv_heads * rows, dim)
+        for g in range(0, kv_heads, at_once):
+            part = slice(g, g + at_once)
+            keys = _exact(inputs.keys, inputs.key_scales, b, part, live)
+            values = _exact(inputs.values, inputs.value_scales, b, part, live)
+            query = grouped[b, part].to(keys.device, torch.float64)
+            outputs.append(torch.softmax(query @ keys.transpose(1, 2) * inputs.scale, -1) @ values)
+    return torch.cat(outputs).view(batch, kv_heads * rows, dim).to(inputs.query.device, torch.float32)
+
+
+def _exact(codes: Tensor, scales: Tensor | None, b: int, heads: slice, live: int) -> Tensor:
+    """float64 of one sequence's stored numbers, [heads, live, D]."""
+    if scales is not None:
+        scales = scales[heads] if scales.dim() == 1 else scales[b, heads, :live]
+    found = numbers(codes[b, heads, :live], scales)
+    return (found if found.device.type in ("cpu", "cuda") else found.cpu()).double()
 
 
 def relative_error(output: Tensor, expected: Tensor) -> float:
@@ -55,6 +73,27 @@ def relative_error(output: Tensor, expected: Tensor) -> float:
 def needs_16_or_32_bits(inputs: Inputs) -> None:
     if inputs.keys.dtype.itemsize == 1:
         raise Unavailable("does not read an 8-bit cache")
+
+
+def scales_outside(prepare: Callable[[Inputs], Call]) -> Callable[[Inputs], Call]:
+    """For kernels that read fp8 codes as they are: the scale of a head's keys is multiplied into its queries, that of
+    its values into its outputs. The query is read at each call, since a whole step writes a new one."""
+
+    def prepared(inputs: Inputs) -> Call:
+        keys, values = inputs.key_scales, inputs.value_scales
+        if keys is None or values is None or inputs.scaled_by_token:
+            return prepare(inputs)
+        scaled = torch.empty_like(inputs.query)
+        bare = prepare(replace(inputs, query=scaled, key_scales=None, value_scales=None))
+        batch, kv_heads, rows, _, dim = inputs.sizes
+
+        def call() -> Tensor:
+            torch.mul(inputs.grouped_query(), keys[:, None, None], out=scaled.view(batch, kv_heads, rows, dim))
+            return bare().reshape(batch, kv_heads, rows, dim) * values[:, None, None]
+
+        return call
+
+    return prepared
 
 
 def sdpa_backend(inputs: Inputs, query: Tensor, keys: Tensor, values: Tensor, *, gqa: bool) -> str:

@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812  the name that every torch user reads
 from torch import Tensor
 
+from core.decode.caches import numbers
 from core.decode.inputs import Inputs
 from core.decode.kernel import (
     Call,
@@ -16,6 +17,7 @@ from core.decode.kernel import (
     Unavailable,
     compiled_for_these_shapes,
     needs_16_or_32_bits,
+    scales_outside,
     sdpa_backend,
     softmax_to,
 )
@@ -85,14 +87,17 @@ def _sequence_by_sequence(inputs: Inputs) -> Call:
 
 
 def _cast_then_matmul(inputs: Inputs) -> Call:
-    """An 8-bit cache widened to the query's dtype, then packed rows."""
+    """A cache of 8 or 4 bits widened to the query's dtype, then packed rows."""
     if inputs.keys.dtype.itemsize != 1:
-        raise Unavailable("only for an 8-bit cache")
+        raise Unavailable("only for a cache of 8 or 4 bits")
     query, mask, wide = inputs.grouped_query(), inputs.mask(), inputs.query.dtype
 
+    def widened(codes: Tensor, scales: Tensor | None) -> Tensor:
+        return codes.to(wide) if scales is None else numbers(codes, scales).to(wide)
+
     def call() -> Tensor:
-        weights = softmax_to(query @ inputs.keys.to(wide).transpose(2, 3), inputs, mask)
-        return weights @ inputs.values.to(wide)
+        keys, values = widened(inputs.keys, inputs.key_scales), widened(inputs.values, inputs.value_scales)
+        return softmax_to(query @ keys.transpose(2, 3), inputs, mask) @ values
 
     return call
 
@@ -172,8 +177,8 @@ SHARED = (
     ),
     Kernel(
         name="cast_packed_rows",
-        summary="an 8-bit cache widened, then packed rows",
-        prepare=_cast_then_matmul,
+        summary="a cache of 8 or 4 bits widened, then packed rows",
+        prepare=scales_outside(_cast_then_matmul),
     ),
     Kernel(name="flex_attention", summary="flex_attention, compiled", prepare=_flex, slow_to_build=True),
     Kernel(

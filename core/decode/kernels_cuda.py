@@ -9,7 +9,15 @@ import torch.nn.functional as F  # noqa: N812  the name that every torch user re
 from torch import Tensor
 
 from core.decode.inputs import Inputs
-from core.decode.kernel import Call, Kernel, Unavailable, compiled_for_these_shapes, needs_16_or_32_bits, split_context
+from core.decode.kernel import (
+    Call,
+    Kernel,
+    Unavailable,
+    compiled_for_these_shapes,
+    needs_16_or_32_bits,
+    scales_outside,
+    split_context,
+)
 
 BACKENDS = ("FLASH_ATTENTION", "EFFICIENT_ATTENTION", "CUDNN_ATTENTION", "MATH")
 
@@ -57,6 +65,8 @@ def _triton(inputs: Inputs) -> Call:
         from core.decode.kernels_triton import prepare_split_kv
     except ImportError as e:
         raise Unavailable("triton is not installed") from e
+    if inputs.scaled_by_token:
+        raise Unavailable("does not read a cache with a scale for 32 elements")
     return prepare_split_kv(inputs)
 
 
@@ -83,8 +93,8 @@ def _flashinfer(inputs: Inputs) -> Call:
     except ImportError as e:
         raise Unavailable("FlashInfer is not installed") from e
     batch, kv_heads, rows, capacity, dim = inputs.sizes
-    if capacity % 16 or inputs.keys.dtype == torch.float32:
-        raise Unavailable("for 8 and 16-bit caches of whole pages of 16 tokens")
+    if capacity % 16 or inputs.keys.dtype == torch.float32 or inputs.scaled_by_token:
+        raise Unavailable("for fp8 and 16-bit caches of whole pages of 16 tokens")
     device, pages = inputs.query.device, capacity // 16
     keys, values = (
         x.view(batch, kv_heads, pages, 16, dim).transpose(1, 2).contiguous().view(-1, kv_heads, 16, dim)
@@ -106,8 +116,8 @@ def _flashinfer(inputs: Inputs) -> Call:
 
 def _fp8_native(inputs: Inputs) -> Call:
     """An 8-bit cache scaled by one, cast per tile inside the compiler's fused loops rather than as a whole."""
-    if inputs.keys.dtype.itemsize != 1 or not inputs.full:
-        raise Unavailable("only for an 8-bit cache whose sequences fill it")
+    if inputs.keys.dtype != torch.float8_e4m3fn or not inputs.full:
+        raise Unavailable("only for an fp8 cache whose sequences fill it")
     query, scale = inputs.grouped_query(), inputs.scale
 
     def rows(query: Tensor, keys: Tensor, values: Tensor) -> Tensor:
@@ -129,7 +139,7 @@ CUDA_KERNELS = (
     Kernel(
         name="triton_split_kv",
         summary="our Triton kernel: the context split over the GPU, all rows of a group per tile",
-        prepare=_triton,
+        prepare=scales_outside(_triton),
         devices=("cuda",),
     ),
     Kernel(
@@ -142,14 +152,14 @@ CUDA_KERNELS = (
     Kernel(
         name="flashinfer",
         summary="FlashInfer's batch decode over pages of 16 tokens",
-        prepare=_flashinfer,
+        prepare=scales_outside(_flashinfer),
         devices=("cuda",),
         layout="pages [page, KV head, 16, head_dim]",
     ),
     Kernel(
         name="compiled_cast_rows",
         summary="an 8-bit cache, cast and multiplied by compiled code",
-        prepare=_fp8_native,
+        prepare=scales_outside(_fp8_native),
         slow_to_build=True,
         devices=("cuda",),
     ),

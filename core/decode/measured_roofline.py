@@ -11,6 +11,7 @@ from statistics import median
 
 import torch
 
+from core.decode.caches import arithmetic_dtype
 from core.decode.device import time_calls, time_once
 from core.decode.plan import GPU_READ_BYTES
 from core.decode.records import Roofline
@@ -18,10 +19,10 @@ from core.decode.records import Roofline
 READ_BYTES = {"cpu": 2**29, "cuda": GPU_READ_BYTES}
 
 
-def measure_roofline(device: torch.device, dtype: torch.dtype, limit_bytes: int) -> Roofline:
+def measure_roofline(device: torch.device, dtype: str, limit_bytes: int) -> Roofline:
     """Rates per second. fp8 products are not formed by any path here: the rate is bfloat16's."""
     reads, read_by = _fastest(device, _readers(device, limit_bytes))
-    compute = compute_dtype(dtype)
+    compute = arithmetic_dtype(dtype)
     products, size = _matmul_rates(device, compute)
     exps, exp_by = _fastest(device, _exponentials(device))
     name = str(compute).removeprefix("torch.")
@@ -30,10 +31,6 @@ def measure_roofline(device: torch.device, dtype: torch.dtype, limit_bytes: int)
         detail=f"reads by {read_by}; {size} × {size} matrix products in {name}; exp by {exp_by}",
         read_by=read_by, product_size=size, start_reads=reads, start_products=products,
     )  # fmt: skip
-
-
-def compute_dtype(dtype: torch.dtype) -> torch.dtype:
-    return torch.bfloat16 if dtype.itemsize == 1 else dtype
 
 
 def read_turn(device: torch.device, limit_bytes: int, read_by: str) -> Callable[[], float]:

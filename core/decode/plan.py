@@ -8,8 +8,11 @@ bandwidth and FLOPs over rate bounds the step from below.
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 
-ELEMENT_BYTES = {"float32": 4, "bfloat16": 2, "float16": 2, "float8_e4m3fn": 1}
-ERROR_LIMITS = {"float32": 1e-5, "bfloat16": 1e-2, "float16": 1e-2, "float8_e4m3fn": 1e-2}
+ELEMENT_BYTES = {"float32": 4, "bfloat16": 2, "float16": 2, "float8_e4m3fn": 1, "int8": 1, "int4": 1}  # a code's own
+# Of 32 elements, with their scales.
+BYTES_OF_32 = {"float32": 128, "bfloat16": 64, "float16": 64, "float8_e4m3fn": 32, "int8": 34, "int4": 18}
+ERROR_LIMITS = {name: 1e-5 if name == "float32" else 1e-2 for name in ELEMENT_BYTES}
+SCALED = ("int8", "int4")  # a float16 scale for 32 elements, as llama.cpp's q8_0 and q4_0
 DEVICES = ("auto", "cpu", "cuda")
 # Caches of several copies are rotated until this much is read: no step finds its own data cached.
 COLD_BYTES = 256 * 2**20
@@ -57,6 +60,10 @@ class DecodeJob:
         _check_sizes(self)
         if self.dtype not in ELEMENT_BYTES:
             raise InvalidJob(f"dtype is {self.dtype!r}: choose one of {', '.join(ELEMENT_BYTES)}.")
+        if self.dtype in SCALED and self.head_dim % 32:
+            raise InvalidJob(
+                f"head_dim is {self.head_dim}, and {self.dtype} has a scale for 32 elements: give a multiple of 32."
+            )
         if self.device not in DEVICES:
             raise InvalidJob(f"device is {self.device!r}: choose auto, cpu or cuda.")
 
@@ -71,7 +78,11 @@ class DecodeJob:
 
     def kv_read_bytes(self, num_kv_heads: int) -> int:
         """Bytes of keys and values that one layer's step must read."""
-        return 2 * num_kv_heads * self.head_dim * ELEMENT_BYTES[self.dtype] * self.tokens
+        return self.token_bytes(num_kv_heads) * self.tokens
+
+    def token_bytes(self, num_kv_heads: int) -> int:
+        """Bytes of one token's key and value in a layer, scales included."""
+        return 2 * num_kv_heads * self.head_dim * BYTES_OF_32[self.dtype] // 32
 
     @property
     def attention_flops(self) -> int:
@@ -85,8 +96,7 @@ class DecodeJob:
     def stored_bytes(self, num_kv_heads: int) -> int:
         """Bytes of one copy of the cache as it lies in memory: ragged sequences are padded to the longest."""
         capacity = padded(max(self.sequence_lengths))
-        per_token = 2 * num_kv_heads * self.head_dim * ELEMENT_BYTES[self.dtype]
-        return per_token * capacity * len(self.sequence_lengths)
+        return self.token_bytes(num_kv_heads) * capacity * len(self.sequence_lengths)
 
 
 def _check_heads(job: DecodeJob) -> None:

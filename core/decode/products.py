@@ -4,7 +4,6 @@ A decode step multiplies every weight once: with few sequences that is a read of
 product on a CPU reads them at less than half of the bandwidth (benchmarks/decode.md).
 """
 
-import ctypes
 from collections.abc import Callable
 from functools import partial
 from itertools import cycle
@@ -15,12 +14,13 @@ import torch.nn.functional as F  # noqa: N812  the name that every torch user re
 from torch import Tensor
 
 from core.decode import device as devices
+from core.decode.host_library import KINDS, host_library, threads_of_torch
 from core.decode.kernel import Unavailable, relative_error
-from core.decode.kernels_cpu import KINDS, host_library, threads_of_torch
 from core.decode.plan import ERROR_LIMITS
 
 Product = Callable[[Tensor, Tensor], Tensor]
 TORCH, HOST = "F.linear", "host_product"
+MULTIPLIED = (torch.float32, torch.bfloat16, torch.float16)
 MOST_BATCH = 8  # host_kernel.cpp: sequences whose products share one read of the weights
 TURNS = 7
 
@@ -29,16 +29,15 @@ def host_product(x: Tensor, weights: Tensor) -> Tensor:
     """x [B, K] times weights [N, K], as F.linear -> [B, N]; sums in float32. Raises Unavailable for other shapes."""
     (batch, columns), rows = x.shape, weights.shape[0]
     width = 32 if x.dtype == torch.bfloat16 else 16
-    if x.device.type != "cpu" or x.dtype not in KINDS or not weights.is_contiguous():
+    if x.device.type != "cpu" or x.dtype not in MULTIPLIED or not weights.is_contiguous():
         raise Unavailable("multiplies float32, bfloat16 and float16 on a CPU")
     if batch > MOST_BATCH or columns % width:
         raise Unavailable(f"multiplies up to {MOST_BATCH} sequences, of widths that are multiples of {width}")
-    library = host_library(x.dtype)
+    library = host_library()
     x, out = x.contiguous(), torch.empty(batch, rows)
-    addresses = (ctypes.c_void_p(weights.data_ptr()), ctypes.c_void_p(x.data_ptr()))
     library.headroom_multiply(
-        KINDS[x.dtype], *addresses, batch, rows, columns, torch.get_num_threads(), ctypes.c_void_p(out.data_ptr()),
-        threads_of_torch(),
+        KINDS[x.dtype], weights.data_ptr(), x.data_ptr(), batch, rows, columns, torch.get_num_threads(),
+        out.data_ptr(), threads_of_torch(),
     )  # fmt: skip
     return out.to(x.dtype)
 

@@ -17,11 +17,12 @@ from typing import Any
 import torch
 
 from core.decode import device as devices
+from core.decode.caches import arithmetic_dtype
 from core.decode.cuda_graph import recorded
 from core.decode.inputs import Inputs, make_inputs
 from core.decode.kernel import Kernel, Unavailable, reference, relative_error
 from core.decode.kernels import all_kernels
-from core.decode.measured_roofline import compute_dtype, measure_roofline
+from core.decode.measured_roofline import measure_roofline
 from core.decode.plan import (
     ERROR_LIMITS,
     DecodeJob,
@@ -71,7 +72,7 @@ class Run:
         self.run_id = f"{now:%Y%m%d-%H%M%S}-{seed:08x}"
         self.results: list[KernelResult] = []
         self.rule = ""
-        self.compute_dtype = compute_dtype(getattr(torch, self.job.dtype))
+        self.compute_dtype = arithmetic_dtype(self.job.dtype)
         wanted = QUICK_ROUND_SECONDS if self.job.quick else ROUND_SECONDS
         self.round_seconds = min(wanted, ROUND_SHARE * self.job.seconds_limit)
         self.status, self.message = "complete", ""
@@ -88,7 +89,7 @@ class Run:
         """Events until done. MemoryError and CUDA failures inside a kernel are results; elsewhere they raise."""
         yield self._plan()
         yield self._progress("Measuring what this host can do")
-        roofline = measure_roofline(self.device, getattr(torch, self.job.dtype), self.limit_bytes)
+        roofline = measure_roofline(self.device, self.job.dtype, self.limit_bytes)
         self.free()
         yield {"event": "roofline", **asdict(roofline)}
         for place, g in enumerate(self.job.kv_heads):

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from core.decode import device as devices
+from core.decode.caches import arithmetic_dtype
 from core.decode.cuda_graph import recorded
 from core.decode.inputs import offsets, part_of
 from core.decode.kernel import NATURAL, Call, Kernel
@@ -27,7 +28,7 @@ from core.decode.products import Product, fastest_product
 from core.decode.records import Roofline, RunRecord, StepResult
 from core.decode.rounds import Interleaved, Turn, interleave
 from core.decode.running import Running
-from core.decode.step_layer import Ends, Layer, arithmetic_dtype, matrix
+from core.decode.step_layer import Ends, Layer, matrix
 
 ROUNDS = (5, 60)  # least and most
 SECONDS, QUICK_SECONDS = 20.0, 6.0
@@ -89,7 +90,7 @@ def _measured(run: Running, shape: StepShape, record: RunRecord) -> tuple[StepRe
     with torch.inference_mode():
         name, product = _product(run, shape)
         stacks = [_Stack(run, shape, kernels, offset, product) for offset in range(copies)]
-        ends = Ends(shape, run.job.batch_size, arithmetic_dtype(run.job), run.device, product)
+        ends = Ends(shape, run.job.batch_size, arithmetic_dtype(run.job.dtype), run.device, product)
         found = _rounds(run, record.roofline, stacks, ends, tuple(kernels))
     layer = stacks[0].layer
     names = {g: (kernel.name, name) for g, kernel in kernels.items()}
@@ -98,7 +99,7 @@ def _measured(run: Running, shape: StepShape, record: RunRecord) -> tuple[StepRe
 
 def _product(run: Running, shape: StepShape) -> tuple[str, Product]:
     """What multiplies the weights fastest here, by name: tried on two matrices of the FFN."""
-    dtype, sizes = arithmetic_dtype(run.job), (shape.intermediate_size, shape.hidden_size)
+    dtype, sizes = arithmetic_dtype(run.job.dtype), (shape.intermediate_size, shape.hidden_size)
     x = torch.randn(run.job.batch_size, shape.hidden_size, device=run.device).to(dtype)
     return fastest_product(x, [matrix(sizes, run.device, dtype) for _ in range(2)])
 

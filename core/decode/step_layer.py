@@ -4,9 +4,10 @@ import torch
 import torch.nn.functional as F  # noqa: N812  the name that every torch user reads
 from torch import Tensor
 
+from core.decode.caches import arithmetic_dtype
 from core.decode.inputs import Inputs
 from core.decode.kernel import Call
-from core.decode.plan import ELEMENT_BYTES, DecodeJob, StepShape
+from core.decode.plan import DecodeJob, StepShape
 from core.decode.products import Product
 
 
@@ -21,7 +22,7 @@ class Layer:
     ) -> None:
         wide = job.num_query_heads * job.head_dim
         kv = num_kv_heads * job.head_dim
-        self.dtype, self.product = arithmetic_dtype(job), product
+        self.dtype, self.product = arithmetic_dtype(job.dtype), product
         self.head_dim, self.num_kv_heads, self.num_query_heads = job.head_dim, num_kv_heads, job.num_query_heads
         hidden, ffn = shape.hidden_size, shape.intermediate_size
         self.norms = torch.ones(2, hidden, device=device, dtype=self.dtype)
@@ -58,8 +59,7 @@ class Layer:
         normed = F.rms_norm(x, x.shape[-1:], self.norms[0])
         query = self._rotated(product(normed, w["q"]).view(batch, self.num_query_heads, self.head_dim))
         key = self._rotated(product(normed, w["k"]).view(batch, self.num_kv_heads, self.head_dim))
-        cache.keys[:, :, -1] = key.to(cache.keys.dtype)
-        cache.values[:, :, -1] = product(normed, w["v"]).view_as(key).to(cache.values.dtype)
+        cache.append(key, product(normed, w["v"]).view_as(key))
         cache.query.copy_(query)
         attended = attend().reshape(batch, -1).to(self.dtype)
         x = x + product(attended, w["o"])
@@ -99,9 +99,3 @@ class Ends:
 def matrix(size: tuple[int, ...], device: torch.device, dtype: torch.dtype) -> Tensor:
     """Random weights; drawn in their own dtype, so that no wider draft of them is held."""
     return torch.empty(size, device=device, dtype=dtype).normal_(0, 0.02)
-
-
-def arithmetic_dtype(job: DecodeJob) -> torch.dtype:
-    """What the layer computes in: bfloat16 over an 8-bit cache."""
-    found: torch.dtype = torch.bfloat16 if ELEMENT_BYTES[job.dtype] == 1 else getattr(torch, job.dtype)
-    return found

@@ -10,7 +10,7 @@ from core.serving.options import Option, OptionGrid, cache_name
 from core.serving.roofline import decode_bound
 from core.units import GB
 
-DTYPES = {16: "bfloat16", 8: "float8_e4m3fn"}
+DTYPES = {16: "bfloat16", 8: "float8_e4m3fn", 4: "int4"}
 
 
 def benchmark_plan(*, model_name: str, grid: OptionGrid, option: Option, link: str, written: str) -> str:
@@ -121,12 +121,17 @@ def _kernel(grid: OptionGrid, option: Option) -> str:
         "python", "-m", "core.decode", "run",
         "--query-heads", str(heads), "--kv-heads", ",".join(str(g) for g in reversed(grid.kv_heads)),
         "--head-dim", str(head_dim), "--context", str(job.context_length), "--batch", str(job.batch_per_replica),
-        "--dtype", DTYPES.get(option.kv_bits, "bfloat16"),
+        "--dtype", _dtype(option.kv_bits, head_dim),
     ]  # fmt: skip
     return (
         "Each KV byte must be read once for a whole group of query heads; this checks that it is, beside bandwidth "
         f"measured in the same run.\n\n```\n{shlex.join(command)}\n```"
     )
+
+
+def _dtype(kv_bits: int, head_dim: int) -> str:
+    """int4 has a scale for 32 elements of a head."""
+    return "bfloat16" if kv_bits == 4 and head_dim % 32 else DTYPES.get(kv_bits, "bfloat16")
 
 
 def _quality(option: Option) -> str:

@@ -109,12 +109,12 @@ def test_traffic_that_cannot_be_is_said_without_a_button(open_page: Opener):
     ("bits", "dtype", "words"),
     [
         ("16", "bfloat16", ""),
-        ("8", "float8_e4m3fn", "The 8-bit cache is measured as fp8 (e4m3) under bf16 queries, without scales."),
         (
-            "4",
-            "bfloat16",
-            "a 4-bit cache: a bf16 cache is measured in its place, which is 4 times the bytes.",
+            "8",
+            "float8_e4m3fn",
+            "The 8-bit cache is measured as fp8 (e4m3) under bf16 queries, with one scale a KV head",
         ),
+        ("4", "int4", "The 4-bit cache is measured as int4 under bf16 queries, with a float16 scale for 32 elements"),
         (
             "2",
             "bfloat16",

@@ -11,7 +11,10 @@ if TYPE_CHECKING:
     from core.serving.traffic import Traffic
 
 EQUAL, TRAFFIC = "All equal", "Drawn from traffic"
-DTYPES = {"bf16": "bfloat16", "fp16": "float16", "fp32": "float32", "fp8 cache": "float8_e4m3fn"}
+DTYPES = {
+    "bf16": "bfloat16", "fp16": "float16", "fp32": "float32", "fp8 cache": "float8_e4m3fn",
+    "int8 cache (q8_0)": "int8", "int4 cache (q4_0)": "int4",
+}  # fmt: skip
 TRAFFIC_SEED = 0  # the same link draws the same contexts
 SECONDS_LIMIT = int(DecodeJob.seconds_limit)  # its default
 

@@ -16,7 +16,12 @@ from pages.tools.size.traffic import CONSTANT, fitted_traffic
 
 MEASURED = 4  # layouts that one run measures
 LOOKED_AT = 20  # newest runs among which one with the same heads is looked for
-MEASURED_AS = {32: "float32", 16: "bfloat16", 8: "float8_e4m3fn"}  # by bits of a cached element
+MEASURED_AS = {32: "float32", 16: "bfloat16", 8: "float8_e4m3fn", 4: "int4"}  # by bits of a cached element
+EIGHT = "The 8-bit cache is measured as fp8 (e4m3) under bf16 queries, with one scale a KV head."
+FOUR = (
+    "The 4-bit cache is measured as int4 under bf16 queries, with a float16 scale for 32 elements as llama.cpp's q4_0 "
+    "has it; only a CPU has a kernel here that reads it."
+)
 
 
 def show_measure(grid: OptionGrid, option: Option) -> None:
@@ -42,7 +47,7 @@ def show_measure(grid: OptionGrid, option: Option) -> None:
         st.error(f"The Traffic tab's contexts cannot be drawn: {error}")
         return
     windowed = any(layer.window is not None and layer.window < job.context_length for layer in layers)
-    st.caption(" ".join([contexts, *_measured_otherwise(job, windowed=windowed)]))
+    st.caption(" ".join([contexts, *_measured_otherwise(job, measured_dtype(job, head_dim), windowed=windowed)]))
     benchmark_panel(
         num_query_heads=heads,
         head_dim=head_dim,
@@ -51,7 +56,7 @@ def show_measure(grid: OptionGrid, option: Option) -> None:
         num_layers=len(layers),
         kv_heads=measured_kv_heads(choices),
         key_prefix="size_decode",
-        dtype=MEASURED_AS.get(job.kv_bits, "bfloat16"),
+        dtype=measured_dtype(job, head_dim),
         lengths=lengths,
     )
 
@@ -73,16 +78,23 @@ def job_lengths(option: Option) -> tuple[tuple[int, ...], str]:
     return lengths, drawn_in_words(lengths, "the Traffic tab's traffic")
 
 
-def _measured_otherwise(job: ServingJob, *, windowed: bool) -> list[str]:
+def measured_dtype(job: ServingJob, head_dim: int) -> str:
+    """bfloat16 for a width, or a head_dim, that no kernel reads: int4's scales are for 32 elements."""
+    if job.kv_bits == 4 and head_dim % 32:
+        return "bfloat16"
+    return MEASURED_AS.get(job.kv_bits, "bfloat16")
+
+
+def _measured_otherwise(job: ServingJob, dtype: str, *, windowed: bool) -> list[str]:
     """Sentences on what the kernels measure otherwise than the job has it."""
     said = []
-    if job.kv_bits not in MEASURED_AS:
+    if job.kv_bits != 16 and dtype == "bfloat16":
         said.append(
             f"No kernel here reads a {job.kv_bits}-bit cache: a bf16 cache is measured in its place, which is "
             f"{16 / job.kv_bits:g} times the bytes."
         )
-    elif job.kv_bits == 8:
-        said.append("The 8-bit cache is measured as fp8 (e4m3) under bf16 queries, without scales.")
+    elif job.kv_bits in (8, 4):
+        said.append(EIGHT if job.kv_bits == 8 else FOUR)
     if windowed:
         said.append("Layers that keep a window read less than the layer measured here, which keeps the whole context.")
     if job.tensor_parallel > 1:

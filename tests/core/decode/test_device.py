@@ -7,7 +7,7 @@ from importlib.metadata import PackageNotFoundError
 import pytest
 import torch
 
-from core.decode import device, kernels_cpu
+from core.decode import device, host_library
 from tests.dashboard import ROOT
 
 CPU = torch.device("cpu")
@@ -15,9 +15,9 @@ CPU = torch.device("cpu")
 
 @pytest.fixture(autouse=True)
 def no_kept_answer():
-    kernels_cpu.compiler_version.cache_clear()
+    host_library.compiler_version.cache_clear()
     yield
-    kernels_cpu.compiler_version.cache_clear()
+    host_library.compiler_version.cache_clear()
 
 
 def test_libraries_are_named_with_the_versions_they_were_installed_in(monkeypatch):

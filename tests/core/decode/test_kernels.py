@@ -1,14 +1,11 @@
 """Every kernel of the CPU against float32 arithmetic written out per head; a planted wrong one is refused."""
 
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 
 import pytest
 import torch
 
-from core.decode import kernels_cpu
 from core.decode.inputs import Inputs, make_inputs
 from core.decode.kernel import Call, Kernel, Unavailable, reference, relative_error
 from core.decode.kernels import all_kernels
@@ -62,7 +59,7 @@ def test_the_reference_is_attention(g, lengths):
 
 
 @pytest.mark.parametrize("kernel", FAST, ids=lambda k: k.name)
-@pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16", "float8_e4m3fn"])
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16", "float8_e4m3fn", "int8", "int4"])
 @pytest.mark.parametrize("lengths", [(), (300, 1, 77)], ids=["equal", "ragged"])
 def test_every_kernel_computes_attention_or_says_why_it_cannot(kernel: Kernel, dtype: str, lengths: tuple[int, ...]):
     for g in (8, 2, 1):
@@ -72,16 +69,6 @@ def test_every_kernel_computes_attention_or_says_why_it_cannot(kernel: Kernel, d
             continue
         assert relative_error(call(), reference(inputs)) < ERROR_LIMITS[dtype], (kernel.name, g)
         assert isinstance(kernel.describe(inputs), str)
-
-
-@pytest.mark.parametrize(
-    ("heads", "g", "context", "dim"), [(40, 1, 17, 16), (7, 7, 1, 128), (71, 1, 600, 64), (12, 2, 512, 48)]
-)
-@pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])
-def test_the_host_kernel_at_odd_sizes(heads, g, context, dim, dtype):
-    inputs = inputs_of(job(num_query_heads=heads, kv_heads=(g,), context_length=context, head_dim=dim, dtype=dtype), g)
-    out = kernels_cpu._host_kernel(inputs)()
-    assert relative_error(out, reference(inputs)) < ERROR_LIMITS[dtype]
 
 
 def test_large_scores_do_not_overflow():
@@ -105,52 +92,6 @@ def test_the_backend_of_sdpa_is_named():
     assert FAST[0].describe(
         replace(inputs, query=inputs.query.half(), keys=inputs.keys.int(), values=inputs.values.int())
     ) == ("SDPA backend: math")
-
-
-def test_the_host_kernel_leaves_small_numbers_as_they_are():
-    """Loading a library linked with -ffast-math would flush subnormal numbers to zero in the whole process."""
-    kernels_cpu._host_kernel(inputs_of(job(), 2))()
-    smallest_normal, smallest = 2.0**-1022, math.ulp(0.0)
-    assert smallest_normal / 2 > 0
-    assert smallest * 1.0 == smallest
-
-
-def test_without_a_compiler_the_host_kernel_says_so(monkeypatch):
-    monkeypatch.delenv("CXX", raising=False)
-    monkeypatch.setenv("PATH", "/nowhere")
-    with anew_built(), pytest.raises(Unavailable, match=r"no C\+\+ compiler here: install g\+\+"):
-        kernels_cpu._host_kernel(inputs_of(job(), 2))
-
-
-def test_a_compiler_that_fails_is_quoted_and_not_tried_again(monkeypatch, tmp_path):
-    compiler = tmp_path / "compiler"
-    compiler.write_text(f"#!/bin/sh\necho tried >> {tmp_path}/log\necho no such thing >&2\nexit 1\n")
-    compiler.chmod(0o755)
-    monkeypatch.setenv("CXX", str(compiler))
-    with anew_built():
-        for _ in range(2):
-            with pytest.raises(Unavailable, match="compiler did not build it: no such thing"):
-                kernels_cpu._host_kernel(inputs_of(job(), 2))
-    assert (tmp_path / "log").read_text() == "tried\n"
-
-
-def test_a_compiler_without_16_bit_floats_builds_the_other_kernels(monkeypatch):
-    monkeypatch.setattr(kernels_cpu, "FLAGS", (*kernels_cpu.FLAGS, "-U__FLT16_MAX__"))  # as GCC before 12
-    with anew_built():
-        kept = inputs_of(job(dtype="bfloat16"), 2)
-        assert relative_error(kernels_cpu._host_kernel(kept)(), reference(kept)) < ERROR_LIMITS["bfloat16"]
-        with pytest.raises(Unavailable, match="this compiler has no 16-bit floats"):
-            kernels_cpu._host_kernel(inputs_of(job(dtype="float16"), 2))
-
-
-@contextmanager
-def anew_built() -> Iterator[None]:
-    """The library is built within, and what was built is forgotten afterwards."""
-    kernels_cpu._built.cache_clear()
-    try:
-        yield
-    finally:
-        kernels_cpu._built.cache_clear()
 
 
 def planted(name: str, call) -> Kernel:

@@ -128,6 +128,7 @@ def test_the_benchmark_plan_says_what_to_expect():
 def test_the_benchmark_plan_asks_about_the_bits_that_are_served():
     plan = benchmark_plan(model_name="m", grid=GRID, option=GRID.at(4, 4), link=LINK, written="2026-11-22")
     assert "The 4-bit cache against bf16 on the same checkpoint" in plan
+    assert "--dtype int4" in plan
     eight = benchmark_plan(model_name="m", grid=GRID, option=GRID.at(2, 8), link=LINK, written="2026-11-22")
     assert "--dtype float8_e4m3fn" in eight
 

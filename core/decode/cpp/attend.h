@@ -1,0 +1,210 @@
+// Attention of one new token over a span of keys, tile by tile, and the merging of spans by maximum and sum.
+#pragma once
+#include <vector>
+#include <type_traits>
+#include "products.h"
+
+namespace {
+
+constexpr float MASKED = -1e30f;  // finite, so that its exponential is 0 without infinity minus infinity
+constexpr float LOG2_E = 1.44269504088896341f;
+
+struct Shape {
+  int sequences, heads, rows, dim, capacity, spans, threads;
+  float scale;
+};
+
+inline void store_weights(floats p, float* to) { store(to, p); }
+inline void store_weights(floats p, uint32_t* to) {
+#if defined(PAIRS_BY_INSTRUCTION)
+  *(__m256i_u*)to = (__m256i)_mm512_cvtneps_pbh((__m512)p);
+#else
+  for (int i = 0; i < WIDTH / 2; ++i) to[i] = pair_of(p[2 * i], p[2 * i + 1]);
+#endif
+}
+
+// Scores of one row become weights; the row's maximum, sum and output follow the greatest score seen so far.
+template <class Q>
+inline void soften(float* scores, int live, float scale, int dim, Q* weights, float* out, float& top, float& total) {
+  const int whole = (live + LANES - 1) / LANES * LANES;
+  for (int i = live; i < whole; ++i) scores[i] = MASKED;
+  floats high = splat(MASKED);
+  for (int i = 0; i < whole; i += WIDTH) {
+    const floats x = load(scores + i);
+    high = x > high ? x : high;
+  }
+  const float found = greatest(high) * scale, peak = found > top ? found : top, shrink = std::exp2(top - peak);
+  if (shrink != 1.0f)
+    for (int i = 0; i < dim; i += WIDTH) store(out + i, load(out + i) * shrink);
+  floats sum = {};
+  constexpr int PER_WEIGHT = std::is_same<Q, float>::value ? 1 : 2;  // weights of bf16 are stored in pairs
+  for (int i = 0; i < whole; i += WIDTH) {
+    const floats p = exp2_of(load(scores + i) * scale - peak);
+    sum += p;
+    store_weights(p, weights + i / PER_WEIGHT);
+  }
+  total = total * shrink + sum_of(sum);
+  top = peak;
+}
+
+// Rows of more passes than one: what must be widened is widened once, into the first cache, and read from there.
+template <class F>
+inline bool widened_once(int rows) { return !F::DIRECT && rows > WEIGHED; }
+
+template <class F>
+inline void widen_keys(const uint8_t* block, int dim, float* to) {  // 16 keys -> [dim][16]
+  for (int i = 0; i < dim / F::STEP; ++i) {
+    const uint8_t* at = block + scale_bytes<F>(dim) + size_t(i) * F::BYTES;
+    fetch(at);
+#pragma GCC unroll 4
+    for (int part = 0; part < PARTS; ++part) {
+      floats scale = splat(1);
+      if constexpr (F::SCALED)
+        scale = halves_at(block + (size_t(i) * F::STEP / GROUP * LANES + part * WIDTH) * 2);
+      float* row = to + size_t(i) * F::STEP * LANES + part * WIDTH;
+      store(row, F::template get<0>(at, part) * scale);
+      if constexpr (F::SUBS == 2) store(row + LANES, F::template get<1>(at, part) * scale);
+    }
+  }
+}
+
+template <class F>
+inline void widen_values(const uint8_t* block, int dim, float* to) {  // 16 tokens -> [16][dim]
+  float scales[LANES];
+  for (int c = 0; c < dim; c += LANES) {
+    if constexpr (F::SCALED)
+      for (int part = 0; part < PARTS; ++part)
+        store(scales + part * WIDTH, halves_at(block + (size_t(c / GROUP) * LANES + part * WIDTH) * 2));
+    for (int i = 0; i < LANES / F::STEP; ++i) {
+      const uint8_t* at = block + scale_bytes<F>(dim) + (size_t(i) * dim + c) * F::BYTES / LANES;
+      if (c % 64 == 0) fetch(at);
+#pragma GCC unroll 4
+      for (int part = 0; part < PARTS; ++part) {
+        float* row = to + size_t(i) * F::STEP * dim + c + part * WIDTH;
+        floats x = F::template get<0>(at, part);
+        if constexpr (F::SCALED) x *= scales[i * F::STEP];
+        store(row, x);
+        if constexpr (F::SUBS == 2) {
+          floats y = F::template get<1>(at, part);
+          if constexpr (F::SCALED) y *= scales[i * F::STEP + 1];
+          store(row + dim, y);
+        }
+      }
+    }
+  }
+}
+
+template <class F, class Q>
+void score_tile(const uint8_t* keys, const Q* q, const Shape& s, int blocks, int factors, float* scores) {
+  for (int b = 0; b < blocks; b += 2) {
+    const int some = blocks - b < 2 ? 1 : 2;
+    for (int r = 0, n; r < s.rows; r += n) {
+      n = rows_of_pass(s.rows, SCORED, r);
+      const auto* rows = q + size_t(r) * factors;
+      const uint8_t* k = keys + b * block_bytes<F>(s.dim);
+      float* to = scores + size_t(r) * KEYS + b * LANES;
+      if (r == 0) score_rows<F, SCORED, true>(k, rows, s.dim, n, some, to);
+      else if constexpr (F::DIRECT) score_rows<F, SCORED, false>(k, rows, s.dim, n, some, to);
+    }
+  }
+}
+
+template <class F>
+void score_widened(const uint8_t* keys, const float* q, const Shape& s, int blocks, float* wide, float* scores) {
+  for (int b = 0; b < blocks; ++b) {
+    widen_keys<F>(keys + b * block_bytes<F>(s.dim), s.dim, wide);
+    for (int r = 0, n; r < s.rows; r += n) {
+      n = rows_of_pass(s.rows, SCORED, r);
+      score_rows<Float, SCORED, false>((const uint8_t*)wide, q + size_t(r) * s.dim, s.dim, n, 1,
+                                       scores + size_t(r) * KEYS + b * LANES);
+    }
+  }
+}
+
+template <class F, class Q>
+void weigh_tile(const uint8_t* values, const Q* w, const Shape& s, int blocks, float* out) {
+  constexpr int PER = elements_per_query<F>(), MOST = SUB / LANES;
+  for (int b = 0; b < blocks; b += MOST) {
+    const int some = blocks - b < MOST ? blocks - b : MOST;
+    for (int r = 0, n; r < s.rows; r += n) {
+      n = rows_of_pass(s.rows, WEIGHED, r);
+      const auto* weights = w + size_t(r) * (KEYS / PER) + b * LANES / PER;
+      const uint8_t* v = values + b * block_bytes<F>(s.dim);
+      float* to = out + size_t(r) * s.dim;
+      if (r == 0) weigh_rows<F, WEIGHED, true>(v, weights, some, s.dim, n, to);
+      else if constexpr (F::DIRECT) weigh_rows<F, WEIGHED, false>(v, weights, some, s.dim, n, to);
+    }
+  }
+}
+
+template <class F>
+void weigh_widened(const uint8_t* values, const float* w, const Shape& s, int blocks, float* wide, float* out) {
+  constexpr int MOST = 2;  // blocks of 16 tokens: 16 KB of float32 at 128 columns
+  for (int b = 0; b < blocks; b += MOST) {
+    const int some = blocks - b < MOST ? blocks - b : MOST;
+    for (int i = 0; i < some; ++i)
+      widen_values<F>(values + (b + i) * block_bytes<F>(s.dim), s.dim, wide + size_t(i) * LANES * s.dim);
+    for (int r = 0, n; r < s.rows; r += n) {
+      n = rows_of_pass(s.rows, WEIGHED, r);
+      weigh_rows<Float, WEIGHED, false>((const uint8_t*)wide, w + size_t(r) * KEYS + b * LANES, some, s.dim, n,
+                                        out + size_t(r) * s.dim);
+    }
+  }
+}
+
+// One span: out[rows][dim], top[rows] the maximum in powers of two, total[rows] the sum of exponentials
+template <class F>
+void attend(const float* query, const uint8_t* keys, const uint8_t* values, int first, int last, const Shape& s,
+            float scale, float* out, float* top, float* total) {
+  constexpr int PER = elements_per_query<F>(), STRIDE = KEYS / PER;
+  const int factors = s.dim / PER;
+  const bool once = widened_once<F>(s.rows);
+  static thread_local std::vector<typename F::query> q, w;
+  static thread_local std::vector<float> scores, wide;
+  q.resize(size_t(s.rows) * factors);
+  w.resize(size_t(s.rows) * STRIDE);
+  scores.resize(size_t(s.rows) * KEYS);
+  wide.resize(once ? size_t(2) * LANES * s.dim : 0);
+  for (int r = 0, n; r < s.rows; r += n) {
+    n = rows_of_pass(s.rows, SCORED, r);
+    for (int i = 0; i < n * factors; ++i)
+      q[size_t(r) * factors + i] = F::query_of(query + size_t(r + i % n) * s.dim + i / n * PER);
+  }
+  for (int r = 0; r < s.rows; ++r) top[r] = -INFINITY, total[r] = 0;
+  std::memset(out, 0, sizeof(float) * s.rows * s.dim);
+  for (int at = first; at < last; at += KEYS) {
+    const int live = last - at < KEYS ? last - at : KEYS, blocks = (live + LANES - 1) / LANES;
+    const uint8_t* k = keys + at / LANES * block_bytes<F>(s.dim);
+    const uint8_t* v = values + at / LANES * block_bytes<F>(s.dim);
+    if constexpr (!F::DIRECT) {
+      if (once) score_widened<F>(k, q.data(), s, blocks, wide.data(), scores.data());
+      else score_tile<F>(k, q.data(), s, blocks, factors, scores.data());
+    } else score_tile<F>(k, q.data(), s, blocks, factors, scores.data());
+    for (int r = 0; r < s.rows; ++r)
+      soften(&scores[size_t(r) * KEYS], live, scale * LOG2_E, s.dim, &w[size_t(r) * STRIDE], out + size_t(r) * s.dim,
+             top[r], total[r]);
+    if constexpr (!F::DIRECT) {
+      if (once) weigh_widened<F>(v, w.data(), s, blocks, wide.data(), out);
+      else weigh_tile<F>(v, w.data(), s, blocks, out);
+    } else weigh_tile<F>(v, w.data(), s, blocks, out);
+  }
+}
+
+inline void merge(const float* outs, const float* tops, const float* totals, const Shape& s, float factor, float* result) {
+  const size_t rd = size_t(s.rows) * s.dim;
+  for (int r = 0; r < s.rows; ++r) {
+    float peak = -INFINITY, sum = 0;
+    for (int c = 0; c < s.spans; ++c) peak = std::fmax(peak, tops[c * s.rows + r]);
+    float* to = result + size_t(r) * s.dim;
+    std::memset(to, 0, sizeof(float) * s.dim);
+    for (int c = 0; c < s.spans; ++c) {
+      if (totals[c * s.rows + r] == 0) continue;
+      const float weight = std::exp2(tops[c * s.rows + r] - peak);
+      sum += weight * totals[c * s.rows + r];
+      for (int i = 0; i < s.dim; ++i) to[i] += weight * outs[c * rd + size_t(r) * s.dim + i];
+    }
+    for (int i = 0; i < s.dim; ++i) to[i] *= factor / sum;
+  }
+}
+
+}  // namespace

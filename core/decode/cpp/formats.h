@@ -1,0 +1,98 @@
+// How a cache stores its numbers. A step is 16 lanes (keys, or columns of values) of STEP neighbouring elements each,
+// BYTES long; it holds SUBS factors, and each is multiplied by a query (or weight) of its own.
+// Scaled formats precede each block of 16 tokens by its scales: float16 [dim / 32][16], one for 32 elements of a token.
+#pragma once
+#include "lanes.h"
+
+namespace {
+
+constexpr int GROUP = 32;  // elements that share a scale
+
+struct Widened {
+  typedef float query;
+  typedef floats lanes;
+  static constexpr bool SCALED = false, DIRECT = false;  // DIRECT: multiplied as it is stored, pass after pass
+  static constexpr float FACTOR = 1;                     // stored numbers are this many times what get() returns
+  static inline query query_of(const float* from) { return from[0]; }
+  static inline lanes all(query q) { return splat(q); }
+  static inline floats step(floats sum, lanes x, lanes with) { return sum + x * with; }
+};
+struct Float : Widened {
+  static constexpr int STEP = 1, SUBS = 1, BYTES = 64;
+  static constexpr bool DIRECT = true;
+  template <int J>
+  static inline lanes get(const uint8_t* p, int part) { return load((const float*)p + part * WIDTH); }
+};
+struct Half : Widened {
+  static constexpr int STEP = 1, SUBS = 1, BYTES = 32;
+  template <int J>
+  static inline lanes get(const uint8_t* p, int part) { return halves_at(p + part * WIDTH * 2); }
+};
+struct WideBf16 : Widened {
+  static constexpr int STEP = 2, SUBS = 2, BYTES = 64;
+  template <int J>
+  static inline lanes get(const uint8_t* p, int part) {
+    return J ? second_of_pairs(p + part * WIDTH * 4) : first_of_pairs(p + part * WIDTH * 4);
+  }
+};
+struct Fp8 : Widened {
+  static constexpr int STEP = 1, SUBS = 1, BYTES = 16;
+  static constexpr float FACTOR = 256;
+  template <int J>
+  static inline lanes get(const uint8_t* p, int part) { return fp8_at(p + part * WIDTH); }
+};
+struct Int8 : Widened {
+  static constexpr int STEP = 1, SUBS = 1, BYTES = 16;
+  static constexpr bool SCALED = true;
+  template <int J>
+  static inline lanes get(const uint8_t* p, int part) { return bytes_at(p + part * WIDTH); }
+};
+struct Int4 : Widened {  // a byte holds two neighbours in two's complement, the first in its low half
+  static constexpr int STEP = 2, SUBS = 2, BYTES = 16;
+  static constexpr bool SCALED = true;
+  template <int J>
+  static inline lanes get(const uint8_t* p, int part) {
+    return J ? high_nibbles(p + part * WIDTH) : low_nibbles(p + part * WIDTH);
+  }
+};
+
+// bf16 in pairs as vdpbf16ps multiplies them: queries and weights are rounded to bf16, sums are float32.
+struct PairedBf16 {
+  typedef uint32_t query;
+  static constexpr int STEP = 2, SUBS = 1, BYTES = 64;
+  static constexpr bool SCALED = false, DIRECT = true;
+  static constexpr float FACTOR = 1;
+  static inline query query_of(const float* from) { return pair_of(from[0], from[1]); }
+#if defined(PAIRS_BY_INSTRUCTION)
+  typedef __m512bh lanes;
+  template <int J>
+  static inline lanes get(const uint8_t* p, int) { return (lanes)_mm512_loadu_si512(p); }
+  static inline lanes all(query q) { return (lanes)_mm512_set1_epi32(q); }
+  static inline floats step(floats sum, lanes x, lanes with) { return (floats)_mm512_dpbf16_ps((__m512)sum, x, with); }
+#else
+  typedef words lanes;
+  template <int J>
+  static inline lanes get(const uint8_t* p, int part) { return *(const words*)(p + part * WIDTH * 4); }
+  static inline lanes all(query q) { return words{} + q; }
+  static inline floats step(floats sum, lanes x, lanes with) {
+    sum += (floats)(x << 16) * (floats)(with << 16);
+    return sum + (floats)(x & 0xffff0000u) * (floats)(with & 0xffff0000u);
+  }
+#endif
+};
+#if defined(PAIRS_BY_INSTRUCTION) || defined(HEADROOM_PAIRS)
+typedef PairedBf16 Bf16;
+#else
+typedef WideBf16 Bf16;
+#endif
+
+template <class F>
+constexpr int elements_per_query() { return F::STEP / F::SUBS; }
+
+// Bytes of 16 tokens of one head, scales included, and of the scales alone
+template <class F>
+inline size_t scale_bytes(int dim) { return F::SCALED ? size_t(dim) / GROUP * LANES * 2 : 0; }
+template <class F>
+inline size_t block_bytes(int dim) { return scale_bytes<F>(dim) + size_t(dim) / F::STEP * F::BYTES; }
+
+}  // namespace

@@ -1,0 +1,86 @@
+// Decode attention for one new token per sequence, on the host's CPU, reading every key and value byte once.
+//
+// A work item is (sequence, KV head, span of keys): it streams the span in tiles of KEYS keys, keeps the scores of all
+// query rows of the group in cache, and leaves a running maximum, a sum and an output per row; merge() combines spans.
+// Layout, as an engine may store it (a token's key is scattered once, when it is appended), in blocks of 16 tokens:
+//   keys    [seq][head][S/16] of { scales [D/32][16] where scaled; [D/STEP][16][STEP] elements }
+//   values  [seq][head][S/16] of { scales [D/32][16] where scaled; [16/STEP][D][STEP] elements }
+// with STEP = 2 for bf16 and 4 bits, else 1. S is a multiple of 16; keys at or past a sequence's length are masked.
+// Arithmetic and sums are float32. Kinds: 0 float32, 1 bfloat16, 2 float16, 3 fp8 (e4m3), 4 int8 and 5 int4 with a
+// float16 scale for 32 elements of one token, the numbers of llama.cpp's q8_0 and q4_0 (ggml-common.h).
+#include "multiply.h"
+#include "probes.h"
+
+namespace {
+
+template <class F>
+void decode(const float* query, const uint8_t* keys, const uint8_t* values, const int64_t* lengths, const Shape& s,
+            const float* key_scales, const float* value_scales, Parallel parallel, float* result) {
+  const int groups = s.sequences * s.heads, items = groups * s.spans;
+  const size_t rd = size_t(s.rows) * s.dim, per_group = size_t(s.capacity) / LANES * block_bytes<F>(s.dim);
+  static std::vector<float> outs, tops, totals;
+  outs.resize(items * rd);
+  tops.resize(size_t(items) * s.rows);
+  totals.resize(size_t(items) * s.rows);
+  std::atomic<int> next{0};
+  auto work = [&] {
+    for (int item; (item = next++) < items;) {
+      const int group = item / s.spans, span = item % s.spans;
+      const int64_t length = lengths[group / s.heads], blocks = (length + LANES - 1) / LANES;
+      const int first = int(blocks * span / s.spans) * LANES;
+      const int64_t end = (blocks * (span + 1) / s.spans) * LANES;
+      const float scale = s.scale * F::FACTOR * (key_scales ? key_scales[group % s.heads] : 1.0f);
+      attend<F>(query + group * rd, keys + group * per_group, values + group * per_group, first,
+                int(end < length ? end : length), s, scale, &outs[item * rd], &tops[size_t(item) * s.rows],
+                &totals[size_t(item) * s.rows]);
+    }
+  };
+  on_threads(s.threads, parallel, work);
+  for (int group = 0; group < groups; ++group)
+    merge(&outs[group * s.spans * rd], &tops[size_t(group) * s.spans * s.rows], &totals[size_t(group) * s.spans * s.rows],
+          s, F::FACTOR * (value_scales ? value_scales[group % s.heads] : 1.0f), result + group * rd);
+}
+
+}  // namespace
+
+extern "C" const char* headroom_level() { return level_name(); }
+
+// query [seq][head][rows][dim] and result are float32; key_scales and value_scales [head], or null. parallel may be null.
+extern "C" void headroom_decode(int kind, const float* query, const void* keys, const void* values, const int64_t* lengths,
+                                int sequences, int heads, int rows, int dim, int capacity, int spans, int threads,
+                                float scale, const float* key_scales, const float* value_scales, float* result,
+                                void* parallel) {
+  const Shape s{sequences, heads, rows, dim, capacity, spans, threads, scale};
+  const auto work = kind == 1   ? decode<Bf16>
+                    : kind == 2 ? decode<Half>
+                    : kind == 3 ? decode<Fp8>
+                    : kind == 4 ? decode<Int8>
+                    : kind == 5 ? decode<Int4>
+                                : decode<Float>;
+  work(query, (const uint8_t*)keys, (const uint8_t*)values, lengths, s, key_scales, value_scales, (Parallel)parallel,
+       result);
+}
+
+// One token's matrix products: x [batch][columns], weights [rows][columns], out [batch][rows] in float32; kinds 0 to 2.
+// batch is at most 8, columns a multiple of 32 (bfloat16) or 16.
+extern "C" void headroom_multiply(int kind, const void* weights, const void* x, int batch, int rows, int columns,
+                                  int threads, float* out, void* parallel) {
+  const auto work = kind == 1 ? multiply<Bf16> : kind == 2 ? multiply<Half> : multiply<Float>;
+  work((const uint8_t*)weights, (const uint8_t*)x, batch, rows, columns, threads, (Parallel)parallel, out);
+}
+
+extern "C" uint32_t headroom_read(const void* data, size_t bytes, int ahead, int threads, void* parallel) {
+  return read_all((const uint8_t*)data, bytes, ahead, threads, (Parallel)parallel);
+}
+
+// FLOPs of one product: kind 1 as bfloat16 is multiplied here, else float32, which every widened format becomes.
+extern "C" int64_t headroom_products(int kind, int64_t times, int threads, void* parallel) {
+  kind == 1 ? multiply_in_cache<Bf16>(times, threads, (Parallel)parallel)
+            : multiply_in_cache<Float>(times, threads, (Parallel)parallel);
+  return 2 * int64_t(SCORED) * 2 * LANES * PROBE_DIM * times * threads;
+}
+
+extern "C" int64_t headroom_exponentials(int64_t times, int threads, void* parallel) {
+  exponentials(times, threads, (Parallel)parallel);
+  return 4096 * times * threads;
+}

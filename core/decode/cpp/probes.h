@@ -1,0 +1,83 @@
+// What this processor can do at most, in the kernels' own instructions: reads, products over data in cache, exponentials.
+#pragma once
+#include "attend.h"
+#include "threads.h"
+
+namespace {
+
+constexpr size_t STRETCH = 1 << 21;  // bytes that a thread reads before it takes the next
+
+// Every byte once; `ahead` fetches lines into the second cache first, as the kernels do. Returns a sum, so that it is read.
+inline uint32_t read_stretch(const uint8_t* from, size_t bytes, bool ahead) {
+  constexpr int VECTORS = 64 / (WIDTH * 4);
+  words sums[4][VECTORS] = {};
+  for (size_t at = 0; at < bytes; at += 256)
+#pragma GCC unroll 4
+    for (int i = 0; i < 4; ++i) {
+      const uint8_t* line = from + at + i * 64;
+      if (ahead) fetch(line);
+#pragma GCC unroll 4
+      for (int v = 0; v < VECTORS; ++v) sums[i][v] += *(const words*)(line + v * WIDTH * 4);
+    }
+  uint32_t found = 0;
+  for (auto& row : sums)
+    for (words& sum : row)
+      for (int lane = 0; lane < WIDTH; ++lane) found += sum[lane];
+  return found;
+}
+
+inline uint32_t read_all(const uint8_t* data, size_t bytes, bool ahead, int threads, Parallel parallel) {
+  std::atomic<size_t> next{0};
+  std::atomic<uint32_t> found{0};
+  auto work = [&] {
+    uint32_t mine = 0;
+    for (size_t at; (at = next.fetch_add(STRETCH)) < bytes;)
+      mine += read_stretch(data + at, bytes - at < STRETCH ? bytes - at : STRETCH, ahead);
+    found += mine;
+  };
+  on_threads(threads, parallel, work);
+  return found;
+}
+
+constexpr int PROBE_DIM = 128;  // two blocks of 16 keys and their queries stay in the first cache
+
+// `times` products of SCORED query rows with 32 keys on every thread: 2 x SCORED x 32 x PROBE_DIM FLOPs each.
+// Formats that are widened once for many rows multiply as float32 does.
+template <class F>
+float multiply_in_cache(int64_t times, int threads, Parallel parallel) {
+  std::atomic<int> total{0};
+  auto work = [&] {
+    std::vector<uint8_t> keys(2 * block_bytes<F>(PROBE_DIM), 0);
+    std::vector<typename F::query> q(size_t(SCORED) * PROBE_DIM);
+    std::vector<float> scores(size_t(SCORED) * KEYS);
+    for (int64_t i = 0; i < times; ++i) {
+      q[0] = typename F::query(i);
+      score_rows<F, SCORED, false>(keys.data(), q.data(), PROBE_DIM, SCORED, 2, scores.data());
+    }
+    total += scores[0] > 0;
+  };
+  on_threads(threads, parallel, work);
+  return float(total);
+}
+
+// `times` times 4,096 exponentials on every thread
+inline float exponentials(int64_t times, int threads, Parallel parallel) {
+  constexpr int COUNT = 4096;
+  std::atomic<int> total{0};
+  auto work = [&] {
+    std::vector<float> x(COUNT);
+    for (int i = 0; i < COUNT; ++i) x[i] = -float(i % 97) / 8;
+    floats sums[4] = {};
+    for (int64_t i = 0; i < times; ++i) {
+      const float shift = float(i & 7);
+      for (int at = 0; at < COUNT; at += 4 * WIDTH)
+#pragma GCC unroll 4
+        for (int j = 0; j < 4; ++j) sums[j] += exp2_of(load(&x[at + j * WIDTH]) - shift);
+    }
+    total += sum_of(sums[0] + sums[1] + sums[2] + sums[3]) > 0;
+  };
+  on_threads(threads, parallel, work);
+  return float(total);
+}
+
+}  // namespace

@@ -1,0 +1,152 @@
+// The two products of attention over blocks of 16 tokens: scores of query rows, and values weighed into outputs.
+#pragma once
+#include "formats.h"
+
+namespace {
+
+constexpr int KEYS = 512;  // keys per tile: the scores of 40 rows are 80 KB, and a row's sums are formed seldom
+constexpr int SUB = 64;    // keys whose values stay in the first cache while every row passes over them
+constexpr int UNROLLED = 8;
+
+// scores[ROWS][BLOCKS x 16] of blocks of 16 keys; q is [factors][ROWS]. SPLIT chains of sums hide a product's latency.
+template <class F, int ROWS, int BLOCKS, int SPLIT, bool FIRST>
+inline void score_blocks(const uint8_t* k, const typename F::query* q, int dim, float* scores) {
+  constexpr int VECTORS = BLOCKS * PARTS, STEPS = SPLIT > 4 ? SPLIT : 4, PER_LINE = 64 / F::BYTES;
+  const size_t block = block_bytes<F>(dim), before = scale_bytes<F>(dim);
+  const int group = F::SCALED ? GROUP : dim;
+  floats sums[SPLIT][ROWS][VECTORS] = {};
+  for (int g = 0; g < dim / group; ++g) {
+    floats scale[VECTORS];
+    if constexpr (F::SCALED)
+#pragma GCC unroll 8
+      for (int v = 0; v < VECTORS; ++v)
+        scale[v] = halves_at(k + v / PARTS * block + (size_t(g) * LANES + v % PARTS * WIDTH) * 2);
+    for (int i = g * group / F::STEP; i < (g + 1) * group / F::STEP; i += STEPS) {
+#pragma GCC unroll 8
+      for (int j = 0; j < STEPS; ++j) {
+        const uint8_t* at = k + before + size_t(i + j) * F::BYTES;
+        if constexpr (FIRST)
+#pragma GCC unroll 2
+          for (int b = 0; b < BLOCKS; ++b)
+            if (PER_LINE <= 1 || j % (PER_LINE > 0 ? PER_LINE : 1) == 0) fetch(at + b * block);
+        auto factor = [&](auto place) __attribute__((always_inline)) {
+          constexpr int J = decltype(place)::value;
+          typename F::lanes x[VECTORS];
+#pragma GCC unroll 8
+          for (int v = 0; v < VECTORS; ++v) {
+            x[v] = F::template get<J>(at + v / PARTS * block, v % PARTS);
+            if constexpr (F::SCALED) x[v] *= scale[v];
+          }
+#pragma GCC unroll 8
+          for (int r = 0; r < ROWS; ++r) {
+            const auto with = F::all(q[(size_t(i + j) * F::SUBS + J) * ROWS + r]);
+#pragma GCC unroll 8
+            for (int v = 0; v < VECTORS; ++v) sums[j % SPLIT][r][v] = F::step(sums[j % SPLIT][r][v], x[v], with);
+          }
+        };
+        factor(std::integral_constant<int, 0>{});
+        if constexpr (F::SUBS == 2) factor(std::integral_constant<int, 1>{});
+      }
+    }
+  }
+#pragma GCC unroll 8
+  for (int r = 0; r < ROWS; ++r)
+#pragma GCC unroll 8
+    for (int v = 0; v < VECTORS; ++v) {
+      floats sum = sums[0][r][v];
+#pragma GCC unroll 8
+      for (int j = 1; j < SPLIT; ++j) sum += sums[j][r][v];
+      store(scores + size_t(r) * KEYS + v * WIDTH, sum);
+    }
+}
+
+// out[ROWS][dim] += weights[ROWS][tokens] . values[tokens][dim], over blocks of 16 tokens, VECTORS of columns at a time
+template <class F, int ROWS, int VECTORS, bool FIRST>
+inline void weigh_blocks(const uint8_t* values, const typename F::query* w, int blocks, int dim, float* out) {
+  constexpr int PER = elements_per_query<F>(), STEPS = LANES / F::STEP, LANE_BYTES = F::BYTES / LANES;
+  constexpr int COLUMNS = VECTORS * WIDTH, LINE = 64 / LANE_BYTES / WIDTH ? 64 / LANE_BYTES / WIDTH : 1;
+  constexpr int GROUPS = COLUMNS > GROUP ? COLUMNS / GROUP : 1;
+  for (int c = 0; c < dim; c += COLUMNS) {
+    floats sums[ROWS][VECTORS];
+#pragma GCC unroll 8
+    for (int r = 0; r < ROWS; ++r)
+#pragma GCC unroll 8
+      for (int v = 0; v < VECTORS; ++v) sums[r][v] = load(out + size_t(r) * dim + c + v * WIDTH);
+    for (int b = 0; b < blocks; ++b) {
+      const uint8_t* block = values + b * block_bytes<F>(dim);
+      float scaled[ROWS][GROUPS][LANES];
+      if constexpr (F::SCALED)
+        for (int g = 0; g < GROUPS; ++g)
+          for (int p = 0; p < PARTS; ++p) {
+            const floats scale = halves_at(block + (size_t(c / GROUP + g) * LANES + p * WIDTH) * 2);
+#pragma GCC unroll 8
+            for (int r = 0; r < ROWS; ++r)
+              store(&scaled[r][g][p * WIDTH], load((const float*)w + size_t(r) * KEYS + b * LANES + p * WIDTH) * scale);
+          }
+      for (int i = 0; i < STEPS; ++i) {
+        const uint8_t* at = block + scale_bytes<F>(dim) + (size_t(i) * dim + c) * LANE_BYTES;
+        if constexpr (FIRST)
+#pragma GCC unroll 8
+          for (int v = 0; v < VECTORS; v += LINE) fetch(at + v * WIDTH * LANE_BYTES);
+        auto factor = [&](auto place) __attribute__((always_inline)) {
+          constexpr int J = decltype(place)::value;
+          typename F::lanes x[VECTORS];
+#pragma GCC unroll 8
+          for (int v = 0; v < VECTORS; ++v) x[v] = F::template get<J>(at, v);
+#pragma GCC unroll 8
+          for (int r = 0; r < ROWS; ++r) {
+            if constexpr (F::SCALED) {
+#pragma GCC unroll 8
+              for (int v = 0; v < VECTORS; ++v)
+                sums[r][v] = F::step(sums[r][v], x[v], splat(scaled[r][v * WIDTH / GROUP][i * F::SUBS + J]));
+            } else {
+              const auto with = F::all(w[size_t(r) * (KEYS / PER) + (size_t(b) * STEPS + i) * F::SUBS + J]);
+#pragma GCC unroll 8
+              for (int v = 0; v < VECTORS; ++v) sums[r][v] = F::step(sums[r][v], x[v], with);
+            }
+          }
+        };
+        factor(std::integral_constant<int, 0>{});
+        if constexpr (F::SUBS == 2) factor(std::integral_constant<int, 1>{});
+      }
+    }
+#pragma GCC unroll 8
+    for (int r = 0; r < ROWS; ++r)
+#pragma GCC unroll 8
+      for (int v = 0; v < VECTORS; ++v) store(out + size_t(r) * dim + c + v * WIDTH, sums[r][v]);
+  }
+}
+
+// Query rows of the pass that begins at `first`: passes of even size, 7 + 7 + 6 rather than 8 + 8 + 4.
+inline int rows_of_pass(int rows, int most, int first) {
+  const int left = rows - first, passes = (left + most - 1) / most;
+  return (left + passes - 1) / passes;
+}
+
+// One or two blocks of 16 keys for `rows` rows; a memory-bound few rows go block by block, one stream at a time.
+template <class F, int ROWS, bool FIRST>
+void score_rows(const uint8_t* k, const typename F::query* q, int dim, int rows, int blocks, float* scores) {
+  if constexpr (ROWS > 0) {
+    if (rows != ROWS) return score_rows<F, ROWS - 1, FIRST>(k, q, dim, rows, blocks, scores);
+    if constexpr (MANY_REGISTERS && ROWS > 2)
+      if (blocks == 2) return score_blocks<F, ROWS, 2, ROWS <= 4 ? 2 : 1, FIRST>(k, q, dim, scores);
+    constexpr int WIDE = ROWS == 1 ? 8 : ROWS <= 4 ? 4 : ROWS <= 6 ? 2 : 1;
+    constexpr int NARROW = ROWS == 1 ? 4 : ROWS <= 3 ? 2 : 1;
+    for (int b = 0; b < blocks; ++b)
+      score_blocks<F, ROWS, 1, MANY_REGISTERS ? WIDE : NARROW, FIRST>(k + b * block_bytes<F>(dim), q, dim,
+                                                                      scores + b * LANES);
+  }
+}
+
+template <class F, int ROWS, bool FIRST>
+void weigh_rows(const uint8_t* v, const typename F::query* w, int blocks, int dim, int rows, float* out) {
+  if constexpr (ROWS > 0) {
+    if (rows != ROWS) return weigh_rows<F, ROWS - 1, FIRST>(v, w, blocks, dim, rows, out);
+    constexpr int WIDE = ROWS <= 2 ? 8 : 4, NARROW = ROWS == 1 ? 4 : ROWS <= 3 ? 2 : 1;  // blocks of 16 columns
+    constexpr int COLUMNS = MANY_REGISTERS ? WIDE : NARROW;
+    if (dim % (COLUMNS * LANES) == 0) weigh_blocks<F, ROWS, COLUMNS * PARTS, FIRST>(v, w, blocks, dim, out);
+    else weigh_blocks<F, ROWS, PARTS, FIRST>(v, w, blocks, dim, out);
+  }
+}
+
+}  // namespace

@@ -1,0 +1,101 @@
+"""The C++ kernels built for this very CPU: what compiles them, which instruction set they took, and torch's threads.
+
+They are an extra: where no C++ compiler is found the torch arrangements carry the figure.
+"""
+
+import ctypes
+import subprocess
+import tempfile
+from functools import cache
+from pathlib import Path
+
+import torch
+
+from core.decode.kernel import Unavailable
+from core.host.compiler import cxx_compiler, flags_for_this_cpu, what_to_install
+from core.host.processor import said_by
+
+SOURCE = Path(__file__).with_name("cpp") / "host_kernel.cpp"
+# Sums may be reordered. Not -ffast-math: its start-up code would flush small numbers to zero in the whole process.
+ARITHMETIC = ("-fno-math-errno", "-fno-trapping-math", "-fno-signed-zeros", "-fassociative-math", "-freciprocal-math")
+FLAGS = ("-O3", *ARITHMETIC, "-std=c++17", "-shared", "-fPIC", "-pthread", "-w")
+# By the dtype that torch stores a cache in: uint8 holds two 4-bit numbers.
+KINDS = {
+    torch.float32: 0, torch.bfloat16: 1, torch.float16: 2, torch.float8_e4m3fn: 3, torch.int8: 4, torch.uint8: 5,
+}  # fmt: skip
+
+
+@cache
+def compiler_version() -> str | None:
+    """The first line that the compiler says of itself, such as 'g++ (Debian 14.2.0) 14.2.0'; None without one."""
+    compiler = cxx_compiler()
+    if not compiler:
+        return None
+    said = said_by(compiler, "--version")
+    return said.splitlines()[0].strip() if said.strip() else None
+
+
+def host_library() -> ctypes.CDLL:
+    """host_kernel.cpp built for this host. Raises Unavailable with what the compiler said."""
+    found = built()
+    if isinstance(found, str):
+        raise Unavailable(found)
+    return found
+
+
+@cache
+def built(*more_flags: str) -> ctypes.CDLL | str:
+    """The library, compiled once a process; or why there is none, which is not tried again for every G.
+
+    more_flags hold it below what the processor has: -DHEADROOM_LEVEL=3 is AVX-512 without bf16, 2 AVX2 or NEON.
+    """
+    compiler = cxx_compiler()
+    if not compiler:
+        return what_to_install()
+    with tempfile.TemporaryDirectory(prefix="headroom-kernel-") as folder:
+        target = Path(folder) / "host_kernel.so"
+        command = [compiler, *flags_for_this_cpu(), *FLAGS, *more_flags, str(SOURCE), "-o", str(target)]
+        try:
+            done = subprocess.run(
+                command, capture_output=True, text=True, encoding="utf-8", errors="replace", timeout=300, check=False
+            )
+        except (OSError, subprocess.TimeoutExpired) as e:
+            return f"{compiler} did not build it: {e}"
+        if done.returncode:
+            said = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
+            return f"{compiler} did not build it: {said[0][:200]}"
+        return with_types(ctypes.CDLL(str(target)))  # stays mapped after the file is gone
+
+
+def with_types(library: ctypes.CDLL) -> ctypes.CDLL:
+    """The library with what its functions take and return, as host_kernel.cpp declares them."""
+    address, whole, long = ctypes.c_void_p, ctypes.c_int, ctypes.c_int64
+    library.headroom_level.restype = ctypes.c_char_p
+    library.headroom_decode.argtypes = (
+        [whole, *[address] * 4, *[whole] * 7, ctypes.c_float, address, address, address, address]
+    )  # fmt: skip
+    library.headroom_decode.restype = None
+    library.headroom_multiply.argtypes = [whole, address, address, *[whole] * 4, address, address]
+    library.headroom_multiply.restype = None
+    library.headroom_read.argtypes = [address, ctypes.c_size_t, whole, whole, address]
+    library.headroom_read.restype = ctypes.c_uint32
+    library.headroom_products.argtypes = [whole, long, whole, address]
+    library.headroom_exponentials.argtypes = [long, whole, address]
+    library.headroom_products.restype = library.headroom_exponentials.restype = long
+    return library
+
+
+def instruction_set(library: ctypes.CDLL) -> str:
+    """What its vectors are: 'AVX2', 'AVX-512', 'AVX-512 with bf16', 'NEON', or 'plain vectors'."""
+    return str(library.headroom_level().decode())
+
+
+def threads_of_torch() -> ctypes.c_void_p:
+    """Entry of the OpenMP pool that torch itself computes on, null where torch has another.
+
+    Threads of our own would share the cores with that pool's, which spin for milliseconds after each torch operation.
+    """
+    try:
+        return ctypes.cast(ctypes.CDLL(None).GOMP_parallel, ctypes.c_void_p)
+    except (AttributeError, OSError, TypeError):  # TypeError: Windows knows no library of the whole program
+        return ctypes.c_void_p(None)

@@ -1,0 +1,133 @@
+"""The compiled kernel of every instruction set that can run here, held to float64 of the same stored numbers."""
+
+import ctypes
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+import torch
+
+from core.decode import caches, host_kernel, host_library
+from core.decode.inputs import Inputs, make_inputs
+from core.decode.kernel import Unavailable, reference, relative_error
+from core.decode.plan import DecodeJob
+
+DTYPES = ("float32", "bfloat16", "float16", "float8_e4m3fn", "int8", "int4")
+# Heads, G, tokens, head_dim: odd contexts, one row and more rows than one pass takes, widths that no vector divides.
+SIZES = ((40, 1, 17, 32), (7, 7, 1, 128), (71, 1, 600, 64), (12, 2, 512, 96), (40, 8, 700, 128), (24, 8, 530, 256))
+# This CPU's own, and the arithmetic of AVX-512 with bf16 on plain vectors of that width, 16 lanes with pairs.
+PLAIN_512 = ("-O0", "-DHEADROOM_LEVEL=1", "-DHEADROOM_WIDTH=16", "-DHEADROOM_PAIRS")
+BUILDS = {"this CPU": (), "as wide as AVX-512": PLAIN_512}
+
+
+def inputs_of(heads: int, g: int, context: int, dim: int, dtype: str = "float32", **changes: object) -> Inputs:
+    fields = {"batch_size": 1, "device": "cpu"} | changes
+    job = DecodeJob(
+        num_query_heads=heads, kv_heads=(g,), context_length=context, head_dim=dim, dtype=dtype, **fields
+    )  # fmt: skip
+    return make_inputs(job, g, torch.device("cpu"), torch.Generator().manual_seed(g))
+
+
+def library(build: str) -> ctypes.CDLL:
+    found = host_library.built(*BUILDS[build])
+    assert not isinstance(found, str), found
+    return found
+
+
+@pytest.mark.parametrize("build", BUILDS)
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_every_format_at_every_size_is_attention_over_the_stored_numbers(build, dtype):
+    kernel = library(build)
+    in_pairs = build != "this CPU" or "bf16" in host_library.instruction_set(kernel)  # weights are rounded to bf16 too
+    most = 4e-3 if dtype == "bfloat16" and in_pairs else 2e-6
+    for size in SIZES:
+        inputs = inputs_of(*size, dtype)
+        assert relative_error(host_kernel.prepare(inputs, kernel)(), reference(inputs)) < most, size
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_a_ragged_batch_reads_each_sequence_to_its_own_end(dtype):
+    inputs = inputs_of(8, 2, 300, 64, dtype, batch_size=3, lengths=(300, 1, 77))
+    assert relative_error(host_kernel.prepare(inputs)(), reference(inputs)) < 4e-3
+
+
+def test_the_kernel_says_which_instructions_carry_it():
+    assert host_kernel.describe(inputs_of(8, 2, 16, 64)) in {
+        f"instructions: {name}" for name in ("AVX2", "AVX-512", "AVX-512 with bf16", "NEON", "plain vectors")
+    }
+    assert host_library.instruction_set(library("as wide as AVX-512")) == "plain vectors"
+
+
+def test_numbers_are_stored_as_llama_cpp_rounds_them():
+    # q8_0: the largest, 254, makes the scale 2, and 3 / 2 is rounded away from zero. q4_0: -16 makes the scale 2; 16
+    # would be code 16 and is cut to 15, which stands for 7 x 2; 3 / 2 + 8.5 is 10, which stands for 2 x 2.
+    row = torch.zeros(32)
+    row[:3] = torch.tensor([254.0, 3.0, -3.0])
+    codes, scales = caches.quantised(row, torch.int8)
+    assert (codes[:3].tolist(), scales.tolist()) == ([127, 2, -2], [2.0])
+    row[:3] = torch.tensor([-16.0, 16.0, 3.0])
+    codes, scales = caches.quantised(row, torch.uint8)
+    assert caches.signed_nibbles(codes)[:4].tolist() == [-8, 7, 2, 0]
+    assert scales.tolist() == [2.0]
+    assert caches.numbers(codes, scales)[:4].tolist() == [-16.0, 14.0, 4.0, 0.0]
+
+
+def test_every_code_of_fp8_is_read_as_torch_reads_it():
+    codes = torch.arange(256, dtype=torch.uint8).view(torch.float8_e4m3fn)
+    codes = torch.where(codes.float().isnan(), torch.zeros(1), codes.float()).to(torch.float8_e4m3fn)
+    inputs = inputs_of(1, 1, 1, 256, "float8_e4m3fn")
+    inputs.values[0, 0, 0] = codes
+    assert inputs.value_scales is not None  # of its one head
+    out = host_kernel.prepare(inputs)()
+    expected = codes.float() * inputs.value_scales  # one token: its value is the output
+    assert torch.allclose(out.view(-1), expected, rtol=2e-7, atol=0)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_a_token_that_is_appended_is_read_back(dtype):
+    inputs = inputs_of(4, 2, 33, 64, dtype)
+    key, value = torch.randn(1, 2, 64), torch.randn(1, 2, 64)
+    inputs.append(key, value)
+    scales = inputs.key_scales[:, :, -1] if inputs.scaled_by_token else inputs.key_scales
+    last = inputs.keys[:, :, -1:] if scales is None or scales.dim() == 1 else inputs.keys[:, :, -1]
+    found = caches.numbers(last, scales).view(1, 2, 64)
+    assert relative_error(found, key) < {"int4": 0.12, "float8_e4m3fn": 0.04, "int8": 0.01}.get(dtype, 0.004)
+    assert relative_error(host_kernel.prepare(inputs)(), reference(inputs)) < 4e-3
+
+
+def test_the_host_kernel_leaves_small_numbers_as_they_are():
+    """Loading a library linked with -ffast-math would flush subnormal numbers to zero in the whole process."""
+    host_kernel.prepare(inputs_of(8, 2, 300, 64))()
+    smallest_normal, smallest = 2.0**-1022, math.ulp(0.0)
+    assert smallest_normal / 2 > 0
+    assert smallest * 1.0 == smallest
+
+
+def test_without_a_compiler_the_host_kernel_says_so(monkeypatch):
+    monkeypatch.delenv("CXX", raising=False)
+    monkeypatch.setenv("PATH", "/nowhere")
+    with anew_built(), pytest.raises(Unavailable, match=r"no C\+\+ compiler here: install g\+\+"):
+        host_kernel.prepare(inputs_of(8, 2, 300, 64))
+
+
+def test_a_compiler_that_fails_is_quoted_and_not_tried_again(monkeypatch, tmp_path):
+    compiler = tmp_path / "compiler"
+    compiler.write_text(f"#!/bin/sh\necho tried >> {tmp_path}/log\necho no such thing >&2\nexit 1\n")
+    compiler.chmod(0o755)
+    monkeypatch.setenv("CXX", str(compiler))
+    with anew_built():
+        for _ in range(2):
+            with pytest.raises(Unavailable, match="compiler did not build it: no such thing"):
+                host_kernel.prepare(inputs_of(8, 2, 300, 64))
+    assert (tmp_path / "log").read_text() == "tried\n"
+
+
+@contextmanager
+def anew_built() -> Iterator[None]:
+    """The library is built within, and what was built is forgotten afterwards."""
+    host_library.built.cache_clear()
+    try:
+        yield
+    finally:
+        host_library.built.cache_clear()
