@@ -1,6 +1,7 @@
 """Every input of the sizing page, each in the URL, and the serving job that they ask for."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import streamlit as st
 
@@ -25,6 +26,11 @@ CUSTOM = "An accelerator of your own"
 HOST = "This host's GPU"
 LARGEST = "Largest that fits"
 OWN_WINDOWS = "The model's own"
+SERVE, CHOOSE = "Serve a model", "Choose G"
+JOBS = {
+    SERVE: "Does this model fit, how many requests, how long a context, how many accelerators. G is the model's own.",
+    CHOOSE: "Which G fits a job, for a model that is still to be trained or uptrained.",
+}
 PATTERN = "Some layers keep a window"
 
 
@@ -37,11 +43,25 @@ class Asked:
     scale_overhead_bits: int
 
 
-def first_inputs() -> None:
-    """The row that everyone touches: model, batch, context, width of the cache, accelerator, engine."""
-    model, batch, context, bits, device, server = st.columns(
-        [2.1, 0.8, 1.05, 1.75, 1.7, 1.1], gap="small", vertical_alignment="bottom"
+def choose_job() -> bool:
+    """Which of the two questions the page answers; True for serving a model."""
+    picked = st.segmented_control(
+        "What do you want to know?",
+        [CHOOSE, SERVE],
+        default=CHOOSE,
+        required=True,
+        key="size_job",
+        bind="query-params",
+        label_visibility="collapsed",
     )
+    st.caption(JOBS[picked or CHOOSE])
+    return picked == SERVE
+
+
+def first_inputs(*, serving: bool) -> None:
+    """The row that everyone touches: model, batch, context, width of the cache, accelerator, engine."""
+    widths = [2.1, 1.05, 1.75, 1.7, 1.1] if serving else [2.1, 0.8, 1.05, 1.75, 1.7, 1.1]
+    model, *batches, context, bits, device, server = st.columns(widths, gap="small", vertical_alignment="bottom")
     model.selectbox(
         "Model, or owner/name on the Hub",
         model_names(),
@@ -49,8 +69,11 @@ def first_inputs() -> None:
         bind="query-params",
         accept_new_options=True,
     )
-    batch.number_input("Batch", value=32, step=1, key="size_batch", bind="query-params")
-    context.number_input("Context, tokens", value=65_536, step=1_024, key="size_context", bind="query-params")
+    if serving:
+        context.number_input("Tokens each", value=32_768, step=1_024, key="size_serve_context", bind="query-params")
+    for batch in batches:
+        batch.number_input("Batch", value=32, step=1, key="size_batch", bind="query-params")
+        context.number_input("Context, tokens", value=65_536, step=1_024, key="size_context", bind="query-params")
     bits.segmented_control(
         "KV cache, bits", [16, 8, 4, 2], default=16, required=True, key="size_kv_bits", bind="query-params"
     )
@@ -70,20 +93,22 @@ def first_inputs() -> None:
         _custom_accelerator_inputs()
 
 
-def more_inputs() -> None:
-    """Everything else, folded away; the label says what is in there."""
-    with st.expander("More inputs: weights, accelerators, windows, engine", icon=":material/tune:"):
+def more_inputs(*, serving: bool) -> None:
+    """Everything else, folded away under a label that says what is in there; another model is left to Choose G."""
+    label = f"More inputs: weights, accelerators, {'' if serving else 'windows, '}engine"
+    with st.expander(label, icon=":material/tune:"):
         one, two, three, four = st.columns(4)
         one.selectbox("Weights, bits", [16, 8, 4], key="size_weight_bits", bind="query-params")
         with one:
             stored.format_input()
-        two.selectbox(
-            "Parameters that G frees",
-            ["dropped", "spent"],
-            key="size_freed",
-            bind="query-params",
-            help="Dropped: the model shrinks. Spent: the FFN is widened until the parameters are the same again.",
-        )
+        if not serving:
+            two.selectbox(
+                "Parameters that G frees",
+                ["dropped", "spent"],
+                key="size_freed",
+                bind="query-params",
+                help="Dropped: the model shrinks. Spent: the FFN is widened until the parameters are the same again.",
+            )
         three.number_input(
             "Parameters, 0 to count",
             value=0,
@@ -101,23 +126,31 @@ def more_inputs() -> None:
         two.number_input("Prefill chunk, tokens", value=8_192, step=1_024, key="size_chunk", bind="query-params")
         three.number_input("Scale bits below 16", value=0, step=8, key="size_scale_bits", bind="query-params")
         four.number_input("Elements per scale", value=64, step=16, key="size_scale_elements", bind="query-params")
-        one.selectbox("Windows", [OWN_WINDOWS, PATTERN], key="size_windows", bind="query-params")
-        two.number_input("Global layers", value=10, step=1, key="size_global", bind="query-params")
-        three.number_input("Local layers", value=30, step=1, key="size_local", bind="query-params")
-        four.number_input("Window, tokens", value=4_096, step=512, key="size_window", bind="query-params")
+        if not serving:
+            _window_inputs(one, two, three, four)
         engine.settings_inputs()
-        st.caption("Global and local layers and the window count only where Windows says that some layers keep one.")
 
 
-def asked() -> Asked:
-    """The job that the inputs say. Raises SizingError, UnsupportedConfig, HubError or StillWaiting."""
+def _window_inputs(one: Any, two: Any, three: Any, four: Any) -> None:
+    one.selectbox("Windows", [OWN_WINDOWS, PATTERN], key="size_windows", bind="query-params")
+    two.number_input("Global layers", value=10, step=1, key="size_global", bind="query-params")
+    three.number_input("Local layers", value=30, step=1, key="size_local", bind="query-params")
+    four.number_input("Window, tokens", value=4_096, step=512, key="size_window", bind="query-params")
+    st.caption("Global and local layers and the window count only where Windows says that some layers keep one.")
+
+
+def asked(*, serving: bool) -> Asked:
+    """The job that the inputs say: of one request where a model is served, on the memory that a server sees.
+
+    Raises SizingError, UnsupportedConfig, HubError or StillWaiting.
+    """
     state = st.session_state
     model = chosen_model(state["size_model"], state["size_parameters"])
     bits, scale_bits = state["size_kv_bits"], state["size_scale_bits"]
     job = ServingJob(
         model=model.spec,
-        batch_size=state["size_batch"],
-        context_length=state["size_context"],
+        batch_size=1 if serving else state["size_batch"],
+        context_length=state["size_serve_context"] if serving else state["size_context"],
         weight_bits=state["size_weight_bits"],
         weight_format=stored.weight_format(),
         weight_file_bytes=model.file_bytes,
@@ -129,14 +162,14 @@ def asked() -> Asked:
         tensor_parallel=state["size_tp"],
         memory_utilization=state["size_utilisation"],
         runtime_reserve_bytes=state["size_reserve"] * GB,
-        freed_parameters=state["size_freed"],
-        window_pattern=_window_pattern(),
+        freed_parameters="dropped" if serving else state["size_freed"],
+        window_pattern=None if serving else _window_pattern(),
         block_size=state["size_block"],
         prefill_chunk=state["size_chunk"],
         parameter_count=model.count,
         engine=engine.engine_id(),
         engine_settings=engine.settings(),
-        memory_reading="device",
+        memory_reading="server" if serving else "device",
     )
     job.where(kv_scale_overhead_bits=scale_bits)  # checked at 16 bits too, where it is not used
     return Asked(model=model, job=job, scale_overhead_bits=scale_bits)

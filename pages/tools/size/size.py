@@ -1,4 +1,4 @@
-"""Which G fits: a serving job in, the verdict in words and as a picture, and what would have to change."""
+"""Two jobs on one page: how a published model is served, and which G fits a job that is still to be decided."""
 
 import streamlit as st
 
@@ -17,6 +17,7 @@ from pages.tools.size import (
     plan,
     ranks,
     record,
+    serve,
     speed,
     traffic,
     verdict,
@@ -31,12 +32,16 @@ TABS = [
 ]  # fmt: skip
 
 st.title("Size a serving job")
+serving = inputs.choose_job()
 cache_width.take_width()
-inputs.first_inputs()
+inputs.first_inputs(serving=serving)
 answer = st.container()
-inputs.more_inputs()
+inputs.more_inputs(serving=serving)
 try:
-    asked = inputs.asked()
+    asked = inputs.asked(serving=serving)
+    if serving:
+        serve.show(asked, answer)
+        st.stop()
     grid = option_grid(asked.job, scale_overhead_bits=asked.scale_overhead_bits)
     with answer:
         option = grid.at(inputs.choose_kv_heads(grid), asked.job.kv_bits)

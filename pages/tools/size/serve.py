@@ -1,0 +1,108 @@
+"""Serve a model: how many requests of a length, how long a context, how few accelerators, and what fills the memory."""
+
+import streamlit as st
+
+from core.figures.serve_memory import memory_alt_text, memory_chart
+from core.serving.inverse import Answer
+from core.serving.options import Option
+from core.serving.serve import (
+    OtherHeads,
+    Served,
+    device_words,
+    fewest_sentence,
+    first_line,
+    longest_sentence,
+    memory_parts,
+    other_heads,
+    other_heads_sentence,
+    serve,
+)
+from core.serving.what_if import own_kv_heads
+from core.units import format_both
+from pages.shell import cached, share, style
+from pages.tools.size import cache_width, engine, inputs, plan, speed
+from pages.tools.size.model import say_caution
+
+TABS = ["The plan", "Engine", "Speed and cost"]
+
+
+def show(asked: inputs.Asked, answer: st.delta_generator.DeltaGenerator) -> None:
+    """The whole page under the inputs. Raises SizingError as core.serving.serve does."""
+    served = serve(asked.job)
+    with answer:
+        say_caution(asked.model.spec)
+        cache_width.say_width(asked.model.spec, asked.job.kv_bits)
+        show_answer(asked.model.name, served)
+    option = Option(
+        num_kv_heads=None, kv_bits=served.job.kv_bits, plan=served.plan, engine_refusal=served.engine_refusal
+    )
+    st.subheader("Behind the answer")
+    plan_tab, engine_tab, speed_tab = st.tabs(TABS, key="size_serve_tab", bind="query-params")
+    if plan_tab.open:
+        with plan_tab:
+            plan.show_plan(option)
+            plan.show_what_gb_means(option.plan)
+    if engine_tab.open:
+        with engine_tab:
+            engine.show_engine(option)
+    if speed_tab.open:
+        with speed_tab:
+            speed.show_speed(option)
+
+
+def show_answer(name: str, served: Served) -> None:
+    """The first line, the two limits beside it, the memory as one picture, and what another G would give."""
+    st.markdown(f"### {first_line(name, served)}")
+    if served.engine_refusal:
+        st.warning(f"Counted as payload. {served.engine_refusal}", icon=":material/info:")
+    longest, fewest = st.columns(2)
+    _card(longest, "Longest context, one request", served.longest, "tokens", longest_sentence(served))
+    _card(fewest, f"Fewest {served.job.device.name} for one request", served.fewest, "", fewest_sentence(served))
+    theme = st.context.theme.type or "light"
+    spec = cached.chart_spec(f"serve {served.plan.job!r}", theme, lambda palette: memory_chart(served, palette))
+    style.draw_spec(spec, sentence=_sentence(served), alt_text=memory_alt_text(served), key="size_memory")
+    st.caption(" · ".join(f"{part.says} {format_both(part.num_bytes, 2)}" for part in memory_parts(served)))
+    show_other_heads(served)
+
+
+def _card(column: st.delta_generator.DeltaGenerator, label: str, found: Answer, unit: str, why: str) -> None:
+    with column.container(border=True, height="stretch", gap="xsmall"):
+        st.caption(label)
+        st.markdown(f"**{f'{int(found):,} {unit}'.strip() if found.fits else 'none'}**")
+        st.caption(why)
+
+
+def _sentence(served: Served) -> str:
+    """What the picture shows, and what would not go in."""
+    made = served.plan
+    if not served.requests.fits:
+        return f"**Not one request fits.** {served.requests.sentence}"
+    whole = f"What fills {device_words(served.job)}" if made.job.num_accelerators == 1 else "What fills the fullest one"
+    return f"{whole}. {served.requests.sentence}"
+
+
+def show_other_heads(served: Served) -> None:
+    """Another G, labelled as another model."""
+    others = other_heads(served)
+    if not (said := other_heads_sentence(served, others)):
+        return
+    with st.expander(f"What if it had another G? {said}", icon=":material/science:", key="size_other_heads"):
+        st.markdown(
+            "G is decided when a model is trained: each row below is another model, with the same shapes but for its "
+            f"KV heads. This one has G = {own_kv_heads(served.job.model)}. *Choose G*, above, weighs them all."
+        )
+        rows = _other_rows(served, others)
+        st.table(rows)
+        share.save_csv(rows, key="size_other_csv", file_name="headroom-other-g.csv")
+
+
+def _other_rows(served: Served, others: tuple[OtherHeads, ...]) -> list[dict[str, str]]:
+    own = own_kv_heads(served.job.model) or 0
+    rows = [(other.num_kv_heads, _requests(other), other.refusal) for other in others]
+    rows = sorted([*rows, (own, f"{int(served.requests):,}", "the model as published")])
+    return [{"G": str(g), f"Requests of {served.job.context_length:,} tokens": n, "What it is": why or "another model"}
+            for g, n, why in rows]  # fmt: skip
+
+
+def _requests(other: OtherHeads) -> str:
+    return "–" if other.requests is None else f"{other.requests:,}"
