@@ -1,6 +1,6 @@
 """What fills one accelerator that serves a model: one bar from its first byte to its last, each request a box."""
 
-from typing import Any
+from typing import Any, Literal
 
 import altair as alt
 
@@ -65,7 +65,7 @@ def memory_chart(served: Served, palette: Palette) -> alt.LayerChart | alt.Facet
     filled = "datum.part == 'weights' || datum.part == 'cache'"
     budget = alt.Chart(alt.Data(values=[{"at": served.plan.budget_bytes / GB, "says": _budget_words(served)}]))
     at = alt.X("at:Q", scale=scale, axis=None)
-    side = "left" if served.plan.budget_bytes / GB < right / 3 else "right"
+    side: Literal["left", "right"] = "left" if served.plan.budget_bytes / GB < right / 3 else "right"
     solid = 1.0 if served.plan.headroom_bytes >= 0 else 0.45
     top, foot, line = alt.value(TOP), alt.value(FOOT), alt.value((TOP + FOOT) / 2)
     return alt.layer(

@@ -7,10 +7,8 @@ A folder that cannot be written or a file that cannot be read costs time, never 
 import hashlib
 import json
 import os
-import tempfile
 from collections.abc import Mapping
 from functools import cache
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +36,8 @@ def kept_answer(config: Mapping[str, Any]) -> dict[str, Any] | None:
 
 def keep_answer(config: Mapping[str, Any], answer: Mapping[str, Any]) -> None:
     """Writes an answer, whole or not at all, and lets the oldest go where there are too many."""
+    import tempfile  # noqa: PLC0415  where an answer is kept alone
+
     try:
         file = _file(config)
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -59,6 +59,8 @@ def _file(config: Mapping[str, Any]) -> Path:
 
 @cache
 def _versions() -> tuple[str, str]:
+    from importlib.metadata import PackageNotFoundError, version  # noqa: PLC0415  where an answer is kept alone
+
     found = []
     for package in ("transformers", "torch"):
         try:

@@ -8,15 +8,17 @@ from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from core.engines.class_names import Keyed, named_class
 from core.engines.face import plan_cache
 from core.engines.held import held_bytes
 from core.engines.plan import EngineError, EnginePlan
 from core.models.spec import ModelSpec, UnsupportedConfig, read_config
 from core.serving.job import PAYLOAD, ServingJob
 from core.serving.what_if import own_kv_heads
+
+if TYPE_CHECKING:
+    from core.engines.class_names import Keyed
 
 KV_HEAD_KEYS = (
     "num_key_value_heads", "num_kv_heads", "n_head_kv", "n_kv_heads", "kv_n_heads", "multi_query_group_num",
@@ -71,6 +73,8 @@ def engine_cache(job: ServingJob) -> EngineCache | None:
 
 def engine_spec(model: ModelSpec, num_kv_heads: int | None) -> ModelSpec:
     """The model as a config that declares this G. Raises EngineError where no config says it."""
+    from core.engines.class_names import Keyed, named_class  # noqa: PLC0415  the payload asks for no class
+
     if num_kv_heads is None or num_kv_heads == own_kv_heads(_shape(model)):
         if not model.config and not model.metadata:
             raise EngineError(
@@ -81,7 +85,7 @@ def engine_spec(model: ModelSpec, num_kv_heads: int | None) -> ModelSpec:
 
 
 @lru_cache(maxsize=512)
-def _declared(keyed: Keyed, num_kv_heads: int) -> ModelSpec:
+def _declared(keyed: "Keyed", num_kv_heads: int) -> ModelSpec:
     model = keyed.model
     wished = tuple(_plain(_with_heads(layer, num_kv_heads)) for layer in model.layers)
     for config in _candidates(model, num_kv_heads):

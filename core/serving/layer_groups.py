@@ -5,14 +5,15 @@ context length or a numpy column of them.
 """
 
 from dataclasses import dataclass
-from typing import TypeVar
-
-import numpy as np
-import numpy.typing as npt
+from typing import TYPE_CHECKING, TypeVar
 
 from core.models.attention import COMPRESSOR_BUFFERS, KEYS_AND_VALUES, LATENTS
 
-Tokens = TypeVar("Tokens", int, npt.NDArray[np.int64])
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+Tokens = TypeVar("Tokens", int, "npt.NDArray[np.int64]")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,4 +74,8 @@ class LayerGroup:
 
 
 def _least(amount: Tokens, most: int) -> Tokens:
-    return np.minimum(amount, most) if isinstance(amount, np.ndarray) else min(amount, most)
+    if isinstance(amount, int):
+        return min(amount, most)
+    import numpy as np  # noqa: PLC0415  a job asked from a shell has no column
+
+    return np.minimum(amount, most)

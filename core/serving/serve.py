@@ -151,7 +151,7 @@ def memory_parts(served: Served) -> tuple[MemoryPart, ...]:
     count = made.job.batch_per_replica
     requests = f"{count:,} request{'' if count == 1 else 's'} of {made.job.context_length:,} tokens"
     parts = [
-        MemoryPart(name="weights", num_bytes=made.weight_bytes, says=f"weights at {made.job.weight_bits:g} bits"),
+        MemoryPart(name="weights", num_bytes=made.weight_bytes, says="weights"),
         MemoryPart(name="cache", num_bytes=made.kv_reserved_bytes + made.state_bytes, says=f"cache of {requests}"),
         MemoryPart(name="reserve", num_bytes=made.runtime_bytes, says="activations and runtime"),
     ]

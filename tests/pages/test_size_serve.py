@@ -19,7 +19,7 @@ def test_two_inputs_from_the_opening_to_how_many_requests_fit(open_page):
     assert "Longest context, one request" in texts(app)
     assert "Fewest H100 SXM5 80 GB for one request" in texts(app)
     alt = " ".join(chart.proto.alt for chart in app.get("vega_lite_chart"))
-    assert "weights at 16 bits 65.5 GB, cache of 1 request of 32,768 tokens 8.6 GB" in alt
+    assert "weights 65.5 GB, cache of 1 request of 32,768 tokens 8.6 GB" in alt
     assert "Had it 4 KV heads and not 8, it would be another model" in " ".join(e.label for e in app.expander)
 
 

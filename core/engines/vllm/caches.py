@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
-import numpy as np
-
 BATCHES_IN_FLIGHT = 2  # asynchronous scheduling: one step runs while the next is being prepared
 
 
@@ -76,4 +74,8 @@ def ceiling(number: Any, unit: int) -> Any:
 
 def smaller(one: int, other: Any) -> Any:
     """The smaller of both, element by element where the other is an array."""
+    if isinstance(other, int):
+        return min(one, other)
+    import numpy as np  # noqa: PLC0415  a job asked from a shell has no array
+
     return np.minimum(one, other) if isinstance(other, np.ndarray) else min(one, other)

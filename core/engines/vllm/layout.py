@@ -10,8 +10,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-import numpy as np
-
 from core.engines.plan import EngineError
 from core.engines.vllm import blocks, rows
 from core.engines.vllm.caches import Kind
@@ -81,12 +79,14 @@ class Layout:
         """Requests of that length at once (get_max_concurrency_for_kv_cache_config; it counts the null block in)."""
         return self.pool_blocks(available_bytes) / self.request_blocks(context)
 
-    def sweep(self, contexts: Any, available_bytes: Any) -> dict[str, "np.ndarray[Any, Any]"]:
+    def sweep(self, contexts: Any, available_bytes: Any) -> dict[str, Any]:
         """The plan of many jobs at once, as arrays: request_bytes, fits, max_concurrency and capacity_tokens.
 
         contexts and available_bytes broadcast against each other. Where a request does not fit, concurrency and
         capacity are 0. Raises EngineError for a length below 1 or memory below 0.
         """
+        import numpy as np  # noqa: PLC0415  a job asked from a shell has no array
+
         lengths, memory = np.asarray(contexts, dtype=np.int64), np.asarray(available_bytes, dtype=np.int64)
         if (lengths < 1).any() or (memory < 0).any():
             raise EngineError("A sweep needs contexts from 1 and memory from 0. Leave the others out.")

@@ -25,8 +25,6 @@ from core.models.formats.cache_width import CacheWidth, cache_width_of
 from core.models.formats.meaning import Translation, meaning, with_cache_width
 from core.models.formats.parsed import parse
 from core.models.gguf.dump import LOOKED_AT, looks_like_dump, read_dump
-from core.models.gguf.header import metadata_of
-from core.models.gguf.metadata import read_metadata
 from core.models.rules.facts import UnsupportedConfig
 from core.models.spec import ModelSpec, read_config
 
@@ -79,11 +77,19 @@ def read_document(data: bytes, beside: bytes | None = None) -> ModelSpec:
     Raises UnsupportedConfig, and nothing else, for whatever is not understood.
     """
     if data.startswith(GGUF):
-        return read_metadata(metadata_of(lambda count: data[:count]))
+        from core.models.gguf.header import metadata_of  # noqa: PLC0415  a config.json needs none of it
+
+        return _of_header(metadata_of(lambda count: data[:count]))
     if looks_like_dump(data[:LOOKED_AT].decode("utf-8", "replace")):
-        return read_metadata(read_dump(data.decode("utf-8", "replace")))
+        return _of_header(read_dump(data.decode("utf-8", "replace")))
     spec = spec_of(parse(data))
     return spec if beside is None else with_width_beside(spec, beside)
+
+
+def _of_header(metadata: Any) -> ModelSpec:
+    from core.models.gguf.metadata import read_metadata  # noqa: PLC0415  a config.json needs none of it
+
+    return read_metadata(metadata)
 
 
 def spec_of(raw: Mapping[str, Any]) -> ModelSpec:

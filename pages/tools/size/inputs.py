@@ -59,23 +59,14 @@ def choose_job() -> bool:
 
 
 def first_inputs(*, serving: bool) -> None:
-    """The row that everyone touches: model, batch, context, width of the cache, accelerator, engine."""
-    widths = [2.1, 1.05, 1.75, 1.7, 1.1] if serving else [2.1, 0.8, 1.05, 1.75, 1.7, 1.1]
-    model, *batches, context, bits, device, server = st.columns(widths, gap="small", vertical_alignment="bottom")
+    """What everyone touches, in two rows: model, accelerator, engine; batch, context, width of the cache."""
+    model, device, server = st.columns([2.2, 1.5, 1.1], gap="small", vertical_alignment="bottom")
     model.selectbox(
         "Model, or owner/name on the Hub",
         model_names(),
         key="size_model",
         bind="query-params",
         accept_new_options=True,
-    )
-    if serving:
-        context.number_input("Tokens each", value=32_768, step=1_024, key="size_serve_context", bind="query-params")
-    for batch in batches:
-        batch.number_input("Batch", value=32, step=1, key="size_batch", bind="query-params")
-        context.number_input("Context, tokens", value=65_536, step=1_024, key="size_context", bind="query-params")
-    bits.segmented_control(
-        "KV cache, bits", [16, 8, 4, 2], default=16, required=True, key="size_kv_bits", bind="query-params"
     )
     device.selectbox(
         "Accelerator",
@@ -85,6 +76,19 @@ def first_inputs(*, serving: bool) -> None:
         bind="query-params",
     )
     engine.engine_input(server)
+    first, second, bits = st.columns(
+        [1.2, 3.6, 0.01] if serving else [1, 1.2, 2.6], gap="small", vertical_alignment="bottom"
+    )
+    if serving:
+        first.number_input(
+            "Tokens of a request", value=32_768, step=1_024, key="size_serve_context", bind="query-params"
+        )
+    else:
+        first.number_input("Batch", value=32, step=1, key="size_batch", bind="query-params")
+        second.number_input("Context, tokens", value=65_536, step=1_024, key="size_context", bind="query-params")
+    (second if serving else bits).segmented_control(
+        "KV cache, bits", [16, 8, 4, 2], default=16, required=True, key="size_kv_bits", bind="query-params"
+    )
     if st.session_state["size_model"] == OWN_SHAPE:
         own_shape_inputs()
     if st.session_state["size_model"] == OWN_FILE:
