@@ -40,6 +40,8 @@ def _models() -> int:
         heads = size.kv_heads_of(spec)
         shown = "differs" if isinstance(heads, list) else heads
         print(f"{known.name:28} G {shown!s:>8} {spec.cache_bytes(context_length=1):>12,} B/token  {known.repository}")
+        for remark in spec.remarks:
+            print(f"  note: {remark}")
     return 0
 
 

@@ -140,6 +140,7 @@ def answer_of(made: MemoryPlan, name: str) -> dict[str, Any]:
         "largest_batch": int(largest_batch(job)),
         "longest_context": int(longest_context(job)),
         "fewest_accelerators": int(fewest_accelerators(job)),
+        "remarks": list(job.model.remarks),
     }
 
 
@@ -158,6 +159,7 @@ def in_words(answer: dict[str, Any], made: MemoryPlan) -> str:
     engine = "" if made.engine_plan is None else f" on {answer['engine_version']}"
     cache = answer["engine_bytes"] if answer["engine_bytes"] is not None else made.kv_reserved_bytes
     rows = [
+        *(f"  note: {remark}" for remark in answer["remarks"]),
         f"{answer['model']} on {made.job.num_accelerators} x {device}{engine}: {batch:,} "
         f"request{'s' if batch != 1 else ''} at {made.job.context_length:,} tokens",
         f"  asked: {made.job.batch_size:,}, which {'fits' if answer['fits'] else 'does not fit'}",

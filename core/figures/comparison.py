@@ -106,7 +106,7 @@ def table_row(model: ComparedModel) -> Row:
         "Declared by": str(spec.declared_kv_heads),
         "Status": model.status,
         "Layers": layers_text(spec),
-        "Facts": model.facts,
+        "Facts": " ".join((model.facts, *spec.remarks)),
         "Bytes per token": spec.cache_bytes_per_token(),
     }
 

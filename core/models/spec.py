@@ -63,6 +63,13 @@ class ModelSpec:
             f"{shown(self.model_type)[1:-1]} in transformers, which builds the same from it."
         )
 
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What goes with a figure of this model wherever it is shown or saved: the caution, short, and the cache's
+        width where the file states one. Empty for most files."""
+        said = [self.own_keys.label] if self.own_keys is not None else [self.caution] if self.caution else []
+        return (*said, *([] if self.cache_note is None else [f"Cache width: {self.cache_note.sentence}"]))
+
     def kv_cache_bytes(self, *, context_length: int, batch_size: int = 1, bytes_per_element: float = 2) -> int:
         """Payload bytes of the KV cache: sum of min(context, window) x heads x widths over the layers, x batch."""
         elements = sum(layer.cached_elements(context_length) for layer in self.layers)

@@ -22,6 +22,7 @@ def benchmark_plan(*, model_name: str, grid: OptionGrid, option: Option, link: s
         f"Written {written} by Headroom. The view: {link}",
         f"Confirms, on {job.num_accelerators} × {job.device.name}: {job.batch_size:,} sequences of "
         f"{job.context_length:,} tokens with {cache_name(option.kv_bits)}.",
+        *job.model.remarks,
         "## 1. Memory",
         _memory(option),
         "## 2. Step time against its bound",

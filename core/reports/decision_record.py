@@ -111,7 +111,8 @@ def _decision_text(decision: Decision) -> str:
     )
     why = _why(grid, option)
     chosen = f"**{_name(option)} with {cache_name(option.kv_bits)}.** {fits} {why}".strip()
-    return f"{chosen}\n\n{verdict(grid, decision.wished)} {near_misses(grid)}".strip()
+    said = "\n\n".join(plan.job.model.remarks)
+    return f"{chosen}\n\n{verdict(grid, decision.wished)} {near_misses(grid)}\n\n{said}".strip()
 
 
 def _why(grid: OptionGrid, option: Option) -> str:

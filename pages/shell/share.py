@@ -126,11 +126,22 @@ def view_menu() -> None:
               lambda: slides.deck(document(), colours))  # fmt: skip
 
 
-def save_csv(rows: Sequence[Mapping[str, Any]], *, key: str, file_name: str, label: str = "Save as CSV") -> None:
-    """The rows of a table as CSV, at full precision; the columns are the first row's."""
+def save_csv(
+    rows: Sequence[Mapping[str, Any]],
+    *,
+    key: str,
+    file_name: str,
+    label: str = "Save as CSV",
+    remarks: Sequence[str] = (),
+) -> None:
+    """The rows of a table as CSV, at full precision; the columns are the first row's.
+
+    remarks, of the model that the rows are about, go into a last column of every row: a saved row may travel alone.
+    """
+    said = {"Remarks": " ".join(remarks)} if remarks else {}
     st.download_button(
         label,
-        data=lambda: _csv(rows),
+        data=lambda: _csv([{**row, **said} for row in rows]),
         file_name=file_name,
         mime="text/csv",
         icon=":material/download:",

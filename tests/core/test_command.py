@@ -29,6 +29,18 @@ def test_the_headline_model_in_json(capsys):
     assert (said["fits"], said["largest_batch"], said["engine_bytes"]) == (False, 0, None)
 
 
+def test_what_a_file_leaves_to_its_class_and_its_cache_width_go_with_the_answer(capsys, tmp_path):
+    config = {"model_type": "llama", "quantization_config": {"kv_cache_scheme": {"num_bits": 8, "type": "float"}}}
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps(config), encoding="utf-8")
+    _, said = asked(capsys, str(path), "--parameters", "6738415616")
+    caution, width = said["remarks"]
+    assert "defaults of llama in transformers" in caution
+    assert width.startswith("Cache width: quantization_config.kv_cache_scheme.num_bits in the file says 8")
+    main(["size", str(path), "--parameters", "6738415616"])
+    assert f"  note: {caution}\n  note: {width}\n" in capsys.readouterr().out
+
+
 def test_an_engine_s_answer_is_the_engine_s(capsys):
     code, said = asked(capsys, "Qwen3 32B", "--context", "32768", "--engine", "vllm")
     assert (code, said["fits"], said["largest_batch"]) == (0, True, 1)

@@ -224,6 +224,25 @@ def test_an_uploaded_config_is_read_and_its_name_is_text(open_page: Opener, hub:
     assert hub.asked == []
 
 
+def test_what_a_file_leaves_open_stands_above_the_figures_and_in_the_table(open_page: Opener) -> None:
+    unknown = {
+        "model_type": "spark2_5", "num_hidden_layers": 4, "hidden_size": 64, "num_attention_heads": 4, "vocab_size": 10,
+        "num_key_value_heads": 2, "quantization_config": {"kv_cache_scheme": {"num_bits": 8, "type": "float"}},
+    }  # fmt: skip
+    app = open_page(PAGE, models_pick=[]).text_area(key="models_paste").set_value(json.dumps(unknown)).run()
+    app = app.selectbox(key="models_detail").set_value("Pasted config").run()
+    assert not app.exception
+    first, second = (element.value.replace("\\", "") for element in app.warning[:2])
+    assert "Read from the file's own keys; class not known" in first
+    assert (
+        "Used: num_hidden_layers, hidden_size, num_attention_heads, num_key_value_heads. Not used: vocab_size" in second
+    )
+    assert "Cache width: quantization" in texts(app).replace("\\", "")
+    facts = str(table(app).loc["Pasted config"]["Facts"])
+    assert "class not known" in facts
+    assert "8 bits an element" in facts
+
+
 def test_markup_in_a_config_is_shown_as_text(open_page: Opener) -> None:
     nasty = '<img src=x onerror="alert(1)">'
     app = open_page(PAGE, models_pick=[]).text_area(key="models_paste")

@@ -37,6 +37,8 @@ def show(model: ComparedModel) -> None:
         return
     if model.spec.caution is not None:
         st.warning(plain(model.spec.caution))
+    if model.spec.cache_note is not None:
+        st.caption(f"Cache width: {plain(model.spec.cache_note.sentence)} The counts below are of 16 bits.")
     colours = style.current_palette()
     left, right = st.columns([6, 5], gap="medium")
     with left:
@@ -87,4 +89,5 @@ def three_counts(spec: ModelSpec) -> None:
     ]
     st.table(pd.DataFrame(rows).set_index("Definition"))
     counts = [{"Definition": item.name, "Bytes": item.total_bytes, "Why": item.reason} for item in counted]
-    share.save_csv(counts, key="models_counts_csv", file_name="headroom-counts.csv", label="Save the counts as CSV")
+    label, remarks = "Save the counts as CSV", spec.remarks
+    share.save_csv(counts, key="models_counts_csv", file_name="headroom-counts.csv", label=label, remarks=remarks)

@@ -36,6 +36,17 @@ def bytes_per_token(models: list[ComparedModel], ghosts: bool) -> None:
     st.caption(f"{HELD} An engine may reserve more, and transformers may store more: see *One model, line by line*.")
 
 
+def remarks(models: list[ComparedModel]) -> None:
+    """Above the figures: whose shape is its class's or its file's alone, and which file states the cache's width."""
+    for model in models:
+        for remark in model.spec.remarks if model.spec is not None else ():
+            written = f"{plain(model.name)}: {plain(remark)}"
+            if remark.startswith("Cache width"):
+                st.caption(f"{written} The bars count 16 bits for every model.")
+            else:
+                st.warning(written)
+
+
 def failures(names: list[str]) -> None:
     """One line a reason: which models keep their recorded facts because their pull failed."""
     for reason, kept in pick.kept_after_failure(names).items():
@@ -100,6 +111,7 @@ if pull_these:
 models = chosen_models(names, pick.own_configs())
 readable = [model for model in models if model.spec is not None]
 if readable:
+    remarks(readable)
     bytes_per_token(readable, ghosts)
     st.subheader("Side by side")
     table.show(table.frame(models), key="models_table", file_name="headroom-models.csv")

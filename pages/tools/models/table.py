@@ -70,7 +70,10 @@ def section(models: Sequence[ComparedModel]) -> Section:
     table = frame([model for model in models if model.spec is not None])
     table = table.drop(columns=["Layers", "Facts"], errors="ignore").astype(object)
     rows = tuple(tuple(str(cell) for cell in row) for row in table.where(table.notna(), "–").itertuples(index=False))
-    return Section(title="The models side by side", table=(tuple(map(str, table.columns)), rows))
+    said = [f"{model.name}: {remark}" for model in models if model.spec is not None for remark in model.spec.remarks]
+    return Section(
+        title="The models side by side", text="\n\n".join(said), table=(tuple(map(str, table.columns)), rows)
+    )
 
 
 def _alt(table: pd.DataFrame) -> str:

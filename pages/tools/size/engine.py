@@ -112,7 +112,8 @@ def show_engine(option: Option) -> None:
     st.markdown("**Engines side by side**, for this model, memory and job. Requests are over all copies of the model.")
     rows = _table(side_by_side(option.plan.job))
     st.table(rows)
-    share.save_csv(rows, key="size_engines_csv", file_name="headroom-engines.csv")
+    remarks = option.plan.job.model.remarks
+    share.save_csv(rows, key="size_engines_csv", file_name="headroom-engines.csv", remarks=remarks)
 
 
 def _table(rows: tuple[EngineRow, ...]) -> list[dict[str, str]]:

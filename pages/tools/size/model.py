@@ -10,9 +10,10 @@ from core.models.formats.document import read_document, spec_of
 from core.models.gguf.metadata import read_metadata
 from core.models.hub.pulls import repository_id
 from core.models.spec import ModelSpec, UnsupportedConfig, read_config
+from core.reports.exports import Section
 from core.serving.typed_shape import typed_shape
 from core.serving.weights import ParameterCount, typed_count
-from pages.shell import cached
+from pages.shell import cached, share
 from pages.tools.gguf_inputs import header_inputs, headers
 from pages.tools.size.count import counted, from_hub, registered_count
 
@@ -94,6 +95,9 @@ def say_caution(spec: ModelSpec) -> None:
     """Above the figures: what the file leaves to its class, where that is the whole shape."""
     if spec.caution is not None:
         st.warning(plain(spec.caution))
+    if spec.remarks:
+        text = "\n\n".join(spec.remarks)
+        share.remember_table("remarks", lambda: Section(title="What the model's file says", text=text))
 
 
 def _own_file() -> ModelSpec:

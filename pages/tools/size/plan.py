@@ -76,4 +76,5 @@ def show_table(grid: OptionGrid) -> None:
         column_config={**decimals, "Parameters": st.column_config.NumberColumn(format="localized")},
         alt=f"{len(table)} options: G, width of the cache, whether it fits, parameters, and bytes of each part.",
     )
-    share.save_csv(table, key="size_table_csv", file_name="headroom-options.csv")
+    remarks = grid.job.model.remarks
+    share.save_csv(table, key="size_table_csv", file_name="headroom-options.csv", remarks=remarks)

@@ -61,7 +61,16 @@ def test_a_file_without_any_figure_is_read_as_its_class_and_says_so(config: dict
 )
 def test_one_figure_of_the_shape_is_enough(config: dict[str, Any]) -> None:
     spec = read_config(config)
-    assert (spec.all_defaulted, spec.caution) == (False, None)
+    assert (spec.all_defaulted, spec.caution, spec.remarks) == (False, None, ())
+
+
+def test_remarks_are_the_caution_and_the_width_that_the_file_states() -> None:
+    quantised = {"quantization_config": {"kv_cache_scheme": {"num_bits": 8, "type": "float"}}}
+    spec = read_config({"model_type": "llama"} | quantised)
+    assert spec.remarks == (
+        spec.caution,
+        "Cache width: quantization_config.kv_cache_scheme.num_bits in the file says 8: 8 bits an element.",
+    )
 
 
 def test_objects_that_say_nothing_of_the_text_do_not_stand_in_the_way() -> None:

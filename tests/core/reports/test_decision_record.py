@@ -8,6 +8,7 @@ from core.evidence.studies import evidence_for
 from core.figures.house import dress
 from core.figures.palette import LIGHT
 from core.figures.sizing import options_alt_text, options_chart
+from core.models.spec import read_config
 from core.reports.benchmark_plan import benchmark_plan
 from core.reports.decision_record import Decision, document_html, document_markdown, markdown_table, record_document
 from core.reports.exports import Picture
@@ -18,6 +19,7 @@ from core.serving.roofline import decode_bound
 from core.serving.traffic import lognormal_traffic
 from core.serving.traffic_fit import fit_traffic
 from core.serving.ways_to_fit import ways_to_fit
+from core.serving.weights import typed_count
 
 JOB = ServingJob(model=LLAMA_2_13B, batch_size=32, context_length=65_536)
 GRID = option_grid(JOB)
@@ -139,3 +141,13 @@ def test_the_command_of_the_plan_is_one_that_the_terminal_takes():
     plan = benchmark_plan(model_name="m", grid=GRID, option=GRID.at(2, 8), link=LINK, written="2026-11-22")
     command = re.search(r"python -m core\.decode (.*)", plan)[1].split()
     assert parser().parse_args(command).context == 65_536
+
+
+def test_what_a_file_leaves_to_its_class_travels_with_both_papers():
+    spec = read_config({"model_type": "llama"})
+    grid = option_grid(JOB.where(model=spec, parameter_count=typed_count(6_738_415_616)))
+    option = grid.options[0]
+    decision = decided(grid=grid, option=option, wished=None, ways=(), evidence=None)
+    assert spec.remarks[0] in document_markdown(record_document(decision))
+    papers = benchmark_plan(model_name="mine", grid=grid, option=option, link=LINK, written="2026-11-22")
+    assert spec.remarks[0] in papers
