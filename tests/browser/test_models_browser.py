@@ -18,6 +18,7 @@ FALCON = {
     "model_type": "falcon", "num_hidden_layers": 32, "num_attention_heads": 71, "hidden_size": 4544,
     "multi_query": True, "new_decoder_architecture": False, "vocab_size": 65024,
 }  # fmt: skip
+PLANTED = "hf_planted9secret"  # must be seen by the Hub alone
 HEADLINE = "Falcon-7B keeps 8 KiB per token, Llama-1 7B 512 KiB: 64 times more."
 
 
@@ -35,9 +36,13 @@ def hub() -> Iterator[HubServer]:
 
 @pytest.fixture(scope="module")
 def dashboard(hub: HubServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dashboard]:
-    with running_dashboard(tmp_path_factory.mktemp("models"), {"HF_ENDPOINT": hub.url}) as running:
+    folder = tmp_path_factory.mktemp("models")
+    secrets = {"HF_TOKEN": PLANTED, "HEADROOM_ASK_KEY": PLANTED}
+    with running_dashboard(folder, {"HF_ENDPOINT": hub.url, **secrets}) as running:
         yield running
         assert "Traceback (most recent call last)" not in running.log(), running.log()
+    holding = [path for path in folder.rglob("*") if path.is_file() and PLANTED.encode() in path.read_bytes()]
+    assert holding == []  # neither the log, nor SQLite, nor the Hub's cache
 
 
 def seen(what: Locator, timeout_ms: float = 30_000) -> None:
@@ -86,6 +91,21 @@ def test_a_pull_shows_progress_and_keeps_what_fails(page: Page, dashboard: Dashb
     seen(page.get_by_text("Falcon-40B: the recorded facts are shown. The Hub answered 500"))
     page.get_by_text("2 of 3 pulled, 1 failed").click()
     seen(page.get_by_text("NousResearch/Llama-2-70b-hf at 0123456, read"))
+    assert PLANTED not in page.content()
+
+
+def test_the_token_goes_to_the_hub_and_into_nothing_that_leaves(
+    page: Page, dashboard: Dashboard, hub: HubServer
+) -> None:
+    opened(page, dashboard, "models_pick=Falcon-7B&models_pick=acme/new-model&models_pick=no/such")
+    seen(page.get_by_text("The Hub shows no no/such").first)
+    assert {asked.authorization for asked in hub.asked} == {f"Bearer {PLANTED}"}
+    settled(page)
+    page.get_by_role("button", name="Share").click()
+    with page.expect_download(timeout=60_000) as download:
+        page.get_by_test_id("stDownloadButton").filter(has_text="Report").get_by_role("button").click()
+    assert PLANTED not in download.value.path().read_text(encoding="utf-8")
+    assert PLANTED not in page.content() + page.url
 
 
 def test_a_link_with_a_typed_id_shows_recorded_rows_while_the_hub_is_silent(page: Page, dashboard: Dashboard) -> None:
