@@ -3,7 +3,6 @@
 from urllib.parse import parse_qsl
 
 import pytest
-import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from core.learning.drills import KINDS, cache_question, config_question
@@ -20,7 +19,6 @@ STEPS = [(shown.key, number) for shown in lessons() for number in range(1, len(s
 @pytest.fixture
 def open_page():
     """Like the shared fixture, for pages whose address is not their file's name: the frame runs once before."""
-    st.cache_data.clear()
 
     def opened(script, /, **query):
         app = AppTest.from_file(ROOT / "pages" / "frame.py", default_timeout=60).run()
