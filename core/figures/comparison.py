@@ -146,7 +146,10 @@ def layer_words(layer: Layer) -> str:
 
 def layers_text(spec: ModelSpec) -> str:
     """'32 × (G = 8 × 128)' or '25 × (G = 8 × 256, last 1,024 tokens) + 5 × (G = 2 × 512)'."""
-    counts = Counter(layer_words(layer) for layer in spec.layers)
+    counts: dict[str, int] = {}
+    for layer, count in spec.layer_counts.items():
+        words = layer_words(layer)
+        counts[words] = counts.get(words, 0) + count
     return " + ".join(f"{count} × ({words})" for words, count in counts.items())
 
 
@@ -239,12 +242,12 @@ def context_rows(models: Iterable[ComparedModel]) -> list[Row]:
             "kind": _colour_kind(model.spec),
             "word": kind_word(model.spec),
             "context": context,
-            "bytes": kept_bytes(model.spec, context),
+            "bytes": kept,
         }
         for model in models
         if model.spec is not None
         for context in CONTEXTS
-        if kept_bytes(model.spec, context) > 0
+        if (kept := kept_bytes(model.spec, context)) > 0
     ]
 
 

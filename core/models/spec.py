@@ -1,7 +1,9 @@
 """A config.json in, a ModelSpec out; every figure remembers where it came from."""
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from core.models.attention import PART_NAMES, Layer, cache_part_bytes, recurrent_state, token_part_bytes
@@ -41,6 +43,11 @@ class ModelSpec:
     own_keys: OwnKeys | None = None  # what the reading of an unknown class rests on; None for a known one
     cache_width: CacheWidth | None = None  # what the file says of the cache's own width; None where it says nothing
 
+    @cached_property
+    def layer_counts(self) -> Mapping[Layer, int]:
+        """Each different layer and how many there are of it, in the order of the first: a sum needs no more."""
+        return Counter(self.layers)
+
     @property
     def cache_bits(self) -> float | None:
         """Stored bits an element of the cache, scales included, as the file states them; None where it is silent."""
@@ -72,22 +79,25 @@ class ModelSpec:
 
     def kv_cache_bytes(self, *, context_length: int, batch_size: int = 1, bytes_per_element: float = 2) -> int:
         """Payload bytes of the KV cache: sum of min(context, window) x heads x widths over the layers, x batch."""
-        elements = sum(layer.cached_elements(context_length) for layer in self.layers)
+        elements = sum(count * layer.cached_elements(context_length) for layer, count in self.layer_counts.items())
         return int(elements * batch_size * bytes_per_element)
 
     def cache_bytes(self, *, context_length: int, batch_size: int = 1, bytes_per_element: float = 2) -> int:
         """All that the model caches and that grows with the context: keys, values and latents, and beside them index
         keys, compressed entries and compressor buffers. Constant states stay apart (state_bytes)."""
-        parts = [cache_part_bytes(layer, context_length, bytes_per_element) for layer in self.layers]
-        return int(sum(sum(part.values()) for part in parts) * batch_size)
+        kept = sum(
+            count * sum(cache_part_bytes(layer, context_length, bytes_per_element).values())
+            for layer, count in self.layer_counts.items()
+        )
+        return int(kept * batch_size)
 
     def cache_parts(self, *, context_length: int, batch_size: int = 1, bytes_per_element: float = 2) -> dict[str, int]:
         """The bytes of cache_bytes by part name, in the order of attention.PART_NAMES; a part that the model
         does not have is left out."""
         totals: dict[str, float] = {}
-        for layer in self.layers:
+        for layer, count in self.layer_counts.items():
             for name, part_bytes in cache_part_bytes(layer, context_length, bytes_per_element).items():
-                totals[name] = totals.get(name, 0) + part_bytes
+                totals[name] = totals.get(name, 0) + count * part_bytes
         return {name: int(totals[name] * batch_size) for name in PART_NAMES if name in totals}
 
     def cache_read_bytes(self, *, context_length: int, batch_size: int = 1, bytes_per_element: float = 2) -> int:
@@ -95,7 +105,10 @@ class ModelSpec:
 
         A layer that reads another layer's cache reads it again; that second read is not in this count.
         """
-        return int(sum(layer.read_bytes(context_length, bytes_per_element) for layer in self.layers) * batch_size)
+        read = (
+            count * layer.read_bytes(context_length, bytes_per_element) for layer, count in self.layer_counts.items()
+        )
+        return int(sum(read) * batch_size)
 
     def state_bytes(self, *, batch_size: int = 1, bytes_per_element: float = 2) -> int:
         """Bytes of constant recurrent and convolution state; they do not grow with the context.
@@ -103,8 +116,11 @@ class ModelSpec:
         bytes_per_element holds for what is kept in the model's own type, most often the convolutions; what a class
         keeps in float32 all the same counts 4 bytes, token ids and counters 8.
         """
-        states = (recurrent_state(layer) for layer in self.layers)
-        return int(sum(state.state_bytes(batch_size, bytes_per_element) for state in states if state is not None))
+        states = ((recurrent_state(layer), count) for layer, count in self.layer_counts.items())
+        kept = (
+            count * state.state_bytes(batch_size, bytes_per_element) for state, count in states if state is not None
+        )
+        return int(sum(kept))
 
     def kv_bytes_per_token(self, bytes_per_element: float = 2) -> int:
         """Bytes that one more token adds while no window is full."""
@@ -118,15 +134,15 @@ class ModelSpec:
     def cache_parts_per_token(self, bytes_per_element: float = 2) -> dict[str, float]:
         """The same by part, in the order of attention.PART_NAMES; parts that the model does not have are left out."""
         totals: dict[str, float] = {}
-        for layer in self.layers:
+        for layer, count in self.layer_counts.items():
             for name, part_bytes in token_part_bytes(layer, bytes_per_element).items():
-                totals[name] = totals.get(name, 0) + part_bytes
+                totals[name] = totals.get(name, 0) + count * part_bytes
         return {name: totals[name] for name in PART_NAMES if name in totals}
 
     @property
     def kind(self) -> str:
         """MHA, GQA, MQA, MLA, 'mixed' where attention layers differ, 'none' without attention."""
-        kinds = {layer.kind for layer in self.layers} - {"recurrent", "none", "shared"}
+        kinds = {layer.kind for layer in self.layer_counts} - {"recurrent", "none", "shared"}
         return kinds.pop() if len(kinds) == 1 else ("mixed" if kinds else "none")
 
 

@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Any
 import streamlit as st
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from concurrent.futures import Future
 
     from core.evidence.studies import Dot
+    from core.figures.comparison import ComparedModel
     from core.figures.evidence import Scale
     from core.figures.lessons import Picture
     from core.figures.palette import Palette
@@ -63,18 +64,29 @@ def registered_models() -> "tuple[RegisteredModel, ...]":
     return load_registry()
 
 
+@st.cache_resource(ttl=86_400, max_entries=1024, show_spinner=False)
+def compared_model(
+    name: str, status: str, facts: str, config_text: str, _config: "Mapping[str, Any]"
+) -> "ComparedModel":
+    """A config.json as it was read; config_text is the file that _config was parsed from."""
+    from core.figures.comparison import compare  # noqa: PLC0415
+
+    return compare(name, status=status, facts=facts, config=_config, config_text=config_text)
+
+
 @st.cache_data(ttl=86_400, max_entries=256, show_spinner=False)
-def models_spec(chart: str, rows: list[dict[str, Any]], theme: str, ghosts: bool = False) -> dict[str, Any]:
-    """The Vega-Lite picture of a comparison: 'bytes', 'context' or 'layers', from comparison's rows."""
-    from core.figures import models  # noqa: PLC0415  altair loads with the first picture, not the page
+def models_spec(
+    chart: str, key: tuple[tuple[str, str], ...], theme: str, _models: "Sequence[ComparedModel]", ghosts: bool = False
+) -> dict[str, Any]:
+    """The Vega-Lite picture of a comparison: 'bytes', 'context' or 'layers'. key is each model's name and file."""
+    from core.figures import comparison, models  # noqa: PLC0415  altair loads with the first picture, not the page
     from core.figures.palette import palette  # noqa: PLC0415
 
     if chart == "bytes":
-        return models.bytes_chart(rows, palette(theme), ghosts=ghosts).to_dict()
+        return models.bytes_chart(comparison.bar_rows(_models), palette(theme), ghosts=ghosts).to_dict()
     if chart == "context":
-        return models.context_chart(rows, palette(theme)).to_dict()
-    layers = [row for row in rows if "layer" in row]
-    runs = [row for row in rows if "layer" not in row]
+        return models.context_chart(comparison.context_rows(_models), palette(theme)).to_dict()
+    layers, runs = comparison.layer_rows(_models), comparison.run_rows(_models)
     return models.layers_chart(layers, runs, palette(theme)).to_dict()
 
 

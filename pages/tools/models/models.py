@@ -26,11 +26,16 @@ def chosen_models(names: list[str], own: list[ComparedModel]) -> list[ComparedMo
     return found[:MAX_COMPARED]
 
 
+def files(models: list[ComparedModel]) -> tuple[tuple[str, str], ...]:
+    """What the pictures of these models depend on."""
+    return tuple((model.name, model.config_text) for model in models)
+
+
 def bytes_per_token(models: list[ComparedModel], ghosts: bool) -> None:
     """The bars, under the sentence that says the extremes."""
     rows = comparison.bar_rows(models)
     said = "; ".join(f"{row['model']} {row['label']}" for row in rows)
-    spec = cached.models_spec("bytes", rows, theme(), ghosts)
+    spec = cached.models_spec("bytes", files(models), theme(), models, ghosts)
     alt_text = f"Cache bytes per token: {said}."
     style.draw_spec(spec, sentence=comparison.headline(models), alt_text=alt_text, key="models_bytes")
     st.caption(f"{HELD} An engine may reserve more, and transformers may store more: see *One model, line by line*.")
@@ -56,23 +61,22 @@ def failures(names: list[str]) -> None:
 
 def growth(models: list[ComparedModel]) -> None:
     """Cache against context."""
-    rows = comparison.context_rows(models)
-    if rows:
+    if any(comparison.kept_bytes(model.spec, max(comparison.CONTEXTS)) for model in models if model.spec):
         sentence = comparison.context_sentence(models)
-        spec = cached.models_spec("context", rows, theme())
+        spec = cached.models_spec("context", files(models), theme(), models)
         alt_text = f"Bytes of one sequence against its length, both logarithmic. {sentence}"
         style.draw_spec(spec, sentence=sentence, alt_text=alt_text, key="models_context")
 
 
 def layer_by_layer(models: list[ComparedModel]) -> None:
     """The strips."""
-    rows = [*comparison.layer_rows(models), *comparison.run_rows(models)]
     said = "; ".join(f"{model.name}: {comparison.layers_text(model.spec)}" for model in models if model.spec)
     sentence = (
         "One cell a layer, first layer left; the number in it is **G**. Full height keeps the whole context, half "
         "height the last tokens of a window, a sliver a state that does not grow, a line nothing."
     )
-    style.draw_spec(cached.models_spec("layers", rows, theme()), sentence=sentence, alt_text=said, key="models_layers")
+    spec = cached.models_spec("layers", files(models), theme(), models)
+    style.draw_spec(spec, sentence=sentence, alt_text=said, key="models_layers")
 
 
 def registry() -> None:

@@ -118,7 +118,7 @@ def compared(name: str) -> ComparedModel | None:
     status, facts = "recorded", recorded_facts(registered)
     if result is not None:
         status, facts = "pull failed", f"{facts}. The pull failed: {result.error}"
-    return compare(name, status=status, facts=facts, config=registered.config, config_text=registered.config_text)
+    return cached.compared_model(name, status, facts, registered.config_text, registered.config)
 
 
 def _pulled_model(name: str, got: PulledConfig, registered: RegisteredModel | None) -> ComparedModel:
@@ -131,7 +131,7 @@ def _pulled_model(name: str, got: PulledConfig, registered: RegisteredModel | No
         facts.append(f"the original is gated, so its mirror {got.repository} was read")
     if registered is not None:
         facts.append(_against_recorded(got, registered))
-    return compare(name, status=f"at {got.commit[:7]}", facts="; ".join(facts), config=got.config, config_text=got.text)
+    return cached.compared_model(name, f"at {got.commit[:7]}", "; ".join(facts), got.text, got.config)
 
 
 def _against_recorded(got: PulledConfig, registered: RegisteredModel) -> str:
