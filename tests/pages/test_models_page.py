@@ -71,7 +71,7 @@ def test_the_registry_shows_the_three_families_whole(open_page: Opener) -> None:
     assert len(listed) == 35  # 18 Llama, 10 Mistral, 7 Falcon: every one that is not unverified
     assert "byte" not in listed.loc["Falcon-7B"]["Facts"]
     assert "commit ec89142" in listed.loc["Falcon-7B"]["Facts"]
-    assert "Not confirmed: head_dim" in listed.loc["Falcon-H1 0.5B"]["Facts"]
+    assert "Not confirmed: vocab_size" in listed.loc["Falcon-H1 0.5B"]["Facts"]
 
 
 def test_other_families_can_be_listed_and_none(open_page: Opener) -> None:
