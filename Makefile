@@ -20,8 +20,9 @@ lint: $(VENV)/.dev
 types: $(VENV)/.dev
 	$(BIN)/mypy
 
+# What starts no torch, no server and no browser; `make test` runs those too.
 unit: $(VENV)/.dev
-	$(BIN)/pytest --ignore=tests/browser
+	$(BIN)/pytest --ignore=tests/browser --ignore=tests/server -m "not torch"
 
 # Lint, types and unit tests on each of Python 3.11 to 3.14 that is here; noxfile.py finds them.
 test-pythons: $(VENV)/.dev
