@@ -2,14 +2,16 @@
 
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
-from playwright.sync_api import ConsoleMessage, Page, expect
+from playwright.sync_api import Browser, ConsoleMessage, Page, expect
 
+from tests.browser.settle import PATIENCE_MS
 from tests.chromium import find_chromium
 from tests.dashboard import Dashboard, running_dashboard
 
-expect.set_options(timeout=60_000)  # a busy machine is slow, not wrong
+expect.set_options(timeout=PATIENCE_MS)  # for every file: what one sets holds for all that run after it
 
 LAUNCH_ARGS = [
     "--no-sandbox",
@@ -50,8 +52,17 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dashboard]:
 
 
 @pytest.fixture
-def page(page: Page) -> Iterator[Page]:
-    """pytest-playwright's page, and afterwards the certainty that its console stayed free of errors and warnings."""
+def first_visit(browser: Browser, browser_context_args: dict[str, object]) -> Iterator[Page]:
+    """A page in a browser that has never been here: every file is still to come."""
+    context = browser.new_context(**browser_context_args)  # type: ignore[arg-type]
+    with quiet(context.new_page()) as page:
+        yield page
+    context.close()
+
+
+@contextmanager
+def quiet(page: Page) -> Iterator[Page]:
+    """The page, and afterwards the certainty that its console stayed free of errors and warnings."""
     errors: list[str] = []
 
     def note(message: ConsoleMessage) -> None:
@@ -61,6 +72,14 @@ def page(page: Page) -> Iterator[Page]:
             errors.append(f"{message.type}: {message.text} {where}")
 
     page.on("console", note)
-    page.set_default_timeout(30_000)
+    page.set_default_timeout(PATIENCE_MS)
     yield page
+    page.remove_listener("console", note)
     assert not errors, errors
+
+
+@pytest.fixture
+def page(page: Page) -> Iterator[Page]:
+    """pytest-playwright's page, whose console must stay free of errors and warnings."""
+    with quiet(page):
+        yield page

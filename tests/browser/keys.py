@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from playwright.sync_api import Page
 
-from tests.browser.screenshots import settle
+from tests.browser.settle import PATIENCE_MS, settle
 
 
 def press(page: Page, key: str, done: Callable[[float], object]) -> None:
@@ -12,8 +12,8 @@ def press(page: Page, key: str, done: Callable[[float], object]) -> None:
     settle(page)
     page.keyboard.press(key)
     try:
-        done(20_000)
+        done(PATIENCE_MS / 2)
     except AssertionError:
         settle(page)
         page.keyboard.press(key)
-        done(60_000)
+        done(PATIENCE_MS)

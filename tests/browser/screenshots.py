@@ -12,6 +12,7 @@ from pathlib import Path
 from playwright.sync_api import Browser, BrowserContext, Page, TimeoutError, sync_playwright
 
 from tests.browser.conftest import LAUNCH_ARGS
+from tests.browser.settle import settle
 from tests.chromium import find_chromium
 from tests.dashboard import ROOT, running_dashboard
 from tests.paths import page_paths
@@ -21,25 +22,6 @@ THEMES = ("light", "dark")
 FULL_SIZE = "1280"  # at this size the whole length of a page is taken too
 TALLEST_PX = 8000
 IN_README = ("layouts", "size")  # shown light, at FULL_SIZE
-
-
-QUIET = """
-() => {
-  const app = document.querySelector('[data-testid="stApp"]')
-  const busy = app?.dataset.testScriptState !== "notRunning"
-    || document.documentElement.classList.contains("arriving")
-    || document.querySelector('[data-testid="stMainBlockContainer"] h1') === null // before the first run begins
-    || document.querySelector('[data-stale="true"], [data-testid="stSkeleton"], [data-testid="stAppSkeleton"]')
-  if (busy) window.__busy = performance.now()
-  return performance.now() - (window.__busy ??= performance.now()) > 700
-}
-"""
-
-
-def settle(page: Page) -> None:
-    """Wait until the script has stopped for a while (a page may run twice), nothing is stale and the charts stand."""
-    page.evaluate("() => { window.__busy = performance.now() }")
-    page.wait_for_function(QUIET, timeout=60_000)
 
 
 def name_of(path: str) -> str:

@@ -11,7 +11,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page
 
-from tests.browser.screenshots import settle
+from tests.browser.settle import settle
 from tests.dashboard import Dashboard
 from tests.paths import page_paths
 

@@ -14,7 +14,7 @@ from tests.dashboard import Dashboard, running_dashboard
 
 SHAPE = "bench_heads=8&bench_head_dim=64&bench_context=512&bench_layers=4"
 LINK = f"/benchmark?{SHAPE}&bench_run_size=Quick:+about+a+minute"
-MINUTES = 240_000  # a loaded machine loads torch slowly
+MINUTES = 600_000  # a loaded machine loads torch and measures slowly
 
 
 @pytest.fixture(scope="module")
@@ -45,13 +45,13 @@ def test_another_viewer_sees_the_run_and_may_cancel_it(server: Dashboard, page: 
     page.goto(f"{server.url}{long}")
     other = page.context.new_page()
     other.goto(f"{server.url}/benchmark")
-    expect(other.get_by_role("button", name="Measure decoding on this host")).to_be_enabled(timeout=60_000)
+    expect(other.get_by_role("button", name="Measure decoding on this host")).to_be_enabled()
     page.get_by_role("button", name="Measure decoding on this host").click()
     cancel = other.get_by_role("button", name="Cancel the measurement")
-    expect(cancel).to_be_visible(timeout=60_000)
+    expect(cancel).to_be_visible()
     cancel.click()
     ended = re.compile(r"Cancelled\. (What had been measured by then is kept|Nothing had been measured by then)\.")
-    expect(page.get_by_text(ended)).to_be_visible(timeout=60_000)
+    expect(page.get_by_text(ended)).to_be_visible()
     expect(page.get_by_role("button", name="Measure decoding on this host")).to_be_enabled()
 
 

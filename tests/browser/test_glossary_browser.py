@@ -3,7 +3,7 @@
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.screenshots import settle
+from tests.browser.settle import settle
 from tests.dashboard import Dashboard
 
 

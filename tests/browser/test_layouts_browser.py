@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
+from tests.browser.settle import settle
 from tests.dashboard import Dashboard, running_dashboard
 
 
@@ -45,21 +46,33 @@ window.__shifts = []
 new PerformanceObserver((list) => {
   for (const entry of list.getEntries()) if (!entry.hadRecentInput) window.__shifts.push(entry.value)
 }).observe({ type: "layout-shift", buffered: true })
+window.__looks = []
+new MutationObserver(() => window.__looks.push(document.documentElement.className))
+  .observe(document, { attributes: true, attributeFilter: ["class"], subtree: true })
 """
 
 
 @pytest.mark.parametrize("path", ["", "layouts", "size", "formula"])
-def test_nothing_moves_while_a_page_arrives(server: Dashboard, page: Page, path: str):
-    thrown: list[str] = []
+def test_nothing_moves_while_a_page_arrives(server: Dashboard, first_visit: Page, path: str):
+    page, thrown = first_visit, []
     page.on("pageerror", lambda error: thrown.append(str(error)))
     page.add_init_script(SHIFTS)
     page.goto(f"{server.url}/{path}")
-    expect(page.locator("html")).to_have_class("arriving")
+    expect(page.get_by_role("heading", level=1)).to_be_visible()  # not before the page is shown
     expect(page.locator("html")).not_to_have_class("arriving")
-    expect(page.get_by_role("heading", level=1)).to_be_visible()
     expect(page.get_by_test_id("stVegaLiteChart").first).to_be_visible()
+    settle(page)
+    assert "arriving" in page.evaluate("window.__looks")
     assert sum(page.evaluate("window.__shifts")) < 0.001
     assert thrown == []
+
+
+def test_a_page_whose_picture_does_not_come_is_shown_as_far_as_it_is(server: Dashboard, first_visit: Page):
+    page = first_visit
+    page.route("**/ArrowVegaLiteChart.*", lambda route: None)  # never answered
+    page.goto(f"{server.url}/layouts", wait_until="commit")
+    expect(page.get_by_role("heading", level=1)).to_be_visible()
+    expect(page.get_by_test_id("stVegaLiteChart")).to_have_count(0)
 
 
 def test_a_link_restores_the_view(server: Dashboard, page: Page):

@@ -11,8 +11,6 @@ from core.learning.lessons import fill, lesson, lessons
 from tests.browser.keys import press
 from tests.dashboard import Dashboard
 
-expect.set_options(timeout=30_000)
-
 
 def title_of(key: str, number: int) -> str:
     return fill(lesson(key).steps[number - 1].title, texts())

@@ -7,6 +7,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
+from tests.browser.settle import PATIENCE_MS
 from tests.dashboard import Dashboard, running_dashboard
 from tests.hub_server import HubServer
 
@@ -45,13 +46,12 @@ def dashboard(hub: HubServer, tmp_path_factory: pytest.TempPathFactory) -> Itera
     assert holding == []  # neither the log, nor SQLite, nor the Hub's cache
 
 
-def seen(what: Locator, timeout_ms: float = 30_000) -> None:
-    """Visible within a time that a busy machine keeps."""
-    expect(what).to_be_visible(timeout=timeout_ms)
+def seen(what: Locator) -> None:
+    expect(what).to_be_visible()
 
 
 def settled(page: Page) -> None:
-    page.wait_for_selector('[data-testid="stApp"][data-test-script-state="notRunning"]', timeout=60_000)
+    page.wait_for_selector('[data-testid="stApp"][data-test-script-state="notRunning"]', timeout=PATIENCE_MS)
 
 
 def opened(page: Page, dashboard: Dashboard, query: str = "") -> Page:
@@ -68,7 +68,7 @@ def test_it_opens_on_recorded_facts_without_asking_the_hub(page: Page, dashboard
     seen(page.get_by_role("heading", name="The registry"))
     assert len(hub.asked) == before
     names = page.locator('[data-testid="stVegaLiteChart"]').first.get_by_text("Falcon-180B")
-    expect(names).to_have_count(1, timeout=30_000)
+    expect(names).to_have_count(1)
 
 
 def test_a_family_is_taken_and_the_link_says_so(page: Page, dashboard: Dashboard) -> None:
@@ -113,7 +113,7 @@ def test_a_link_with_a_typed_id_shows_recorded_rows_while_the_hub_is_silent(page
     seen(page.get_by_text(HEADLINE))
     seen(page.get_by_text("Asking the Hub for 1 config.json files"))
     error = page.get_by_test_id("stAlert").filter(has_text="did not answer for acme/silent in time. Try again.")
-    seen(error.first, 60_000)
+    seen(error.first)
     seen(page.get_by_text(HEADLINE))
 
 
@@ -148,5 +148,5 @@ def test_the_check_really_runs_transformers(page: Page, dashboard: Dashboard) ->
     page.get_by_role("button", name="Check against transformers").click()
     # 32 layers x 128 tokens x 1 head x (64 + 64) x 2 bytes = 1 MiB
     said = page.get_by_text("Our payload is 1 MiB: equal on 32 of 32 layers.")
-    seen(said, 120_000)
+    seen(said)
     seen(page.get_by_text("built FalconForCausalLM"))

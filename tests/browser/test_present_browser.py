@@ -7,11 +7,10 @@ from playwright.sync_api import Page, expect
 
 from core.learning import faq, glossary_themes
 from tests.browser.keys import press
-from tests.browser.screenshots import settle
+from tests.browser.settle import settle
 from tests.dashboard import Dashboard
 from tests.paths import page_paths
 
-expect.set_options(timeout=20_000)
 FIRST = "GQA: 64 query heads share 8"
 SECOND = "The three side by side"
 
@@ -198,7 +197,7 @@ def test_a_step_fits_the_room_however_late_it_grows(server: Dashboard, page: Pag
     fits = (
         "() => (main => main.scrollHeight <= 1.01 * main.clientHeight)(document.querySelector('[data-testid=stMain]'))"
     )
-    page.wait_for_function(fits, timeout=5_000)
+    page.wait_for_function(fits)
 
 
 def test_a_step_with_room_left_keeps_the_type_of_the_room(server: Dashboard, page: Page):

@@ -8,6 +8,7 @@ import pytest
 from playwright.sync_api import BrowserContext, BrowserType, Page, expect
 
 from core.learning import quiz
+from tests.browser.settle import PATIENCE_MS
 from tests.dashboard import Dashboard
 
 STORE = "headroom.progress"
@@ -24,7 +25,7 @@ class Profile:
     def open(self) -> Page:
         self.close()
         self.context = self.browser_type.launch_persistent_context(str(self.folder), **self.arguments)  # type: ignore[arg-type]
-        self.context.set_default_timeout(30_000)
+        self.context.set_default_timeout(PATIENCE_MS)
         return self.context.pages[0]
 
     def close(self) -> None:

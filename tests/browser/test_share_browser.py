@@ -11,7 +11,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 from pptx import Presentation
 
-from tests.browser.screenshots import settle
+from tests.browser.settle import settle
 from tests.dashboard import Dashboard
 
 VIEW = "layouts?layouts_model=Mistral+7B&layouts_g32=4"

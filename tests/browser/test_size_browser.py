@@ -1,22 +1,12 @@
 """The sizing page in a real Chromium: the verdict, a job changed by hand, links that reopen the same, the benchmark."""
 
 import re
-from collections.abc import Iterator
 
-import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.dashboard import Dashboard
 
 HEADLINE = "Only G = 1 fits in bf16; 8-bit cache also allows G = 2; 4-bit also G = 4. G = 8 fits at none of the three."
-
-
-@pytest.fixture(autouse=True)
-def patience() -> Iterator[None]:
-    """The first run imports what draws; a busy machine takes its time over that."""
-    expect.set_options(timeout=30_000)
-    yield
-    expect.set_options(timeout=5_000)
 
 
 def test_the_verdict_moves_with_g_and_batch_and_a_link_reopens_it(server: Dashboard, page: Page, browser: Browser):
