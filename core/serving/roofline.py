@@ -1,15 +1,15 @@
 """The least time that a decode step can take: bytes over bandwidth against FLOPs over rate.
 
     memory seconds  = (weight bytes + KV bytes read) / bandwidth
-    compute seconds = (2 x parameters x batch + attention FLOPs) / dense BF16 rate
+    compute seconds = (2 x a token's parameters x batch + attention FLOPs) / dense BF16 rate
     step seconds   >= the larger of the two
 
 KV bytes read are the payload with windows capped; where an index chooses tokens, all of its keys and the chosen
 tokens alone. Under tensor parallelism each rank reads the copies that it holds. Batching shares the weights among
 users and nothing of the cache: the tokens in flight at which the two weigh the same are N*. The arithmetic intensity
 of decode attention is 2 (H / G) / b FLOPs per byte for elements of b bytes, whatever batch and context (arXiv
-2505.21487, section 3.1). Every resident weight counts as read, the input embedding too, of which a step reads a row
-per sequence (1.3 % of a Llama-2 13B). No launch overhead, communication or sampling is in the bound.
+2505.21487, section 3.1). Of the weights a step reads what step_reads.py says: rows of the embedding, and the experts
+that a batch wakes under even routing. No launch overhead, communication or sampling is in the bound.
 """
 
 from dataclasses import dataclass
@@ -17,14 +17,18 @@ from fractions import Fraction
 from math import ceil, isfinite
 
 from core.errors import SizingError
-from core.serving.footprint import Footprint, footprint
+from core.parameters.count import ExpertGroup, ParameterCount
+from core.serving.footprint import Footprint, footprint, own_count
 from core.serving.job import ServingJob
+from core.serving.step_reads import expected_distinct, rounded_bytes, weight_reads
+from core.serving.stored import storage, stored_bits
 
 
 @dataclass(frozen=True, kw_only=True)
 class StepBound:
     """One decode step of the fullest copy, per accelerator; seconds are None where the accelerator's figure is unknown.
 
+    weight_read_bytes is the expected figure where a layer has experts, least_ and most_weight_read_bytes its range.
     binds is 'memory' or 'compute', or None where one side is unknown. crossover_tokens is N*, the tokens in flight at
     which KV traffic equals weight traffic while no window is full and an index chooses every token; None for a model
     without a cache.
@@ -33,6 +37,8 @@ class StepBound:
     batch_per_replica: int
     batch_size: int
     weight_read_bytes: int
+    least_weight_read_bytes: int
+    most_weight_read_bytes: int
     kv_read_bytes: int
     state_read_bytes: int
     weight_flops: int
@@ -102,19 +108,29 @@ def decode_bound(job: ServingJob) -> StepBound:
     needs, device = footprint(job), job.device
     sequences, ranks = job.batch_per_replica, job.tensor_parallel
     read = needs.ledger.read_elements(job.context_length) * sequences
+    count, how = needs.weights.count, storage(job)
+    weights = weight_reads(
+        count,
+        how,
+        batch=sequences,
+        vocab_size=job.model.dimensions.vocab_size,
+        stored_bits=stored_bits(job, count, own_count(job)),
+    )
     flops = needs.ledger.attention_flops(job.context_length) * sequences
     return StepBound(
         batch_per_replica=sequences,
         batch_size=job.batch_size,
-        weight_read_bytes=needs.weight_bytes,
+        weight_read_bytes=rounded_bytes(weights.expected_bits, ranks),
+        least_weight_read_bytes=rounded_bytes(weights.least_bits, ranks),
+        most_weight_read_bytes=rounded_bytes(weights.most_bits, ranks),
         kv_read_bytes=ceil(read * job.kv_bits_per_element / 8),
         state_read_bytes=needs.state_bytes(sequences),
-        weight_flops=ceil(Fraction(2 * needs.weights.count.total * sequences, ranks)),
+        weight_flops=ceil(Fraction(weights.flops_per_sequence * sequences, ranks)),
         attention_flops=ceil(Fraction(flops, ranks)),
         bandwidth_bytes_per_s=device.bandwidth_bytes_per_s,
         flops_per_s=device.bf16_dense_flops,
         crossover_tokens=_crossover(needs),
-        caveats=_caveats(job),
+        caveats=_caveats(job, count, sequences),
     )
 
 
@@ -146,12 +162,27 @@ def _crossover(needs: Footprint) -> float | None:
     return float(needs.weight_bytes / per_token) if per_token else None
 
 
-def _caveats(job: ServingJob) -> tuple[str, ...]:
+def _caveats(job: ServingJob, count: ParameterCount, sequences: int) -> tuple[str, ...]:
     caveats = []
     if job.device.bandwidth_bytes_per_s is None:
         caveats.append(f"The bandwidth of {job.device.name} is unknown: no bound on the step.")
     if job.device.bf16_dense_flops is None:
         caveats.append(f"The BF16 rate of {job.device.name} is unknown: only the memory side is bounded.")
-    if job.model.dimensions.num_experts is not None:
+    if count.expert_groups:
+        caveats.append(_experts_sentence(count.expert_groups, sequences))
+    elif count.routed_experts or job.model.dimensions.num_experts is not None:
         caveats.append("Every expert counts as read and computed; a step that routes to fewer can be faster than this.")
     return tuple(caveats)
+
+
+def _experts_sentence(groups: tuple[ExpertGroup, ...], sequences: int) -> str:
+    """The experts of a layer that the step is reckoned to wake, with the range."""
+    group = max(groups, key=lambda each: each.layers)
+    expected = expected_distinct(group.num_experts, group.experts_per_token, sequences)
+    most = min(group.num_experts, group.experts_per_token * sequences)
+    who = "one sequence takes" if sequences == 1 else f"{sequences:,} sequences take"
+    return (
+        f"Experts: {who} {group.experts_per_token} of "
+        f"{group.num_experts} in a layer each, {expected:.1f} distinct ones expected under even routing, between "
+        f"{group.experts_per_token} and {most}. Uneven routing wakes fewer, and such a step can be faster than this."
+    )

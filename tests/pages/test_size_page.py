@@ -191,10 +191,10 @@ def test_traffic_beside_the_static_worst_case(open_page):
 
 def test_speed_and_money(open_page):
     app = open_page(PAGE, size_tab="Speed and cost", size_freed="spent", size_price="3.6")
-    # (26.03 + 42.95) GB / 3.35 TB/s = 20.6 ms; 32 / 20.59 ms = 1,554 tokens/s; 3.6 / 3600 / 1,554 x 1e6 = 0.64
-    assert "takes at least **20.6 ms**" in texts(app)
+    # (25.70 + 42.95) GB / 3.35 TB/s = 20.5 ms; 32 / 20.49 ms = 1,561 tokens/s; 3.6 / 3600 / 1,561 x 1e6 = 0.64
+    assert "takes at least **20.5 ms**" in texts(app)
     figures = {metric.label: metric.value for metric in app.metric}
-    assert figures["Tokens/s, all users"] == "≤ 1,554"
+    assert figures["Tokens/s, all users"] == "≤ 1,561"
     assert figures["Cost of 1 M tokens"] == "≥ 0.64"
     app.number_input(key="size_price").set_value(-1.0).run()
     assert "price per GPU-hour is -1.0" in app.error[0].value

@@ -296,15 +296,19 @@ def test_the_falcons_and_presets_are_the_registrys() -> None:
 
 @pytest.mark.parametrize(("g", "batch", "context"), [(40, 1, 4_096), (8, 32, 65_536), (1, 256, 1_024)])
 def test_a_lessons_step_is_the_sizing_pages_bound(g: int, batch: int, context: int) -> None:
-    """The lessons' short sum against core.serving.roofline's, with freed parameters spent so that weights agree."""
+    """The lessons' short sum against core.serving.roofline's, with freed parameters spent so that weights agree.
+
+    The lessons count all weights as read; the bound reads a row of the embedding a sequence, not the table.
+    """
     step = sums.step_13b(g, batch, context)
     job = CAPSTONE.where(num_kv_heads=g, batch_size=batch, context_length=context, freed_parameters="spent")
     bound = decode_bound(job)
     assert step.cache_bytes == bound.kv_read_bytes
     assert step.cache_flops == bound.attention_flops
     # the FFN width is a whole number, so up to one column of 40 x 3 x 5,120 parameters is left over
-    assert step.weight_bytes == pytest.approx(bound.weight_read_bytes, rel=1e-4)
-    assert step.read_seconds == pytest.approx(bound.memory_seconds, rel=1e-4)
+    unread = (32_000 - batch) * 5_120 * 2
+    assert step.weight_bytes == pytest.approx(bound.weight_read_bytes + unread, rel=1e-4)
+    assert step.read_seconds == pytest.approx(bound.memory_seconds, rel=0.013)
 
 
 def test_a_step_of_the_capstone_takes_20_6_ms() -> None:

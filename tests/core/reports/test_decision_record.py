@@ -71,7 +71,7 @@ def test_the_evidence_has_sources_and_caveats(text):
 
 def test_ways_speed_and_the_link(text):
     assert "## What would make G = 8 fit" in text
-    assert "takes at least 19.4 ms (reading memory binds)" in text  # (21.94 + 42.95) GB / 3.35 TB/s
+    assert "takes at least 19.3 ms (reading memory binds)" in text  # (21.94 - 0.33 + 42.95) GB / 3.35 TB/s
     assert "At 2.5 per GPU-hour, a million tokens cost at least 0.42." in text
     assert f"The view: {LINK}" in text
 
@@ -119,8 +119,8 @@ def test_names_are_escaped_in_both_forms():
 def test_the_benchmark_plan_says_what_to_expect():
     plan = benchmark_plan(model_name="Llama-2 13B", grid=GRID, option=GRID.at(1, 16), link=LINK, written="2026-11-22")
     assert "Expect 42.95 GB of KV cache and 21.94 GB of weights on each accelerator" in plan
-    assert "| 1 | 65,536 | 32 | 19.37 |  |" in plan
-    assert "| 2 | 65,536 | 32 | 32.22 |  |" in plan  # (22.05 + 85.90) GB / 3.35 TB/s
+    assert "| 1 | 65,536 | 32 | 19.27 |  |" in plan
+    assert "| 2 | 65,536 | 32 | 32.13 |  |" in plan  # (22.05 - 0.33 + 85.90) GB / 3.35 TB/s
     assert "--query-heads 40 --kv-heads 40,20,10,8,5,4,2,1 --head-dim 128 --context 65536 --batch 32" in plan
     # three mixes of 32,768 tokens on average; uniform on 0..65,536 deviates by 65,536 / sqrt(12)
     assert "| uniform | 0 to 65,536 | 18,919 |" in plan

@@ -226,7 +226,7 @@ def test_g2_duplicates_beyond_two_ranks() -> None:
 
 
 @pytest.mark.parametrize(
-    ("accelerator", "milliseconds"), [("h100-sxm", 20.6), ("a100-80-sxm", 33.8), ("h200-sxm", 14.4)]
+    ("accelerator", "milliseconds"), [("h100-sxm", 20.5), ("a100-80-sxm", 33.7), ("h200-sxm", 14.3)]
 )
 def test_step_bound_with_forty_gib_of_cache(accelerator: str, milliseconds: float) -> None:
     bound = decode_bound(job_13b(num_kv_heads=1, accelerator=accelerator))
@@ -235,19 +235,19 @@ def test_step_bound_with_forty_gib_of_cache(accelerator: str, milliseconds: floa
 
 
 def test_tokens_per_second_on_an_h100() -> None:
-    """(26.03 + 42.95) / 3.35 TB/s = 20.59 ms: 48.6 tokens/s for each of 32 users, 1,554 in total."""
+    """(26.03 - 0.33 + 42.95) / 3.35 TB/s = 20.49 ms: 48.8 tokens/s for each of 32 users, 1,561 in total. Of the
+    embedding table's 0.33 GB a step reads 32 rows."""
     bound = decode_bound(job_13b(num_kv_heads=1))
-    assert bound.tokens_per_second_per_user == pytest.approx(48.6, abs=0.05)
-    assert bound.tokens_per_second == pytest.approx(1_554, abs=0.5)
+    assert bound.tokens_per_second_per_user == pytest.approx(48.8, abs=0.05)
+    assert bound.tokens_per_second == pytest.approx(1_561.5, abs=0.5)
     assert bound.binds == "memory"
 
 
 def test_the_same_memory_with_g8_serves_four_users() -> None:
-    """Four sequences read 40 GiB too: the same step, 194 tokens/s in total. With 409,600 parameters unspent at G = 8
-    the total is 194.26."""
+    """Four sequences read 40 GiB too: the same step, 195.2 tokens/s in total."""
     bound = decode_bound(job_13b(num_kv_heads=8, batch_size=4))
     assert bound.kv_read_bytes == 40 * GIB
-    assert bound.tokens_per_second == pytest.approx(194, abs=0.5)
+    assert bound.tokens_per_second == pytest.approx(195.2, abs=0.5)
 
 
 def test_attention_is_memory_bound_all_the_same() -> None:
