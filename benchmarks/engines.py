@@ -3,7 +3,7 @@
     python -m benchmarks.engines
 
 Plans are of the shared cases' models, each spec read once as a page reads it; the many are one model's at 10,000
-contexts by the engine's own sweep where it has one. Prints one JSON line last: milliseconds of a plan at the median,
+contexts, as a sweep asks them (core.engines.columns). All times are of this process alone. Prints one JSON line last: milliseconds of a plan at the median,
 seconds of 10,000, and both as ratios to their bars (0.5 ms, 0.5 s).
 """
 
@@ -14,8 +14,10 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from core.api import UnsupportedConfig, plan_cache, read_config, read_metadata
-from core.engines import llama_cpp, sglang, vllm
+from core.engines.columns import BY_ROW, columns
 from core.engines.plan import EngineError
 from core.models.spec import ModelSpec
 
@@ -46,30 +48,29 @@ def plan_milliseconds(engine: str) -> tuple[float, tuple[ModelSpec, dict[str, An
             plan_cache(spec, engine=engine, **case["job"])
         except (EngineError, UnsupportedConfig):
             continue
-        started = time.perf_counter()
+        started = time.process_time()
         plan_cache(spec, engine=engine, **case["job"])
-        taken.append((time.perf_counter() - started) * 1e3)
+        taken.append((time.process_time() - started) * 1e3)
         kept = kept or (spec, case["job"])
     assert kept is not None
     return statistics.median(taken), kept
 
 
 def many_seconds(engine: str, spec: ModelSpec, job: dict[str, Any]) -> float:
-    """10,000 contexts of one model."""
-    contexts = range(512, 512 + MANY)
-    started = time.perf_counter()
-    if engine == "vllm":
-        made = vllm.layout(spec, **{key: value for key, value in job.items() if key in vllm.SETTINGS})
-        for context in contexts:
-            made.request_bytes(context)
-    elif engine == "sglang":
-        sglang.jobs_of(spec, ({**job, "available_bytes": (20 << 30) + context} for context in contexts))
-    elif engine == "llama.cpp":
-        llama_cpp.request_bytes_at(spec, list(contexts), **{key: job[key] for key in job if key != "n_ctx"})
-    else:
-        for context in contexts:
-            plan_cache(spec, engine=engine, **{**job, "context_length": context})
-    return time.perf_counter() - started
+    """10,000 contexts of one model, each with a memory of its own, as a sweep asks them; seconds of this process."""
+    own = {key: value for key, value in job.items() if key not in (*BY_ROW, "generated_tokens")}
+    contexts = np.arange(512, 512 + MANY, dtype=np.int64)
+    started = time.process_time()
+    columns(
+        spec,
+        engine=engine,
+        contexts=contexts,
+        batches=np.ones_like(contexts),
+        available_bytes=(20 << 30) + contexts,
+        common={},
+        settings=own,
+    )
+    return time.process_time() - started
 
 
 def main() -> None:

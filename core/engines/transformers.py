@@ -5,8 +5,10 @@ DynamicSlidingWindowLayer), StaticCache as many as the window; Falcon's newer la
 query head (modeling_falcon.py), MLA as its latent. Nothing is rounded to blocks and nothing is shared by ranks.
 """
 
+from collections import Counter
 from typing import Any
 
+from core.engines.arrays import smaller
 from core.engines.plan import EngineError, EnginePlan, PlanNote
 from core.models.attention import CompressedAttention, GroupedAttention, LatentAttention, Layer, ParallelLayer
 from core.models.spec import ModelSpec
@@ -62,8 +64,24 @@ def plan(spec: ModelSpec, **job: Any) -> EnginePlan:
     )
 
 
-def stored_elements(layer: Layer, context_length: int, cache: str = "dynamic", *, expanded_latent: bool = False) -> int:
-    """Elements of keys, values or latents that the cache holds in one layer for one sequence.
+def columns(
+    spec: ModelSpec, contexts: Any, batches: Any, available: Any, settings: dict[str, Any]
+) -> tuple[Any, Any] | None:
+    """(bytes of each batch, whether they fit), for numpy columns of jobs; None for a model with index keys or
+    compressed entries, whose rows are planned one by one."""
+    if any(isinstance(layer, CompressedAttention) or layer.side_bytes(1, 2) for layer in spec.layers):
+        return None
+    kind, wide = settings.get("cache", "dynamic"), settings.get("cache_bits", 16) // 8
+    distinct = {id(layer): layer for layer in spec.layers}
+    numbers = Counter(map(id, spec.layers))
+    elements = sum(stored_elements(layer, contexts, kind) * numbers[key] for key, layer in distinct.items())
+    held = (elements * wide + spec.state_bytes(bytes_per_element=wide)) * batches
+    return held, held <= available
+
+
+def stored_elements(layer: Layer, context_length: Any, cache: str = "dynamic", *, expanded_latent: bool = False) -> Any:
+    """Elements of keys, values or latents that the cache holds in one layer for one sequence of so many tokens, a
+    number or a numpy column.
 
     expanded_latent: MLA multiplied out to K and V of every query head, as transformers 4.57 stored it.
     """
@@ -81,13 +99,13 @@ def stored_elements(layer: Layer, context_length: int, cache: str = "dynamic", *
     return tokens * (inner.latent_dim + inner.rope_dim)
 
 
-def _tokens(window: int | None, context_length: int, cache: str) -> int:
+def _tokens(window: int | None, context_length: Any, cache: str) -> Any:
     if window is None:
         return context_length
     if cache == "static":
-        return min(context_length, window)
+        return smaller(context_length, window)
     # the class slices the last window - 1 tokens; with a window of 1 that slice is everything
-    return context_length if window == 1 else min(context_length, window - 1)
+    return context_length if window == 1 else smaller(context_length, window - 1)
 
 
 def _notes(spec: ModelSpec, context: int, cache: str, request: int) -> tuple[PlanNote, ...]:

@@ -19,6 +19,7 @@ from core.serving.what_if import own_kv_heads
 
 if TYPE_CHECKING:
     from core.engines.class_names import Keyed
+    from core.engines.columns import Column, Columns
 
 KV_HEAD_KEYS = (
     "num_key_value_heads", "num_kv_heads", "n_head_kv", "n_kv_heads", "kv_n_heads", "multi_query_group_num",
@@ -47,6 +48,25 @@ class EngineCache:
         if "cache_type" not in asked:
             job["cache_bits"] = self.cache_bits
         return plan_cache(self.spec, engine=self.engine, **job, **asked)
+
+    def columns(self, batches: "Column", contexts: "Column", available_bytes: "Column") -> "Columns":
+        """The same for many batches and contexts: what each takes, states included, and whether it is served from the
+        bytes given. Raises EngineError."""
+        from core.engines.columns import columns  # noqa: PLC0415  numpy, which a single job does without
+
+        common: dict[str, Any] = {} if self.tensor_parallel == 1 else {"tensor_parallel": self.tensor_parallel}
+        asked = dict(self.settings)
+        if "cache_type" not in asked:
+            common["cache_bits"] = self.cache_bits
+        return columns(
+            self.spec,
+            engine=self.engine,
+            contexts=contexts,
+            batches=batches,
+            available_bytes=available_bytes.clip(min=0),
+            common=common,
+            settings=asked,
+        )
 
     def held_bytes(self, batch: int, context_length: int) -> int:
         """Bytes on one rank that the batch takes, states included. Raises EngineError."""

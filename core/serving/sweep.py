@@ -1,7 +1,8 @@
 """Many jobs at once: the plan's arithmetic on whole columns, equal to plan(job) job by job.
 
 What does not depend on batch and context is worked out once for each G, KV width and accelerator; the rest is integer
-arithmetic on numpy columns. 10,000 jobs take a few hundredths of a second (benchmarks/sizing.py).
+arithmetic on numpy columns, the engine's own rules too (core.engines.columns). 10,000 jobs take a few hundredths of a
+second (benchmarks/sizing.py).
 """
 
 from collections.abc import Iterable, Sequence
@@ -97,11 +98,18 @@ def _block(job: ServingJob, batches: Column, contexts: Column) -> pd.DataFrame:
     sequences = -(-batches // job.replicas)
     if len(sequences):
         _check_range(needs, int(sequences.max()), int(contexts.max()))
-    reserved = _reserved(needs, contexts, sequences)
     payload = _bytes(_elements(needs, contexts, sequences, reserved=False), needs, 8 * needs.tensor_parallel)
     state = sequences * np.int64(needs.state_bytes(1))
     runtime = _runtime(needs, sequences, contexts)
-    total = needs.weight_bytes + reserved + state + runtime
+    beside = needs.weight_bytes + runtime
+    if needs.engine is None:
+        reserved = _bytes(_elements(needs, contexts, sequences, reserved=True), needs, 8)
+        total = beside + reserved + state
+        fits = total <= budget
+    else:
+        taken = needs.engine.columns(sequences, contexts, budget - beside)
+        reserved, total = taken.held_bytes, beside + taken.held_bytes
+        fits = (beside <= budget) & taken.fits
     return pd.DataFrame(
         {
             "num_kv_heads": own_kv_heads(job.served_model) or 0,
@@ -117,27 +125,9 @@ def _block(job: ServingJob, batches: Column, contexts: Column) -> pd.DataFrame:
             "total_bytes": total,
             "budget_bytes": budget,
             "headroom_bytes": budget - total,
-            "fits": _fits(needs, sequences, contexts, total, budget),
+            "fits": fits,
         }
     )
-
-
-def _reserved(needs: Footprint, contexts: Column, sequences: Column) -> Column:
-    """What is allocated on one rank: by columns for the payload, job by job for an engine."""
-    if needs.engine is None:
-        return _bytes(_elements(needs, contexts, sequences, reserved=True), needs, 8)
-    pairs = zip(sequences.tolist(), contexts.tolist(), strict=True)
-    return np.array([needs.engine.held_bytes(batch, context) for batch, context in pairs], dtype=np.int64)
-
-
-def _fits(
-    needs: Footprint, sequences: Column, contexts: Column, total: Column, budget: int
-) -> npt.NDArray[np.bool_] | list[bool]:
-    if needs.engine is None:
-        within: npt.NDArray[np.bool_] = total <= budget
-        return within
-    pairs = zip(sequences.tolist(), contexts.tolist(), strict=True)
-    return [needs.fits(batch, context, budget) for batch, context in pairs]
 
 
 def _elements(needs: Footprint, contexts: Column, sequences: Column, *, reserved: bool) -> Column:

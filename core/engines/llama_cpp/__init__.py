@@ -5,6 +5,6 @@ create_memory and the caches of llama.cpp build 11434, held against 68 headers o
 and 11549.
 """
 
-from core.engines.llama_cpp.plan import VERSION, compute_buffer, plan, request_bytes_at, translated
+from core.engines.llama_cpp.plan import VERSION, compute_buffer, plan, translated
 
-__all__ = ["VERSION", "compute_buffer", "plan", "request_bytes_at", "translated"]
+__all__ = ["VERSION", "compute_buffer", "plan", "translated"]

@@ -4,16 +4,17 @@ bytes of a layer = cells x streams x (row of keys + row of values), a row being 
 cache's type (ggml_row_size); states are float32 whatever the type, and stand apart.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import reduce
 from typing import Any
 
+from core.engines.arrays import larger
 from core.engines.llama_cpp.buffers import compute_buffer_bytes
 from core.engines.llama_cpp.cache_types import BITS, row_bytes
 from core.engines.llama_cpp.caches import Cache, Memory, memory_of
 from core.engines.llama_cpp.convert import metadata_of
 from core.engines.llama_cpp.notes import notes_of
-from core.engines.llama_cpp.settings import STEP, Cells, Settings, cells_of, check, settings, window_cells
+from core.engines.llama_cpp.settings import STEP, Cells, Settings, cells_for, cells_of, check, settings, window_cells
 from core.engines.plan import CacheGroup, EngineError, EnginePlan
 from core.models.attention import GroupedAttention
 from core.models.gguf.hparams import HyperParameters, hyper_parameters
@@ -95,27 +96,44 @@ def compute_buffer(spec: ModelSpec, **job: Any) -> int:
     return compute_buffer_bytes(spec, _read(spec).parameters, **job)
 
 
-def request_bytes_at(spec: ModelSpec, n_ctx: Sequence[int], **job: Any) -> list[int]:
-    """request_bytes for many contexts of one model and one setting: plan's number, without its lines."""
+def columns(spec: ModelSpec, contexts: Any, batches: Any, available: Any, own: dict[str, Any]) -> tuple[Any, Any]:
+    """(bytes of all slots on one device, states included, and whether they fit), for numpy columns of jobs: a slot of
+    contexts tokens for each of batches requests."""
     read = _read(spec)
-    used = check(read.parameters, settings({**job, "n_ctx": 1}))
-    sums = [(cache, sum(cache_rows(cache, used))) for cache in read.memory.caches]
-    found = []
-    for context in n_ctx:
-        cells = cells_of(replace(used, n_ctx=context), read.parameters.trained_context)
-        found.append(sum(cells_in(cache, cells, used) * row for cache, row in sums))
-    return found
+    used = check(read.parameters, settings({**own, "n_ctx": 1}))
+    cells = cells_for(used, contexts * batches, batches)
+    layers: dict[int, Any] = {}
+    for cache in read.memory.caches:
+        held = cells_in(cache, cells, used)
+        for (il, _, _), row in zip(cache.rows, cache_rows(cache, used), strict=True):
+            layers.setdefault(il, []).append((held, row))
+    sums = {il: _summed(parts) for il, parts in layers.items()} if used.tensor_parallel > 1 else None
+    if sums is None:
+        request = _summed([part for parts in layers.values() for part in parts])
+    else:
+        request = _one_device(sums, read.parameters.num_layers_all, used.tensor_parallel)
+    held_bytes = request + read.memory.state_elements * STATE_BYTES * batches
+    return held_bytes, held_bytes <= available
 
 
-def cells_in(cache: Cache, cells: Cells, job: Settings) -> int:
+def _summed(parts: list[tuple[Any, int]]) -> Any:
+    """Cells x bytes of one cell, the rows of one column of cells added up first."""
+    rows: dict[int, int] = {}
+    held = {id(cells): cells for cells, _ in parts}
+    for cells, row in parts:
+        rows[id(cells)] = rows.get(id(cells), 0) + row
+    return sum(held[identity] * row for identity, row in rows.items())
+
+
+def cells_in(cache: Cache, cells: Cells, job: Settings) -> Any:
     """Cells of one layer of this cache, over all its streams."""
-    shared = cells.streams == 1 and not cache.always_apart
+    shared = job.kv_unified and not cache.always_apart
     streams = 1 if shared else cells.slots
     if cache.window is not None:
         return streams * window_cells(cells, cache.window, shared=shared, swa_full=job.swa_full)
     if cache.ratio == 1:
         return streams * cells.per_stream
-    compressed = max(1, -(-cells.per_stream // cache.ratio))
+    compressed = larger(1, -(-cells.per_stream // cache.ratio))
     return streams * -(-compressed // STEP) * STEP
 
 
@@ -145,14 +163,14 @@ def _group(cache: Cache, held: int, rows: list[int], cells: Cells) -> CacheGroup
     )
 
 
-def _one_device(layers: dict[int, int], num_layers: int, devices: int) -> int:
+def _one_device(layers: dict[int, Any], num_layers: int, devices: int) -> Any:
     """The largest share where equal devices split the layers (split-mode layer; the output counts as one layer)."""
     if devices == 1:
         return sum(layers.values())
-    shares = [0] * devices
+    shares: list[Any] = [0] * devices
     for il, held in layers.items():
         shares[min(devices - 1, il * devices // (num_layers + 1))] += held
-    return max(shares)
+    return reduce(larger, shares)
 
 
 _SEEN: dict[int, tuple[ModelSpec, Read]] = {}  # by identity: the spec is kept, so its id stays its own

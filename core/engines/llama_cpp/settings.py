@@ -7,6 +7,7 @@ llama-server's for one slot; llama.cpp as a library has swa_full on.
 from dataclasses import dataclass, fields
 from typing import Any
 
+from core.engines.arrays import smaller
 from core.engines.llama_cpp.cache_types import BLOCKS, cache_type, is_quantised
 from core.engines.plan import EngineError
 from core.models.gguf.hparams import HyperParameters
@@ -124,39 +125,42 @@ def _with(job: Settings, *, flash_attn: str) -> Settings:
 
 @dataclass(frozen=True, kw_only=True)
 class Cells:
-    """What follows for every cache of the context."""
+    """What follows for every cache of the context; numbers, or numpy columns of many jobs."""
 
-    asked: int  # n_ctx as given
-    per_stream: int  # n_ctx_seq
-    streams: int  # 1 where the slots share a pool
-    slots: int
-    ubatch: int
+    asked: Any  # n_ctx as given
+    per_stream: Any  # n_ctx_seq
+    streams: Any  # 1 where the slots share a pool
+    slots: Any
+    ubatch: Any
 
     @property
-    def total(self) -> int:
+    def total(self) -> Any:
         """n_ctx as the log prints it."""
         return self.per_stream * self.streams
 
 
-def rounded(cells: int) -> int:
+def rounded(cells: Any) -> Any:
     """GGML_PAD(cells, 256)."""
     return -(-cells // STEP) * STEP
 
 
 def cells_of(job: Settings, trained_context: int) -> Cells:
     """n_ctx to the next 256; where slots are apart each gets its share, to the next 256 again."""
-    asked = job.n_ctx or trained_context
-    batch = min(asked, job.n_batch)
-    ubatch = min(batch, job.n_ubatch or job.n_batch)
+    return cells_for(job, job.n_ctx or trained_context, job.n_seq_max)
+
+
+def cells_for(job: Settings, asked: Any, slots: Any) -> Cells:
+    """The same for a total context and a number of slots, each a number or a numpy column."""
+    batch = smaller(asked, job.n_batch)
+    ubatch = smaller(batch, job.n_ubatch or job.n_batch)
     padded = rounded(asked)
     if job.kv_unified:
-        return Cells(asked=asked, per_stream=padded, streams=1, slots=job.n_seq_max, ubatch=ubatch)
-    per_stream = rounded(padded // job.n_seq_max)
-    return Cells(asked=asked, per_stream=per_stream, streams=job.n_seq_max, slots=job.n_seq_max, ubatch=ubatch)
+        return Cells(asked=asked, per_stream=padded, streams=1, slots=slots, ubatch=ubatch)
+    return Cells(asked=asked, per_stream=rounded(padded // slots), streams=slots, slots=slots, ubatch=ubatch)
 
 
-def window_cells(cells: Cells, window: int, *, shared: bool, swa_full: bool) -> int:
+def window_cells(cells: Cells, window: int, *, shared: Any, swa_full: bool) -> Any:
     """llama_kv_cache_iswa: the window of each slot in the pool and one micro-batch, to the next 256."""
     if swa_full:
         return cells.per_stream
-    return rounded(min(cells.per_stream, window * (cells.slots if shared else 1) + cells.ubatch))
+    return rounded(smaller(cells.per_stream, window * (cells.slots if shared else 1) + cells.ubatch))

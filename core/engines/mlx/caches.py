@@ -51,7 +51,7 @@ class GrowingCache:
 
     def tokens(self, moment: Moment) -> int:
         """Tokens that it has room for."""
-        held, room = _after_full_chunks(moment.full_chunks, moment.chunk)
+        held, room = after_full_chunks(moment.full_chunks, moment.chunk)
         if moment.rest:
             held, room = _grown(held, room, moment.rest)
         short = held + moment.singles - room
@@ -111,7 +111,12 @@ class RotatingCache:
 
     def sequence_bytes(self, moment: Moment, quantised: Quantised | None = None) -> int:
         """Bytes of one sequence."""
-        return self.tokens(moment) * self.heads * (self.key_dim + self.value_dim) * ELEMENT_BYTES
+        return self.tokens(moment) * self.token_bytes
+
+    @property
+    def token_bytes(self) -> int:
+        """Bytes of one token, keys and values."""
+        return self.heads * (self.key_dim + self.value_dim) * ELEMENT_BYTES
 
 
 @dataclass(frozen=True)
@@ -206,7 +211,7 @@ def _grown(held: int, room: int, count: int) -> tuple[int, int]:
     return held + count, room
 
 
-def _after_full_chunks(count: int, chunk: int) -> tuple[int, int]:
+def after_full_chunks(count: int, chunk: int) -> tuple[int, int]:
     """(tokens held, room) after count chunks. What is left of a step repeats after 256 / gcd(chunk, 256) chunks."""
     if chunk % STEP == 0:
         return count * chunk, count * chunk

@@ -60,7 +60,7 @@ def plan(spec: ModelSpec, **job: Any) -> EnginePlan:
 
     Raises EngineError for an unknown key, a model that mlx-lm has no class for, or a job that it fails at.
     """
-    asked = _checked(job)
+    asked = checked(job)
     layout = layout_of(spec)
     if asked.batch_size > 1 and not layout.served_by.batches:
         raise EngineError(
@@ -69,7 +69,7 @@ def plan(spec: ModelSpec, **job: Any) -> EnginePlan:
         )
     if asked.max_kv_size is not None:
         layout = layout.capped(asked.max_kv_size, asked.batch_size)
-    quantised = _quantised(layout, asked)
+    quantised = quantised_of(layout, asked)
     moment, bytes_of = _fullest(layout, asked, quantised)
     layer_bytes = tuple(bytes_of[cache] * asked.batch_size for cache in layout.caches)
     total = sum(layer_bytes)
@@ -123,7 +123,7 @@ def _moments(job: MlxJob, quantises: bool) -> Iterator[Moment]:
             yield Moment(chunks, job.prefill_step_size, rest, min(end.singles, job.quantized_kv_start - 1 - prompt))
 
 
-def _quantised(layout: Layout, job: MlxJob) -> Quantised | None:
+def quantised_of(layout: Layout, job: MlxJob) -> Quantised | None:
     """The width of converted caches, None where no conversion happens. Raises EngineError where mlx-lm fails at it."""
     if job.kv_bits is None:
         return None
@@ -154,7 +154,8 @@ def _quantised(layout: Layout, job: MlxJob) -> Quantised | None:
     return Quantised(job.kv_bits, job.kv_group_size)
 
 
-def _checked(job: Mapping[str, Any]) -> MlxJob:
+def checked(job: Mapping[str, Any]) -> MlxJob:
+    """The job with mlx-lm's defaults. Raises EngineError for an unknown key or a value that cannot be."""
     names = [field.name for field in fields(MlxJob)]
     for key in job:
         if key not in names:

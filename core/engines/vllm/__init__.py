@@ -23,7 +23,17 @@ SETTINGS = tuple(Settings.__dataclass_fields__)
 KEYS = ("context_length", "available_bytes", "batch_size", *SETTINGS)
 TYPE_OF_BITS = {16: "auto", 8: "fp8"}
 
-__all__ = ["GPU_MEMORY_UTILIZATION", "KEYS", "NULL_BLOCKS", "VERSION", "Layout", "layout", "plan", "translated"]
+__all__ = [
+    "GPU_MEMORY_UTILIZATION",
+    "KEYS",
+    "NULL_BLOCKS",
+    "VERSION",
+    "Layout",
+    "columns",
+    "layout",
+    "plan",
+    "translated",
+]
 
 
 def translated(common: dict[str, Any]) -> dict[str, Any]:
@@ -49,6 +59,13 @@ def layout(spec: ModelSpec, **settings: Any) -> Layout:
         if key not in SETTINGS:
             raise EngineError(f"vllm has no setting {key!r}: it takes {', '.join(SETTINGS)}. Leave {key} out.")
     return layout_of(spec, Settings(**settings))
+
+
+def columns(spec: ModelSpec, contexts: Any, batches: Any, available: Any, settings: dict[str, Any]) -> tuple[Any, Any]:
+    """(bytes of each batch, whether it is served at once), for numpy columns of jobs under one setting."""
+    made = layout(spec, **settings)
+    served = made.fits(contexts, available) & (made.max_concurrency(contexts, available) >= batches)
+    return made.request_bytes(contexts) * batches, served
 
 
 def plan(spec: ModelSpec, **job: Any) -> EnginePlan:

@@ -8,9 +8,9 @@ server that can asks for 64, which block_size=64 gives.
 
 from math import lcm
 
+from core.engines.arrays import ceiling
 from core.engines.plan import EngineError
 from core.engines.vllm import rows
-from core.engines.vllm.caches import ceiling
 from core.engines.vllm.classes import LATENT_MULTIPLIED_OUT
 from core.engines.vllm.layers import attention_of, kv_heads_of_rank
 from core.engines.vllm.model import Model

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
+from core.engines.arrays import ceiling, smaller
+
 BATCHES_IN_FLIGHT = 2  # asynchronous scheduling: one step runs while the next is being prepared
 
 
@@ -65,17 +67,3 @@ class LayerCache:
             return self.filled_bytes
         tokens = min(context, self.window) if self.window else ceiling(context, self.context_ranks)
         return int(tokens // self.tokens_per_row * self.row_bytes)
-
-
-def ceiling(number: Any, unit: int) -> Any:
-    """ceil(number / unit) in whole numbers, of an int or an array."""
-    return -(-number // unit)
-
-
-def smaller(one: int, other: Any) -> Any:
-    """The smaller of both, element by element where the other is an array."""
-    if isinstance(other, int):
-        return min(one, other)
-    import numpy as np  # noqa: PLC0415  a job asked from a shell has no array
-
-    return np.minimum(one, other) if isinstance(other, np.ndarray) else min(one, other)

@@ -45,6 +45,7 @@ ATTENTION_FREE = frozenset({"FalconMambaForCausalLM", "Mamba2ForCausalLM", "Mamb
 EVERY_HEAD = frozenset({"Zamba2ForCausalLM"})
 # The language model of multimodal files whose model_type names no causal class of transformers.
 TEXT_CLASSES = {
+    "bailing_hybrid": "BailingMoeV3ForCausalLM",
     "minimax_m3_vl_text": "MiniMaxM3SparseForCausalLM",
     "muse_glimmer_text": "MuseGlimmerForCausalLM",
 }
@@ -54,8 +55,8 @@ QWEN2_MODELS = frozenset({"MiMoForCausalLM", "Qwen2ForCausalLM", "Qwen3ForCausal
 # that are run in loops, keys and values of two widths, an encoder's keys. They are refused rather than guessed.
 NOT_STATED = frozenset(
     {
-        "AliceAIForCausalLM", "BailingMoeV2_5ForCausalLM", "BailingMoeV3ForCausalLM",
-        "BailingMoeV3VLForConditionalGeneration", "CohereAsrForConditionalGeneration", "DeepseekV41ForCausalLM",
+        "AliceAIForCausalLM",
+        "CohereAsrForConditionalGeneration", "DeepseekV41ForCausalLM",
         "DeepseekV4ForConditionalGeneration", "DiffusionGemmaForBlockDiffusion", "Dots3NoteForCausalLM",
         "FlintForCausalLM", "Glm5NextForCausalLM", "Glm5NextForConditionalGeneration", "InklingForCausalLM",
         "K2HorizonForCausalLM", "LongcatFlashNgramForCausalLM", "MiMoV2OmniForCausalLM",

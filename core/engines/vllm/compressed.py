@@ -6,8 +6,9 @@ DeepseekV4SWACache (v1/attention/backends/mla/sparse_swa.py) of vLLM 0.33.0. Eve
 576 bytes, the stride of the decode kernel.
 """
 
+from core.engines.arrays import ceiling
 from core.engines.plan import EngineError
-from core.engines.vllm.caches import Kind, LayerCache, ceiling
+from core.engines.vllm.caches import Kind, LayerCache
 from core.engines.vllm.layers import Frame
 from core.models.attention import CompressedAttention, GroupedAttention
 

@@ -11,8 +11,9 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
+from core.engines.arrays import ceiling
 from core.engines.plan import EngineError
-from core.engines.vllm.caches import FULL_KINDS, Kind, LayerCache, ceiling
+from core.engines.vllm.caches import FULL_KINDS, Kind, LayerCache
 
 MUCH_LARGER = 1.5  # kinds whose numbers of layers differ by less are padded to the larger one
 

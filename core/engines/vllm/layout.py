@@ -146,7 +146,9 @@ def compiled(model: Model, settings: Settings) -> Layout:
     turbo = settings.cache_type in rows.TURBOQUANT and not recurrent
     if turbo:
         block = blocks.with_skipped_layers(block)
-    state = state_of(model.part, settings.tensor_parallel) if recurrent and model.part is not None else None
+    state = None
+    if recurrent and model.part is not None:
+        state = state_of(model.part, settings.tensor_parallel, model.text_class)
     page = 0 if state is None else state.state_bytes
     if state is not None and attends:
         block, page = blocks.aligned_with_states(model, settings, cache_type, block, state, caches_prefixes=prefixes)

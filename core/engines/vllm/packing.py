@@ -8,7 +8,8 @@ widest group, so layers are shared out over groups until little of it is padding
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from core.engines.vllm.caches import WINDOW_KINDS, Kind, LayerCache, ceiling
+from core.engines.arrays import ceiling
+from core.engines.vllm.caches import WINDOW_KINDS, Kind, LayerCache
 from core.engines.vllm.groups import Group, counted, one_type
 
 

@@ -173,6 +173,38 @@ def short_convolution(part: ConfigPart, ranks: int) -> State:
     return State(state_bytes=channels * (part.integer("conv_L_cache").value - 1) * MODEL_BYTES)
 
 
+def _whole_groups(part: ConfigPart) -> None:
+    """Raises EngineError where layers are left over: vLLM 0.33 and transformers take those for different kinds."""
+    layers, group = part.integer("num_hidden_layers").value, part.integer("layer_group_size").value
+    if layers % group:
+        raise EngineError(
+            f"num_hidden_layers is {layers}, no multiple of layer_group_size {group}: which kind vLLM 0.33 makes of "
+            "the layers left over is not followed here. Read it in its log."
+        )
+
+
+def bailing_v3(part: ConfigPart, ranks: int) -> State:
+    """Ling and Ring 3 (bailing_moe_v3.py): Kimi's delta attention under the attention's own heads and width."""
+    _whole_groups(part)
+    heads, width = part.integer("num_attention_heads").value, part.integer("head_dim").value
+    stated = part.optional_integer("short_conv_kernel_size")
+    channels = _shared_out("the convolved channels", 3 * heads * width, ranks)
+    recurrent = _shared_out("num_attention_heads", heads, ranks) * width * width
+    taps = (4 if stated is None else stated.value) - 1
+    return State(state_bytes=channels * taps * MODEL_BYTES + recurrent * STATE_BYTES["float32"])
+
+
+def bailing_v2_5(part: ConfigPart, ranks: int) -> State:
+    """Ling and Ring 2.5 (bailing_moe_linear.py): one matrix of head_dim x head_dim a head, in the model's own type."""
+    _whole_groups(part)
+    heads, width = part.integer("num_attention_heads").value, part.integer("head_dim").value
+    return State(state_bytes=_shared_out("num_attention_heads", heads, ranks) * width * width * MODEL_BYTES)
+
+
+OF_CLASS: dict[str, Callable[[ConfigPart, int], State]] = {  # where one model_type is served by several classes
+    "BailingMoeV2_5ForCausalLM": bailing_v2_5,
+    "BailingMoeV3ForCausalLM": bailing_v3,
+}
 STATES: dict[str, Callable[[ConfigPart, int], State]] = {
     "falcon_h1": mamba2_in_hybrid,
     "falcon_mamba": mamba1,
@@ -192,9 +224,9 @@ STATES: dict[str, Callable[[ConfigPart, int], State]] = {
 }
 
 
-def state_of(part: ConfigPart, ranks: int) -> State:
+def state_of(part: ConfigPart, ranks: int, text_class: str = "") -> State:
     """The state of one recurrent layer on one rank. Raises EngineError for a mechanism that is not known here."""
-    known = STATES.get(part.model_type)
+    known = OF_CLASS.get(text_class) or STATES.get(part.model_type)
     if known is None:
         raise EngineError(
             f"vLLM 0.33's state for model_type {part.model_type!r} is not known here. Read it in its log."

@@ -50,6 +50,9 @@ LAYOUTS: dict[str, ModelClass] = {
     ),
     "phi-msft": _layout("the first Phi code", GPT2_NAMES | {"num_kv_heads": "n_head_kv"}),
     "qwen": _layout("the first Qwen code", {"head_dim": "kv_channels"}, head_dim="declared"),
+    "step3_text": _layout(
+        "StepFun's code", {"num_key_value_heads": "num_attention_groups"}, head_dim="declared", defaults=KV
+    ),
     "params.json": _layout(
         "Meta's and Mistral's params.json",
         META_NAMES | {"num_key_value_heads": "n_kv_heads", "intermediate_size": "hidden_dim"},

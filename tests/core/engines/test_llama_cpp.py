@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.engines.face import plan_cache
-from core.engines.llama_cpp import compute_buffer, request_bytes_at
+from core.engines.llama_cpp import compute_buffer
 from core.engines.plan import EngineError
 from core.models.gguf.metadata import read_metadata
 from core.models.rules.facts import UnsupportedConfig
@@ -198,14 +198,6 @@ def test_a_file_at_which_llama_cpp_stops_is_refused() -> None:
     latent = next(case for case in cases() if case["model_type"] == "deepseek2" and case["id"].startswith("tiny"))
     with pytest.raises(EngineError, match="takes one cache type"):
         planned(latent["metadata"], n_ctx=4096, type_k="q8_0", type_v="f16")
-
-
-def test_many_contexts_at_once_are_the_plan_job_by_job() -> None:
-    contexts = [1, 256, 257, 5000, 131_072]
-    for metadata in (LLAMA, GEMMA):
-        spec = read_metadata(metadata)
-        each = [plan_cache(spec, engine="llama.cpp", n_ctx=n, n_seq_max=2).request_bytes for n in contexts]
-        assert request_bytes_at(spec, contexts, n_seq_max=2) == each
 
 
 @settings(max_examples=150)
