@@ -3,8 +3,8 @@
     python -m benchmarks.engines
 
 Plans are of the shared cases' models, each spec read once as a page reads it; the many are one model's at 10,000
-contexts, as a sweep asks them (core.engines.columns). All times are of this process alone. Prints one JSON line last: milliseconds of a plan at the median,
-seconds of 10,000, and both as ratios to their bars (0.5 ms, 0.5 s).
+contexts, as a sweep asks them (core.engines.columns). All times are of this process alone. Prints one JSON line last:
+milliseconds of a plan at the median, seconds of 10,000, and both as ratios to their bars (0.5 ms, 0.5 s).
 """
 
 import gzip
