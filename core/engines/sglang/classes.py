@@ -33,6 +33,7 @@ WINDOW_POOL = (
         "LagunaForCausalLM",
         "MellumForCausalLM",
         "MuseGlimmerForCausalLM",
+        "MuseSparkForConditionalGeneration",
         "MuseGlimmerForConditionalGeneration",
         "InklingForConditionalGeneration",
         "UnlimitedOCRForCausalLM",

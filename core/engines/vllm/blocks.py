@@ -20,6 +20,7 @@ from core.models.attention import GroupedAttention, LatentAttention
 
 KERNEL_BLOCK = 16  # FlashAttention, Triton and FlexAttention take multiples of 16 tokens
 INDEXED_BLOCK = 64  # sparse latent attention and its indexer take multiples of 64
+FLASH_MLA_BLOCK = 64  # of an 8-bit latent where FlashMLA's extension is loaded
 LATENT_HYBRID_BLOCK = 128  # latent attention beside recurrent layers
 WIDE_HEAD = 512  # FlashAttention 4 reads an fp8 cache of such heads in tiles of 64 tokens
 WIDE_HEAD_BLOCK = 64

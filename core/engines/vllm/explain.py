@@ -3,6 +3,7 @@
 from functools import lru_cache
 
 from core.engines.plan import CacheGroup, PlanNote
+from core.engines.vllm.blocks import FLASH_MLA_BLOCK, KERNEL_BLOCK
 from core.engines.vllm.caches import WINDOW_KINDS, Kind, LayerCache
 from core.engines.vllm.groups import Group
 from core.engines.vllm.layout import Layout
@@ -53,7 +54,7 @@ def _block(layout: Layout) -> PlanNote:
             formula="what the attention backend takes",
             numbers="",
             result=f"{layout.block_size:,} tokens",
-            reason="A request pins whole blocks.",
+            reason=f"A request pins whole blocks.{_wider_on_a_server(layout)}",
         )
     return PlanNote(
         name="block size",
@@ -62,6 +63,15 @@ def _block(layout: Layout) -> PlanNote:
         result=f"{layout.block_size:,} tokens",
         reason="Attention and recurrent layers share one pool, so a page of keys and values is as large as a state.",
     )
+
+
+def _wider_on_a_server(layout: Layout) -> str:
+    """An 8-bit latent without an index: the plan is that of a machine without FlashMLA's extension (blocks.py)."""
+    latents = [cache for group in layout.groups for cache, _ in group.layers if cache.kind is Kind.LATENT]
+    eight_bits = layout.settings.cache_type in ("fp8", "fp8_e4m3")
+    if not (eight_bits and len(latents) == 1 and layout.block_size == KERNEL_BLOCK):
+        return ""
+    return f" A GPU server that loads FlashMLA takes {FLASH_MLA_BLOCK} here: name block_size {FLASH_MLA_BLOCK} for it."
 
 
 def _pool(layout: Layout) -> PlanNote:

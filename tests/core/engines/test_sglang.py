@@ -80,7 +80,10 @@ def wrong(case: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-@pytest.mark.parametrize(("name", "number"), [("sglang_cases.json.gz", 315), ("sglang_more_cases.json.gz", 2909)])
+@pytest.mark.parametrize(
+    ("name", "number"),
+    [("sglang_cases.json.gz", 315), ("sglang_more_cases.json.gz", 2909), ("sglang_own_cases.json.gz", 48)],
+)
 def test_pools_are_those_of_sglangs_own_planner(name: str, number: int) -> None:
     planned = [case for case in cases(name) if "truth" in case]
     assert {case["id"]: found for case in planned if (found := wrong(case))} == {}

@@ -254,6 +254,16 @@ def test_notes_explain_the_plan() -> None:
     assert notes["capacity"].result.startswith("Maximum concurrency for 512 tokens per request: 132.63x")
 
 
+def test_a_latent_in_eight_bits_says_what_a_gpu_server_does() -> None:
+    """The planner's machine cannot load FlashMLA and takes blocks of 16; a server that can takes 64."""
+    config = config_of("deepseek_v3__real_deepseek-v3")
+    block = {note.name: note for note in planned(config, context_length=512, cache_type="fp8").notes}["block size"]
+    assert block.result == "16 tokens"
+    assert "FlashMLA takes 64 here: name block_size 64" in block.reason
+    plain = {note.name: note for note in planned(config, context_length=512).notes}["block size"]
+    assert plain.reason == "A request pins whole blocks."
+
+
 def test_a_compiled_layout_sweeps_arrays() -> None:
     layout = vllm.layout(spec_of(json.dumps(LLAMA_3_8B)))
     contexts = np.array([1, 16, 17, 32_768])
