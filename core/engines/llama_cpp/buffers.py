@@ -39,10 +39,10 @@ def compute_buffer_bytes(spec: ModelSpec, read: HyperParameters, **job: Any) -> 
     query = max(layer.num_query_heads * layer.head_dim for layer in grouped)
     pair = max(layer.num_kv_heads * (layer.head_dim + layer.value_dim) for layer in grouped)
     if used.flash_attn == "off":
-        return cells.ubatch * FLOAT32 * (cells.per_stream * (heads + 1) + 6 * query + pair)
+        return int(cells.ubatch * FLOAT32 * (cells.per_stream * (heads + 1) + 6 * query + pair))
     ffn = spec.dimensions.intermediate_size
     if ffn is None:
         raise EngineError(
             "llama.cpp: with flash attention the compute buffer follows the FFN's width, which is absent."
         )
-    return cells.ubatch * (FLOAT32 * (3 * ffn + 5 * query) + FLOAT16 * cells.per_stream)
+    return int(cells.ubatch * (FLOAT32 * (3 * ffn + 5 * query) + FLOAT16 * cells.per_stream))

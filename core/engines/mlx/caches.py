@@ -7,6 +7,7 @@ cut off again where the next chunk begins inside it (models/cache.py, KVCache.up
 
 from dataclasses import dataclass
 from math import gcd
+from typing import Any
 
 STEP = 256  # tokens; KVCache.step
 ELEMENT_BYTES = 2  # keys, values and scales in the model's bfloat16
@@ -199,8 +200,8 @@ class ListedCaches:
 MlxCache = GrowingCache | RotatingCache | ChunkedCache | StateCache | ListedCaches
 
 
-def up_to_step(count: int) -> int:
-    """The next multiple of 256."""
+def up_to_step(count: Any) -> Any:
+    """The next multiple of 256, of a number or a numpy column."""
     return -(-count // STEP) * STEP
 
 

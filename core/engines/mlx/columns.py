@@ -119,8 +119,8 @@ def _walked(cache: MlxCache, at: Moments) -> Column:
 def _growing(at: Moments) -> Column:
     """GrowingCache.tokens."""
     held, room = _after_full_chunks(at)
-    grown = np.where(held % STEP != 0, held, room) + up_to_step(at.rest)
-    room = np.where((at.rest > 0) & (held + at.rest > room), grown, room)
+    kept: Column = np.where(held % STEP != 0, held, room)
+    room = np.where((at.rest > 0) & (held + at.rest > room), kept + up_to_step(at.rest), room)
     short = held + at.rest + at.singles - room
     return room + np.where(short > 0, up_to_step(short), 0)
 
