@@ -96,8 +96,9 @@ def test_no_jobs_are_no_rows() -> None:
 
 
 def test_more_bytes_than_columns_hold_are_refused() -> None:
-    """A billion tokens at 65,536 bytes each are 6.6e13 bytes a request; of 2^20 requests no 64-bit sum is safe."""
-    spec = specs("vllm")[0]
+    """Llama-3 8B: a billion tokens at 131,072 bytes are 1.3e14 bytes a request; 2^20 of them do not fit 64 bits."""
+    llama = {"hidden_size": 4096, "num_hidden_layers": 32, "num_attention_heads": 32, "num_key_value_heads": 8}
+    spec = read_config({"model_type": "llama", "architectures": ["LlamaForCausalLM"], **llama})
     many = {"contexts": np.array([10**9]), "batches": np.array([2**20]), "available_bytes": np.array([1])}
     with pytest.raises(EngineError, match="64-bit columns"):
         columns(spec, engine="vllm", common={}, settings={}, **many)
