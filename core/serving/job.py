@@ -31,7 +31,7 @@ __all__ = ["ServingJob", "WindowPattern", "allowed_kv_heads", "apply_what_if", "
 MAX_BATCH_SIZE = 2**20
 MAX_ACCELERATORS = 2**16
 MAX_FILE_BYTES = 10**16
-PAYLOAD = "payload"  # the engine of a job that names none: what the attention pattern needs, in plain blocks
+PAYLOAD = "payload"  # the engine of a job that names none: what the attention pattern needs
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,10 +50,10 @@ class ServingJob:
     runtime_reserve_bytes for the runtime, activations and fragmentation; prefill workspace counts where it is larger
     freed_parameters      'dropped', or 'spent' on a wider FFN, when num_kv_heads changes the K and V projections
     window_pattern        what-if pattern of global and local layers; None keeps the model's windows
-    block_size            tokens per block of a paged cache; 1 for no rounding
+    block_size            what if the payload stood in blocks of so many tokens; an engine knows its own
     prefill_chunk         tokens that one prefill step works on
     parameter_count       exact count of the published model, with its source; None has it counted from the config
-    engine                whose cache is counted: 'payload' (blocks of block_size), 'vllm', 'sglang', 'llama.cpp', …
+    engine                whose cache is counted: 'payload', 'vllm', 'sglang', 'llama.cpp', …
     engine_settings       (name, value) pairs of that engine's own job keys, such as (("max_batched_tokens", 8192),)
     memory_reading        'server': a named engine's budget is a share of what torch sees; 'device': of the device's own
     """
@@ -75,7 +75,7 @@ class ServingJob:
     runtime_reserve_bytes: float = 2e9
     freed_parameters: str = "dropped"
     window_pattern: WindowPattern | None = None
-    block_size: int = 16
+    block_size: int = 1
     prefill_chunk: int = 8192
     parameter_count: ParameterCount | None = None
     engine: str = PAYLOAD

@@ -214,13 +214,16 @@ def _reserved_line(plan: MemoryPlan, ledger: KvLedger) -> PlanLine:
         f"{group.layers} × {group.rank_width} × {group.block_entries(job.context_length, job.block_size):,}"
         for group in ledger.groups
     ]
+    tokens, blocks = "tokens", "The payload of one accelerator, in no blocks: name an engine for what it reserves."
+    if job.block_size > 1:
+        tokens, blocks = "tokens in whole blocks", f"Blocks of {job.block_size} tokens."
     return PlanLine(
         key="kv_reserved",
         label="KV cache, reserved by the engine",
-        formula="layers × (key + value width on this accelerator) × tokens in whole blocks × sequences × bits / 8",
+        formula=f"layers × (key + value width on this accelerator) × {tokens} × sequences × bits / 8",
         substituted=f"{_sum(terms)} × {job.batch_per_replica:,} × {_bits(plan)} / 8",
         num_bytes=plan.kv_reserved_bytes,
-        provenance=" ".join([f"Blocks of {job.block_size} tokens.", *_copy_sentences(plan, ledger.groups)]),
+        provenance=" ".join([blocks, *_copy_sentences(plan, ledger.groups)]),
         counted=True,
     )
 

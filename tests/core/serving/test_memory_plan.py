@@ -125,20 +125,21 @@ def test_monotone_in_g_when_parameters_are_dropped(serving: ServingJob) -> None:
 
 
 def test_whole_blocks_are_reserved() -> None:
-    """17 tokens take two blocks of 16: 32 tokens of 819,200 bytes."""
-    found = plan(job(batch_size=1, context_length=17))
+    """17 tokens take two blocks of 16: 32 tokens of 819,200 bytes. Without blocks, which is the default, 17."""
+    found = plan(job(batch_size=1, context_length=17, block_size=16))
     assert found.kv_payload_bytes == 17 * 819_200
     assert found.kv_reserved_bytes == 32 * 819_200
-    assert plan(job(batch_size=1, context_length=17, block_size=1)).kv_reserved_bytes == 17 * 819_200
+    assert plan(job(batch_size=1, context_length=17)).kv_reserved_bytes == 17 * 819_200
 
 
 def test_a_window_touches_one_block_more() -> None:
     """4,096 tokens at any offset touch at most 4,095 / 16 rounded up + 1 = 257 blocks of 16 = 4,112 tokens."""
-    found = plan(ServingJob(model=MISTRAL_7B, batch_size=1, context_length=32_768))
+    found = plan(ServingJob(model=MISTRAL_7B, batch_size=1, context_length=32_768, block_size=16))
     assert found.kv_payload_bytes == 4_096 * 131_072
     assert found.kv_reserved_bytes == 4_112 * 131_072
     # until the window is full, the blocks of the context alone
-    assert plan(ServingJob(model=MISTRAL_7B, batch_size=1, context_length=100)).kv_reserved_bytes == 112 * 131_072
+    few = ServingJob(model=MISTRAL_7B, batch_size=1, context_length=100, block_size=16)
+    assert plan(few).kv_reserved_bytes == 112 * 131_072
 
 
 def test_latent_cache_is_on_every_rank() -> None:
@@ -279,7 +280,8 @@ def test_tensor_parallel_lines_name_the_copies() -> None:
         )
     )
     line = next(line for line in found.lines if line.key == "kv_reserved")
-    assert line.provenance == "Blocks of 16 tokens. 2 KV head(s) over 8 accelerators: 4 copies of each."
+    none = "The payload of one accelerator, in no blocks: name an engine for what it reserves."
+    assert line.provenance == f"{none} 2 KV head(s) over 8 accelerators: 4 copies of each."
 
 
 def test_copied_projections_are_said_and_not_counted() -> None:
