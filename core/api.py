@@ -7,6 +7,7 @@ from core.models.formats.document import read_document
 from core.models.gguf.metadata import read_metadata
 from core.models.spec import ModelSpec, UnsupportedConfig, load_config, read_config
 from core.parameters import ParameterCount, count_parameters
+from core.serving.calibrated import calibrated
 from core.serving.inverse import largest_batch, largest_kv_heads, longest_context
 from core.serving.job import ServingJob
 from core.serving.memory_plan import MemoryPlan, plan
@@ -22,6 +23,7 @@ __all__ = [
     "ServingJob",
     "SizingError",
     "UnsupportedConfig",
+    "calibrated",
     "count_parameters",
     "engines",
     "largest_batch",

@@ -13,9 +13,20 @@ from core.serving.job import PAYLOAD, ServingJob
 
 
 def budget_bytes(job: ServingJob) -> int:
-    """Bytes of one accelerator that the job may fill, rounded down."""
+    """Bytes of one accelerator that the job may fill, rounded down; more where its server measured that it has more."""
     share, left = share_bytes(budget_memory_bytes(job), job.memory_utilization), job.device.memory_free_bytes
-    return share if left is None or not counted_by_server(job) else min(share, left)
+    computed = share if left is None or not counted_by_server(job) else min(share, left)
+    return computed if job.measured is None else computed + job.measured.beyond_bytes
+
+
+def budget_formula(job: ServingJob) -> tuple[str, str]:
+    """How the budget is found: in words, and with its numbers."""
+    counted, budget = budget_memory_bytes(job), budget_bytes(job)
+    difference = budget - share_bytes(counted, job.memory_utilization)
+    if not difference:
+        return "memory × utilisation, rounded down", f"{counted:,} × {job.memory_utilization:g}"
+    kept = ", and what the log has beyond it" if difference > 0 else ", or what the system leaves"
+    return f"memory × utilisation, rounded down{kept}", f"{budget:,}"
 
 
 def counted_by_server(job: ServingJob) -> bool:

@@ -42,7 +42,7 @@ class Footprint:
     block_size: int
     prefill_chunk: int
     reserve_bytes: int
-    workspace: Workspace | None  # None where the dimensions for it are not known
+    workspace: Workspace | None  # None where the dimensions for it are not known, or a measurement has it
     engine: EngineCache | None = None  # None for the payload
 
     def payload_bytes(self, batch: int, context_length: int) -> int:
@@ -104,8 +104,8 @@ def footprint(job: ServingJob) -> Footprint:
         tensor_parallel=job.tensor_parallel,
         block_size=job.block_size,
         prefill_chunk=job.prefill_chunk,
-        reserve_bytes=ceil(job.runtime_reserve_bytes),
-        workspace=workspace(weights.model, job.tensor_parallel),
+        reserve_bytes=ceil(job.runtime_reserve_bytes) if job.measured is None else job.measured.beside_bytes,
+        workspace=workspace(weights.model, job.tensor_parallel) if job.measured is None else None,
         engine=engine_cache(job),
     )
 

@@ -14,6 +14,7 @@ from core.errors import SizingError, require_number, require_whole
 from core.hardware.accelerators import Accelerator, find_accelerator
 from core.models.spec import ModelSpec
 from core.parameters.formats import FORMATS
+from core.serving.measured import MeasuredMemory
 from core.serving.weights import ParameterCount
 from core.serving.what_if import (
     MAX_CONTEXT_LENGTH,
@@ -56,6 +57,7 @@ class ServingJob:
     engine                whose cache is counted: 'payload', 'vllm', 'sglang', 'llama.cpp', …
     engine_settings       (name, value) pairs of that engine's own job keys, such as (("max_batched_tokens", 8192),)
     memory_reading        'server': a named engine's budget is a share of what torch sees; 'device': of the device's own
+    measured              what a server logged as left for the cache, in place of reserve and workspace; None: computed
     """
 
     model: ModelSpec
@@ -81,6 +83,7 @@ class ServingJob:
     engine: str = PAYLOAD
     engine_settings: tuple[tuple[str, Any], ...] = ()
     memory_reading: str = "server"
+    measured: MeasuredMemory | None = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.model, ModelSpec):
@@ -104,6 +107,8 @@ class ServingJob:
             )
         if self.engine not in MODULES:
             raise SizingError(f"engine is {self.engine!r}: use one of {', '.join(MODULES)}")
+        if self.measured is not None and not isinstance(self.measured, MeasuredMemory):
+            raise SizingError(f"measured is {self.measured!r}: give core.serving.calibrated's, or None")
         if self.memory_reading not in ("server", "device"):
             raise SizingError(f"memory_reading is {self.memory_reading!r}: use 'server' or 'device'")
         _check_memory_known(self.device)

@@ -16,11 +16,12 @@ from math import ceil
 from core.engines.plan import EnginePlan
 from core.models.spec import ModelSpec
 from core.parameters.formats import PUBLISHED
-from core.serving.budget import budget_basis, budget_bytes, budget_memory_bytes, counted_by_server, share_bytes
+from core.serving.budget import budget_basis, budget_bytes, budget_formula, counted_by_server, share_bytes
 from core.serving.footprint import footprint
 from core.serving.job import ServingJob
 from core.serving.kv_ledger import KvLedger, kv_ledger
 from core.serving.layer_groups import LayerGroup
+from core.serving.measured import MEASURED
 from core.serving.stored import average_bits, storage
 from core.serving.weights import ParameterCount, kv_projection_parameters
 from core.serving.what_if import own_kv_heads
@@ -260,7 +261,9 @@ def _state_line(plan: MemoryPlan, ledger: KvLedger) -> PlanLine:
 
 def _runtime_line(plan: MemoryPlan) -> PlanLine:
     reserve = ceil(plan.job.runtime_reserve_bytes)
-    if plan.workspace_bytes is None:
+    if plan.job.measured is not None:
+        numbers, why = f"{plan.runtime_bytes:,}", MEASURED
+    elif plan.workspace_bytes is None:
         numbers, why = f"{reserve:,}", "The workspace is not computed for this architecture: the reserve stands alone."
     else:
         larger = "workspace" if plan.workspace_bytes > reserve else "reserve"
@@ -290,13 +293,12 @@ def _total_line(plan: MemoryPlan) -> PlanLine:
 
 
 def _budget_line(plan: MemoryPlan) -> PlanLine:
-    device, counted = plan.job.device, budget_memory_bytes(plan.job)
-    kept = plan.budget_bytes < share_bytes(counted, plan.job.memory_utilization)
+    formula, substituted = budget_formula(plan.job)
     return PlanLine(
         key="budget",
-        label=f"Budget of one {device.name}",
-        formula=f"memory × utilisation, rounded down{', or what the system leaves' if kept else ''}",
-        substituted=f"{plan.budget_bytes:,}" if kept else f"{counted:,} × {plan.job.memory_utilization:g}",
+        label=f"Budget of one {plan.job.device.name}",
+        formula=formula,
+        substituted=substituted,
         num_bytes=plan.budget_bytes,
         provenance=budget_basis(plan.job),
     )

@@ -55,7 +55,8 @@ def test_no_serious_violation(server: Dashboard, page: Page, path: str, theme: s
 
 
 SIZE_TABS = (
-    "The plan", "Every G", "Make it fit", "Limits", "Tensor parallel", "Traffic", "Speed and cost", "Measure", "Record",
+    "The plan", "The log", "Every G", "Make it fit", "Limits", "Tensor parallel", "Traffic", "Speed and cost",
+    "Measure", "Record",
 )  # fmt: skip
 
 

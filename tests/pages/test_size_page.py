@@ -5,6 +5,8 @@ import json
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from tests.dashboard import ROOT
+
 PAGE = "tools/size/size.py"
 HEADLINE = "Only G = 1 fits in bf16; 8-bit cache also allows G = 2; 4-bit also G = 4. G = 8 fits at none of the three."
 
@@ -397,3 +399,18 @@ def test_a_file_without_figures_says_above_the_verdict_that_they_are_its_classs_
     app.file_uploader(key="size_upload").upload("config.json", b'{"model_type": "llama"}').run()
     assert not app.exception
     assert "defaults of llama in transformers" in app.warning[0].value
+
+
+def test_a_log_stands_beside_our_figures_and_its_memory_is_taken(open_page):
+    """40 GiB / 14,155,776 bytes = 3,034 blocks; 66 a request of 32,768 tokens; 10 of 512 tokens."""
+    text = (ROOT / "tests/data/engines/logs/vllm-0.33-qwen3-next.log").read_text()
+    job = {"size_model": "Qwen3-Next 80B-A3B", "size_context": "512", "size_batch": "1", "size_g": "2"}
+    app = open_page(PAGE, **job, size_parameters="80000000000", size_weight_bits="4", size_tab="The log")
+    app.text_area(key="size_log").set_value(text).run()
+    assert "3 of 4 figures are equal to ours." in texts(app)
+    app.button(key="size_log_take").click().run()
+    assert app.number_input(key="size_left").value == 40.0
+    assert "4 of 4 figures are equal to ours." in texts(app)
+    app.text_area(key="size_log").set_value("nginx started").run()
+    assert app.error[0].value.startswith("No line of a start")
+    assert "size_log" not in app.query_params

@@ -11,7 +11,7 @@ from core.serving.options import OptionGrid
 from core.serving.what_if import WindowPattern, allowed_kv_heads, own_kv_heads
 from core.units import GB, MIB
 from pages.shell import cached
-from pages.tools.size import engine, stored
+from pages.tools.size import engine, server_log, stored
 from pages.tools.size.model import (
     OWN_FILE,
     OWN_SHAPE,
@@ -133,6 +133,7 @@ def more_inputs(*, serving: bool) -> None:
         if not serving:
             _window_inputs(one, two, three, four)
         engine.settings_inputs()
+        server_log.left_input(st.columns(4)[0])
 
 
 def _window_inputs(one: Any, two: Any, three: Any, four: Any) -> None:
@@ -176,7 +177,7 @@ def asked(*, serving: bool) -> Asked:
         memory_reading="server" if serving else "device",
     )
     job.where(kv_scale_overhead_bits=scale_bits)  # checked at 16 bits too, where it is not used
-    return Asked(model=model, job=job, scale_overhead_bits=scale_bits)
+    return Asked(model=model, job=server_log.as_measured(job), scale_overhead_bits=scale_bits)
 
 
 def choose_kv_heads(grid: OptionGrid) -> int | None:

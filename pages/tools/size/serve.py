@@ -20,10 +20,10 @@ from core.serving.serve import (
 from core.serving.what_if import own_kv_heads
 from core.units import format_both
 from pages.shell import cached, share, style
-from pages.tools.size import cache_width, engine, inputs, plan, speed
+from pages.tools.size import cache_width, engine, inputs, plan, server_log, speed
 from pages.tools.size.model import say_caution
 
-TABS = ["The plan", "Engine", "Speed and cost"]
+TABS = ["The plan", "Engine", "The log", "Speed and cost"]
 
 
 def show(asked: inputs.Asked, answer: st.delta_generator.DeltaGenerator) -> None:
@@ -37,7 +37,7 @@ def show(asked: inputs.Asked, answer: st.delta_generator.DeltaGenerator) -> None
         num_kv_heads=None, kv_bits=served.job.kv_bits, plan=served.plan, engine_refusal=served.engine_refusal
     )
     st.subheader("Behind the answer")
-    plan_tab, engine_tab, speed_tab = st.tabs(TABS, key="size_serve_tab", bind="query-params")
+    plan_tab, engine_tab, log_tab, speed_tab = st.tabs(TABS, key="size_serve_tab", bind="query-params")
     if plan_tab.open:
         with plan_tab:
             plan.show_plan(option)
@@ -45,6 +45,10 @@ def show(asked: inputs.Asked, answer: st.delta_generator.DeltaGenerator) -> None
     if engine_tab.open:
         with engine_tab:
             engine.show_engine(option)
+    with log_tab:
+        pasted = server_log.log_inputs()
+        if log_tab.open:
+            server_log.show_log(option.plan, pasted)
     if speed_tab.open:
         with speed_tab:
             speed.show_speed(option)

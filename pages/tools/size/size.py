@@ -18,6 +18,7 @@ from pages.tools.size import (
     ranks,
     record,
     serve,
+    server_log,
     speed,
     traffic,
     verdict,
@@ -27,8 +28,8 @@ from pages.tools.size.count import StillWaiting, wait_for
 from pages.tools.size.model import say_caution
 
 TABS = [
-    "The plan", "Engine", "Every G", "Make it fit", "Limits", "Tensor parallel", "Traffic", "Speed and cost", "Measure",
-    "Record",
+    "The plan", "Engine", "The log", "Every G", "Make it fit", "Limits", "Tensor parallel", "Traffic", "Speed and cost",
+    "Measure", "Record",
 ]  # fmt: skip
 
 st.title("Size a serving job")
@@ -58,9 +59,19 @@ except StillWaiting as wait:
 
 st.subheader("Behind the verdict")
 # What a closed tab would draw is not worked out; its inputs always run, so that they stay in the URL.
-plan_tab, engine_tab, table_tab, ways_tab, limits_tab, ranks_tab, traffic_tab, speed_tab, measure_tab, record_tab = (
-    st.tabs(TABS, key="size_tab", bind="query-params")
-)
+(
+    plan_tab,
+    engine_tab,
+    log_tab,
+    table_tab,
+    ways_tab,
+    limits_tab,
+    ranks_tab,
+    traffic_tab,
+    speed_tab,
+    measure_tab,
+    record_tab,
+) = st.tabs(TABS, key="size_tab", bind="query-params")
 with ways_tab:
     wished = inputs.choose_wished(asked.job)
     if ways_tab.open:
@@ -73,6 +84,10 @@ with traffic_tab:
     traffic.traffic_inputs()
     if traffic_tab.open:
         traffic.show_traffic(option)
+with log_tab:
+    pasted = server_log.log_inputs()
+    if log_tab.open:
+        server_log.show_log(option.plan, pasted)
 with record_tab:
     record.record_inputs()
     if record_tab.open:

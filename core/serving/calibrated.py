@@ -1,0 +1,19 @@
+"""A job whose memory is a machine's own: what its server logged as left for the cache is what the cache gets.
+
+The server's share less weights less the logged memory is what that machine keeps for all else. It stays as measured
+while the job changes, so another G, length or width is answered for that machine.
+"""
+
+from core.serving.budget import budget_bytes
+from core.serving.footprint import footprint
+from core.serving.job import ServingJob
+from core.serving.measured import MeasuredMemory
+
+
+def calibrated(job: ServingJob, cache_bytes: int) -> ServingJob:
+    """The job with cache_bytes (of one accelerator) left for the cache. Raises SizingError for what no memory is."""
+    plain = job.where(measured=None)
+    beside = budget_bytes(plain) - footprint(plain).weight_bytes - cache_bytes
+    return plain.where(
+        measured=MeasuredMemory(cache_bytes=cache_bytes, beside_bytes=max(beside, 0), beyond_bytes=max(-beside, 0))
+    )

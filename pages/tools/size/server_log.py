@@ -1,0 +1,96 @@
+"""Paste the log: a server's own start-up figures beside ours, and its memory taken for the budget."""
+
+from typing import Any
+
+import streamlit as st
+
+from core.engines.logs import LogError, ServerLog, read_log
+from core.engines.plan import EngineError
+from core.figures.comparison import plain
+from core.serving.calibrated import calibrated
+from core.serving.engine_words import NAMES
+from core.serving.job import ServingJob
+from core.serving.log_beside import LogRow, rows_of, take_gib
+from core.serving.memory_plan import MemoryPlan
+from core.units import GIB
+from pages.shell import share
+
+PLACE = "Available KV cache memory: 7.71 GiB\nGPU KV cache size: 63,152 tokens"
+SAID = {True: "equal", False: "differs", None: "no claim"}
+
+
+def left_input(column: Any) -> None:
+    """The memory that a log left for the cache; 0 has it computed."""
+    column.number_input(
+        "Measured for the cache, GiB (0: computed)",
+        value=0.0,
+        step=1.0,
+        format="%.4g",
+        key="size_left",
+        bind="query-params",
+        help="What a server's log says is left for the cache on one accelerator. Every answer then rests on it.",
+    )
+
+
+def as_measured(job: ServingJob) -> ServingJob:
+    """The job with the measured memory, where one was given. Raises SizingError."""
+    left = st.session_state["size_left"]
+    return calibrated(job, round(left * GIB)) if left else job
+
+
+def log_inputs() -> str | bytes:
+    """The box and the file, whatever tab is open, so that nothing pasted is lost: the text, or what is in the file."""
+    st.markdown(
+        "**Paste a server's start-up lines** and its figures stand beside ours, for the model above. Read here and "
+        "kept nowhere: not on disk, not in the link. Lines that are not understood are ignored."
+    )
+    left, right = st.columns([3, 1], gap="medium")
+    text = left.text_area("Lines of vLLM, SGLang or llama.cpp", key="size_log", height=150, placeholder=PLACE)
+    file = right.file_uploader("Or the log as a file", key="size_log_file")
+    return file.getvalue() if file is not None else (text or "")
+
+
+def show_log(plan: MemoryPlan, data: str | bytes) -> None:
+    """What was read, and each figure beside ours."""
+    if not data:
+        return
+    try:
+        log = read_log(data)
+        rows = rows_of(log, plan)
+    except (LogError, EngineError) as refused:
+        st.error(plain(str(refused)))
+        return
+    _show_rows(log, rows)
+
+
+def _show_rows(log: ServerLog, rows: tuple[LogRow, ...]) -> None:
+    name = f"{NAMES[log.engine]} {log.version}".strip()
+    checked = [row for row in rows if row.equal is not None]
+    equal = sum(bool(row.equal) for row in checked)
+    st.markdown(f"**{plain(name)}.** {equal} of {len(checked)} figures are equal to ours.")
+    table = [
+        {"Figure": row.name, "The log": row.logged, "Ours": row.ours, "Verdict": SAID[row.equal], "Why": row.why}
+        for row in rows
+    ]
+    st.table([{**line, "Why": plain(line["Why"])} for line in table])
+    share.save_csv(table, key="size_log_csv", file_name="headroom-log.csv")
+    gib = take_gib(log)
+    if gib is None:
+        return
+    st.button(
+        f"Take {gib:,.4g} GiB as the budget",
+        key="size_log_take",
+        icon=":material/straighten:",
+        on_click=_take,
+        args=(gib, NAMES[log.engine], log.settings.get("tensor_parallel")),
+        help="Sets the measured memory, the engine and the ranks of the log, so that every later answer is this "
+        "machine's.",
+    )
+
+
+def _take(gib: float, engine: str, ranks: object) -> None:
+    state = st.session_state
+    state["size_left"], state["size_engine"] = gib, engine
+    if isinstance(ranks, int):
+        state["size_tp"] = ranks
+        state["size_count"] = max(state["size_count"] // ranks, 1) * ranks
