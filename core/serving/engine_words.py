@@ -50,13 +50,16 @@ def engine_sentence(plan: MemoryPlan) -> str:
         return ""
     batch = plan.job.batch_per_replica
     payload = payload_of_a_request(plan)
-    each = plan.kv_reserved_bytes / batch
-    if not payload or abs(each / payload - 1) <= WORTH_SAYING:
+    return taken_sentence(asked, plan.job.context_length, plan.kv_reserved_bytes / batch, payload)
+
+
+def taken_sentence(asked: EnginePlan, context_length: int, taken_bytes: float, payload_bytes: float) -> str:
+    """The same for any model: what a request takes on one rank beside its payload; empty within a tenth."""
+    if not payload_bytes or abs(taken_bytes / payload_bytes - 1) <= WORTH_SAYING:
         return ""
-    tokens = f"{plan.job.context_length:,}"
     return (
-        f"A request of {tokens} tokens takes {each / payload:,.3g} times its keys and values on {asked.version}: "
-        f"{cause(asked)}."
+        f"A request of {context_length:,} tokens takes {taken_bytes / payload_bytes:,.3g} times its keys and values on "
+        f"{asked.version}: {cause(asked)}."
     )
 
 

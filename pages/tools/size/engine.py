@@ -5,82 +5,40 @@ from typing import Any
 import streamlit as st
 
 from core.figures.engine_pages import pages_alt_text, pages_chart, pages_rows
+from core.serving.engine_why import misleading, why_sentence
 from core.serving.engine_words import NAMES, EngineRow, engine_sentence, requests_sentence, side_by_side
+from core.serving.memory_plan import MemoryPlan
 from core.serving.options import Option
 from core.units import format_bytes
 from pages.shell import cached, share, style
+from pages.tools import engine_settings
 
-VLLM_TYPES = ["by the bits", "fp8_e5m2", "fp8_per_token_head", "nvfp4", "turboquant_4bit_nc"]
+PAGE = "size"
 
 
 def engine_input(column: Any) -> None:
     """The control beside the accelerator."""
-    column.selectbox(
-        "Engine",
-        list(NAMES.values()),
-        key="size_engine",
-        bind="query-params",
-        help="Whose allocation is counted. Payload alone is what the attention pattern needs.",
-    )
+    engine_settings.engine_input(column, PAGE)
 
 
 def engine_id() -> str:
     """The engine chosen, by its id."""
-    return next(engine for engine, name in NAMES.items() if name == st.session_state["size_engine"])
+    return engine_settings.engine_id(PAGE)
 
 
 def settings_inputs() -> None:
-    """The engine's own settings, each at its default; they are drawn for the engine that is chosen."""
-    engine = engine_id()
-    one, two, three, four = st.columns(4)
-    if engine == "vllm":
-        one.number_input(
-            "Tokens batched at most", value=2_048, step=1_024, key="size_vllm_batched", bind="query-params"
-        )
-        two.selectbox("Cache type", VLLM_TYPES, key="size_vllm_type", bind="query-params")
-        three.toggle("Prefix caching", value=True, key="size_vllm_prefix", bind="query-params")
-    elif engine == "sglang":
-        one.number_input(
-            "Running requests at most, 0: its own", value=0, step=1, key="size_sg_most", bind="query-params"
-        )
-        two.number_input("Window to full tokens", value=0.8, step=0.1, key="size_sg_window", bind="query-params")
-        three.number_input("State memory ratio", value=0.9, step=0.1, key="size_sg_states", bind="query-params")
-        four.toggle("Radix cache", value=True, key="size_sg_prefix", bind="query-params")
-    elif engine == "llama.cpp":
-        one.number_input("ubatch, tokens", value=512, step=128, key="size_ll_ubatch", bind="query-params")
-        two.toggle("One pool for all slots", value=False, key="size_ll_unified", bind="query-params")
-        three.toggle("Windows in full", value=False, key="size_ll_swa", bind="query-params")
+    """The engine's own settings."""
+    engine_settings.settings_inputs(PAGE)
 
 
 def settings() -> tuple[tuple[str, Any], ...]:
-    """What differs from the engine's defaults, as pairs of its own keys."""
-    state, found = st.session_state, {}
-    engine = engine_id()
-    if engine == "vllm":
-        found = {"max_batched_tokens": state["size_vllm_batched"]}
-        if state["size_vllm_type"] != VLLM_TYPES[0]:
-            found["cache_type"] = state["size_vllm_type"]
-        if not state["size_vllm_prefix"]:
-            found["prefix_caching"] = False
-    elif engine == "sglang":
-        found = {
-            "swa_full_tokens_ratio": state["size_sg_window"],
-            "mamba_full_memory_ratio": state["size_sg_states"],
-            "prefix_caching": state["size_sg_prefix"],
-        }
-        if state["size_sg_most"]:
-            found["max_running_requests"] = state["size_sg_most"]
-    elif engine == "llama.cpp":
-        found = {
-            "n_ubatch": state["size_ll_ubatch"],
-            "kv_unified": state["size_ll_unified"],
-            "swa_full": state["size_ll_swa"],
-        }
-    return tuple(found.items())
+    """What differs from the engine's defaults."""
+    return engine_settings.settings(PAGE)
 
 
 def show_difference(option: Option) -> None:
-    """Under the verdict: where payload and engine differ by more than a tenth, the sentence with its cause."""
+    """Under the verdict: why so many requests at once; where payload and engine differ by a tenth, why."""
+    st.markdown(why_sentence(option.plan))
     if option.engine_refusal:
         st.warning(f"Counted as payload. {option.engine_refusal}", icon=":material/info:")
     elif sentence := engine_sentence(option.plan):
@@ -109,11 +67,22 @@ def show_engine(option: Option) -> None:
             st.markdown(f"**{note.name.capitalize()}** · {note.formula}  \n`{note.numbers or '–'} = {note.result}`")
             if note.reason:
                 st.caption(note.reason)
+    _show_misleading(option.plan)
     st.markdown("**Engines side by side**, for this model, memory and job. Requests are over all copies of the model.")
     rows = _table(side_by_side(option.plan.job))
     st.table(rows)
     remarks = option.plan.job.model.remarks
     share.save_csv(rows, key="size_engines_csv", file_name="headroom-engines.csv", remarks=remarks)
+
+
+def _show_misleading(plan: MemoryPlan) -> None:
+    """The log's figure, what people can count on, and the knob."""
+    for found in misleading(plan):
+        st.warning(
+            f"**Where the log misleads.** It says `{found.logged}`. Count on {found.count_on}. {found.why} "
+            f"To move it: {found.knob}.",
+            icon=":material/troubleshoot:",
+        )
 
 
 def _table(rows: tuple[EngineRow, ...]) -> list[dict[str, str]]:

@@ -3,6 +3,7 @@
 import streamlit as st
 
 from core.figures.serve_memory import memory_alt_text, memory_chart
+from core.serving.engine_why import why_sentence
 from core.serving.inverse import Answer
 from core.serving.options import Option
 from core.serving.serve import (
@@ -59,6 +60,7 @@ def show_answer(name: str, served: Served) -> None:
     st.markdown(f"### {first_line(name, served)}")
     if served.engine_refusal:
         st.warning(f"Counted as payload. {served.engine_refusal}", icon=":material/info:")
+    st.markdown(why_sentence(served.plan))
     longest, fewest = st.columns(2)
     _card(longest, "Longest context, one request", served.longest, "tokens", longest_sentence(served))
     _card(fewest, f"Fewest {served.job.device.name} for one request", served.fewest, "", fewest_sentence(served))

@@ -1,0 +1,183 @@
+"""Why this many requests, in one sentence for any job; and where a server's log misleads, with the knob that moves it.
+
+A log's figure is right by its own reckoning. What people can count on may be another: prefixes are kept out of the same
+pool as requests, slots are reserved for copies of a state, a context is shared by all slots.
+"""
+
+from dataclasses import dataclass
+from math import floor
+
+from core.engines.plan import EnginePlan
+from core.serving.memory_plan import MemoryPlan
+from core.units import format_bytes
+
+
+@dataclass(frozen=True, kw_only=True)
+class Misleading:
+    """A figure of the server's log, what people can count on, and what moves it."""
+
+    logged: str
+    count_on: str
+    knob: str
+    why: str
+
+
+def why_sentence(plan: MemoryPlan) -> str:
+    """'Why 45: 40.0 GB are left …': how many such requests one copy serves at once, and what sets the number."""
+    asked = plan.engine_plan
+    left = max(plan.budget_bytes - plan.weight_bytes - plan.runtime_bytes, 0)
+    tokens = f"{plan.job.context_length:,}"
+    if asked is None:
+        each = (plan.kv_reserved_bytes + plan.state_bytes) / plan.job.batch_per_replica
+        if not each:
+            return ""
+        return (
+            f"Why {floor(left / each):,} at once: {format_bytes(left)} are left for the cache and a request of "
+            f"{tokens} tokens takes {format_bytes(each)}."
+        )
+    if asked.fits is False and asked.max_concurrency is None and asked.engine in ("vllm", "sglang"):
+        return f"Why none: {format_bytes(left)} are left for the cache, and a request of {tokens} tokens does not fit."
+    if asked.engine == "vllm":
+        return _why_vllm(asked, left, tokens)
+    if asked.engine == "sglang":
+        return _why_sglang(asked, plan.job.context_length)
+    if asked.engine == "llama.cpp":
+        return _why_llama_cpp(plan, left)
+    each = plan.kv_reserved_bytes / plan.job.batch_per_replica
+    if not each:
+        return ""
+    return (
+        f"Why {floor(left / each):,} at once: {format_bytes(left)} are left for the cache and {asked.version} takes "
+        f"{format_bytes(each)} for a request of {tokens} tokens."
+    )
+
+
+def _why_vllm(asked: EnginePlan, left: int, tokens: str) -> str:
+    page = max((group.page_bytes or 0 for group in asked.groups), default=0)
+    if not page or asked.max_concurrency is None or not asked.request_bytes:
+        return ""
+    each = asked.request_bytes // page
+    return (
+        f"Why {floor(asked.max_concurrency):,} at once: {format_bytes(left)} are {left // page:,} blocks of "
+        f"{format_bytes(page)}, and a request of {tokens} tokens pins {each:,} of them, so "
+        f"{asked.max_concurrency:,.2f} fit."
+    )
+
+
+def _why_sglang(asked: EnginePlan, context: int) -> str:
+    if asked.max_concurrency is None:
+        return ""
+    held = floor(asked.max_concurrency)
+    if asked.state_slots and asked.slots_per_request and held == asked.state_slots // asked.slots_per_request:
+        each = f"{asked.slots_per_request} slots are set aside for each request" if asked.slots_per_request > 1 else ""
+        return (
+            f"Why {held:,} at once: the states' share of the memory has {asked.state_slots:,} slots"
+            f"{f', and {each}' if each else ', one a request'}, however short it is."
+        )
+    if held == asked.max_running_requests:
+        return f"Why {held:,} at once: the server takes no more than max_running_requests = {held:,}."
+    full, window = asked.capacity_tokens or 0, asked.window_capacity_tokens
+    if window is not None and full // max(context, 1) > held:
+        return f"Why {held:,} at once: the window pool has {window:,} tokens, full before the {full:,} others."
+    return f"Why {held:,} at once: the pool has {full:,} tokens, and each request takes {context:,} of them."
+
+
+def _why_llama_cpp(plan: MemoryPlan, left: int) -> str:
+    slots = plan.job.batch_per_replica
+    return (
+        f"Why {slots:,} at once: llama.cpp allocates the context of all {slots:,} slots at its start, "
+        f"{format_bytes(plan.kv_reserved_bytes)} of the {format_bytes(left)} left; more slots share it or take more."
+    )
+
+
+def misleading(plan: MemoryPlan) -> tuple[Misleading, ...]:
+    """Where this server's own log says more than people can count on; empty where it does not."""
+    asked = plan.engine_plan
+    if asked is None:
+        return ()
+    if asked.engine == "vllm":
+        return _vllm(asked, plan.job.context_length, dict(plan.job.engine_settings).get("prefix_caching", True))
+    if asked.engine == "sglang":
+        return _sglang(asked, plan.job.context_length)
+    return _llama_cpp(plan, asked) if asked.engine == "llama.cpp" else ()
+
+
+def prompts_kept(asked: EnginePlan, context: int) -> int | None:
+    """Prompts of this length whose checkpoints all stay in the pool where a state is kept at every block (vLLM's align
+    mode before 0.33, and where a retention interval asks for it); None without states or memory."""
+    states = [group for group in asked.groups if group.kind == "state"]
+    if not states or asked.max_concurrency is None or not asked.block_size or not asked.request_bytes:
+        return None
+    page = max(group.page_bytes or 0 for group in asked.groups)
+    others = sum(group.pages_per_request or 0 for group in asked.groups if group.kind != "state")
+    blocks = round(asked.max_concurrency * (asked.request_bytes // page))
+    return blocks // (len(states) * -(-context // asked.block_size) + others)
+
+
+def _vllm(asked: EnginePlan, context: int, prefixes: object) -> tuple[Misleading, ...]:
+    kept = prompts_kept(asked, context)
+    if kept is None or prefixes is False or asked.max_concurrency is None or kept >= floor(asked.max_concurrency):
+        return ()
+    states = sum(group.kind == "state" for group in asked.groups)
+    each = states * -(-context // (asked.block_size or 1))
+    return (
+        Misleading(
+            logged=f"Maximum concurrency for {context:,} tokens per request: {asked.max_concurrency:,.2f}x",
+            count_on=f"{kept:,} prompts of {context:,} tokens that stay cached with a state at every block",
+            knob="--mamba-block-size (before 0.33), --prefix-cache-retention-interval (0.33), or prefix caching off",
+            why=f"With prefix caching (align mode) states are also kept at checkpoints, out of the same pool: at every "
+            f"block of {asked.block_size or 0:,} tokens they would be {each:,} pages a prompt. vLLM 0.33 keeps one at "
+            "the prompt's end unless told otherwise, versions before it one at every block. They give way to running "
+            "requests, and the prompts whose states went are computed again.",
+        ),
+    )
+
+
+def _sglang(asked: EnginePlan, context: int) -> tuple[Misleading, ...]:
+    found = []
+    held = None if asked.max_concurrency is None else floor(asked.max_concurrency)
+    tokens = asked.capacity_tokens or 0
+    by_tokens = tokens // max(context, 1)
+    slots, each = asked.state_slots, asked.slots_per_request or 1
+    if held is not None and slots and held <= slots // each and by_tokens > held:
+        found.append(
+            Misleading(
+                logged=f"max_total_num_tokens={tokens:,}, max_mamba_cache_size: {slots:,}",
+                count_on=f"{held:,} requests, not the {by_tokens:,} that the tokens would hold",
+                knob="--mamba-full-memory-ratio, or --disable-radix-cache for one slot a request",
+                why=f"{each} slot{'s' if each != 1 else ''} a request {'are' if each != 1 else 'is'} reserved and one "
+                "is held: the others are copies for the prefix cache and the step in flight.",
+            )
+        )
+    window = asked.window_capacity_tokens
+    if held is not None and window is not None and by_tokens > held and not slots:
+        found.append(
+            Misleading(
+                logged=f"full_layer_tokens={tokens:,}, swa_layer_tokens={window:,}",
+                count_on=f"{held:,} requests of {context:,} tokens, not the {by_tokens:,} that the tokens would hold",
+                knob="--swa-full-tokens-ratio",
+                why="The window pool is a fixed share of the tokens whatever the window, and the one that is full "
+                "first decides.",
+            )
+        )
+    return tuple(found)
+
+
+def _llama_cpp(plan: MemoryPlan, asked: EnginePlan) -> tuple[Misleading, ...]:
+    slots, cells = plan.job.batch_per_replica, asked.capacity_tokens or 0
+    if slots < 2:
+        return ()
+    shared = bool(dict(plan.job.engine_settings).get("kv_unified", False))
+    count_on = (
+        f"{cells:,} tokens for all {slots:,} together: one long request leaves the others none"
+        if shared
+        else f"{cells // slots:,} tokens a slot, whatever the others leave empty"
+    )
+    return (
+        Misleading(
+            logged=f"n_ctx = {cells:,}",
+            count_on=count_on,
+            knob="-np (slots), -c (the total), --kv-unified (one pool for all)",
+            why="llama.cpp's context is the total of all slots: more slots at the same -c are shorter ones.",
+        ),
+    )

@@ -1,0 +1,79 @@
+"""Why this many requests, and where the log says more than people can count on: word for word."""
+
+import pytest
+
+from core.models.registry import load_registry
+from core.models.spec import read_config
+from core.serving.calibrated import calibrated
+from core.serving.engine_why import misleading, prompts_kept, why_sentence
+from core.serving.job import ServingJob
+from core.serving.memory_plan import MemoryPlan, plan
+from core.serving.weights import typed_count
+
+GIB = 2**30
+
+
+def planned(name: str, engine: str, **changes: object) -> MemoryPlan:
+    """A job with 40 GiB for the cache."""
+    spec = read_config(next(model.config for model in load_registry() if model.name == name))
+    given = {"batch_size": 1, "context_length": 32_768, "parameter_count": typed_count(1_000_000)}
+    return plan(calibrated(ServingJob(model=spec, engine=engine, **{**given, **changes}), 40 * GIB))
+
+
+def test_why_qwen3_next_serves_52_requests_on_sglang():
+    """36 states of 77,266,944 bytes a slot: 40 GiB x 0.9 / 1.9 hold 262 beside the padding; 262 / 5 = 52."""
+    made = planned("Qwen3-Next 80B-A3B", "sglang", context_length=512)
+    assert why_sentence(made) == (
+        "Why 52 at once: the states' share of the memory has 262 slots, and 5 slots are set aside for each request, "
+        "however short it is."
+    )
+    (found,) = misleading(made)
+    assert found.logged == "max_total_num_tokens=920,754, max_mamba_cache_size: 262"
+    assert found.count_on == "52 requests, not the 1,798 that the tokens would hold"
+    assert "--mamba-full-memory-ratio" in found.knob
+
+
+def test_why_vllm_serves_45_and_how_many_prompts_stay_cached():
+    """3,034 blocks / (3 x 3 + 57) = 45.97; with a state at every block 3 x 57 + 57 = 228 pages a prompt: 13."""
+    made = planned("Qwen3-Next 80B-A3B", "vllm")
+    assert why_sentence(made) == (
+        "Why 45 at once: 42.9 GB are 3,034 blocks of 14.2 MB, and a request of 32,768 tokens pins 66 of them, so 45.97 "
+        "fit."
+    )
+    assert prompts_kept(made.engine_plan, 32_768) == 13
+    (found,) = misleading(made)
+    assert "13 prompts of 32,768 tokens" in found.count_on
+    assert "171 pages a prompt" in found.why
+    assert misleading(planned("Qwen3-Next 80B-A3B", "vllm", engine_settings=(("prefix_caching", False),))) == ()
+    assert misleading(planned("Llama-3.1 8B", "vllm")) == ()
+
+
+def test_why_a_window_pool_is_full_first():
+    """gpt-oss at 1,024 tokens: 128 + 128 + 2 window tokens a request, of 0.8 of the tokens: requests end it."""
+    made = planned("gpt-oss-20b", "sglang", context_length=32_768)
+    assert "at once: the pool has" in why_sentence(made)
+    assert misleading(made) == ()
+
+
+def test_why_llama_cpp_serves_its_slots():
+    made = planned("Llama-3.1 8B", "llama.cpp", batch_size=4, context_length=4096)
+    assert why_sentence(made).startswith("Why 4 at once: llama.cpp allocates the context of all 4 slots at its start")
+    (found,) = misleading(made)
+    assert (found.logged, found.count_on) == ("n_ctx = 16,384", "4,096 tokens a slot, whatever the others leave empty")
+    shared = planned("Llama-3.1 8B", "llama.cpp", batch_size=4, engine_settings=(("kv_unified", True),))
+    assert "one long request leaves the others none" in misleading(shared)[0].count_on
+
+
+@pytest.mark.parametrize("engine", ["payload", "mlx", "transformers"])
+def test_why_by_bytes(engine: str):
+    """8,192 tokens of Llama-3.1 8B are 1 GiB, whoever keeps them in full."""
+    said = why_sentence(planned("Llama-3.1 8B", engine, context_length=8192))
+    assert said.startswith("Why 40 at once: 42.9 GB are left for the cache and")
+    assert misleading(planned("Llama-3.1 8B", engine)) == ()
+
+
+def test_none_is_said_too():
+    made = planned("Llama-3.1 8B", "vllm", context_length=1_000_000)
+    assert why_sentence(made) == (
+        "Why none: 42.9 GB are left for the cache, and a request of 1,000,000 tokens does not fit."
+    )
