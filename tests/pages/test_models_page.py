@@ -366,3 +366,17 @@ def test_a_file_without_figures_says_above_them_that_they_are_its_classs_own(ope
     app = app.set_value('{"model_type": "llama"}').run()
     app = app.selectbox(key="models_detail").set_value("Pasted config").run()
     assert "defaults of llama in transformers" in app.warning[0].value
+
+
+def test_an_engine_says_what_one_request_takes_of_it(open_page):
+    """Qwen3-Next on vLLM: 3 x 3 + 15 pages of 14,155,776 bytes at 8,192 tokens."""
+    app = open_page("tools/models/models.py", models_detail="Qwen3-Next 80B-A3B", models_pick="Qwen3-Next 80B-A3B")
+    assert app.selectbox(key="models_engine").value == "vLLM"
+    assert "24 pages of 14.2 MB. That is 339.74 MB (324.00 MiB) on one accelerator." in " ".join(
+        element.value for element in app.markdown
+    )
+    app.selectbox(key="models_engine").set_value("SGLang").run()
+    assert app.number_input(key="models_sg_states").value == 0.9
+    assert not app.exception
+    app.selectbox(key="models_engine").set_value("Payload alone").run()
+    assert not app.exception

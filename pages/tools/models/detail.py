@@ -10,6 +10,7 @@ from core.figures.comparison import ComparedModel, kib, layers_text, plain
 from core.figures.config_lines import config_html, config_lines, figures_html
 from core.models.spec import ModelSpec
 from pages.shell import share, style
+from pages.tools.models import engine
 
 CONTEXTS = [1_024, 4_096, 8_192, 32_768, 65_536, 131_072]
 RANKS = [1, 2, 4, 8, 16]
@@ -91,3 +92,4 @@ def three_counts(spec: ModelSpec) -> None:
     counts = [{"Definition": item.name, "Bytes": item.total_bytes, "Why": item.reason} for item in counted]
     label, remarks = "Save the counts as CSV", spec.remarks
     share.save_csv(counts, key="models_counts_csv", file_name="headroom-counts.csv", label=label, remarks=remarks)
+    engine.show_engine(spec, context or 8_192, ranks or 1)
