@@ -1,10 +1,10 @@
-"""`python -m core size | models | decode`: Headroom from a shell, the same figures as the pages."""
+"""`python -m core size | models | engines | decode`: Headroom from a shell, the same figures as the pages."""
 
 import argparse
 import sys
 from collections.abc import Sequence
 
-from core.command import size
+from core.command import engines, size
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -24,11 +24,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     size.add_arguments(sized)
     commands.add_parser("models", help="the registry: name, G, bytes a token, repository")
+    tabled = commands.add_parser(
+        "engines",
+        help="every registry model on every engine, as CSV",
+        epilog=engines.EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    engines.add_arguments(tabled)
     commands.add_parser("decode", help="measure decoding here (torch): python -m core.decode")
     options = parser.parse_args(given)
     if options.command == "models":
         return _models()
-    return size.run(options)
+    return engines.run(options) if options.command == "engines" else size.run(options)
 
 
 def _models() -> int:

@@ -1,0 +1,94 @@
+"""Engines: what each takes for a request of every registry model, and how many it serves, at three lengths."""
+
+from typing import Any
+
+import streamlit as st
+
+from core.serving.engine_table import CONTEXTS, ENGINES, TableRow, engine_table, table_csv
+from core.serving.engine_words import NAMES
+from core.units import format_bytes
+from pages.shell import cached
+
+EVERY = "Every engine"
+
+
+@st.cache_data(show_spinner="Every model is planned on every engine", max_entries=1)
+def rows() -> tuple[TableRow, ...]:
+    """The whole table, computed once for all viewers."""
+    return tuple(engine_table(cached.registered_models()))
+
+
+def shown(row: TableRow) -> dict[str, Any]:
+    """A row as people read it; what sorts stays a number."""
+    return {
+        "Model": row.model,
+        "Engine": row.version,
+        "Tokens": row.context_length,
+        "One request": "–" if row.request_bytes is None else format_bytes(row.request_bytes, 2),
+        "Bytes": row.request_bytes,
+        "Times payload": row.times_payload,
+        "In 40 GiB": row.requests_40_gib,
+        "In 70 GiB": row.requests_70_gib,
+        "Not served because": row.refused,
+    }
+
+
+def most(found: list[TableRow]) -> str:
+    """The sentence above the table: where an engine takes most beyond the payload."""
+    served = [row for row in found if row.times_payload is not None]
+    if not served:
+        return "None of these engines serves these models."
+    far = max(served, key=lambda row: row.times_payload or 0)
+    return (
+        f"{far.version} takes most beyond the payload here: {far.times_payload:,.3g} times, for {far.model} at "
+        f"{far.context_length:,} tokens."
+    )
+
+
+st.title("What each engine takes")
+st.markdown(
+    "Every model of the registry on every engine, computed when this page opens: one rank, a 16-bit cache, the "
+    "engine's defaults. Requests are what a memory of 40 or 70 GiB **for the cache** serves at once. "
+    "`python -m core engines` prints the same table; *Size* answers for your own job."
+)
+left, middle, right = st.columns([2, 2, 3])
+engine = left.selectbox(
+    "Engine", [EVERY, *(NAMES[name] for name in ENGINES)], key="engines_engine", bind="query-params"
+)
+context = middle.segmented_control(
+    "Tokens", CONTEXTS, default=CONTEXTS[1], required=True, format_func="{:,}".format, key="engines_context",
+    bind="query-params",
+)  # fmt: skip
+sought = right.text_input("Model", key="engines_model", bind="query-params", placeholder="Qwen3")
+found = [
+    row
+    for row in rows()
+    if engine in (EVERY, NAMES[row.engine])
+    and row.context_length == context
+    and (sought or "").strip().lower() in row.model.lower()
+]
+if not found:
+    st.info("No model of the registry is called so.")
+else:
+    st.markdown(most(found))
+    st.dataframe(
+        [shown(row) for row in found],
+        hide_index=True,
+        height=560,
+        placeholder="–",
+        column_config={
+            "Bytes": st.column_config.NumberColumn(format="localized"),
+            "Tokens": st.column_config.NumberColumn(format="localized"),
+            "Times payload": st.column_config.NumberColumn(format="%.2f"),
+            "Model": st.column_config.TextColumn(pinned=True),
+        },
+        alt=f"{len(found)} rows: bytes of a request, times its payload, requests in 40 and 70 GiB.",
+    )
+st.download_button(
+    "The whole table as CSV",
+    data=lambda: table_csv(rows()).encode(),
+    file_name="headroom-engine-table.csv",
+    mime="text/csv",
+    on_click="ignore",
+    icon=":material/download:",
+)
