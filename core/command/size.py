@@ -7,6 +7,7 @@ cannot be read or fetched.
 
 import argparse
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,12 @@ from core.engines.face import MODULES
 from core.errors import SizingError
 from core.models.formats.document import read_document
 from core.models.spec import ModelSpec, UnsupportedConfig, read_config
+from core.serving.calibrated import calibrated
 from core.serving.inverse import fewest_accelerators, largest_batch, longest_context
 from core.serving.job import PAYLOAD, ServingJob
 from core.serving.memory_plan import MemoryPlan, plan
 from core.serving.weights import ParameterCount, counts_alone, typed_count
-from core.units import format_both
+from core.units import GIB, format_both
 
 FITS, DOES_NOT_FIT, WRONG_ARGUMENT, UNREADABLE = 0, 1, 2, 3
 EXAMPLES = """examples:
@@ -42,6 +44,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--gpus", type=int, default=1, help="accelerators in all (1)")
     parser.add_argument("--tensor-parallel", type=int, default=1, help="accelerators of one copy (1)")
     parser.add_argument("--engine", default=PAYLOAD, choices=list(MODULES), help="whose allocation counts (payload)")
+    parser.add_argument("--setting", action="append", default=[], metavar="KEY=VALUE",
+                        help="of the engine, such as max_batched_tokens=8192; may be repeated")  # fmt: skip
+    parser.add_argument("--cache-memory-gib", type=float, default=None, help="what the server logged as left for it")
     parser.add_argument("--parameters", type=int, default=None, help="an exact count, where none can be had")
     parser.add_argument("--json", action="store_true", help="one JSON object")
 
@@ -100,7 +105,7 @@ def _from_hub(name: str) -> tuple[ModelSpec, ParameterCount | None]:
 
 def _job(spec: ModelSpec, count: ParameterCount | None, options: argparse.Namespace) -> ServingJob:
     bits = options.cache_bits if options.cache_bits is not None else round(spec.cache_bits or 16)
-    return ServingJob(
+    job = ServingJob(
         model=spec,
         batch_size=options.batch,
         context_length=options.context,
@@ -111,7 +116,24 @@ def _job(spec: ModelSpec, count: ParameterCount | None, options: argparse.Namesp
         tensor_parallel=options.tensor_parallel,
         parameter_count=count,
         engine=options.engine,
+        engine_settings=_settings(options.setting),
     )
+    measured = options.cache_memory_gib
+    return job if measured is None else calibrated(job, round(measured * GIB))
+
+
+def _settings(given: Sequence[str]) -> tuple[tuple[str, Any], ...]:
+    """KEY=VALUE as pairs: true and false, numbers, else words. Raises SizingError for what is no pair."""
+    found = []
+    for pair in given:
+        key, equals, value = pair.partition("=")
+        if not key or not equals:
+            raise SizingError(f"--setting {pair!r} is no KEY=VALUE: give one, such as max_batched_tokens=8192")
+        try:
+            found.append((key, json.loads(value.lower() if value in ("True", "False") else value)))
+        except json.JSONDecodeError:
+            found.append((key, value))
+    return tuple(found)
 
 
 def answer_of(made: MemoryPlan, name: str) -> dict[str, Any]:
@@ -131,6 +153,7 @@ def answer_of(made: MemoryPlan, name: str) -> dict[str, Any]:
         "state_bytes": job.model.state_bytes(batch_size=job.batch_size),
         "engine_bytes": None if made.engine_plan is None else made.kv_reserved_bytes,
         "engine_version": None if made.engine_plan is None else made.engine_plan.version,
+        "engine_plan": _engine_plan(made),
         "weight_bytes": made.weight_bytes,
         "parameters": made.parameters.total,
         "runtime_bytes": made.runtime_bytes,
@@ -142,6 +165,18 @@ def answer_of(made: MemoryPlan, name: str) -> dict[str, Any]:
         "fewest_accelerators": int(fewest_accelerators(job)),
         "remarks": list(job.model.remarks),
     }
+
+
+ENGINE_FIGURES = (
+    "request_bytes", "block_size", "capacity_tokens", "max_concurrency", "bytes_per_token", "window_capacity_tokens",
+    "state_slots", "slots_per_request", "max_running_requests",
+)  # fmt: skip
+
+
+def _engine_plan(made: MemoryPlan) -> dict[str, Any] | None:
+    """The engine's own figures for what is left, as plan_cache names them; an absent one is null."""
+    asked = made.engine_plan
+    return None if asked is None else {name: getattr(asked, name) for name in ENGINE_FIGURES}
 
 
 def kv_heads_of(spec: ModelSpec) -> int | list[int] | None:

@@ -12,7 +12,7 @@ from core.engines.plan import EngineError
 from core.errors import SizingError
 from core.serving.budget import budget_bytes
 from core.serving.footprint import Footprint, footprint
-from core.serving.job import MAX_ACCELERATORS, MAX_BATCH_SIZE, ServingJob
+from core.serving.job import MAX_ACCELERATORS, MAX_BATCH_SIZE, PAYLOAD, ServingJob
 from core.serving.memory_plan import MemoryPlan, plan, total_bytes
 from core.serving.tensor_parallel import divisors
 from core.serving.what_if import MAX_CONTEXT_LENGTH, allowed_kv_heads, query_heads, require_own_heads
@@ -165,15 +165,16 @@ def with_kv_bits(job: ServingJob, bits: int) -> ServingJob:
 
 
 def parallel_choices(job: ServingJob) -> list[int]:
-    """Every tensor_parallel, ascending, over which the served model's heads divide or repeat evenly; 1 is always
-    there."""
+    """Every tensor_parallel, ascending, over which the served model's heads divide or repeat evenly and which the
+    engine takes; 1 is always there."""
     choices = []
     for ranks in divisors(query_heads(job.served_model)):
         try:
-            job.where(**_one_copy(ranks))
+            copy = job.where(**_one_copy(ranks))
         except SizingError:
             continue
-        choices.append(ranks)
+        if ranks == 1 or job.engine == PAYLOAD or is_offered(copy):  # an engine may not split a state over so many
+            choices.append(ranks)
     return choices
 
 
