@@ -3,9 +3,10 @@
 from collections.abc import Callable
 
 from core.figures import technique_bytes, techniques, uptraining
+from core.figures.engine_pages import pages_alt_text, pages_chart
 from core.figures.lessons import Picture, made
 from core.figures.palette import Palette
-from core.learning.techniques import eviction, latent, paging, quantisation
+from core.learning.techniques import eviction, latent, paging, quantisation, server_pages
 from core.learning.techniques.published import published
 from core.uptraining import results
 from core.uptraining.recipe import SCRATCH, Recipe
@@ -45,6 +46,15 @@ def fragmentation(
     )
     said = "; ".join(f"{paging.POLICIES[use.policy]}: {use.used_share:.1%}" for use in uses)
     return made(techniques.use_chart(uses, published()["paged_use"].values, colours), sentence, said)
+
+
+def server_request(colours: Palette, *, context_length: int) -> Picture:
+    found = server_pages.taken(context_length)
+    sentence = (
+        f"**{context_length:,} tokens of {server_pages.MODEL} take {found.times:,.3g} times their keys and values.** "
+        "Each row is a group of layers, each box a page: solid is filled, pale is pinned and empty."
+    )
+    return made(pages_chart(found.plan, colours), sentence, pages_alt_text(found.plan))
 
 
 def evicted(colours: Palette, *, num_tokens: int, budget: int, num_sinks: int, marked: int) -> Picture:
@@ -163,6 +173,7 @@ def training(colours: Palette, *, steps: tuple[tuple[int, float], ...], recipe: 
 PICTURES: dict[str, Callable[..., Picture]] = {
     "pool": pool,
     "fragmentation": fragmentation,
+    "server_request": server_request,
     "evicted": evicted,
     "sinks": sinks,
     "rounding": rounding,

@@ -13,6 +13,7 @@ THEMES: dict[str, tuple[str, ...]] = {
     "Counting heads": ("G", "H", "group size", "GQA-8", "head_dim", "config.json"),
     "What is kept of a text": ("token", "context", "context length", "layer", "cache", "KV cache"),
     "What fills a GPU": ("GPU", "memory", "weights", "payload", "PagedAttention", "fragmentation"),
+    "What a server hands out": ("page", "group", "cell", "null block"),
     "One step of decoding": ("decode", "prefill", "batch", "tokens in flight", "FlashAttention"),
     "Units and limits": ("bits", "GB and GiB", "bandwidth", "FLOP", "arithmetic intensity", "roofline"),
     "Several GPUs": ("tensor parallelism", "rank", "replication"),

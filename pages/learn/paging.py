@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from core.learning.techniques import paging
+from core.learning.techniques import paging, server_pages
 from core.learning.techniques.published import published
 from pages.learn.screens import technique
 
@@ -44,4 +44,12 @@ def meaning() -> None:
     technique.cite(published()["paged_use"].source)
 
 
-technique.page("paging", {"table": table, "fragmentation": fragmentation, "meaning": meaning})
+def server() -> None:
+    """The pages that one request of a hybrid model pins."""
+    tokens = st.segmented_control("Tokens of the request", server_pages.LENGTHS, default=server_pages.SHORT,
+                                  required=True, format_func="{:,}".format, key="paging_tokens",
+                                  bind="query-params")  # fmt: skip
+    technique.picture("server_request", context_length=tokens or server_pages.SHORT)
+
+
+technique.page("paging", {"table": table, "fragmentation": fragmentation, "meaning": meaning, "server": server})

@@ -12,7 +12,7 @@ from core.evidence.studies import signed
 from core.learning import figures as lesson_figures
 from core.learning import lessons
 from core.learning.figures import Figure
-from core.learning.techniques import latent, quantisation
+from core.learning.techniques import latent, quantisation, server_pages
 from core.learning.techniques.published import published
 from core.models.head_sharing import Layout
 from core.serving.model_shapes import LLAMA_2_13B
@@ -98,6 +98,18 @@ def _paging() -> dict[str, tuple[str, str]]:
         "page_g8_token": (format_binary(g8, 0), "2 × 40 layers × 8 heads × 128 × 2 bytes"),
         "page_mha_tokens": (f"{POOL_BYTES // mha:,}", f"{POOL_BYTES:,} / {mha:,}"),
         "page_g8_tokens": (f"{POOL_BYTES // g8:,}", f"{POOL_BYTES:,} / {g8:,}"),
+        **_server_pages(),
+    }
+
+
+def _server_pages() -> dict[str, tuple[str, str]]:
+    taken = server_pages.taken(server_pages.SHORT)
+    how = f"{taken.plan.request_bytes:,} bytes of pages / {taken.payload_bytes:,} bytes of keys and values"
+    return {
+        "page_hybrid_model": (server_pages.MODEL, "a hybrid model of the registry"),
+        "page_hybrid_engine": (taken.plan.version, "the rules that core.engines states"),
+        "page_hybrid_tokens": (f"{server_pages.SHORT:,}", "an example: a short request"),
+        "page_hybrid_times": (f"{taken.times:.3g}", how),
     }
 
 

@@ -13,6 +13,7 @@ INPUTS: dict[str, dict[str, object]] = {
     "fragmentation": {
         "prompt_median": 160, "output_median": 200, "spread": 0.9, "context_limit": 2_048, "block_size": 16,
     },
+    "server_request": {"context_length": 512},
     "evicted": {"num_tokens": 160, "budget": 40, "num_sinks": 4, "marked": 60},
     "sinks": {},
     "rounding": {"group": 32, "outlier_scale": 8.0},
