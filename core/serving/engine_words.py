@@ -73,7 +73,8 @@ def cause(asked: EnginePlan) -> str:
         said = [f"{_count(len(states), 'group')} of states {_pin(states)}"]
         said += [f"{_count(number, 'group')} of {kind} {_pin([one])}" for (kind, one), number in _by_kind(others)]
         return f"{' and '.join(said)}, {pinned} pages of {format_bytes(pages.pop() or 0)}"
-    reasons = [note.reason.rstrip(".") for note in asked.notes if note.reason and note.name != "capacity"]
+    told = [note for note in asked.notes if note.reason and note.name not in ("capacity", "requests", "concurrency")]
+    reasons = [note.reason.rstrip(".") for note in told]
     return _as_clause(reasons[-1]) if reasons else "its pages are not full"
 
 
