@@ -195,7 +195,8 @@ def _key(grid: OptionGrid, palette: Palette) -> list[alt.Chart]:
     whole = f"{memory / MIB:,.0f} MiB" if job.device.memory_reported_bytes else f"{memory / GB:g} GB"
     budget = grid.options[0].plan.budget_bytes / GB
     bottom = _pixels("height + 20")  # under the rows, whatever height they are given
-    budget_words = f"budget {whole} × {job.memory_utilization:g} = {budget:.1f} GB; what is faded does not fit"
+    share = "by the server's log" if job.measured is not None else f"{whole} × {job.memory_utilization:g}"
+    budget_words = f"budget {share} = {budget:.1f} GB; what is faded does not fit"
     entries = [
         (0, palette.weights, "weights", "weights"),
         (84, palette.cache, "KV cache", "KV cache"),
