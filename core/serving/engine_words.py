@@ -73,6 +73,11 @@ def cause(asked: EnginePlan) -> str:
         said = [f"{_count(len(states), 'group')} of states {_pin(states)}"]
         said += [f"{_count(number, 'group')} of {kind} {_pin([one])}" for (kind, one), number in _by_kind(others)]
         return f"{' and '.join(said)}, {pinned} pages of {format_bytes(pages.pop() or 0)}"
+    if asked.engine == "sglang" and states:
+        slots, each = states[0].pages_per_request or 1, format_bytes(states[0].page_bytes or 0)
+        return (
+            f"{_count(slots, 'slot')} of {each} {'are' if slots > 1 else 'is'} set aside for the states of each request"
+        )
     told = [note for note in asked.notes if note.reason and note.name not in ("capacity", "requests", "concurrency")]
     reasons = [note.reason.rstrip(".") for note in told]
     return _as_clause(reasons[-1]) if reasons else "its pages are not full"

@@ -2,7 +2,7 @@
 
 from core.models.registry import load_registry
 from core.models.spec import read_config
-from core.serving.engine_words import engine_sentence, requests_sentence, side_by_side
+from core.serving.engine_words import cause, engine_sentence, requests_sentence, side_by_side
 from core.serving.job import ServingJob
 from core.serving.memory_plan import plan
 from core.serving.model_shapes import LLAMA_2_13B
@@ -41,3 +41,9 @@ def test_engines_side_by_side_have_figures_or_a_reason():
     assert rows["vllm"].request_bytes == 10 * 14_155_776
     assert rows["payload"].reason == "what the attention pattern needs"
     assert all(row.refusal or row.requests is not None for row in rows.values())
+
+
+def test_sglang_s_cause_is_the_slots_that_it_sets_aside():
+    """36 layers of states take 77,266,944 bytes a slot, and 5 slots a request."""
+    made = plan(hybrid(engine="sglang"))
+    assert cause(made.engine_plan) == "five slots of 77.3 MB are set aside for the states of each request"
