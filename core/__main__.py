@@ -1,6 +1,7 @@
 """`python -m core size | models | engines | decode`: Headroom from a shell, the same figures as the pages."""
 
 import argparse
+import json
 import sys
 from collections.abc import Sequence
 
@@ -23,7 +24,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     size.add_arguments(sized)
-    commands.add_parser("models", help="the registry: name, G, bytes a token, repository")
+    listed = commands.add_parser("models", help="the registry: name, G, bytes a token, repository")
+    listed.add_argument("--json", action="store_true", help="one JSON list")
     tabled = commands.add_parser(
         "engines",
         help="every registry model on every engine, as CSV",
@@ -34,21 +36,28 @@ def main(arguments: Sequence[str] | None = None) -> int:
     commands.add_parser("decode", help="measure decoding here (torch): python -m core.decode")
     options = parser.parse_args(given)
     if options.command == "models":
-        return _models()
+        return _models(as_json=options.json)
     return engines.run(options) if options.command == "engines" else size.run(options)
 
 
-def _models() -> int:
+def _models(*, as_json: bool) -> int:
     from core.models.registry import load_registry  # noqa: PLC0415
     from core.models.spec import read_config  # noqa: PLC0415
 
+    rows = []
     for known in load_registry():
         spec = read_config(known.config)
-        heads = size.kv_heads_of(spec)
+        heads, each = size.kv_heads_of(spec), spec.cache_bytes(context_length=1)
+        row = {"name": known.name, "repository": known.repository, "kv_heads": heads, "bytes_per_token": each}
+        rows.append({**row, "notes": list(spec.remarks)} if spec.remarks else row)
+        if as_json:
+            continue
         shown = "differs" if isinstance(heads, list) else heads
-        print(f"{known.name:28} G {shown!s:>8} {spec.cache_bytes(context_length=1):>12,} B/token  {known.repository}")
+        print(f"{known.name:28} G {shown!s:>8} {each:>12,} B/token  {known.repository}")
         for remark in spec.remarks:
             print(f"  note: {remark}")
+    if as_json:
+        print(json.dumps(rows))
     return 0
 
 

@@ -15,6 +15,7 @@ from core.engines.face import MODULES
 from core.errors import SizingError
 from core.models.formats.document import read_document
 from core.models.spec import ModelSpec, UnsupportedConfig, read_config
+from core.parameters.formats import PUBLISHED
 from core.serving.calibrated import calibrated
 from core.serving.inverse import fewest_accelerators, largest_batch, longest_context
 from core.serving.job import PAYLOAD, ServingJob
@@ -24,7 +25,7 @@ from core.units import GIB, format_both
 
 FITS, DOES_NOT_FIT, WRONG_ARGUMENT, UNREADABLE = 0, 1, 2, 3
 EXAMPLES = """examples:
-  python -m core size "Qwen3 32B" --gpu h100-sxm --context 32768 --engine vllm
+  python -m core size Qwen/Qwen3-32B --gpu h100-sxm --context 32768 --engine vllm --json
   python -m core size ./config.json --context 8192 --batch 16 --cache-bits 8 --json
 """
 
@@ -40,7 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--context", type=int, default=32_768, help="tokens of a request (32768)")
     parser.add_argument("--batch", type=int, default=1, help="requests at once (1)")
     parser.add_argument("--cache-bits", type=int, default=None, help="bits of a cached element (the file's, else 16)")
-    parser.add_argument("--weight-bits", type=float, default=16, help="bits of a stored weight (16)")
+    parser.add_argument("--weight-bits", type=float, default=None, help="bits of every weight (as published, else 16)")
     parser.add_argument("--gpus", type=int, default=1, help="accelerators in all (1)")
     parser.add_argument("--tensor-parallel", type=int, default=1, help="accelerators of one copy (1)")
     parser.add_argument("--engine", default=PAYLOAD, choices=list(MODULES), help="whose allocation counts (payload)")
@@ -88,9 +89,9 @@ def model_of(name: str, parameters: int | None = None) -> tuple[ModelSpec, Param
 def _from_hub(name: str) -> tuple[ModelSpec, ParameterCount | None]:
     if "/" not in name:
         from core.models.registry import load_registry  # noqa: PLC0415
+        from core.serving.near_names import closest_names  # noqa: PLC0415
 
-        first = name.lower().split()[0] if name.split() else ""
-        near = [known.name for known in load_registry() if first and first in known.name.lower()][:5]
+        near = closest_names(name, load_registry())
         hint = f" Near it: {', '.join(near)}." if near else ""
         raise Unreadable(f"{name}: no model of the registry is called so, and it is no owner/name.{hint}")
     from core.models.hub.pulls import HubError  # noqa: PLC0415  the Hub client is heavy
@@ -99,7 +100,9 @@ def _from_hub(name: str) -> tuple[ModelSpec, ParameterCount | None]:
     try:
         found = fetch_hub_model(name)
     except (HubError, SizingError) as error:
-        raise Unreadable(f"{error} Or save its config.json and give the path of it.") from error
+        from core.serving.near_names import instead_of_hub  # noqa: PLC0415
+
+        raise Unreadable(f"{error} {instead_of_hub(name)} Or save its config.json and give the path of it.") from error
     return read_config(found.config), found.count
 
 
@@ -109,7 +112,8 @@ def _job(spec: ModelSpec, count: ParameterCount | None, options: argparse.Namesp
         model=spec,
         batch_size=options.batch,
         context_length=options.context,
-        weight_bits=options.weight_bits,
+        weight_bits=16 if options.weight_bits is None else options.weight_bits,
+        weight_format=PUBLISHED if options.weight_bits is None else None,
         kv_bits=bits,
         accelerator=options.gpu,
         num_accelerators=options.gpus,

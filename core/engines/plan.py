@@ -7,6 +7,7 @@ attribute that an engine does not have is None.
 from dataclasses import dataclass
 
 from core.errors import SizingError
+from core.models.notebook import html_table
 
 
 class EngineError(SizingError):
@@ -56,3 +57,7 @@ class EnginePlan:
     layer_bytes: tuple[int, ...] | None = None  # one number for each layer that holds a cache
     groups: tuple[CacheGroup, ...] = ()
     notes: tuple[PlanNote, ...] = ()
+
+    def _repr_html_(self) -> str:
+        told = ("fits", "request_bytes", "block_size", "capacity_tokens", "max_concurrency", "state_slots")
+        return html_table(self.version, [(name, getattr(self, name)) for name in told])

@@ -8,6 +8,7 @@ from typing import Any
 
 from core.models.attention import PART_NAMES, Layer, cache_part_bytes, recurrent_state, token_part_bytes
 from core.models.formats.cache_width import CacheWidth, cache_width_of
+from core.models.notebook import html_table
 from core.models.rules.dimensions import dimensions_of
 from core.models.rules.elsewhere import all_defaulted
 from core.models.rules.facts import DeclaredHeads, ModelDimensions, Provenance, UnsupportedConfig, shown
@@ -81,6 +82,14 @@ class ModelSpec:
         """Payload bytes of the KV cache: sum of min(context, window) x heads x widths over the layers, x batch."""
         elements = sum(count * layer.cached_elements(context_length) for layer, count in self.layer_counts.items())
         return int(elements * batch_size * bytes_per_element)
+
+    def _repr_html_(self) -> str:
+        rows = [
+            ("layers", len(self.layers)), ("attention", self.kind),
+            ("cache bytes of a token", self.cache_bytes(context_length=1)),
+            ("state bytes of a sequence", self.state_bytes()),
+        ]  # fmt: skip
+        return html_table(self.model_type, rows)
 
     def cache_bytes(self, *, context_length: int, batch_size: int = 1, bytes_per_element: float = 2) -> int:
         """All that the model caches and that grows with the context: keys, values and latents, and beside them index

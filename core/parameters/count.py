@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from core.errors import SizingError, require_whole
+from core.models.notebook import html_table
 
 Source = Literal["rule", "meta device", "safetensors", "typed"]
 MAX_PARAMETERS = 10**15
@@ -43,6 +44,15 @@ class ParameterCount:
         whole = isinstance(self.total, int) and not isinstance(self.total, bool)
         if not whole or not 0 < self.total <= MAX_PARAMETERS:
             raise SizingError(f"parameters is {self.total!r}: give a whole number from 1 to 10^15")
+
+    def _repr_html_(self) -> str:
+        rows = [
+            ("parameters", self.total),
+            ("source", self.source),
+            ("one token uses", self.active),
+            *self.parts.items(),
+        ]
+        return html_table("Parameters", rows)
 
     def changed(self, sentence: str, **by: int) -> "ParameterCount":
         """This count with so many parameters more (or less) in each part named."""

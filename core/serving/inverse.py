@@ -10,6 +10,7 @@ from typing import Any
 
 from core.engines.plan import EngineError
 from core.errors import SizingError
+from core.models.notebook import html_table
 from core.serving.budget import budget_bytes
 from core.serving.footprint import Footprint, footprint
 from core.serving.job import MAX_ACCELERATORS, MAX_BATCH_SIZE, PAYLOAD, ServingJob
@@ -38,6 +39,9 @@ class Answer(int):
     def __getnewargs_ex__(self) -> tuple[tuple[int], dict[str, Any]]:
         """So that a pickled answer (Streamlit's cache) keeps its reason."""
         return (int(self),), {"job": self.job, "sentence": self.sentence, "at_limit": self.at_limit}
+
+    def _repr_html_(self) -> str:
+        return html_table(f"{int(self):,}", [("", self.sentence)])
 
     @property
     def fits(self) -> bool:

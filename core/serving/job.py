@@ -12,6 +12,7 @@ from typing import Any
 from core.engines.face import MODULES
 from core.errors import SizingError, require_number, require_whole
 from core.hardware.accelerators import Accelerator, find_accelerator
+from core.models.notebook import html_table
 from core.models.spec import ModelSpec
 from core.parameters.formats import FORMATS
 from core.serving.measured import MeasuredMemory
@@ -148,6 +149,14 @@ class ServingJob:
     def kv_bits_per_element(self) -> Fraction:
         """KV bits and their share of a scale, exact: kv_bits + overhead / elements per scale."""
         return self.kv_bits + Fraction(self.kv_scale_overhead_bits, self.kv_elements_per_scale)
+
+    def _repr_html_(self) -> str:
+        rows = [
+            ("model", self.model.model_type), ("requests", self.batch_size), ("tokens each", self.context_length),
+            ("accelerators", f"{self.num_accelerators} × {self.device.name}"), ("engine", self.engine),
+            ("cache bits", self.kv_bits), ("weight bits", self.weight_format or f"{self.weight_bits:g}"),
+        ]  # fmt: skip
+        return html_table("Serving job", rows)
 
     def where(self, **changes: Any) -> "ServingJob":
         """The same job with fields changed, checked again."""

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from math import ceil
 
 from core.engines.plan import EnginePlan
+from core.models.notebook import html_table
 from core.models.spec import ModelSpec
 from core.parameters.formats import PUBLISHED
 from core.serving.budget import budget_basis, budget_bytes, budget_formula, counted_by_server, share_bytes
@@ -64,6 +65,9 @@ class MemoryPlan:
     total_bytes: int
     budget_bytes: int
     engine_plan: EnginePlan | None = None  # the engine's own, for what the budget leaves; None for the payload
+
+    def _repr_html_(self) -> str:
+        return html_table(self.job.device.name, [(line.label, _both(line.num_bytes)) for line in self.lines])
 
     @property
     def lines(self) -> tuple[PlanLine, ...]:

@@ -1,10 +1,12 @@
 """The command line: the page's figures to the byte, exit codes, and a sentence for whatever cannot be."""
 
 import json
+import tomllib
 
 import pytest
 
 from core.__main__ import main
+from core.models.notebook import html_table
 from core.models.registry import load_registry
 from core.models.spec import read_config
 from core.serving.inverse import largest_batch
@@ -109,3 +111,34 @@ def test_the_command_brings_in_neither_torch_nor_streamlit():
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_the_registry_as_json(capsys):
+    assert main(["models", "--json"]) == 0
+    rows = json.loads(capsys.readouterr().out)
+    assert [row["name"] for row in rows] == [known.name for known in load_registry()]
+    assert next(row for row in rows if row["name"] == "Qwen3 32B") == {
+        "name": "Qwen3 32B", "repository": "Qwen/Qwen3-32B", "kv_heads": 8, "bytes_per_token": 2 * 64 * 8 * 128 * 2,
+    }  # fmt: skip
+
+
+def test_what_a_notebook_shows_is_escaped_and_whole():
+    model = read_config(next(known.config for known in load_registry() if known.name == "Qwen3 32B"))
+    made = plan(ServingJob(model=model, batch_size=1, context_length=1_024))
+    for shown in (model, made, made.job, made.parameters, largest_batch(made.job)):
+        html = shown._repr_html_()
+        assert html.startswith("<table>")
+        assert html.endswith("</table>")
+    assert "GQA" in model._repr_html_()
+    assert html_table("<b>", [("a<b", None), ("n", 1_000)]).count("&lt;") == 1
+    assert "1,000" in html_table("t", [("n", 1_000)])
+
+
+def test_what_pip_installs_is_pinned_as_the_requirements_are():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    text = (ROOT / "requirements.txt").read_text() + (ROOT / "requirements-look.txt").read_text()
+    pins = {line.split("#")[0].strip() for line in text.splitlines()}
+    wanted = [*project["dependencies"], *(one for extra in project["optional-dependencies"].values() for one in extra)]
+    assert set(wanted) - pins == {"numpy>=2"}
+    assert not any(one.startswith(("torch", "transformers", "streamlit")) for one in project["dependencies"])
+    assert project["scripts"] == {"headroom": "core.__main__:main"}

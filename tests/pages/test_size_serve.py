@@ -1,6 +1,14 @@
 """Serving a model on the sizing page: two inputs to the answer, each job in the link, and nothing lost between them."""
 
+import json
+from concurrent.futures import Future
+
 import pytest
+
+from core.__main__ import main
+from core.models.hub.pulls import HubError
+from core.models.registry import load_registry
+from pages.shell import cached
 
 PAGE = "tools/size/size.py"
 HEADLINE = "Only G = 1 fits in bf16; 8-bit cache also allows G = 2; 4-bit also G = 4. G = 8 fits at none of the three."
@@ -54,3 +62,36 @@ def test_what_cannot_be_gets_a_sentence(open_page, key, value, message):
 def test_the_tabs_say_the_servers_memory(open_page):
     app = open_page(PAGE, size_job="Serve a model", size_accelerator="DGX Spark (GB10)")
     assert "The memory is shared with the system, which leaves 102.00 GiB" in texts(app)
+
+
+@pytest.mark.parametrize("name", ["Qwen3 8B", "Gemma-3 27B", "Mistral-Nemo 12B"])
+def test_the_page_answers_as_the_shell(open_page, capsys, name):
+    app = open_page(PAGE, size_job="Serve a model", size_model=name, size_accelerator="L40S")
+    main(["size", name, "--gpu", "l40s", "--engine", "vllm", "--json"])
+    said = json.loads(capsys.readouterr().out)
+    requests = said["largest_batch"]
+    assert f"on one L40S: {requests:,} request{'' if requests == 1 else 's'} at 32,768 tokens" in texts(app)
+    assert f"{said['weight_bytes']:,} bytes" in texts(app)
+    assert f"{said['budget_bytes']:,} bytes" in texts(app)
+
+
+def test_a_model_that_the_hub_does_not_give_is_asked_for_as_text(open_page, monkeypatch):
+    def unreachable(repository, mirror):
+        failed = Future()
+        failed.set_exception(HubError("offline", repository, "The Hub cannot be reached."))
+        return failed
+
+    unreachable.clear = lambda *given: None
+    monkeypatch.setattr(cached, "hub_model", unreachable)
+    app = open_page(PAGE, size_job="Serve a model", size_model="nobody/Qwen3-32B-fine")
+    assert "The Hub cannot be reached" in app.error[0].value
+    assert "Qwen3 32B, Qwen2" in texts(app)
+    assert app.text_area(key="size_paste").label == "Paste its config.json here"
+
+
+def test_a_pasted_config_is_served(open_page):
+    app = open_page(PAGE, size_job="Serve a model", size_model="A file of your own")
+    config = next(known.config for known in load_registry() if known.name == "Qwen3 32B")
+    app.text_area(key="size_paste").set_value(json.dumps(config)).run()
+    assert "A file of your own on one H100 SXM5 80 GB: 1 request at 32,768 tokens" in texts(app)
+    assert not app.error

@@ -11,7 +11,7 @@ from core.serving.options import OptionGrid
 from core.serving.what_if import WindowPattern, allowed_kv_heads, own_kv_heads
 from core.units import GB, MIB
 from pages.shell import cached
-from pages.tools.size import engine, server_log, stored
+from pages.tools.size import engine, instead, server_log, stored
 from pages.tools.size.model import (
     OWN_FILE,
     OWN_SHAPE,
@@ -93,6 +93,11 @@ def first_inputs(*, serving: bool) -> None:
         own_shape_inputs()
     if st.session_state["size_model"] == OWN_FILE:
         own_file_input()
+    elif (
+        instead.pasted(st.session_state["size_model"]) is not None
+        and st.session_state["size_model"] not in model_names()
+    ):
+        instead.paste_input()
     if st.session_state["size_accelerator"] == CUSTOM:
         _custom_accelerator_inputs()
 

@@ -15,6 +15,7 @@ from core.serving.typed_shape import typed_shape
 from core.serving.weights import ParameterCount, typed_count
 from pages.shell import cached, share
 from pages.tools.gguf_inputs import header_inputs, headers
+from pages.tools.size import instead
 from pages.tools.size.count import counted, from_hub, registered_count
 
 HEADLINE = "Llama-2 13B"
@@ -48,6 +49,7 @@ def own_file_input() -> None:
         "config.json, params.json, or the JSON or YAML of another tool (MLC, TensorRT-LLM, LitGPT, Megatron-core, …)",
         key="size_upload",
     )
+    instead.paste_input()
     header_inputs("size")
 
 
@@ -74,6 +76,9 @@ def chosen_model(name: str, typed_parameters: int) -> ChosenModel:
         return ChosenModel(name=name, spec=spec, count=counted(spec, typed_parameters))
     registered = {model.name: model for model in cached.registered_models()}.get(name)
     if registered is None:
+        if instead.pasted(name) is not None:
+            spec = chosen_spec(name)
+            return ChosenModel(name=name, spec=spec, count=counted(spec, typed_parameters))
         found = from_hub(repository_id(name))
         exact = typed_count(typed_parameters) if typed_parameters else found.count
         return ChosenModel(name=name, spec=spec_of(found.config), count=exact, file_bytes=found.file_bytes)
@@ -87,6 +92,8 @@ def chosen_spec(name: str) -> ModelSpec:
         return _own_shape()
     if name == OWN_FILE:
         return _own_file()
+    if (text := instead.pasted(name)) is not None and name not in {m.name for m in cached.registered_models()}:
+        return read_document(text)
     registered = {model.name: model for model in cached.registered_models()}.get(name)
     return read_config(registered.config) if registered is not None else spec_of(from_hub(repository_id(name)).config)
 
@@ -103,11 +110,15 @@ def say_caution(spec: ModelSpec) -> None:
 def _own_file() -> ModelSpec:
     file = st.session_state.get("size_upload")
     if file is None:
+        if (text := instead.pasted(None)) is not None:
+            return read_document(text)
         for header in headers("size"):
             if header.metadata is None:
                 raise UnsupportedConfig(f"{header.name}: {header.problem}")
             return read_metadata(header.metadata)
-        raise SizingError("no file is there yet: upload a model's config.json, or the file that another tool wrote")
+        raise SizingError(
+            "no file is there yet: upload or paste a model's config.json, or the file that another tool wrote"
+        )
     return read_document(file.getvalue())
 
 

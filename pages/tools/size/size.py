@@ -3,7 +3,6 @@
 import streamlit as st
 
 from core.errors import SizingError
-from core.figures.comparison import plain
 from core.models.hub.pulls import HubError
 from core.models.spec import UnsupportedConfig
 from core.serving.options import option_grid
@@ -12,6 +11,7 @@ from pages.tools.size import (
     cache_width,
     engine,
     inputs,
+    instead,
     limits,
     measure,
     plan,
@@ -49,8 +49,9 @@ try:
 except (SizingError, UnsupportedConfig) as error:
     answer.error(str(error))
     st.stop()
-except HubError as error:  # repeats what was typed: shown as text, whatever it holds
-    answer.error(plain(str(error), links=True))
+except HubError as error:
+    with answer:
+        instead.show(error, str(st.session_state["size_model"]))
     st.stop()
 except StillWaiting as wait:
     answer.info(str(wait), icon=":material/hourglass_top:")
