@@ -95,3 +95,9 @@ def test_a_pasted_config_is_served(open_page):
     app.text_area(key="size_paste").set_value(json.dumps(config)).run()
     assert "A file of your own on one H100 SXM5 80 GB: 1 request at 32,768 tokens" in texts(app)
     assert not app.error
+
+
+def test_the_time_to_first_token_is_a_bound_with_its_formula(open_page):
+    app = open_page(PAGE, size_job="Serve a model", size_model="Qwen3 32B", size_serve_tab="Speed and cost")
+    assert "**Time to first token ≥ 3.21 s** for 32,768 tokens of one request: a bound" in texts(app)
+    assert "+ 2 × 777,912,320 + 1,125,934,266,580,992 of attention) FLOP / 1 / 989.4 TFLOP/s" in texts(app)

@@ -6,6 +6,7 @@ from core.figures.serve_memory import memory_alt_text, memory_chart
 from core.serving.engine_why import why_sentence
 from core.serving.inverse import Answer
 from core.serving.options import Option
+from core.serving.prefill import prefill_bound
 from core.serving.serve import (
     OtherHeads,
     Served,
@@ -52,7 +53,30 @@ def show(asked: inputs.Asked, answer: st.delta_generator.DeltaGenerator) -> None
             server_log.show_log(option.plan, pasted)
     if speed_tab.open:
         with speed_tab:
+            show_first_token(served)
             speed.show_speed(option)
+
+
+def show_first_token(served: Served) -> None:
+    """The bound on the time to the first token of one request, with its numbers put in."""
+    bound = prefill_bound(served.job)
+    if bound.seconds is None:
+        st.markdown("**Time to first token**: neither rate nor bandwidth of this accelerator is known, so no bound.")
+        return
+    st.markdown(
+        f"**Time to first token ≥ {bound.seconds:,.2f} s** for {bound.tokens:,} tokens of one request: a bound, from "
+        "arithmetic alone where it is the longer side."
+    )
+    matrices = f"2 × {bound.parameters:,} × {bound.tokens:,} + 2 × {bound.head_parameters:,}"
+    work = f"({matrices} + {bound.attention_flops:,} of attention) FLOP"
+    lines = []
+    if bound.compute_seconds is not None and bound.flops_per_s:
+        rate = f"{bound.flops_per_s / 1e12:,.1f} TFLOP/s"
+        lines.append(f"compute: {work} / {bound.ranks} / {rate} = {bound.compute_seconds:,.3f} s")
+    if bound.memory_seconds is not None and bound.bandwidth_bytes_per_s:
+        bytes_, rate = format_both(bound.weight_read_bytes, 2), f"{bound.bandwidth_bytes_per_s / 1e12:.3f} TB/s"
+        lines.append(f"weights read once: {bytes_} / {rate} = {bound.memory_seconds:,.3f} s")
+    st.markdown("  \n".join(f"`{line}`" for line in lines))
 
 
 def show_answer(name: str, served: Served) -> None:

@@ -1,0 +1,83 @@
+"""The least time to the first token of one request: arithmetic over the dense rate, or weight bytes over bandwidth.
+
+    compute seconds = (2 x parameters inside the layers x tokens + 2 x head + attention FLOPs) / rate
+    memory seconds  = weight bytes / bandwidth
+    first token    >= the larger of the two, with nothing else on the accelerator
+
+A causal token attends to itself and what stands before it: L (L + 1) / 2 entries of a layer that keeps all, fewer
+where a window or an index holds. The input embedding is looked up and the head works on the last token alone, where
+the count tells them apart; of experts those that a token takes count. No queueing, launch overhead or communication is
+in it.
+"""
+
+from dataclasses import dataclass
+
+from core.serving.footprint import footprint
+from core.serving.job import ServingJob
+from core.serving.layer_groups import LayerGroup
+
+
+@dataclass(frozen=True, kw_only=True)
+class PrefillBound:
+    """One request's prefill on one copy of the model; seconds are None where the accelerator's figure is unknown."""
+
+    tokens: int
+    parameters: int  # that every token goes through: without the input embedding and the head
+    head_parameters: int  # that the last token goes through
+    weight_flops: int
+    attention_flops: int
+    weight_read_bytes: int
+    ranks: int
+    flops_per_s: float | None
+    bandwidth_bytes_per_s: float | None
+
+    @property
+    def compute_seconds(self) -> float | None:
+        if self.flops_per_s is None:
+            return None
+        return (self.weight_flops + self.attention_flops) / self.ranks / self.flops_per_s
+
+    @property
+    def memory_seconds(self) -> float | None:
+        return None if self.bandwidth_bytes_per_s is None else self.weight_read_bytes / self.bandwidth_bytes_per_s
+
+    @property
+    def seconds(self) -> float | None:
+        """The larger of the sides that are known; None where neither is."""
+        known = [side for side in (self.compute_seconds, self.memory_seconds) if side is not None]
+        return max(known) if known else None
+
+
+def prefill_bound(job: ServingJob) -> PrefillBound:
+    """The bound for one request of the job's context, whether or not it fits. Raises SizingError as plan(job) does."""
+    needs = footprint(job)
+    count = needs.weights.count
+    table, head = count.embedding or 0, count.head or 0
+    used = (count.active if count.active is not None else count.total) - table - head
+    attention = sum(
+        group.readers * group.attention_flops * read_while_prefilling(group, job.context_length)
+        for group in needs.ledger.groups
+    )
+    return PrefillBound(
+        tokens=job.context_length,
+        parameters=used,
+        head_parameters=head or table,
+        weight_flops=2 * used * job.context_length + 2 * (head or table),
+        attention_flops=attention,
+        weight_read_bytes=needs.weight_bytes,
+        ranks=job.tensor_parallel,
+        flops_per_s=job.device.bf16_dense_flops,
+        bandwidth_bytes_per_s=job.device.bandwidth_bytes_per_s,
+    )
+
+
+def read_while_prefilling(group: LayerGroup, tokens: int) -> int:
+    """Entries that all tokens of a prompt read together: the sum of min(t, most) over t from 1 to tokens.
+
+    Entries that stand for several tokens are left out: the bound is then lower than it could be.
+    """
+    if group.tokens_per_entry != 1:
+        return 0
+    limits = [limit for limit in (group.window, group.chosen, tokens) if limit is not None]
+    most = min(limits)
+    return most * (most + 1) // 2 + (tokens - most) * most

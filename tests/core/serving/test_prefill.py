@@ -1,0 +1,39 @@
+"""The least time to a first token: arithmetic by hand, and a window's sum against counting it out."""
+
+import pytest
+
+from core.models.spec import read_config
+from core.serving.job import ServingJob
+from core.serving.layer_groups import LayerGroup
+from core.serving.prefill import prefill_bound, read_while_prefilling
+
+QWEN3_32B = {
+    "model_type": "qwen3", "num_hidden_layers": 64, "num_attention_heads": 64, "num_key_value_heads": 8,
+    "head_dim": 128, "hidden_size": 5120, "intermediate_size": 25600, "vocab_size": 151936,
+}  # fmt: skip
+
+
+def test_arithmetic_by_hand():
+    """32,762,123,264 less two tables of 151,936 x 5,120; 64 layers x 2 x 64 x 256 x 32,768 x 32,769 / 2."""
+    bound = prefill_bound(ServingJob(model=read_config(QWEN3_32B), batch_size=1, context_length=32_768))
+    assert bound.parameters == 31_206_298_624
+    assert bound.weight_flops == 2 * 31_206_298_624 * 32_768 + 2 * 777_912_320 == 2_045_137_542_447_104
+    assert bound.attention_flops == 64 * 32_768 * 536_887_296 == 1_125_934_266_580_992
+    assert bound.compute_seconds == pytest.approx(3.205, abs=0.001)
+    assert bound.memory_seconds == pytest.approx(65_524_246_528 / 3.35e12)
+    assert bound.seconds == bound.compute_seconds
+
+
+def test_an_unknown_rate_leaves_the_memory_side():
+    bound = prefill_bound(ServingJob(model=read_config(QWEN3_32B), batch_size=1, context_length=8, accelerator="t4"))
+    assert bound.compute_seconds is None
+    assert bound.seconds == pytest.approx(65_524_246_528 / 320e9)
+
+
+@pytest.mark.parametrize(("window", "chosen"), [(None, None), (4, None), (None, 3), (7, 5), (100, None)])
+def test_what_is_read_is_the_sum_over_tokens(window, chosen):
+    group = LayerGroup(
+        part="keys and values", window=window, chosen=chosen, width_per_head=1, payload_width=1, rank_width=1
+    )
+    most = min(limit for limit in (window, chosen, 20) if limit is not None)
+    assert read_while_prefilling(group, 20) == sum(min(t, most) for t in range(1, 21))
