@@ -177,6 +177,9 @@ def _tell(event: dict[str, object]) -> None:
             f"{_number(event, 'flops_per_second') / 1e9:,.0f} GFLOP/s, "
             f"{_number(event, 'exp_per_second') / 1e9:,.2f} G exp/s"
         )
+    elif kind == "machine":
+        for sentence in event["said"]:  # type: ignore[attr-defined]
+            print(f"this machine is not quiet: {sentence}")
     elif kind == "result":
         print(_result_line(result_from({k: v for k, v in event.items() if k != "event"})))
     elif kind == "figures":
@@ -205,8 +208,11 @@ def _result_line(result: KernelResult) -> str:
     seconds, fraction = result.median_seconds, result.roofline_fraction
     if seconds is None or fraction is None:
         return f"{head} {result.status}: {result.detail}"
+    share = f"{fraction:6.1%} of the roofline" if result.share.endswith("%") else result.share
+    equal = f", equal to {', '.join(result.equal_to)}" if result.equal_to else ""
     return (
-        f"{head} {seconds * 1e3:10.3f} ms  {fraction:6.1%} of the roofline  error {result.relative_error:.1e}  "
+        f"{head} {seconds * 1e3:10.3f} ms  {share}{equal}  {result.threads} threads  "
+        f"error {result.relative_error:.1e}  "
         f"{result.detail}"
     )
 

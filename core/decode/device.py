@@ -9,6 +9,7 @@ import torch
 
 from core.decode.host_library import compiler_version
 from core.decode.plan import InvalidJob
+from core.host.busy import cache_bytes
 from core.host.linux import huge_pages
 from core.host.memory import available_bytes
 from core.host.processor import cores_in_words, cpu_name, nvidia_driver
@@ -40,6 +41,13 @@ def free_bytes(device: torch.device) -> int:
     if device.type == "cuda":
         return int(torch.cuda.mem_get_info(device)[0] * 0.9)
     return available_bytes()
+
+
+def cache_bytes_of(device: torch.device) -> int:
+    """The largest cache before the device's memory; 0 where it is not known."""
+    if device.type == "cuda":
+        return int(getattr(torch.cuda.get_device_properties(device), "L2_cache_size", 0))
+    return cache_bytes() or 0
 
 
 def host_facts(device: torch.device) -> dict[str, str]:
@@ -82,11 +90,13 @@ def synchronise(device: torch.device) -> None:
 
 
 def time_calls(
-    device: torch.device, calls: list[Callable[[], object]], *, least: int, most: int, seconds: float
-) -> tuple[float, ...]:
+    device: torch.device, calls: list[Callable[[], object]], *, least: int, most: int, seconds: float,
+    before: Callable[[], object] = lambda: None,
+) -> tuple[float, ...]:  # fmt: skip
     """Seconds of single calls, rotating through `calls` (one per copy of the data) after a warm-up.
 
-    Takes `least` samples, then more until `most` or the time is used. On CUDA each call lies between two events.
+    Takes `least` samples, then more until `most` or the time is used; `before` is called before each. On CUDA each call
+    lies between two events.
     """
     warm_until = time.perf_counter() + seconds / 4
     for call in calls[:3]:
@@ -98,6 +108,7 @@ def time_calls(
     end = time.perf_counter() + seconds
     while len(samples) < least or (len(samples) < most and time.perf_counter() < end):
         call = calls[len(samples) % len(calls)]
+        before()
         samples.append(time_once(device, call))
     return tuple(samples)
 

@@ -32,6 +32,7 @@ class Kernel:
     prepare: Callable[[Inputs], Call]
     devices: tuple[str, ...] = ("cpu", "cuda")
     layout: str = NATURAL
+    torch_threads: int | None = None  # where its own threads compute, each with so many of torch's; else the run's
     slow_to_build: bool = False  # compiled for each shape, in seconds: left out of a quick run
     describe: Callable[[Inputs], str] = lambda _inputs: ""
 

@@ -23,7 +23,7 @@ def _heads_per_thread(inputs: Inputs) -> Call:
     """Each thread owns some of the (sequence, KV head) pairs and runs single-threaded products over them."""
     needs_16_or_32_bits(inputs)
     batch, kv_heads, rows, capacity, dim = inputs.sizes
-    threads = torch.get_num_threads()
+    threads = usual_threads()
     if batch * kv_heads < threads or not inputs.full:
         raise Unavailable("needs a KV head for every thread, and whole contexts")
     query = inputs.grouped_query().reshape(-1, rows, dim)
@@ -46,6 +46,12 @@ def _heads_per_thread(inputs: Inputs) -> Call:
 
 
 @cache
+def usual_threads() -> int:
+    """torch's threads as they were when first asked: a run asks before any kernel."""
+    return int(torch.get_num_threads())
+
+
+@cache
 def _threads(count: int) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(count, initializer=torch.set_num_threads, initargs=(1,))
 
@@ -63,6 +69,8 @@ CPU_KERNELS = (
         prepare=_heads_per_thread,
         devices=("cpu",),
         layout=NATURAL,
+        torch_threads=1,
+        describe=lambda _inputs: f"{usual_threads()} threads of its own, torch on 1 in each",
     ),
     HOST_KERNEL,
 )

@@ -1,35 +1,44 @@
 """What this host can do at most, measured in the same run: sustained reads, matrix products, exponentials.
 
-Bandwidth is read on a buffer far beyond any cache by several operations that read every byte once; the fastest is the
-figure, since a slower one only shows its own overhead. The fastest read and the fastest matrix product are repeated in
-the rounds of core.decode.rounds; a run's rate is the median over the samples at its start and in its rounds together.
+Each rate is the fastest of torch's own operations and, on a CPU, of probes in the kernels' own instructions
+(core/decode/cpp/probes.h): a limit that some kernel beats is none. A sample lasts 5 ms or longer, so that starting the
+threads is no part of it. The fastest read and the fastest product are repeated in the rounds of core.decode.rounds; a
+run's rate is the median over the samples at its start and in its rounds together.
 """
 
+import ctypes
+import math
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from statistics import median
 
 import torch
 
 from core.decode.caches import arithmetic_dtype
 from core.decode.device import time_calls, time_once
+from core.decode.host_library import host_library, instruction_set, threads_of_torch
+from core.decode.kernel import Unavailable
 from core.decode.plan import GPU_READ_BYTES
 from core.decode.records import Roofline
+from core.host.busy import cache_bytes
 
 READ_BYTES = {"cpu": 2**29, "cuda": GPU_READ_BYTES}
+SAMPLE_SECONDS = 0.005  # least of a sample
+BF16, FLOAT32 = 1, 0  # what headroom_products multiplies; every other format is widened to float32
+SIZES = {"cuda": (4096, 8192), "cpu": (256, 1024, 2048)}
+OURS = "our probe"
 
 
 def measure_roofline(device: torch.device, dtype: str, limit_bytes: int) -> Roofline:
-    """Rates per second. fp8 products are not formed by any path here: the rate is bfloat16's."""
+    """Rates per second. A GPU's rate for a cache of 8 bits and fewer is bfloat16's: no path here multiplies fp8."""
     reads, read_by = _fastest(device, _readers(device, limit_bytes))
-    compute = arithmetic_dtype(dtype)
-    products, size = _matmul_rates(device, compute)
+    products, product_by = _fastest(device, list(_products(device, dtype).values()))
     exps, exp_by = _fastest(device, _exponentials(device))
-    name = str(compute).removeprefix("torch.")
     return Roofline(
         bytes_per_second=median(reads), flops_per_second=median(products), exp_per_second=median(exps),
-        detail=f"reads by {read_by}; {size} × {size} matrix products in {name}; exp by {exp_by}",
-        read_by=read_by, product_size=size, start_reads=reads, start_products=products,
+        detail=f"reads by {read_by}; products by {product_by}; exp by {exp_by}",
+        read_by=read_by, product_by=product_by, start_reads=reads, start_products=products,
     )  # fmt: skip
 
 
@@ -40,10 +49,10 @@ def read_turn(device: torch.device, limit_bytes: int, read_by: str) -> Callable[
     return lambda: amount / time_once(device, call)
 
 
-def product_turn(device: torch.device, dtype: torch.dtype, size: int) -> Callable[[], float]:
-    """One product of the size that was fastest at the start, warmed up first; it returns FLOPs per second."""
-    call = _product(device, dtype, size)
-    return lambda: 2 * size**3 / time_calls(device, [call], least=1, most=1, seconds=0.02)[0]
+def product_turn(device: torch.device, dtype: str, product_by: str) -> Callable[[], float]:
+    """The product that was fastest at the start, warmed up first; it returns FLOPs per second."""
+    _, amount, call = _long_enough(device, _products(device, dtype)[product_by])
+    return lambda: amount / time_calls(device, [call], least=1, most=1, seconds=0.02)[0]
 
 
 def with_rounds(start: Roofline, reads: tuple[float, ...], products: tuple[float, ...]) -> Roofline:
@@ -56,55 +65,102 @@ def with_rounds(start: Roofline, reads: tuple[float, ...], products: tuple[float
     )  # fmt: skip
 
 
-Work = tuple[str, float, Callable[[], object]]
+Work = tuple[str, float, Callable[[], object]]  # a name, what one call does, the call
 
 
 def _readers(device: torch.device, limit_bytes: int) -> list[Work]:
-    size = max(2**26, min(READ_BYTES[device.type], limit_bytes // 3)) // 16384 * 16384
+    wanted = max(READ_BYTES[device.type], 4 * (cache_bytes() or 0) if device.type == "cpu" else 0)
+    size = max(2**26, min(wanted, limit_bytes // 3)) // 16384 * 16384
     data = torch.ones(size // 4, device=device)
     words = data.view(torch.int64)
     rows, vector = data.view(-1, 4096), torch.ones(4096, device=device)
-    return [
+    works: list[Work] = [
         ("sum", size, lambda: data.sum()),
         ("maximum", size, lambda: data.amax()),
         ("integer sum", size, lambda: words.sum()),
         ("dot product", size, lambda: torch.dot(data, data)),
         ("matrix-vector product", size, lambda: torch.mv(rows, vector)),
     ]
+    if probe := _probe(device):
+        library, name, pool = probe
+        address, threads = data.data_ptr(), torch.get_num_threads()
+        works += [
+            (f"{OURS}, {name}", size, lambda: data is None or library.headroom_read(address, size, 0, threads, pool)),
+            (f"{OURS} with fetches, {name}", size,
+             lambda: data is None or library.headroom_read(address, size, 1, threads, pool)),
+        ]  # fmt: skip
+    return works
 
 
 def _exponentials(device: torch.device) -> list[Work]:
     count = 2**26 if device.type == "cuda" else 2**20
     x, out = -torch.rand(count, device=device), torch.empty(count, device=device)
     rows = x.view(16, -1)
-    return [
+    works: list[Work] = [
         ("exp", count, lambda: torch.exp(x, out=out)),
         ("softmax", count, lambda: torch.softmax(rows, -1)),
     ]
+    if probe := _probe(device):
+        library, name, pool = probe
+        threads = torch.get_num_threads()
+        amount = 4096 * 64 * threads
+        works.append((f"{OURS}, {name}", amount, lambda: library.headroom_exponentials(64, threads, pool)))
+    return works
 
 
-def _product(device: torch.device, dtype: torch.dtype, size: int) -> Callable[[], object]:
-    a = torch.randn(size, size, device=device).to(dtype)
-    return lambda: a @ a
+def _products(device: torch.device, dtype: str) -> dict[str, Work]:
+    """By name. On a CPU float32's too: what a kernel widens is multiplied so."""
+    wide = arithmetic_dtype(dtype)
+    works: list[Work] = []
+    for kind in dict.fromkeys((wide, torch.float32) if device.type == "cpu" else (wide,)):
+        for size in SIZES[device.type]:
+            a = torch.randn(size, size, device=device).to(kind)
+            name = f"{size} × {size} in {str(kind).removeprefix('torch.')}"
+            works.append((name, 2 * size**3, partial(torch.matmul, a, a)))
+    if probe := _probe(device):
+        library, name, pool = probe
+        threads = torch.get_num_threads()
+        for kind in (BF16, FLOAT32) if wide == torch.bfloat16 else (FLOAT32,):
+            amount = library.headroom_products(kind, 1, threads, pool) * 200
+            call = partial(library.headroom_products, kind, 200, threads, pool)
+            works.append((f"{OURS} in {('float32', 'bfloat16')[kind]}, {name}", amount, call))
+    return {work[0]: work for work in works}
 
 
-def _matmul_rates(device: torch.device, dtype: torch.dtype) -> tuple[tuple[float, ...], int]:
-    """FLOP/s of each sample at the best of the sizes tried; small ones first, so that a slow dtype ends early."""
-    found: list[tuple[float, tuple[float, ...], int]] = []
-    for size in (4096, 8192) if device.type == "cuda" else (256, 1024, 2048):
-        samples = time_calls(device, [_product(device, dtype, size)], least=3, most=15, seconds=0.5)
-        rates = tuple(2 * size**3 / seconds for seconds in samples)
-        found.append((median(rates), rates, size))
-        if median(samples) > 0.5:
-            break
-    _, rates, size = max(found)
-    return rates, size
+def _probe(device: torch.device) -> tuple[ctypes.CDLL, str, ctypes.c_void_p] | None:
+    """The compiled library, its instructions and torch's pool; None off the CPU and where there is no compiler."""
+    if device.type != "cpu":
+        return None
+    try:
+        library = host_library()
+    except Unavailable:
+        return None
+    return library, instruction_set(library), threads_of_torch()
+
+
+def _long_enough(device: torch.device, work: Work) -> Work:
+    """The same work so often that it takes SAMPLE_SECONDS."""
+    name, amount, call = work
+    call()
+    seconds = max(1e-7, min(time_once(device, call) for _ in range(2)))
+    times = max(1, math.ceil(1.2 * SAMPLE_SECONDS / seconds))
+
+    def repeated() -> None:
+        for _ in range(times):
+            call()
+
+    return (name, amount, call) if times == 1 else (name, amount * times, repeated)
 
 
 def _fastest(device: torch.device, works: list[Work]) -> tuple[tuple[float, ...], str]:
-    """The rates of every sample of the operation with the highest median, and its name."""
-    rates = [
-        (tuple(amount / s for s in time_calls(device, [call], least=5, most=25, seconds=0.4)), name)
-        for name, amount, call in works
-    ]
+    """The rates of every sample of the operation with the highest median, and its name.
+
+    What takes half a second or more is timed once: torch's bfloat16 product is that slow on processors without it.
+    """
+    rates = []
+    for work in works:
+        name, amount, call = _long_enough(device, work)
+        slow = time_once(device, call) > 0.1
+        samples = time_calls(device, [call], least=1 if slow else 5, most=25, seconds=0.05 if slow else 0.3)
+        rates.append((tuple(amount / s for s in samples), name))
     return max(rates, key=lambda found: median(found[0]))

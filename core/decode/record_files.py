@@ -62,7 +62,7 @@ def roofline_from(raw: object) -> Roofline:
 def result_from(raw: object) -> KernelResult:
     """Raises InvalidRecord or TypeError for what is not a result."""
     data = _object(raw, "results")
-    return KernelResult(**{**data, **_tuples(data, ("samples", "round_samples"))})
+    return KernelResult(**{**data, **_tuples(data, ("samples", "round_samples", "equal_to"))})
 
 
 def _step_from(raw: object) -> StepResult:
@@ -97,7 +97,7 @@ def _check(record: RunRecord) -> None:
     for name in ("date", "status", "message", "command", "device", "device_name", "rule"):
         if not isinstance(getattr(record, name), str):
             raise InvalidRecord(f"{name} is not text.")
-    for name in ("host", "job", "asked"):
+    for name in ("host", "job", "asked", "machine"):
         _object(getattr(record, name), name)
     _positive(record.scale, "scale")
     if record.roofline is not None:
@@ -145,6 +145,13 @@ def _check_result(result: KernelResult) -> None:
     for name in ("kernel", "dtype", "detail", "layout"):
         if not isinstance(getattr(result, name), str):
             raise InvalidRecord(f"{name} of a result is not text.")
+    for name in result.equal_to:
+        if not isinstance(name, str):
+            raise InvalidRecord("equal_to of a result is not names.")
+    for name in ("best", "fits_cache", "limit_failed"):
+        if not isinstance(getattr(result, name), bool):
+            raise InvalidRecord(f"{name} of a result is {getattr(result, name)!r}: expected true or false.")
+    _positive(result.threads, "threads", zero=True)
     if not isinstance(result.kv_heads, int) or result.kv_heads < 1:
         raise InvalidRecord(f"kv_heads is {result.kv_heads!r}: expected a positive whole number.")
     for sample in (*result.samples, *result.round_samples):
@@ -164,7 +171,7 @@ def _positive(value: object, name: str, *, zero: bool = False) -> None:
 CSV_FIELDS = (
     "kv_heads", "dtype", "kernel", "status", "best", "median_ms", "kv_bytes", "relative_error", "roofline_fraction",
     "roofline_seconds", "memory_seconds", "matmul_seconds", "exponential_seconds", "detail", "layout", "samples",
-    "round_samples", "run",
+    "round_samples", "threads", "fits_cache", "limit_failed", "equal_to", "run",
 )  # fmt: skip
 
 
@@ -180,6 +187,7 @@ def to_csv(record: RunRecord) -> str:
         row["roofline_fraction"] = "" if r.roofline_fraction is None else r.roofline_fraction
         for name in ("samples", "round_samples"):
             row[name] = " ".join(repr(s) for s in getattr(r, name))
+        row["equal_to"] = " ".join(r.equal_to)
         writer.writerow({**row, "run": run})
     return out.getvalue()
 
@@ -207,7 +215,9 @@ def _csv_result(row: dict[str, str]) -> dict[str, Any]:
         **{name: float(row[name]) for name in numbers},
         "kv_heads": int(row["kv_heads"]),
         "kv_bytes": int(row["kv_bytes"]),
-        "best": row["best"] == "True",
+        **{name: row.get(name) == "True" for name in ("best", "fits_cache", "limit_failed")},
+        "threads": int(row.get("threads") or 0),
+        "equal_to": (row.get("equal_to") or "").split(),
         "relative_error": float(row["relative_error"]) if row["relative_error"] else None,
         "samples": [float(s) for s in row["samples"].split()],
         "round_samples": [float(s) for s in row.get("round_samples", "").split()],

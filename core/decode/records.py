@@ -5,12 +5,13 @@ are seconds, rates are per second.
 """
 
 import math
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from statistics import median
 from typing import Any
 
 STATUSES = ("accepted", "refused", "unavailable", "failed")
 SCHEMA = 1
+LIMIT_FAILED = "limit measured too low"
 MIXED = 1 / 3  # of the larger bound: from there on the smaller counts too
 
 
@@ -18,6 +19,21 @@ def quartiles(samples: tuple[float, ...]) -> tuple[float, float]:
     """The first and the third; samples must hold one at least."""
     ordered = sorted(samples)
     return ordered[len(ordered) // 4], ordered[(3 * len(ordered)) // 4]
+
+
+def spread_of(samples: tuple[float, ...]) -> float:
+    """Between the first and third quartile, as a share of the median."""
+    low, high = quartiles(samples)
+    return (high - low) / median(samples)
+
+
+def share_in_words(fraction: float | None, *, fits_cache: bool = False) -> str:
+    """'93%', or what stands in its place: a share above 1 is a defect of the limit, not a feat of the kernel."""
+    if fraction is None:
+        return ""
+    if fits_cache:
+        return "fits the processor's cache"
+    return LIMIT_FAILED if fraction > 1 else f"{fraction:.0%}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +55,15 @@ class KernelResult:
     samples: tuple[float, ...] = ()  # of the search, each kernel timed by itself
     round_samples: tuple[float, ...] = ()  # of the interleaved rounds; the two fastest kernels of a G have them
     best: bool = False
+    threads: int = 0  # torch's in its calls; 0 in a run that did not look
+    fits_cache: bool = False  # its KV bytes fit the processor's largest cache, and reads are what limits it
+    limit_failed: bool = False  # faster than the limit: the limit was measured too low, and no share is shown
+    equal_to: tuple[str, ...] = ()  # of a best kernel: others whose order to it lies inside the spread
+
+    @property
+    def share(self) -> str:
+        """The share of the roofline in words, never above 100 %."""
+        return share_in_words(self.roofline_fraction, fits_cache=self.fits_cache)
 
     @property
     def figure_samples(self) -> tuple[float, ...]:
@@ -88,7 +113,8 @@ class Roofline:
     exp_per_second: float
     detail: str = ""  # which operation gave each rate
     read_by: str = ""
-    product_size: int = 0
+    product_size: int = 0  # of runs until 0.1
+    product_by: str = ""
     start_reads: tuple[float, ...] = ()  # bytes per second of each sample
     round_reads: tuple[float, ...] = ()
     start_products: tuple[float, ...] = ()  # FLOPs per second of each sample
@@ -172,6 +198,7 @@ class RunRecord:
     results: tuple[KernelResult, ...]
     steps: tuple[StepResult, ...] = ()
     model_check: ModelCheck | None = None
+    machine: dict[str, Any] = field(default_factory=dict)  # before, during and after: core.host.busy.Load
     rule: str = ""  # in words: which samples the figures and the roofline rest on
     schema: int = field(default=SCHEMA)
 
@@ -192,11 +219,28 @@ def mark_best(results: tuple[KernelResult, ...]) -> tuple[KernelResult, ...]:
             key = (r.kv_heads, r.dtype)
             fastest[key] = min(fastest.get(key, (True, math.inf, -1)), (not r.round_samples, seconds, i))
     chosen = {i for _, _, i in fastest.values()}
-    return tuple(KernelResult(**{**_shallow(r), "best": i in chosen}) for i, r in enumerate(results))
+    return tuple(
+        replace(
+            r,
+            best=i in chosen,
+            equal_to=_equals(r, results) if i in chosen else (),
+            limit_failed=bool((r.roofline_fraction or 0) > 1 and not r.fits_cache),
+        )
+        for i, r in enumerate(results)
+    )
 
 
-def _shallow(r: KernelResult) -> dict[str, Any]:
-    return {name: getattr(r, name) for name in KernelResult.__dataclass_fields__}
+def _equals(best: KernelResult, results: tuple[KernelResult, ...]) -> tuple[str, ...]:
+    """Others of the same G, timed in the same way, whose lower quartile lies below the best one's upper."""
+    if best.spread_seconds is None:
+        return ()
+    return tuple(
+        r.kernel
+        for r in results
+        if r is not best and (r.kv_heads, r.dtype, r.status) == (best.kv_heads, best.dtype, "accepted")
+        and bool(r.round_samples) == bool(best.round_samples)
+        and r.spread_seconds is not None and r.spread_seconds[0] <= best.spread_seconds[1]
+    )  # fmt: skip
 
 
 def to_dict(record: RunRecord) -> dict[str, Any]:
@@ -216,6 +260,7 @@ def summary(record: RunRecord) -> dict[str, Any]:
         "scale": record.scale,
         "job": record.job,
         "rule": record.rule,
+        "machine": record.machine,
         "roofline": None
         if roof is None
         else {
@@ -254,6 +299,10 @@ def _summary_result(r: KernelResult) -> dict[str, Any]:
         "roofline_fraction": r.roofline_fraction,
         "bound_by": r.bound_by,
         "best": r.best,
+        "threads": r.threads,
+        "fits_cache": r.fits_cache,
+        "limit_failed": r.limit_failed,
+        "equal_to": list(r.equal_to),
         "detail": r.detail,
         "layout": r.layout,
     }

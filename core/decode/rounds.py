@@ -105,12 +105,12 @@ def _turns(run: Running, calls: Mapping[Entry, Callable[[], object]], roofline: 
     turns: dict[Hashable, Turn] = {}
     if roofline.read_by:
         turns[READ] = read_turn(run.device, run.limit_bytes, roofline.read_by)
-    if roofline.product_size:
-        turns[PRODUCT] = _settled(product_turn(run.device, run.compute_dtype, roofline.product_size), run.device)
+    if roofline.product_by:
+        turns[PRODUCT] = _settled(product_turn(run.device, run.job.dtype, roofline.product_by), run.device)
     seen: set[int] = set()
     seconds: dict[Hashable, Turn] = {}
     for entry, call in calls.items():
-        (seconds if entry[0] in seen else turns)[entry] = _turn(run.device, call)
+        (seconds if entry[0] in seen else turns)[entry] = _turn(run, entry[1], call)
         seen.add(entry[0])
     if seconds and READ in turns:
         turns[READ_AGAIN] = turns[READ]
@@ -150,8 +150,15 @@ def _with_figure(run: Running, result: KernelResult, rates: Roofline, found: Int
     )  # fmt: skip
 
 
-def _turn(device: torch.device, call: Callable[[], object]) -> Turn:
-    return lambda: devices.time_once(device, call)
+def _turn(run: Running, name: str, call: Callable[[], object]) -> Turn:
+    """One call, from the state that the run began in, whatever the turns before left."""
+    threads = next(k.torch_threads for k in run.kernels if k.name == name)
+
+    def turn() -> float:
+        with run.kept.around(threads):
+            return devices.time_once(run.device, call)
+
+    return turn
 
 
 def _settled(turn: Turn, device: torch.device) -> Turn:
@@ -191,7 +198,8 @@ def _prepared(
                 break
             try:
                 part = part_of(pool, r.kv_heads, places[r.kv_heads])
-                calls[r.kv_heads, r.kernel] = recorded(run.device, kernel.prepare(part))[0]
+                with run.kept.around(kernel.torch_threads):
+                    calls[r.kv_heads, r.kernel] = recorded(run.device, kernel.prepare(part))[0]
                 spare -= copy
             except Exception as e:  # noqa: BLE001  as in the search: any failure is a result
                 left_out[r.kv_heads, r.kernel] = f"it was not prepared again ({type(e).__name__})"

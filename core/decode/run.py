@@ -17,11 +17,11 @@ from typing import Any
 import torch
 
 from core.decode import device as devices
-from core.decode.caches import arithmetic_dtype
 from core.decode.cuda_graph import recorded
 from core.decode.inputs import Inputs, make_inputs
 from core.decode.kernel import Kernel, Unavailable, reference, relative_error
 from core.decode.kernels import all_kernels
+from core.decode.kernels_cpu import usual_threads
 from core.decode.measured_roofline import measure_roofline
 from core.decode.plan import (
     ERROR_LIMITS,
@@ -32,7 +32,9 @@ from core.decode.plan import (
     copies_for_cold_reads,
     fit_to_memory,
 )
-from core.decode.records import KernelResult, Roofline, RunRecord, mark_best, to_dict
+from core.decode.records import KernelResult, Roofline, RunRecord, mark_best, spread_of, to_dict
+from core.decode.state import Kept
+from core.host import busy
 
 Event = dict[str, Any]
 SAMPLES = (5, 40)  # least and most of one kernel
@@ -72,7 +74,11 @@ class Run:
         self.run_id = f"{now:%Y%m%d-%H%M%S}-{seed:08x}"
         self.results: list[KernelResult] = []
         self.rule = ""
-        self.compute_dtype = arithmetic_dtype(self.job.dtype)
+        self.kept = Kept()
+        usual_threads()  # what they are before any kernel
+        self.cache_bytes = devices.cache_bytes_of(self.device)
+        self.before: busy.Load | None = None
+        self.began = busy.moment()
         wanted = QUICK_ROUND_SECONDS if self.job.quick else ROUND_SECONDS
         self.round_seconds = min(wanted, ROUND_SHARE * self.job.seconds_limit)
         self.status, self.message = "complete", ""
@@ -88,6 +94,9 @@ class Run:
     def execute(self) -> Iterator[Event]:
         """Events until done. MemoryError and CUDA failures inside a kernel are results; elsewhere they raise."""
         yield self._plan()
+        self.before = busy.look()
+        self.began = busy.moment()
+        yield {"event": "machine", "said": list(self.before.sentences)}
         yield self._progress("Measuring what this host can do")
         roofline = measure_roofline(self.device, self.job.dtype, self.limit_bytes)
         self.free()
@@ -156,11 +165,16 @@ class Run:
             kv_bytes=self.job.kv_read_bytes(g), roofline_seconds=limits.roofline_seconds,
             memory_seconds=limits.memory_seconds, matmul_seconds=limits.matmul_seconds,
             exponential_seconds=limits.exponential_seconds,
+            fits_cache=limits.limit == "memory" and self.job.kv_read_bytes(g) <= self.cache_bytes,
         )  # fmt: skip
         if left_out:
             return replace(blank, status="unavailable", detail=left_out)
         try:
-            return self._timed(kernel, blank, inputs, expected)
+            with self.kept.around(kernel.torch_threads) as seen:
+                found = self._timed(kernel, blank, inputs, expected)
+                seen.threads = torch.get_num_threads()
+            detail = "; ".join(part for part in (found.detail, seen.words) if part)
+            return replace(found, threads=seen.threads, detail=detail)
         except Unavailable as e:
             return replace(blank, status="unavailable", detail=str(e))
         except Exception as e:  # noqa: BLE001  kernels come from torch, compilers and extras: any failure is a result
@@ -180,7 +194,10 @@ class Run:
             return replace(blank, status="refused", detail=wrong, relative_error=min(error, 1e30))
         calls = [call, *(recorded(self.device, kernel.prepare(copy))[0] for copy in inputs[1:])]
         seconds = QUICK_SECONDS if self.job.quick else KERNEL_SECONDS
-        samples = devices.time_calls(self.device, calls, least=SAMPLES[0], most=SAMPLES[1], seconds=seconds)
+        samples = devices.time_calls(
+            self.device, calls, least=SAMPLES[0], most=SAMPLES[1], seconds=seconds,
+            before=lambda: self.kept.set_back(kernel.torch_threads),
+        )  # fmt: skip
         return replace(blank, status="accepted", detail=detail, relative_error=error, samples=samples)
 
     def _record(self, roofline: Roofline | None) -> RunRecord:
@@ -188,8 +205,17 @@ class Run:
             run_id=self.run_id, date=self.date, status=self.status, message=self.message, command=self.command,
             device=str(self.device), device_name=devices.name_of(self.device), host=devices.host_facts(self.device),
             job=_plain(self.job), asked=_plain(self.fitted.asked), scale=self.fitted.scale, roofline=roofline,
-            results=mark_best(tuple(self.results)), rule=self.rule,
+            results=mark_best(tuple(self.results)), rule=self.rule, machine=self._machine(roofline),
         )  # fmt: skip
+
+    def _machine(self, roofline: Roofline | None) -> dict[str, Any]:
+        """What the machine was busy with before, during and after; empty before the first look."""
+        if self.before is None or roofline is None:
+            return {}
+        during, after = busy.between(self.began, busy.moment()), busy.look()
+        found = {"before": self.before.as_dict(), "during": during.as_dict(), "after": after.as_dict()}
+        reads = (*roofline.start_reads, *roofline.round_reads)
+        return found | ({"read_spread": spread_of(reads)} if reads else {})
 
     def _plan(self) -> Event:
         return {

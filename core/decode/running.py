@@ -6,6 +6,7 @@ import torch
 
 from core.decode.kernel import Kernel
 from core.decode.plan import DecodeJob
+from core.decode.state import Kept
 
 
 class Running(Protocol):
@@ -15,7 +16,7 @@ class Running(Protocol):
     device: torch.device
     kernels: tuple[Kernel, ...]
     limit_bytes: int
-    compute_dtype: torch.dtype
+    kept: Kept
     done_parts: int
 
     @property

@@ -4,7 +4,7 @@ from typing import Any
 
 import altair as alt
 
-from core.decode.records import KernelResult, StepResult
+from core.decode.records import KernelResult, StepResult, share_in_words
 from core.figures.palette import Palette
 from core.models.attention import kind_of
 
@@ -23,10 +23,18 @@ def best_rows(results: tuple[KernelResult, ...], num_query_heads: int, palette: 
             {
                 "name": f"G = {r.kv_heads} · {kind}", "measured": seconds * 1e3, "predicted": r.roofline_seconds * 1e3,
                 "low": spread[0] * 1e3, "high": spread[1] * 1e3, "fill": palette.kind(kind),
-                "label": f"{_milliseconds(seconds)}  ·  {fraction:.0%} of the roofline  ·  {r.kernel}",
+                "label": "  ·  ".join((_milliseconds(seconds), _of_roofline(r.share), _named(r))),
             }
         )  # fmt: skip
     return rows
+
+
+def _of_roofline(share: str) -> str:
+    return f"{share} of the roofline" if share.endswith("%") else share
+
+
+def _named(r: KernelResult) -> str:
+    return f"{r.kernel}, equal to {', '.join(r.equal_to)}" if r.equal_to else r.kernel
 
 
 def best_chart(
@@ -46,7 +54,7 @@ def step_rows(steps: tuple[StepResult, ...], num_query_heads: int, palette: Pale
         seconds, fraction = s.step_seconds, s.roofline_fraction
         low, high = s.spread_seconds or (seconds, seconds)
         kind = kind_of(num_query_heads, s.kv_heads)
-        said = "" if fraction is None else f"  ·  {fraction:.0%} of the roofline"
+        said = "" if fraction is None else f"  ·  {_of_roofline(share_in_words(fraction))}"
         rows.append(
             {
                 "name": f"G = {s.kv_heads} · {kind}", "measured": seconds * 1e3, "predicted": s.roofline_seconds * 1e3,

@@ -18,6 +18,7 @@ from core.decode.plan import (
     step_memory_bytes,
     step_read_bytes,
 )
+from core.host.busy import BUSY_CORES, load_of_last_minute
 from core.host.guard import limit_in_words
 from core.host.memory import available_bytes
 from core.host.packages import missing
@@ -130,6 +131,16 @@ def _step_in_words(job: DecodeJob, shape: StepShape) -> str:
         f"A whole step of {shape.num_layers:,} layers must read {sizes}; timing it takes {least} of memory, or up to "
         f"{most} where the fastest kernels store the cache in layouts of their own."
     )
+
+
+def _say_how_busy() -> None:
+    """Before the run: what else computes on this machine, by the system's own count of the last minute."""
+    load = load_of_last_minute()
+    if load is not None and load > BUSY_CORES:
+        st.caption(
+            f":material/warning: In the last minute {load:.1f} cores of this machine were asked for. A measurement "
+            "beside other work is slower and less sure: wait until they are done. The run looks again and says."
+        )
 
 
 def _start(job: DecodeJob, limit: float | None, key_prefix: str) -> None:

@@ -9,6 +9,12 @@ from core.models.attention import kind_of
 from pages.shell.style import current_palette, draw
 from pages.tools.decode.step import show_steps
 
+LIMIT_SENTENCE = (
+    "A kernel came out faster than the limit measured beside it. That is a defect of the limit, measured too low while "
+    "the machine did something else, and not a feat of the kernel: no share is shown for it. Measure again when the "
+    "machine is quiet."
+)
+STEADY = 0.15  # half of the reads within this share of their median
 LONG_COMMAND, COMMAND_PX = 900, 200  # characters; a ragged batch names every context, and its command scrolls
 
 
@@ -43,6 +49,8 @@ def show_result(
         st.dataframe(
             _best_table(best, num_query_heads, num_layers, batch_size, record), hide_index=True, key=f"{key}_best"
         )
+        if any(r.limit_failed for r in best):
+            st.warning(LIMIT_SENTENCE)
     if not brief:
         _show_every_kernel(results, key)
         if record is not None:
@@ -62,7 +70,7 @@ def _draw_best(
         f"**One layer's step takes {times:,.1f} times as long at G = {most.kv_heads} as at G = {least.kv_heads}.**"
     )
     if most is least:
-        sentence = f"**G = {most.kv_heads} reaches {most.roofline_fraction or 0:.0%} of what this host can do.**"
+        sentence = f"**G = {most.kv_heads} takes {(most.median_seconds or 0) * 1e3:,.2f} ms{_reached(most.share)}.**"
     if brief:
         sentence = "**The fastest correct kernel of each G so far.**"
     scaled = f" Measured at 1/{record.scale:,.0f} of the job's tokens." if record and record.scale > 1 else ""
@@ -73,6 +81,10 @@ def _draw_best(
         + "; ".join(map(_spoken, best)),
         key=f"{key}_chart",
     )
+
+
+def _reached(share: str) -> str:
+    return f", {share} of what this host can do" if share.endswith("%") else ""
 
 
 def _spoken(r: KernelResult) -> str:
@@ -92,12 +104,13 @@ def _best_table(
             "G": r.kv_heads,
             "Kind": kind_of(num_query_heads, r.kv_heads),
             "Kernel": r.kernel,
+            "Equal to, within the spread": ", ".join(r.equal_to),
             "Measured (ms)": f"{seconds * 1e3:.3f}",
             "Half of the samples (ms)": f"{low * 1e3:.3f} to {high * 1e3:.3f}",
             "Predicted (ms)": f"{r.roofline_seconds * 1e3:.3f}",
             "Exponentials alone (ms)": f"{r.exponential_seconds * 1e3:.3f}",
             "Predicted from": r.bound_by,
-            "Of the roofline": f"{r.roofline_fraction or 0:.0%}",
+            "Of the roofline": r.share,
             "KV read (GB/s)": f"{r.kv_bytes / seconds / 1e9:.1f}",
             f"Tokens/s, attention of {layers} alone": f"{batch_size / (seconds * num_layers):,.1f}",
             "Relative error": f"{r.relative_error or 0:.1e}",
@@ -136,7 +149,8 @@ def _kernel_row(r: KernelResult) -> dict[str, object]:
         "Kernel": r.kernel,
         "Outcome": r.status,
         "Measured (ms)": "" if seconds is None else f"{seconds * 1e3:.3f}",
-        "Of the roofline": "" if r.roofline_fraction is None else f"{r.roofline_fraction:.1%}",
+        "Of the roofline": r.share,
+        "Threads": r.threads or "",
         "Relative error": "" if r.relative_error is None else f"{r.relative_error:.1e}",
         "Note": r.detail,
         "Cache layout": r.layout,
@@ -155,12 +169,29 @@ def show_origin(record: RunRecord) -> None:
             f"({roof.detail}). Predicted time is the larger of bytes over bandwidth and FLOPs over rate; the softmax's "
             "exponentials are a third bound, which is named where it is larger still."
         )
+    show_machine(record)
     if record.rule:
         st.caption(record.rule)
     versions = ", ".join(f"{name} {value}" for name, value in record.host.items())
     st.caption(f"{record.device_name}, {record.date}. {versions}.")
     long = len(record.command) > LONG_COMMAND
     st.code(record.command, language="shell", wrap_lines=True, height=COMMAND_PX if long else "content")
+
+
+def show_machine(record: RunRecord) -> None:
+    """What the machine was busy with before, during and after, and what to do about it; nothing in runs without it."""
+    said = []
+    for when in ("before", "during", "after"):
+        seen = record.machine.get(when)
+        words = seen.get("said") if isinstance(seen, dict) else None
+        said += [f"{when} the run {word}" for word in words or () if isinstance(word, str)]
+    spread = record.machine.get("read_spread")
+    if isinstance(spread, int | float) and spread > STEADY:
+        said.append(f"half of the reads lay {spread:.0%} of their median apart: figures closer than that are equal")
+    if said:
+        st.warning("This machine was not quiet: " + "; ".join(said) + ".")
+    elif record.machine:
+        st.caption("The machine was quiet before, during and after the run.")
 
 
 def _half(rates: tuple[float, ...], digits: int) -> str:

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from core.decode.records import ModelCheck, RunRecord, StepResult
+from core.decode.records import ModelCheck, RunRecord, StepResult, share_in_words
 from pages.shell.style import current_palette, draw
 
 PRODUCTS = {"F.linear": "torch's matrix products", "host_product": "our matrix products, faster here than torch's,"}
@@ -71,7 +71,7 @@ def _row(s: StepResult, size: str) -> dict[str, object]:
         "Half of the samples (ms)": f"{low * 1e3:,.1f} to {high * 1e3:,.1f}",
         "Read (GB)": f"{s.read_bytes / 1e9:,.2f}",
         "Predicted (ms)": f"{s.roofline_seconds * 1e3:,.1f}",
-        "Of the roofline": "" if fraction is None else f"{fraction:.0%}",
+        "Of the roofline": share_in_words(fraction),
         f"Tokens/s{size}": f"{s.batch_size / s.step_seconds:,.2f}",
     }
 

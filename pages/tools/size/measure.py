@@ -128,7 +128,7 @@ def show_last_measurement(grid: OptionGrid) -> None:
             "G": kv_heads,
             "Measured, ms": (best.median_seconds or 0) * 1e3,
             "Bound of this host, ms": best.roofline_seconds * 1e3,
-            "Bound / measured": f"{best.roofline_fraction or 0:.0%}",
+            "Bound / measured": best.share,
             "Kernel": best.kernel,
         }
         for kv_heads, best in sorted(record.best().items())
