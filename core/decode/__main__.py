@@ -54,6 +54,8 @@ def parser() -> argparse.ArgumentParser:
     compare = commands.add_parser("compare", help="two runs, by id or file")
     compare.add_argument("first")
     compare.add_argument("second")
+    check = commands.add_parser("gpu-check", help="all that only a GPU can prove, in at most eight minutes")
+    check.add_argument("--out", type=Path, required=True, metavar="DIR", help="for run.json and report.md")
     for command in (run, roofline):
         command.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     return top
@@ -105,15 +107,17 @@ def main(arguments: list[str] | None = None) -> int:
             return _fail(without, options, EXIT_FAILED)
         if options.command == "roofline":
             return _roofline(options)
+        if options.command == "gpu-check":
+            return _gpu_check(options)
         return _run(options, f"python -m core.decode {shlex.join(arguments)}")
     except (InvalidJob, InvalidRecord, store.StoreUnavailable) as e:
         return _fail(str(e), options, EXIT_INVALID)
     except DeviceBusy as e:
         return _fail(str(e), options, EXIT_BUSY)
     except (RuntimeError, MemoryError) as e:
-        from core.decode.run import _reason
+        from core.decode.run import reason_of
 
-        return _fail(_reason(e), options, EXIT_FAILED)
+        return _fail(reason_of(e), options, EXIT_FAILED)
 
 
 def _fail(message: str, options: argparse.Namespace, code: int) -> int:
@@ -241,6 +245,16 @@ def _roofline(options: argparse.Namespace) -> int:
             }
         )
     )
+    return 0
+
+
+def _gpu_check(options: argparse.Namespace) -> int:
+    from core.decode.device import resolve
+    from core.decode.gpu_check import check_everything, jobs
+
+    device = resolve("cuda")
+    with device_lock(str(device)):
+        print(f"written: {check_everything(options.out, device, jobs('cuda'))}")
     return 0
 
 

@@ -130,7 +130,7 @@ class Run:
             figures = time_best_again(self, tuple(self.results), roofline, self.round_seconds)
             self.results, self.rule, roofline = list(figures.results), figures.rule, figures.roofline
         except Exception as e:  # noqa: BLE001  memory, mostly: what the search found stands
-            self.rule = f"No interleaved rounds: {_reason(e)}. Figures are medians of each kernel timed by itself."
+            self.rule = f"No interleaved rounds: {reason_of(e)}. Figures are medians of each kernel timed by itself."
         self.done_parts += 1
         self.free()
         return roofline
@@ -178,7 +178,7 @@ class Run:
         except Unavailable as e:
             return replace(blank, status="unavailable", detail=str(e))
         except Exception as e:  # noqa: BLE001  kernels come from torch, compilers and extras: any failure is a result
-            return replace(blank, detail=_reason(e))
+            return replace(blank, detail=reason_of(e))
         finally:
             self.free()
 
@@ -256,7 +256,7 @@ def _plain(job: DecodeJob) -> dict[str, Any]:
     return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(job).items()}
 
 
-def _reason(error: Exception) -> str:
+def reason_of(error: Exception) -> str:
     """One line of a failure; running out of memory in words."""
     text = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
     out = isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in text
