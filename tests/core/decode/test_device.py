@@ -10,6 +10,8 @@ import torch
 from core.decode import device, host_library
 from tests.dashboard import ROOT
 
+pytestmark = pytest.mark.torch
+
 CPU = torch.device("cpu")
 
 

@@ -13,6 +13,8 @@ from core.decode.plan import ERROR_LIMITS, DecodeJob
 from core.decode.records import Roofline
 from core.decode.run import Run, run_quietly
 
+pytestmark = pytest.mark.torch
+
 FAST = [k for k in all_kernels("cpu") if not k.slow_to_build]
 ROOFLINE = Roofline(bytes_per_second=1e9, flops_per_second=1e9, exp_per_second=1e9)
 

@@ -16,6 +16,8 @@ from core.decode.kernel import Unavailable, reference, relative_error
 from core.decode.plan import DecodeJob
 from core.decode.run import Run
 
+pytestmark = pytest.mark.torch
+
 
 def inputs_of(g: int, **changes: object) -> Inputs:
     fields = {

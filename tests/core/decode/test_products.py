@@ -8,6 +8,8 @@ from core.decode import products
 from core.decode.kernel import Unavailable, relative_error
 from core.decode.plan import ERROR_LIMITS
 
+pytestmark = pytest.mark.torch
+
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 

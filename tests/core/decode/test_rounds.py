@@ -15,6 +15,8 @@ from core.decode.rounds import finalists, interleave, rule_in_words
 from core.decode.run import Run, run_quietly
 from tests.core.decode.records import result, run_record
 
+pytestmark = pytest.mark.torch
+
 START = Roofline(
     bytes_per_second=30e9, flops_per_second=400e9, exp_per_second=1e9, read_by="sum", product_by="256",
     start_reads=(28e9, 30e9, 32e9), start_products=(390e9, 400e9, 410e9),

@@ -15,6 +15,8 @@ from core.decode.records import Roofline
 from core.decode.run import Run, run_quietly
 from core.decode.step_layer import Layer
 
+pytestmark = pytest.mark.torch
+
 SHAPE = StepShape(num_layers=3, hidden_size=64, intermediate_size=160, vocab_size=100)
 JOB = DecodeJob(
     num_query_heads=4, kv_heads=(2,), head_dim=32, context_length=24, batch_size=2, dtype="float32", device="cpu",

@@ -17,6 +17,8 @@ from core.decode.device_lock import DeviceBusy, device_lock
 from core.decode.plan import DecodeJob
 from tests.elsewhere import gone
 
+pytestmark = pytest.mark.torch
+
 ROOT = Path(__file__).resolve().parents[3]
 SMALL = {
     "num_query_heads": 4, "kv_heads": (4, 1), "head_dim": 32, "context_length": 256, "batch_size": 2,

@@ -15,6 +15,8 @@ from core.decode.plan import DecodeJob
 from tests.dashboard import ROOT
 from tests.elsewhere import SYSTEMS, environment, gone, whole
 
+pytestmark = pytest.mark.torch
+
 LONG = {
     "num_query_heads": 4, "kv_heads": (4, 2, 1), "head_dim": 128, "context_length": 60_000, "batch_size": 2,
     "dtype": "float32", "device": "cpu", "quick": True,
