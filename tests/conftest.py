@@ -19,9 +19,16 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "torch: needs torch, which looking does without")
 
 
-def pytest_ignore_collect(collection_path: Path) -> bool | None:
-    """A file whose tests all need torch may import it at its top."""
-    return True if not HAS_TORCH and _is_marked_whole(collection_path) else None
+class LeftOut(pytest.Module):
+    """A file whose tests all need torch may import it at its top: it is not loaded, whoever names it."""
+
+    def collect(self) -> list[pytest.Item | pytest.Collector]:
+        return []
+
+
+def pytest_pycollect_makemodule(module_path: Path, parent: pytest.Collector) -> pytest.Module | None:
+    left_out = not HAS_TORCH and _is_marked_whole(module_path)
+    return LeftOut.from_parent(parent, path=module_path) if left_out else None
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -48,6 +48,7 @@ def reasons(name: str) -> list[str]:
     return [line.reason for line in compare(read_config(CONFIGS[name]), measured(name))]
 
 
+@pytest.mark.torch
 def test_falcon_7b_really_keeps_one_head_in_each_of_32_layers() -> None:
     answer = measured("falcon-7b")
     assert answer.model_class == "FalconForCausalLM"
@@ -59,21 +60,25 @@ def test_falcon_7b_really_keeps_one_head_in_each_of_32_layers() -> None:
     assert answer.kv_bytes == read_config(CONFIGS["falcon-7b"]).kv_cache_bytes(context_length=40, batch_size=2)
 
 
+@pytest.mark.torch
 def test_falcon_new_architecture_differs_for_a_named_reason() -> None:
     assert reasons("falcon new") == ["transformers stores a copy per query head: 8 instead of 2"] * 2
 
 
+@pytest.mark.torch
 def test_gemma3_sliding_layers_differ_by_the_one_token() -> None:
     sliding = "transformers keeps window - 1 = 15 tokens; the next token completes the window"
     assert reasons("gemma3") == [sliding] * 5 + ["equal"]
 
 
+@pytest.mark.torch
 def test_deepseek_v3_keeps_the_latent() -> None:
     answer = measured("deepseek_v3")
     assert (answer.layers[0].key_shape, answer.layers[0].value_shape) == ((2, 1, 40, 40), (2, 1, 40, 8))
     assert all(line.equal for line in compare(read_config(CONFIGS["deepseek_v3"]), answer))
 
 
+@pytest.mark.torch
 def test_qwen3_next_states_are_measured_too() -> None:
     answer = measured("qwen3_next")
     spec = read_config(CONFIGS["qwen3_next"])
@@ -82,6 +87,7 @@ def test_qwen3_next_states_are_measured_too() -> None:
     assert [layer.key_shape for layer in answer.layers] == [None, None, None, (2, 2, 40, 24), None, None]
 
 
+@pytest.mark.torch
 def test_a_config_that_our_rules_refuse_can_still_be_measured() -> None:
     config = {**TINY, "model_type": "bert", "is_decoder": True, "add_cross_attention": False}
     with pytest.raises(UnsupportedConfig):
@@ -91,6 +97,7 @@ def test_a_config_that_our_rules_refuse_can_still_be_measured() -> None:
     assert answer.kv_bytes == 6 * 8 * 32 * 10 * 2
 
 
+@pytest.mark.torch
 def test_what_transformers_cannot_build_is_an_error_with_its_reason() -> None:
     with pytest.raises(CacheCheckError, match="has no model_type 'chatglm'"):
         measure_cache({"model_type": "chatglm", "auto_map": {"AutoModel": "x.Y"}}, context_length=8)
@@ -98,11 +105,13 @@ def test_what_transformers_cannot_build_is_an_error_with_its_reason() -> None:
         measure_cache({**TINY, "model_type": "llama", "num_attention_heads": 0}, context_length=8)
 
 
+@pytest.mark.torch
 def test_the_worker_is_stopped_at_its_time_limit() -> None:
     with pytest.raises(CacheCheckError, match="took longer than 0 s and was stopped"):
         measure_cache(CONFIGS["gemma3"], context_length=40, time_limit_seconds=0.3)
 
 
+@pytest.mark.torch
 def test_the_worker_is_stopped_when_cancelled() -> None:
     cancelled = threading.Event()
     cancelled.set()
@@ -110,6 +119,7 @@ def test_the_worker_is_stopped_when_cancelled() -> None:
         measure_cache(CONFIGS["gemma3"], context_length=40, cancelled=cancelled)
 
 
+@pytest.mark.torch
 def test_a_worker_that_dies_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     stand_in = SimpleNamespace(platform=sys.platform, executable=shutil.which("false"))
     monkeypatch.setattr("core.host.children.sys", stand_in)
@@ -121,6 +131,12 @@ def test_a_worker_that_dies_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None
 def test_bounds(context: int, batch: int) -> None:
     with pytest.raises(CacheCheckError, match="the check takes 1 to 40,000 tokens"):
         measure_cache(CONFIGS["gemma3"], context_length=context, batch_size=batch)
+
+
+def test_without_torch_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("core.host.packages.find_spec", lambda _name: None)
+    with pytest.raises(CacheCheckError, match="The check needs torch and transformers, which are not installed here"):
+        measured("gemma3")
 
 
 def test_a_difference_without_a_named_reason_says_so() -> None:

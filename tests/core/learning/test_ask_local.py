@@ -68,11 +68,13 @@ def speaking(tmp_path_factory: pytest.TempPathFactory) -> LocalModel:
     return LocalModel(model=str(llama(tmp_path_factory.mktemp("speaking"), says=True)))
 
 
+@pytest.mark.torch
 def test_a_local_model_answers_from_the_passages(speaking: LocalModel) -> None:
     found = ask_model.answer("What is MQA?", PASSAGES, speaking)
     assert (found.text, found.cited) == (SAYS, (1,))
 
 
+@pytest.mark.torch
 def test_the_process_is_kept_for_the_next_question_and_ends_with_its_input(speaking: LocalModel) -> None:
     ask_model.answer("What is MQA?", PASSAGES, speaking)
     process = ask_local._worker.process
@@ -85,23 +87,27 @@ def test_the_process_is_kept_for_the_next_question_and_ends_with_its_input(speak
     assert ask_model.answer("What is MQA?", PASSAGES, speaking).text == SAYS  # another one is started
 
 
+@pytest.mark.torch
 def test_a_model_that_babbles_is_not_shown(tmp_path: Path) -> None:
     babbling = LocalModel(model=str(llama(tmp_path, says=False)))
     with pytest.raises(ModelError, match=r"does not cite|no answer in the passages"):
         ask_model.answer("What is MQA?", PASSAGES, babbling)
 
 
+@pytest.mark.torch
 def test_a_model_in_the_tokenizer_s_chat_format(tmp_path: Path) -> None:
     folder = llama(tmp_path, says=True)
     (folder / "chat_template.jinja").write_text("{{ messages[0].content }} Answer:", encoding="utf-8")
     assert ask_model.answer("What is MQA?", PASSAGES, LocalModel(model=str(folder))).text == SAYS
 
 
+@pytest.mark.torch
 def test_a_model_that_is_not_there_is_named_and_nothing_is_fetched() -> None:
     with pytest.raises(ModelError, match=r"'nobody/no-such-model' gave no answer: .*HEADROOM_ASK_DOWNLOAD=1"):
         ask_model.answer("?", PASSAGES, LocalModel(model="nobody/no-such-model"))
 
 
+@pytest.mark.torch
 def test_broken_weights_are_named(tmp_path: Path) -> None:
     folder = llama(tmp_path, says=True)
     (folder / "model.safetensors").write_bytes(b"not weights")
@@ -109,12 +115,14 @@ def test_broken_weights_are_named(tmp_path: Path) -> None:
         ask_model.answer("?", PASSAGES, LocalModel(model=str(folder)))
 
 
+@pytest.mark.torch
 def test_passages_longer_than_the_model_s_context_are_refused(tmp_path: Path) -> None:
     folder = llama(tmp_path, says=True, longest=64)
     with pytest.raises(ModelError, match="takes 64 tokens and this question needs"):
         ask_model.answer("?", PASSAGES, LocalModel(model=str(folder)))
 
 
+@pytest.mark.torch
 def test_a_repository_s_code_is_not_run(tmp_path: Path) -> None:
     folder = llama(tmp_path, says=True)
     marker = tmp_path / "ran"
@@ -130,6 +138,7 @@ def test_a_repository_s_code_is_not_run(tmp_path: Path) -> None:
     assert not marker.exists()
 
 
+@pytest.mark.torch
 def test_a_model_that_takes_too_long_is_stopped(speaking: LocalModel) -> None:
     ask_local.stop()
     with pytest.raises(LocalModelError, match=r"took longer than 0.01 s and was stopped"):
@@ -137,6 +146,7 @@ def test_a_model_that_takes_too_long_is_stopped(speaking: LocalModel) -> None:
     assert ask_local._worker.process is None
 
 
+@pytest.mark.torch
 def test_a_process_that_dies_is_named_and_the_next_question_starts_another(speaking: LocalModel) -> None:
     ask_model.answer("What is MQA?", PASSAGES, speaking)
     process = ask_local._worker.process

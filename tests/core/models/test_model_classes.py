@@ -84,6 +84,7 @@ def test_layer_kinds_equal_those_of_the_installed_class(
     assert compared >= 3
 
 
+@pytest.mark.torch
 def test_the_table_is_what_the_installed_classes_say() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "core.models.rules.write_model_classes", "--check"], capture_output=True, text=True

@@ -35,6 +35,7 @@ def _own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HEADROOM_CACHE_DIR", str(tmp_path))
 
 
+@pytest.mark.torch
 def test_falcon_7b() -> None:
     """6,921,720,704: the count published for tiiuae/falcon-7b, whose output matrix is the input embedding's."""
     count = count_on_meta_device(FALCON_7B)
@@ -43,6 +44,7 @@ def test_falcon_7b() -> None:
     assert count.sentence.startswith("FalconForCausalLM of transformers 5.")
 
 
+@pytest.mark.torch
 def test_experts_are_told_apart_as_a_rule_tells_them() -> None:
     built, ruled = count_on_meta_device(MIXTRAL), count_by_rule(MIXTRAL)
     assert dict(built.parts) == dict(ruled.parts)
@@ -60,6 +62,7 @@ def test_a_padded_head_counts_as_the_checkpoint_holds_it() -> None:
     assert (count.head, count.embedding) == (100 * 64, 100 * 64)
 
 
+@pytest.mark.torch
 def test_an_answer_is_kept_by_what_shapes_the_model(monkeypatch: pytest.MonkeyPatch) -> None:
     config = {**MIXTRAL, "vocab_size": 101}
     assert count_if_kept(config) is None
@@ -83,20 +86,29 @@ def test_a_broken_file_is_as_none(text: str, tmp_path: Path) -> None:
     assert count_if_kept(MIXTRAL) is None
 
 
+@pytest.mark.torch
 def test_an_unknown_type_is_refused_with_the_reason() -> None:
     with pytest.raises(SizingError, match=r"model_type is 'no-such-model', which transformers .* does not know"):
         count_parameters({"model_type": "no-such-model"})
 
 
+@pytest.mark.torch
 def test_the_process_is_ended_when_its_time_is_over_and_starts_again() -> None:
     with pytest.raises(SizingError, match=r"took more than 0\.001 s\. Type a parameter count instead"):
         count_on_meta_device({**MIXTRAL, "vocab_size": 103}, timeout_seconds=0.001)
     assert count_on_meta_device({**MIXTRAL, "vocab_size": 103}).embedding == 103 * 64
 
 
+@pytest.mark.torch
 def test_a_config_that_is_no_json_is_refused() -> None:
     with pytest.raises(SizingError, match="could not be built"):
         count_on_meta_device({"model_type": "llama", "hidden_size": object()})
+
+
+def test_without_torch_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("core.host.packages.find_spec", lambda _name: None)
+    with pytest.raises(SizingError, match="Building the architecture needs torch and transformers, which are not inst"):
+        count_on_meta_device({**MIXTRAL, "vocab_size": 104})
 
 
 @pytest.mark.parametrize("config", [None, [], "llama", 7, {}, {"model_type": None}, {"model_type": ["llama"]}])
