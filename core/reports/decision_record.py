@@ -263,11 +263,20 @@ def _traffic_text(traffic: Traffic, fit: TrafficFit) -> str:
 
 def _limits_text(decision: Decision) -> str:
     return (
-        "Bytes are computed, not measured: an engine may reserve more. Step times are bounds without launch overhead, "
+        f"Bytes are computed, not measured{_by_engine(decision)}. Step times are bounds without launch overhead, "
         "communication or sampling. Published quality figures are from other models, mostly single runs. Confirm both "
         "with the benchmark plan before the choice is final.\n\n"
         f"{budget_basis(decision.option.plan.job)}"
     )
+
+
+def _by_engine(decision: Decision) -> str:
+    """Whose allocation was counted, and a server's own memory where it was taken."""
+    plan = decision.option.plan
+    if plan.engine_plan is None:
+        return ": an engine may reserve more"
+    logged = " on the memory that a server logged as left" if plan.job.measured is not None else ""
+    return f", by the rules of {plan.engine_plan.version}{logged}"
 
 
 def _address(link: str | None) -> str:

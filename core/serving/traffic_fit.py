@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from core.serving.engine_traffic import engine_cost
 from core.serving.job import ServingJob
 from core.serving.kv_ledger import KvLedger, kv_ledger
 from core.serving.memory_plan import MemoryPlan, plan
@@ -34,9 +35,10 @@ def fit_traffic(job: ServingJob, traffic: Traffic, *, holds: float = 0.99, seed:
     ledger = kv_ledger(job.served_model, job.tensor_parallel, job.kv_bits_per_element)
     bytes_per_element = float(job.kv_bits_per_element) / 8
 
-    def cost(tokens: IntArray) -> FloatArray:
+    def blocks(tokens: IntArray) -> FloatArray:
         return reserved_elements(ledger, tokens, job.block_size) * bytes_per_element
 
+    cost = engine_cost(job, capacity, traffic.longest_context) or blocks
     found = occupancy(traffic, capacity=capacity, batch_size=job.batch_per_replica, cost=cost, holds=holds, seed=seed)
     sample = traffic.sample(50_000, np.random.default_rng(seed))
     worst = float(cost(np.array([traffic.longest_context]))[0])
