@@ -35,11 +35,11 @@ def test_what_a_file_leaves_to_its_class_and_its_cache_width_go_with_the_answer(
     config = {"model_type": "llama", "quantization_config": {"kv_cache_scheme": {"num_bits": 8, "type": "float"}}}
     path = tmp_path / "config.json"
     path.write_text(json.dumps(config), encoding="utf-8")
-    _, said = asked(capsys, str(path), "--parameters", "6738415616")
+    _, said = asked(capsys, str(path), "--parameters", "6738415616", "--weight-bits", "16")
     caution, width = said["remarks"]
     assert "defaults of llama in transformers" in caution
     assert width.startswith("Cache width: quantization_config.kv_cache_scheme.num_bits in the file says 8")
-    main(["size", str(path), "--parameters", "6738415616"])
+    main(["size", str(path), "--parameters", "6738415616", "--weight-bits", "16"])
     assert f"  note: {caution}\n  note: {width}\n" in capsys.readouterr().out
 
 

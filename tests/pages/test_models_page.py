@@ -87,7 +87,12 @@ def test_a_family_replaces_the_choice(open_page: Opener) -> None:
     app = open_page(PAGE)
     pills = next(group for group in app.get("button_group") if group.key == "models_family")
     app = pills.set_value("DeepSeek").run()
-    assert app.multiselect(key="models_pick").value == ["DeepSeek-V2", "DeepSeek-V2-Lite", "DeepSeek-V3"]
+    assert app.multiselect(key="models_pick").value == [
+        "DeepSeek-V2",
+        "DeepSeek-V2-Lite",
+        "DeepSeek-V3",
+        "DeepSeek-V3.2",
+    ]
     assert set(table(app)["Kind"]) == {"MLA"}
 
 
@@ -126,7 +131,7 @@ def test_the_whole_registry_is_pulled_together_and_every_row_has_its_answer(open
     app = open_page(PAGE, models_families=["All"]).button(key="models_pull_all").click().run()
     rows = table(app, of_registry=True)
     assert len(rows) == 96
-    assert rows["Status"].value_counts().to_dict() == {"pull failed": 89, "at 0123456": 1}
+    assert rows["Status"].value_counts().to_dict() == {"pull failed": 95, "at 0123456": 1}
     assert "Try again in 37 seconds" in rows.loc["Qwen3 8B"]["Facts"]
     assert "did not answer" in rows.loc["gpt-oss-20b"]["Facts"]
     assert "The Hub shows no microsoft/phi-4" in rows.loc["Phi-4"]["Facts"]
