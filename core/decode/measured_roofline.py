@@ -25,6 +25,7 @@ from core.host.busy import cache_bytes
 
 READ_BYTES = {"cpu": 2**29, "cuda": GPU_READ_BYTES}
 SAMPLE_SECONDS = 0.005  # least of a sample
+SLOW_SECONDS = 0.015  # of a product: the next size takes eight times as long
 BF16, FLOAT32 = 1, 0  # what headroom_products multiplies; every other format is widened to float32
 SIZES = {"cuda": (4096, 8192), "cpu": (256, 1024, 2048)}
 OURS = "our probe"
@@ -51,7 +52,7 @@ def read_turn(device: torch.device, limit_bytes: int, read_by: str) -> Callable[
 
 def product_turn(device: torch.device, dtype: str, product_by: str) -> Callable[[], float]:
     """The product that was fastest at the start, warmed up first; it returns FLOPs per second."""
-    _, amount, call = _long_enough(device, _products(device, dtype)[product_by])
+    (_, amount, call), _ = _long_enough(device, _products(device, dtype)[product_by])
     return lambda: amount / time_calls(device, [call], least=1, most=1, seconds=0.02)[0]
 
 
@@ -138,29 +139,34 @@ def _probe(device: torch.device) -> tuple[ctypes.CDLL, str, ctypes.c_void_p] | N
     return library, instruction_set(library), threads_of_torch()
 
 
-def _long_enough(device: torch.device, work: Work) -> Work:
-    """The same work so often that it takes SAMPLE_SECONDS."""
+def _long_enough(device: torch.device, work: Work) -> tuple[Work, float]:
+    """The same work so often that it takes SAMPLE_SECONDS, and the seconds of it done once."""
     name, amount, call = work
     call()
-    seconds = max(1e-7, min(time_once(device, call) for _ in range(2)))
+    seconds = max(1e-7, time_once(device, call))
     times = max(1, math.ceil(1.2 * SAMPLE_SECONDS / seconds))
 
     def repeated() -> None:
         for _ in range(times):
             call()
 
-    return (name, amount, call) if times == 1 else (name, amount * times, repeated)
+    return ((name, amount, call) if times == 1 else (name, amount * times, repeated)), seconds
 
 
 def _fastest(device: torch.device, works: list[Work]) -> tuple[tuple[float, ...], str]:
     """The rates of every sample of the operation with the highest median, and its name.
 
-    What takes half a second or more is timed once: torch's bfloat16 product is that slow on processors without it.
+    Where a small product is slow, the larger ones of that dtype are left out: torch's bfloat16 product takes seconds on
+    processors without the instruction.
     """
-    rates = []
+    rates, slow = [], set()
     for work in works:
-        name, amount, call = _long_enough(device, work)
-        slow = time_once(device, call) > 0.1
-        samples = time_calls(device, [call], least=1 if slow else 5, most=25, seconds=0.05 if slow else 0.3)
+        kind = work[0].split(" in ")[-1]
+        if kind in slow:
+            continue
+        (name, amount, call), seconds = _long_enough(device, work)
+        if seconds > SLOW_SECONDS and " × " in name:
+            slow.add(kind)
+        samples = time_calls(device, [call], least=3, most=25, seconds=0.15)
         rates.append((tuple(amount / s for s in samples), name))
     return max(rates, key=lambda found: median(found[0]))

@@ -53,6 +53,7 @@ float multiply_in_cache(int64_t times, int threads, Parallel parallel) {
     for (int64_t i = 0; i < times; ++i) {
       q[0] = typename F::query(i);
       score_rows<F, SCORED, false>(keys.data(), q.data(), PROBE_DIM, SCORED, 2, scores.data());
+      asm volatile("" ::: "memory");  // else what does not change from turn to turn is multiplied once
     }
     total += scores[0] > 0;
   };
@@ -70,6 +71,7 @@ inline float exponentials(int64_t times, int threads, Parallel parallel) {
     floats sums[4] = {};
     for (int64_t i = 0; i < times; ++i) {
       const float shift = float(i & 7);
+      asm volatile("" ::: "memory");
       for (int at = 0; at < COUNT; at += 4 * WIDTH)
 #pragma GCC unroll 4
         for (int j = 0; j < 4; ++j) sums[j] += exp2_of(load(&x[at + j * WIDTH]) - shift);
