@@ -25,6 +25,7 @@ from core.host.busy import cache_bytes
 
 READ_BYTES = {"cpu": 2**29, "cuda": GPU_READ_BYTES}
 SAMPLE_SECONDS = 0.005  # least of a sample
+IN_ONE_CALL = 4096  # of a probe's turns, so that its threads start and meet once in milliseconds
 SLOW_SECONDS = 0.015  # of a product: the next size takes eight times as long
 BF16, FLOAT32 = 1, 0  # what headroom_products multiplies; every other format is widened to float32
 SIZES = {"cuda": (4096, 8192), "cpu": (256, 1024, 2048)}
@@ -104,8 +105,9 @@ def _exponentials(device: torch.device) -> list[Work]:
     if probe := _probe(device):
         library, name, pool = probe
         threads = torch.get_num_threads()
-        amount = 4096 * 64 * threads
-        works.append((f"{OURS}, {name}", amount, lambda: library.headroom_exponentials(64, threads, pool)))
+        amount = 4096 * IN_ONE_CALL * threads
+        call = partial(library.headroom_exponentials, IN_ONE_CALL, threads, pool)
+        works.append((f"{OURS}, {name}", amount, call))
     return works
 
 
@@ -122,8 +124,8 @@ def _products(device: torch.device, dtype: str) -> dict[str, Work]:
         library, name, pool = probe
         threads = torch.get_num_threads()
         for kind in (BF16, FLOAT32) if wide == torch.bfloat16 else (FLOAT32,):
-            amount = library.headroom_products(kind, 1, threads, pool) * 200
-            call = partial(library.headroom_products, kind, 200, threads, pool)
+            amount = library.headroom_products(kind, 1, threads, pool) * IN_ONE_CALL
+            call = partial(library.headroom_products, kind, IN_ONE_CALL, threads, pool)
             works.append((f"{OURS} in {('float32', 'bfloat16')[kind]}, {name}", amount, call))
     return {work[0]: work for work in works}
 
