@@ -7,7 +7,7 @@ import streamlit as st
 from core.figures import comparison
 from core.figures.comparison import MAX_COMPARED, ComparedModel, plain
 from pages.shell import cached, share, style
-from pages.tools.models import check, detail, pick, pull, table
+from pages.tools.models import check, detail, pick, pull, table, weigh
 
 HELD = "Payload of a 16-bit cache: what the attention pattern needs, per sequence, index keys included."
 
@@ -123,6 +123,8 @@ if readable:
     failures(names)
     st.subheader("Cache against context")
     growth(readable)
+    st.subheader("Weights beside it")
+    weigh.show_weights(readable)
     st.subheader("Layer by layer")
     layer_by_layer(readable)
 elif not pick.pending(names):

@@ -14,6 +14,7 @@ from pages.tools.size import (
     instead,
     limits,
     measure,
+    parts,
     plan,
     ranks,
     record,
@@ -105,6 +106,7 @@ with answer:
 if plan_tab.open:
     with plan_tab:
         plan.show_plan(option)
+        parts.show_weights(option)
         plan.show_what_gb_means(option.plan)
 if engine_tab.open:
     with engine_tab:

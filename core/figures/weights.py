@@ -1,0 +1,75 @@
+"""Where the weights go: one bar a model, a segment a part, in the bytes that they are stored in.
+
+The K and V projections, the only part that a change of G drops or adds, have the colour of keys and values; the rest
+are shades of the weights' own, and a cache beside them is in its own colour. A
+segment that is wide enough carries its name; all of them stand in the alt text.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import altair as alt
+
+from core.figures.palette import Palette
+from core.units import GB
+
+PARTS = {
+    "embedding": "embedding", "attention": "attention", "kv_projections": "K and V", "dense_ffn": "FFN",
+    "routed_experts": "experts", "shared_experts": "shared experts", "recurrent": "recurrent", "towers": "towers",
+    "head": "head", "norms": "small parts", "routers": "small parts", "other": "small parts", "cache": "cache",
+}  # fmt: skip
+ORDER = tuple(dict.fromkeys(PARTS.values()))
+OPACITY = (0.45, 0.7, 1.0, 0.9, 0.9, 0.6, 0.7, 0.5, 0.45, 0.35, 1.0)
+WIDE = 0.075  # of the longest bar: room for a word
+
+
+def weight_rows(bytes_by_part: Mapping[str, Mapping[str, int]]) -> list[dict[str, Any]]:
+    """bytes_by_part: model -> part -> bytes. Segments left to right in the order of PARTS, in GB."""
+    rows = []
+    for model, parts in bytes_by_part.items():
+        named: dict[str, int] = {}
+        for part, num_bytes in parts.items():
+            name = PARTS.get(part, "small parts")
+            named[name] = named.get(name, 0) + num_bytes
+        ends = 0.0
+        for name in ORDER:
+            if named.get(name):
+                start, ends = ends, ends + named[name] / GB
+                rows.append({"model": model, "part": name, "left": start, "right": ends, "gb": named[name] / GB})
+    return rows
+
+
+def weights_chart(rows: Sequence[Mapping[str, Any]], palette: Palette) -> alt.LayerChart | alt.FacetChart:
+    """The bars of weight_rows, one below the other."""
+    farthest = max((row["right"] for row in rows), default=1.0)
+    x_scale = alt.Scale(domain=[0, farthest * 1.1], nice=False)
+    models = list(dict.fromkeys(row["model"] for row in rows))
+    values = [dict(row) for row in rows]
+    y_axis = alt.Axis(title=None, ticks=False, domain=False, labelFontSize=14, labelPadding=8)
+    y = alt.Y("model:N", sort=models, axis=y_axis, scale=alt.Scale(paddingInner=0.3))
+    x = alt.X("left:Q", scale=x_scale, title="GB", axis=alt.Axis(grid=False))
+    hues = [{"K and V": palette.keys_values, "cache": palette.cache}.get(name, palette.weights) for name in ORDER]
+    colour = alt.Color("part:N", legend=None, scale=alt.Scale(domain=list(ORDER), range=hues))
+    shade = alt.Opacity("part:N", legend=None, scale=alt.Scale(domain=list(ORDER), range=list(OPACITY)))
+    base = alt.Chart(alt.Data(values=values)).transform_calculate(middle="(datum.left + datum.right) / 2")
+    hover = [alt.Tooltip("model:N"), alt.Tooltip("part:N"), alt.Tooltip("gb:Q", format=",.2f", title="GB")]
+    totals = [{"model": model, "right": max(r["right"] for r in rows if r["model"] == model)} for model in models]
+    for total in totals:
+        total["label"] = f"{total['right']:,.1f} GB"
+    return alt.layer(
+        base.mark_bar(height={"band": 1}, stroke=palette.text, strokeOpacity=0.25).encode(
+            y=y, x=x, x2="right:Q", color=colour, opacity=shade, tooltip=hover
+        ),
+        base.transform_filter(f"datum.right - datum.left > {WIDE * farthest}")
+        .mark_text(color=palette.text, fontWeight=600)
+        .encode(y=y, x=alt.X("middle:Q", scale=x_scale), text="part:N"),
+        alt.Chart(alt.Data(values=totals))
+        .mark_text(align="left", dx=8, fontWeight=700, color=palette.text)
+        .encode(y=y, x=alt.X("right:Q", scale=x_scale), text="label:N"),
+    ).properties(height=44 * len(models) + 30)
+
+
+def weights_alt_text(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Every segment in words."""
+    said = "; ".join(f"{row['model']}, {row['part']} {row['gb']:,.2f} GB" for row in rows)
+    return f"Bytes of weights by part: {said}."
