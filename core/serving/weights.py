@@ -41,6 +41,8 @@ __all__ = [
 # Biases of K and V where a class has them whatever the file says, and where it has none
 ALWAYS_BIASED = frozenset({"qwen2", "phi"})
 NEVER_BIASED = frozenset({"mistral", "phi3", "mixtral", "ministral", "ministral3"})
+# Types whose whole shape a header's sizes give
+PLAIN_TYPES = frozenset({"llama", "mistral", "qwen2", "qwen3", "gemma", "gemma2", "gemma3_text", "granite", "phi3"})
 _COUNTED: OrderedDict[int, tuple[Mapping[str, Any], ParameterCount]] = OrderedDict()
 _KEPT_COUNTS = 256
 
@@ -53,23 +55,57 @@ def analytic_count(model: ModelSpec) -> ParameterCount:
     known = _COUNTED.get(id(model.config))
     if known is not None and known[0] is model.config:
         return known[1]
-    if not model.config:
+    config = model.config or config_of_shape(model)
+    if not config:
         raise SizingError(
             f"model_type is {model.model_type!r}, read from no config.json: its parameters are not known. Give an "
             "exact count (parameter_count of a job; on Size it is among More inputs)"
         )
     try:
-        count = count_by_rule(model.config)
+        count = count_by_rule(config)
     except NotByRule as error:
-        kept = count_if_kept(model.config)
+        kept = count_if_kept(config)
         if kept is None:
             raise SizingError(
                 f"The parameters of this {model.model_type} model are not added up by rule ({error}). Give an exact "
                 "count, or let count_parameters(config) build the architecture on the meta device"
             ) from error
         count = kept
+    fewer = 0 if model.config else kv_projection_parameters(model) - count.parts.get("kv_projections", 0)
+    if fewer:
+        count = count.changed(count.sentence, kv_projections=fewer)
     _remember(model, count)
     return count
+
+
+def config_of_shape(model: ModelSpec) -> dict[str, Any]:
+    """The config.json that a model read from a GGUF header means, where its type is plain; {} where it is not.
+
+    Plain: every layer the same grouped attention, an FFN without experts, and sizes that the header states.
+    """
+    layers, dimensions = set(model.layers), model.dimensions
+    layer = next(iter(layers), None)
+    known = model.model_type in PLAIN_TYPES and dimensions.num_experts is None
+    if not known or any(not isinstance(one, GroupedAttention) for one in layers) or layer is None:
+        return {}
+    shapes = {(one.num_query_heads, one.head_dim, one.value_dim) for one in _grouped(model)}
+    kv_heads = max(one.num_kv_heads for one in _grouped(model))  # analytic_count takes off what others have less
+    if len(shapes) != 1 or dimensions.vocab_size is None or dimensions.intermediate_size is None:
+        return {}
+    query_heads, head_dim, value_dim = shapes.pop()
+    if head_dim != value_dim:
+        return {}
+    return {
+        "model_type": model.model_type,
+        "num_hidden_layers": len(model.layers),
+        "num_attention_heads": query_heads,
+        "num_key_value_heads": kv_heads,
+        "head_dim": head_dim,
+        "hidden_size": dimensions.hidden_size,
+        "intermediate_size": dimensions.intermediate_size,
+        "vocab_size": dimensions.vocab_size,
+        "tie_word_embeddings": bool(dimensions.tied_embeddings),
+    }
 
 
 def count_of(model: ModelSpec) -> ParameterCount:
@@ -102,6 +138,8 @@ def counts_alone(registered: RegisteredModel, model: ModelSpec) -> bool:
 
 
 def _remember(model: ModelSpec, count: ParameterCount) -> None:
+    if not model.config:
+        return
     _COUNTED[id(model.config)] = (model.config, count)
     if len(_COUNTED) > _KEPT_COUNTS:
         _COUNTED.popitem(last=False)

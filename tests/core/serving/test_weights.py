@@ -32,7 +32,12 @@ def test_published_totals(model: ModelSpec, parameters: int) -> None:
     assert count.source == "rule"
 
 
-@pytest.mark.parametrize("model", [FALCON_7B, MLA, replace(LLAMA_2_7B, config={})])
+def test_a_plain_shape_without_a_config_is_counted_as_the_config_that_it_means() -> None:
+    """What a GGUF header of a Llama gives: sizes and no config.json."""
+    assert analytic_count(replace(LLAMA_2_7B, config={})).total == analytic_count(LLAMA_2_7B).total == 6_738_415_616
+
+
+@pytest.mark.parametrize("model", [FALCON_7B, MLA, replace(LLAMA_2_7B, model_type="llama9", config={})])
 def test_a_shape_without_a_config_is_refused_by_name(model: ModelSpec) -> None:
     with pytest.raises(SizingError, match=rf"model_type is '{model.model_type}', read from no config.*Give an exact"):
         analytic_count(model)
