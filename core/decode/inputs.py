@@ -92,8 +92,8 @@ def _drawn(
     scales: Tensor | None = None
     if per_token:
         scales = torch.empty((*shape[:3], dim // GROUP), dtype=torch.float16, device=device)
-    elif stored.itemsize == 1:  # heads differ; a power of two multiplies a query without rounding it again
-        scales = 2.0 ** torch.randint(-6, -4, (kv_heads,), device=device, generator=generator)
+    elif stored.itemsize == 1:  # neighbours differ; a power of two multiplies a query without rounding it again
+        scales = 2.0 ** (torch.arange(kv_heads, device=device) % 2 - 6)
     for b in range(batch):
         drawn = torch.randn(shape[1:], device=device, generator=generator)
         if per_token and scales is not None:
