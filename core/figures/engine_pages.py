@@ -56,10 +56,14 @@ def pages_chart(plan: EnginePlan, colours: Palette) -> Picture:
         for box in range(drawn):
             left = LEFT + box * width + 0.06 * width
             _page(marks, row, box / drawn, drawn, left, 0.88 * width, top, bottom)
+    looks: tuple[tuple[str, str, dict[str, Any]], ...] = (
+        ("pinned", colours.ghost, {"stroke": colours.cache, "strokeWidth": 1}),
+        ("filled", colours.cache, {}),
+        ("padded", "transparent", {"stroke": colours.muted, "strokeWidth": 1.5, "strokeDash": [4, 3]}),
+    )
     layers = [
-        boxes(marks["pinned"], colours.ghost, stroke=colours.cache, strokeWidth=1),
-        boxes(marks["filled"], colours.cache),
-        boxes(marks["padded"], "transparent", stroke=colours.muted, strokeWidth=1.5, strokeDash=[4, 3]),
+        # a layer without marks would be an unnamed picture to a screen reader
+        *(boxes(marks[name], fill, **look) for name, fill, look in looks if marks[name]),
         words(texts, colours.text, 13, align="right"),
         words(figures, colours.muted, 12, align="left"),
     ]

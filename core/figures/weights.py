@@ -10,7 +10,7 @@ from typing import Any
 
 import altair as alt
 
-from core.figures.palette import Palette
+from core.figures.palette import Palette, mixed
 from core.units import GB
 
 PARTS = {
@@ -19,7 +19,7 @@ PARTS = {
     "head": "head", "norms": "small parts", "routers": "small parts", "other": "small parts", "cache": "cache",
 }  # fmt: skip
 ORDER = tuple(dict.fromkeys(PARTS.values()))
-OPACITY = (0.45, 0.7, 1.0, 0.9, 0.9, 0.6, 0.7, 0.5, 0.45, 0.35, 1.0)
+SHARES = (0.45, 0.7, 1.0, 0.9, 0.9, 0.6, 0.7, 0.5, 0.45, 0.35, 1.0)
 WIDE = 0.075  # of the longest bar: room for a word
 
 
@@ -49,8 +49,8 @@ def weights_chart(rows: Sequence[Mapping[str, Any]], palette: Palette) -> alt.La
     y = alt.Y("model:N", sort=models, axis=y_axis, scale=alt.Scale(paddingInner=0.3))
     x = alt.X("left:Q", scale=x_scale, title="GB", axis=alt.Axis(grid=False))
     hues = [{"K and V": palette.keys_values, "cache": palette.cache}.get(name, palette.weights) for name in ORDER]
-    colour = alt.Color("part:N", legend=None, scale=alt.Scale(domain=list(ORDER), range=hues))
-    shade = alt.Opacity("part:N", legend=None, scale=alt.Scale(domain=list(ORDER), range=list(OPACITY)))
+    shades = [mixed(hue, palette.background, share) for hue, share in zip(hues, SHARES, strict=True)]
+    colour = alt.Color("part:N", legend=None, scale=alt.Scale(domain=list(ORDER), range=shades))
     base = alt.Chart(alt.Data(values=values)).transform_calculate(middle="(datum.left + datum.right) / 2")
     hover = [alt.Tooltip("model:N"), alt.Tooltip("part:N"), alt.Tooltip("gb:Q", format=",.2f", title="GB")]
     totals = [{"model": model, "right": max(r["right"] for r in rows if r["model"] == model)} for model in models]
@@ -58,7 +58,7 @@ def weights_chart(rows: Sequence[Mapping[str, Any]], palette: Palette) -> alt.La
         total["label"] = f"{total['right']:,.1f} GB"
     return alt.layer(
         base.mark_bar(height={"band": 1}, stroke=palette.text, strokeOpacity=0.25).encode(
-            y=y, x=x, x2="right:Q", color=colour, opacity=shade, tooltip=hover
+            y=y, x=x, x2="right:Q", color=colour, tooltip=hover
         ),
         base.transform_filter(f"datum.right - datum.left > {WIDE * farthest}")
         .mark_text(color=palette.text, fontWeight=600)

@@ -150,7 +150,7 @@ def _kernel_row(r: KernelResult) -> dict[str, object]:
         "Outcome": r.status,
         "Measured (ms)": "" if seconds is None else f"{seconds * 1e3:.3f}",
         "Of the roofline": r.share,
-        "Threads": r.threads or "",
+        "Threads": str(r.threads or ""),
         "Relative error": "" if r.relative_error is None else f"{r.relative_error:.1e}",
         "Note": r.detail,
         "Cache layout": r.layout,

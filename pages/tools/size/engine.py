@@ -37,12 +37,16 @@ def settings() -> tuple[tuple[str, Any], ...]:
 
 
 def show_difference(option: Option) -> None:
-    """Under the verdict: why so many requests at once; where payload and engine differ by a tenth, why."""
-    st.markdown(why_sentence(option.plan))
+    """Under the verdict: where payload and engine differ by a tenth, why."""
     if option.engine_refusal:
         st.warning(f"Counted as payload. {option.engine_refusal}", icon=":material/info:")
     elif sentence := engine_sentence(option.plan):
         st.info(sentence, icon=":material/stacked_bar_chart:")
+
+
+def show_why(option: Option) -> None:
+    """Under the picture of every G: why the server takes so many requests at once."""
+    st.markdown(why_sentence(option.plan))
 
 
 def show_engine(option: Option) -> None:

@@ -103,6 +103,7 @@ with answer:
     verdict.show_verdict(grid, option, wished)
     engine.show_difference(option)
     verdict.show_options(grid, option)
+    engine.show_why(option)
 if plan_tab.open:
     with plan_tab:
         plan.show_plan(option)

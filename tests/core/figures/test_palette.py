@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from core.figures.palette import DARK, LIGHT, Palette, palette
+from core.figures.palette import DARK, LIGHT, Palette, mixed, palette
 
 
 def luminance(colour: str) -> float:
@@ -43,3 +43,9 @@ def test_kinds_have_colours_of_their_own():
     assert palette("dark") is DARK
     assert palette(None) is LIGHT
     assert {len(value) for value in dataclasses.asdict(DARK).values()} == {7}
+
+
+def test_a_faded_colour_is_mixed_beforehand():
+    assert mixed("#c8620f", "#ffffff", 1.0) == "#c8620f"
+    assert mixed("#c8620f", "#ffffff", 0.0) == "#ffffff"
+    assert mixed("#ff8000", "#000000", 0.25) == "#402000"  # 63.75 and 32, rounded
