@@ -76,10 +76,10 @@ def test_a_family_is_taken_and_the_link_says_so(page: Page, dashboard: Dashboard
     settled(page)
     page.get_by_role("button", name="Take a family").click()
     page.locator(".st-key-models_family").get_by_text("DeepSeek", exact=True).click()
-    sentence = "DeepSeek-V2-Lite keeps 30.4 KiB per token, DeepSeek-V3 68.6 KiB: 2.3 times more."
-    seen(page.get_by_text(sentence))  # 27 and 61 layers of 576 x 2 bytes
+    sentence = "DeepSeek-V2-Lite keeps 30.4 KiB per token, DeepSeek-V3.2 83.9 KiB: 2.8 times more."
+    seen(page.get_by_text(sentence))  # 27 layers of 576 x 2 bytes; 61 of (576 + 128 of index keys) x 2
     picked = parse_qs(urlsplit(page.url).query)["models_pick"]
-    assert picked == ["DeepSeek-V2", "DeepSeek-V2-Lite", "DeepSeek-V3"]
+    assert picked == ["DeepSeek-V2", "DeepSeek-V2-Lite", "DeepSeek-V3", "DeepSeek-V3.2"]
     page.goto(page.url)
     seen(page.get_by_text(sentence))
 
