@@ -247,12 +247,12 @@ def test_the_first_screen_of_words_leads_to_each_other(server: Dashboard, page: 
     page.get_by_role("link", name="Is MLA better than GQA?").click()
     expect(page.get_by_role("heading", name="Is MLA better than GQA?")).to_be_visible()
     expect(page.get_by_role("heading", name="FAQ", exact=True)).to_be_hidden()
-    at(page, r"present=1&screen=13")
+    at(page, r"present=1&screen=15")
     expect(page).not_to_have_url(re.compile("#"))
 
 
 def test_what_is_sought_in_a_room_comes_a_few_terms_a_screen(server: Dashboard, page: Page):
-    """14 terms of the glossary speak of a cache: they take 3 screens of at most 6, the word itself first."""
+    """15 terms of the glossary speak of a cache: they take 3 screens of at most 6, the word itself first."""
     enter(page, f"{server.url}/glossary?present=1&glossary_find=cache")
     says(page, "^Glossary · 1 of 4$")
     page.keyboard.press("ArrowRight")
