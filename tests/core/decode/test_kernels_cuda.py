@@ -148,6 +148,7 @@ def test_the_headline_is_measured_as_asked_on_an_h100(monkeypatch):
     # 65,536 tokens x 32 at G = 40 are 42.9 GB of cache; an H100 has 81,559 MiB, of which a run may take nine tenths
     monkeypatch.setattr("core.decode.run.devices.resolve", lambda _asked: torch.device("cuda", 0))
     monkeypatch.setattr("core.decode.run.devices.free_bytes", lambda _device: 77 * 10**9)
+    monkeypatch.setattr("core.decode.run.devices.cache_bytes_of", lambda _device: 50 * 2**20)
     shape = {"num_query_heads": 40, "kv_heads": (40, 8, 1), "head_dim": 128}
     run = Run(DecodeJob(**shape, context_length=65_536, batch_size=32))
     assert (run.fitted.scale, run.fitted.sentence) == (1, "")

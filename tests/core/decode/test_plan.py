@@ -108,7 +108,7 @@ def test_whatever_is_scaled_fits_and_keeps_its_shape(batch: int, context: int, r
         ({"context_length": 0}, "context is 0 tokens"),
         ({"batch_size": 0}, "batch is 0"),
         ({"batch_size": 2, "lengths": (3,)}, "1 lengths for a batch of 2"),
-        ({"dtype": "int8"}, "dtype is 'int8'"),
+        ({"dtype": "int2"}, "dtype is 'int2'"),
         ({"device": "tpu"}, "device is 'tpu'"),
         ({"seconds_limit": 0}, "time limit is 0 s"),
         ({"seconds_limit": 1e15}, "time limit is 1,000,000,000,000,000.0 s: give more than 0 and at most 86,400"),
