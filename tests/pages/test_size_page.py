@@ -367,7 +367,7 @@ def test_a_registered_model_without_any_count_asks_for_one(open_page, monkeypatc
 
 def test_a_file_of_ones_own_opens_on_the_width_that_it_states(open_page):
     app = open_page(PAGE, size_model="A file of your own", size_parameters="8030261248")
-    assert "upload a model's config.json" in app.error[0].value
+    assert "upload or paste a model's config.json" in app.error[0].value
     config = {
         "model_type": "llama", "num_hidden_layers": 32, "num_attention_heads": 32, "num_key_value_heads": 8,
         "hidden_size": 4096, "intermediate_size": 14336, "vocab_size": 128256,

@@ -16,6 +16,7 @@ from core.models.rules.own_keys import PATTERN, second_heads
 from core.models.rules.states import NGRAMS
 
 Overrides = dict[str, Found]
+CARRIER = "ministral"  # what core.models.formats writes a plain decoder of another format as, shares included
 WHERE_CHANGED = {  # the fields of per_layer_config that change what a layer keeps
     "num_attention_heads", "num_key_value_heads", "head_dim", "v_head_dim", "sliding_window", "attention_chunk_size",
     "kv_lora_rank", "qk_rope_head_dim", "qk_nope_head_dim", "hidden_size", "index_head_dim", "index_topk",
@@ -192,7 +193,7 @@ def shared_from(part: ConfigPart, kinds: Kinds) -> list[int | None]:
     layers = len(kinds.kinds)
     if part.model_type == "mistral_large4_text":
         return _sources(part, layers)
-    if "num_kv_shared_layers" not in part.model_class.defaults:
+    if "num_kv_shared_layers" not in part.model_class.defaults and part.model_type != CARRIER:
         return [None] * layers  # a class that has no such field keeps a cache for every layer, whatever the file says
     shared = part.optional_integer("num_kv_shared_layers", minimum=0)
     if shared is None or not shared.value:
