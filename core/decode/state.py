@@ -13,6 +13,8 @@ from typing import Any
 
 import torch
 
+from core.host.processor import usable_cores, use_cores
+
 # What torch's threads, allocators and compilers read from the environment.
 WATCHED = ("OMP_", "MKL_", "KMP_", "GOMP_", "TORCH", "PYTORCH", "THP_", "CUDA_", "TRITON_", "MALLOC_")
 COMPILER = ("torch._dynamo.config", "torch._inductor.config")
@@ -64,15 +66,6 @@ def _set_compiler(wanted: dict[str, dict[str, Any]]) -> None:
             setattr(module, key, value)
 
 
-def _affinity() -> frozenset[int]:
-    return frozenset(os.sched_getaffinity(0)) if sys.platform == "linux" else frozenset()
-
-
-def _set_affinity(cores: frozenset[int]) -> None:
-    if sys.platform == "linux":
-        os.sched_setaffinity(0, cores)
-
-
 def _fill() -> bool:
     return bool(torch.utils.deterministic.fill_uninitialized_memory)  # type: ignore[attr-defined]
 
@@ -103,7 +96,7 @@ SETTINGS = (
     ),
     Setting(words="the compiler's settings", read=_compiler, write=_set_compiler),
     Setting(words="environment of threads and allocators", read=_environment, write=_set_environment),
-    Setting(words="cores that may be used", read=_affinity, write=_set_affinity),
+    Setting(words="cores that may be used", read=usable_cores, write=use_cores),
 )
 
 

@@ -86,3 +86,14 @@ def said_by(*command: str) -> str:
     except (OSError, subprocess.SubprocessError):
         return ""
     return done.stdout if done.returncode == 0 else ""
+
+
+def usable_cores() -> frozenset[int]:
+    """The cores that the calling thread may run on; empty where the system does not say (macOS, Windows)."""
+    return frozenset(os.sched_getaffinity(0)) if sys.platform == "linux" else frozenset()
+
+
+def use_cores(cores: frozenset[int]) -> None:
+    """Lets the calling thread run on these; nothing happens where usable_cores says none."""
+    if sys.platform == "linux":
+        os.sched_setaffinity(0, cores)
