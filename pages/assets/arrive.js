@@ -4,7 +4,9 @@
 // is too busy to draw is not late, and what it has not drawn yet would still move.
 (() => {
   const FRAME_MS = 100 // as much of the time between two frames counts
-  const LONG_MS = 4000 // since the first piece
+  const LONG_MS = 4000 // since the first piece: then a page that is quiet is waited for no longer
+  const QUIET_MS = 1500
+  const LONGEST_MS = 9000 // since the first piece, whatever still comes
   const NEVER_MS = 12000 // without one: what Streamlit says of its connection must be seen
   const STILL_MS = 150
   const PARTS = document.currentScript.dataset.parts.split(" ")
@@ -27,11 +29,16 @@
       document.fonts.status === "loaded" && all("stSkeleton").length === 0 && all("stVegaLiteChart").every(drawn)
   }
 
+  function waitedEnough() {
+    const waited = time - begun
+    return waited > LONGEST_MS || (waited > LONG_MS && time - changed > QUIET_MS)
+  }
+
   function look(now) {
     time += Math.min(now - before, FRAME_MS)
     before = now
     if (!begun && document.querySelector('[data-testid="stMain"] [data-testid="stElementContainer"]') !== null) begun = time
-    if (begun ? stands() || time - begun > LONG_MS : time > NEVER_MS) {
+    if (begun ? stands() || waitedEnough() : time > NEVER_MS) {
       changes.disconnect()
       root.classList.remove("arriving")
       setTimeout(() => load(PARTS), 200)
