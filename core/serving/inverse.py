@@ -64,7 +64,8 @@ def largest_batch(job: ServingJob) -> Answer:
     at = job.where(batch_size=best)
     if best == MAX_BATCH_SIZE:
         return Answer(best, job=at, at_limit=True, sentence=f"Memory sets no limit: {best:,} {each} fit.")
-    return Answer(best, job=at, sentence=f"{best:,} {each} fit; {best + 1:,} do not.")
+    fit = f"1 sequence of {job.context_length:,} tokens fits" if best == 1 else f"{best:,} {each} fit"
+    return Answer(best, job=at, sentence=f"{fit}; {best + 1:,} do not.")
 
 
 def longest_context(job: ServingJob) -> Answer:

@@ -200,6 +200,8 @@ def test_batch_without_a_cache_to_grow() -> None:
 def test_sentences_of_answers() -> None:
     eight = job(num_kv_heads=8, freed_parameters="spent")
     assert largest_batch(eight).sentence == "4 sequences of 65,536 tokens fit; 5 do not."
+    # room for 4 x 65,536 = 262,144 tokens and less than as many more
+    assert largest_batch(eight.where(context_length=262_144)).sentence == "1 sequence of 262,144 tokens fits; 2 do not."
     assert largest_kv_heads(eight).sentence == "G = 1 fits; G = 2 does not."
     assert fewest_kv_bits(eight).sentence == "2 bits an element fit; 4 bits do not."
     assert fewest_accelerators(eight).sentence == (
