@@ -87,17 +87,20 @@ def _sequence_by_sequence(inputs: Inputs) -> Call:
 
 
 def _cast_then_matmul(inputs: Inputs) -> Call:
-    """A cache of 8 or 4 bits widened to the query's dtype, then packed rows."""
+    """A cache of 8 or 4 bits widened, then packed rows: fp8 codes to the query's dtype, which holds each of them;
+    codes with scales to float32, since their products would be rounded once more in 16 bits."""
     if inputs.keys.dtype.itemsize != 1:
         raise Unavailable("only for a cache of 8 or 4 bits")
-    query, mask, wide = inputs.grouped_query(), inputs.mask(), inputs.query.dtype
+    wide = inputs.query.dtype if inputs.key_scales is None else torch.float32
+    query, mask = inputs.grouped_query(), inputs.mask()
 
     def widened(codes: Tensor, scales: Tensor | None) -> Tensor:
-        return codes.to(wide) if scales is None else numbers(codes, scales).to(wide)
+        return codes.to(wide) if scales is None else numbers(codes, scales)
 
     def call() -> Tensor:
         keys, values = widened(inputs.keys, inputs.key_scales), widened(inputs.values, inputs.value_scales)
-        return softmax_to(query @ keys.transpose(2, 3), inputs, mask) @ values
+        weights = softmax_to(query.to(wide) @ keys.transpose(2, 3), inputs, mask).to(wide)
+        return (weights @ values).to(inputs.query.dtype)
 
     return call
 

@@ -12,8 +12,7 @@ ELEMENT_BYTES = {"float32": 4, "bfloat16": 2, "float16": 2, "float8_e4m3fn": 1, 
 # Of 32 elements, with their scales.
 BYTES_OF_32 = {"float32": 128, "bfloat16": 64, "float16": 64, "float8_e4m3fn": 32, "int8": 34, "int4": 18}
 SCALED = ("int8", "int4")  # a float16 scale for 32 elements, as llama.cpp's q8_0 and q4_0
-# Two times as much where a kernel may widen scale times code to bf16: that rounds each element once more.
-ERROR_LIMITS = {name: 1e-5 if name == "float32" else 2e-2 if name in SCALED else 1e-2 for name in ELEMENT_BYTES}
+ERROR_LIMITS = {name: 1e-5 if name == "float32" else 1e-2 for name in ELEMENT_BYTES}
 DEVICES = ("auto", "cpu", "cuda")
 # Caches of several copies are rotated until this much is read: no step finds its own data cached.
 COLD_BYTES = 256 * 2**20

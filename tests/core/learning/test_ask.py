@@ -59,9 +59,9 @@ def test_the_rate_on_questions_that_were_held_out() -> None:
 
 
 def test_the_rate_on_plain_words() -> None:
-    """26 of 50 found, 10 of 10 declined; all-MiniLM-L6-v2 found 21 and declined 10 of them (benchmarks/ask.py)."""
+    """27 of 50 found, 10 of 10 declined; all-MiniLM-L6-v2 finds 21 and declines 10 (benchmarks/ask.py)."""
     assert (len(ANSWERED), len(OTHERS)) == (50, 10)
-    assert found_among_three(ANSWERED) >= 26
+    assert found_among_three(ANSWERED) >= 27
     assert all(asked(question).is_declined for question in OTHERS)
 
 
