@@ -59,7 +59,7 @@ def test_presses_in_a_hurry_all_count(server: Dashboard, page: Page) -> None:
 
 def test_a_press_before_the_page_stands_counts(server: Dashboard, page: Page) -> None:
     page.goto(f"{server.url}/formula", wait_until="commit")
-    page.wait_for_function("document.body !== null")
+    page.wait_for_function("() => document.body !== null")
     page.keyboard.press("ArrowRight")
     heading(page, title_of("formula", 2))
 
