@@ -133,6 +133,7 @@ class _Worker:
     def _running(self) -> subprocess.Popen[str]:
         if self._process is not None and self._process.poll() is None:
             return self._process
+        self.stop()  # one that ended of itself leaves its pipes open
         self._answers = queue.SimpleQueue()
         try:
             self._process = children.start("-m", "core.parameters.worker")

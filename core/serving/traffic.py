@@ -25,6 +25,7 @@ FloatArray = NDArray[np.float64]
 CSV_COLUMNS = ("prompt_tokens", "output_tokens")
 MAX_CSV_BYTES = 8_000_000
 MAX_CSV_ROWS = 200_000
+MAX_CSV_LINE = 131_072  # characters, csv's own limit of a field as Python starts
 MAX_TOKENS = 2**30
 MAX_SIMULATED_BATCH = 16_384
 Z95 = NormalDist().inv_cdf(0.95)  # 1.6449
@@ -246,6 +247,9 @@ def _read_csv(data: bytes) -> tuple[IntArray, IntArray]:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise TrafficError(f"the file is not UTF-8 text (byte {error.start}): export it as CSV") from error
+    longest = max(map(len, text.splitlines()), default=0)
+    if longest > MAX_CSV_LINE:  # csv's own limit is one for the whole process, and whoever reads a run's CSV raises it
+        raise TrafficError(f"the file is not CSV: a line has {longest:,} characters, and {MAX_CSV_LINE:,} are read")
     rows = csv.reader(io.StringIO(text, newline=""))
     try:
         header = [name.strip().lower() for name in next(rows, [])]

@@ -138,7 +138,15 @@ def decide(stage: Stage) -> None:
             icon=":material/memory:",
             query_params=sizing_query(**choice),
         )
-        save.download_button("Save the record", record, "decision-record.md", "text/markdown", key=stage.key("save"))
+        # made when it is asked for: the address of a file made with the page is gone when the next step comes quickly
+        save.download_button(
+            "Save the record",
+            data=record.encode,
+            file_name="decision-record.md",
+            mime="text/markdown",
+            key=stage.key("save"),
+            on_click="ignore",
+        )
         with st.container(border=True, height=300):
             st.markdown(record.replace("## ", "##### ").replace("# KV", "#### KV"))
 

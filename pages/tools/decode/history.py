@@ -1,5 +1,7 @@
 """Runs kept on this server and runs shipped with Headroom: looked at, compared, deleted, carried elsewhere."""
 
+from collections.abc import Callable
+
 import streamlit as st
 
 from core.decode import store
@@ -106,10 +108,16 @@ def _show_comparison(first: RunRecord, second: RunRecord) -> None:
     st.dataframe(rows, hide_index=True, key="bench_comparison")
 
 
+def _export(kind: str, make: Callable[[], str], name: str, mime: str) -> None:
+    """A button whose file is made when it is asked for: one made with the page is gone from the server at the next."""
+    key = f"bench_{kind.lower()}"
+    st.download_button(f"Export as {kind}", lambda: make().encode(), name, mime, key=key, on_click="ignore")
+
+
 def _carry(run: RunRecord) -> None:
     with st.container(horizontal=True):
-        st.download_button("Export as JSON", to_json(run), f"{run.run_id}.json", "application/json", key="bench_json")
-        st.download_button("Export as CSV", to_csv(run), f"{run.run_id}.csv", "text/csv", key="bench_csv")
+        _export("JSON", lambda: to_json(run), f"{run.run_id}.json", "application/json")
+        _export("CSV", lambda: to_csv(run), f"{run.run_id}.csv", "text/csv")
         if st.button("Delete this run", icon=":material/delete:", key="bench_delete"):
             _ask_to_delete(run)
 

@@ -56,7 +56,7 @@ def show(table: pd.DataFrame, *, key: str, file_name: str) -> None:
     st.dataframe(table, hide_index=True, column_config=columns, key=key, alt=_alt(table), height=tall, placeholder="–")
     st.download_button(
         "Save as CSV",
-        table.to_csv(index=False).encode(),
+        data=lambda: table.to_csv(index=False).encode(),
         file_name=file_name,
         mime="text/csv",
         icon=":material/download:",

@@ -10,7 +10,7 @@ import pytest
 from core.api import count_parameters
 from core.errors import SizingError
 from core.models.rules.facts import UnsupportedConfig
-from core.parameters import count_by_rule, count_if_kept, count_on_meta_device, kept, stop_worker
+from core.parameters import count_by_rule, count_if_kept, count_on_meta_device, kept, meta, stop_worker
 
 FALCON_7B = {
     "model_type": "falcon", "hidden_size": 4544, "num_hidden_layers": 32, "num_attention_heads": 71,
@@ -94,9 +94,23 @@ def test_an_unknown_type_is_refused_with_the_reason() -> None:
 
 @pytest.mark.torch
 def test_the_process_is_ended_when_its_time_is_over_and_starts_again() -> None:
+    stop_worker()  # one that runs already may have answered before this process is given a core again
     with pytest.raises(SizingError, match=r"took more than 0\.001 s\. Type a parameter count instead"):
         count_on_meta_device({**MIXTRAL, "vocab_size": 103}, timeout_seconds=0.001)
     assert count_on_meta_device({**MIXTRAL, "vocab_size": 103}).embedding == 103 * 64
+
+
+@pytest.mark.torch
+def test_a_process_that_ended_of_itself_leaves_no_pipe_open() -> None:
+    count_on_meta_device({**MIXTRAL, "vocab_size": 105})
+    process = meta._WORKER._process
+    assert process is not None
+    assert process.stdin is not None
+    process.kill()
+    process.wait()
+    assert count_on_meta_device({**MIXTRAL, "vocab_size": 106}).embedding == 106 * 64
+    assert process.stdin.closed
+    assert meta._WORKER._process is not process
 
 
 @pytest.mark.torch

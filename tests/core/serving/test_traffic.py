@@ -1,6 +1,8 @@
 """Traffic against closed forms: constant is exact, a log-normal gives its mean and p95 back, sums look normal."""
 
+import csv
 import math
+from functools import partial
 
 import numpy as np
 import pytest
@@ -190,6 +192,12 @@ def test_a_bad_csv_is_refused_with_row_and_column(data, message):
     with pytest.raises(TrafficError) as caught:
         csv_traffic(data, longest_context=100)
     assert message in str(caught.value)
+
+
+def test_a_line_too_long_is_refused_whatever_limit_the_process_has(request: pytest.FixtureRequest) -> None:
+    request.addfinalizer(partial(csv.field_size_limit, csv.field_size_limit(32 * 10**6)))  # as reading a run's CSV does
+    with pytest.raises(TrafficError, match="the file is not CSV: a line has 131,073 characters, and 131,072 are read"):
+        csv_traffic(b"prompt_tokens,output_tokens\n" + b"1" * 131_073, longest_context=100)
 
 
 @pytest.mark.parametrize("tokens", [0, -1, 2**31, True])
