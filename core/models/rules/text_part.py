@@ -28,6 +28,8 @@ TEXT_KEYS = (
 FLAT_WHEN_ABSENT = {"qwen2_vl", "qwen2_5_vl", "hunyuan_vl", "paddleocr_vl", "fuyu", "glm5_next", "dots3_note"}
 # Classes that put their own numbers under the nested object's, also where that object is there
 MERGED = {"voxtral", "voxtral_realtime", "glmasr"}
+# Classes that take the language model from under an older name where their own is absent or null
+OLDER_KEYS = {"nemotron_h_omni": "llm_config"}
 DECODER_ALL_THE_SAME = {"trocr", "gpt_neox", "gpt_neox_japanese"}  # decoders whose class says is_decoder: false
 BIDIRECTIONAL = {"gemma3_text", "gemma4_text", "gemma4_unified_text"}  # the flag turns them into encoders
 # Decoders whose cache is not a sum of keys and values per token of context
@@ -112,10 +114,13 @@ def _inner(raw: Mapping[str, Any], path: str, model_type: str, model_class: Mode
     key = next((key for key in TEXT_KEYS if key in known), None)
     if model_class is not None and key is None:
         return None  # composite, but the language model is the outer object itself
-    if key is None or (raw.get(key) is None and key == "text_config" and "language_config" in raw):
+    if key is None:
         key = next((other for other in TEXT_KEYS if other in raw), None)
         if key is None:
             return None
+    older = OLDER_KEYS.get(model_type)
+    if older is not None and raw.get(key) is None and raw.get(older) is not None:
+        key = older
     return _descend(raw, path, model_type, key, model_class)
 
 

@@ -37,6 +37,8 @@ CONFIGS: dict[str, dict[str, Any]] = {
                    "linear_num_key_heads": 4, "linear_num_value_heads": 8, "linear_key_head_dim": 8,
                    "linear_value_head_dim": 12, "num_experts": 8, "num_experts_per_tok": 2,
                    "moe_intermediate_size": 32},
+    "minimax": {**TINY, "model_type": "minimax", "num_hidden_layers": 2, "num_key_value_heads": 2, "head_dim": 24,
+                "num_local_experts": 4},
 }  # fmt: skip
 
 
@@ -85,6 +87,14 @@ def test_qwen3_next_states_are_measured_too() -> None:
     assert all(line.equal for line in compare(spec, answer))
     assert answer.state_bytes == spec.state_bytes(batch_size=2)
     assert [layer.key_shape for layer in answer.layers] == [None, None, None, (2, 2, 40, 24), None, None]
+
+
+@pytest.mark.torch
+def test_minimax_keeps_its_states_on_the_cache_itself() -> None:
+    answer = measured("minimax")
+    # one linear layer behind one that attends: 8 heads x 24 x 24 in bfloat16, batch 2
+    assert [layer.state_bytes for layer in answer.layers] == [0, 8 * 24 * 24 * 2 * 2]
+    assert answer.state_bytes == read_config(CONFIGS["minimax"]).state_bytes(batch_size=2)
 
 
 @pytest.mark.torch

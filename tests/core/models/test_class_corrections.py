@@ -85,3 +85,21 @@ def test_a_stray_chunk_or_share_counts_as_the_class_and_its_cache_take_it() -> N
     assert windows(config) == [16, 16, 16]
     assert windows(config | {"sliding_window": 7}) == [7, 7, 7]
     assert windows(SMALL | {"model_type": "llama", "num_kv_shared_layers": 2}) == [None, None, None]
+
+
+NESTED: dict[str, Any] = {**SMALL, "num_key_value_heads": 2, "head_dim": 24}
+
+
+def test_nemotron_omni_takes_its_language_model_from_under_the_older_name_too() -> None:
+    hybrid = NESTED | {"model_type": "nemotron_h", "layers_block_type": ["mamba", "attention", "attention"]}
+    older = read_config({"model_type": "nemotron_h_omni", "llm_config": hybrid})
+    # 2 attention layers x 2 KV heads x (24 + 24) x 2 bytes
+    assert older.kv_bytes_per_token() == 384
+    both = read_config({"model_type": "nemotron_h_omni", "llm_config": NESTED, "text_config": hybrid})
+    assert both.kv_bytes_per_token() == 384
+
+
+@pytest.mark.parametrize("key", ["language_config", "llm_config"])
+def test_a_class_that_does_not_look_under_another_name_is_not_read_from_there(key: str) -> None:
+    with pytest.raises(UnsupportedConfig, match=rf"{key}.hidden_size stands where LlamaConfig does not look"):
+        read_config({"model_type": "deepseek_vl", key: NESTED})
