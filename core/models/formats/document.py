@@ -23,12 +23,14 @@ from core.models.formats import (
 )
 from core.models.formats.cache_width import CacheWidth, cache_width_of
 from core.models.formats.meaning import Translation, meaning, with_cache_width
+from core.models.formats.nearly import refuse_nearly
 from core.models.formats.parsed import parse
 from core.models.gguf.dump import LOOKED_AT, looks_like_dump, read_dump
 from core.models.rules.facts import UnsupportedConfig
 from core.models.spec import ModelSpec, read_config
 
 GGUF = b"GGUF"
+CHAT_KEYS = {"conv_template", "context_window_size", "model_config"}  # MLC's, beside a model_type that is a class's too
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,6 +98,8 @@ def spec_of(raw: Mapping[str, Any]) -> ModelSpec:
     """The model of a parsed file. Raises UnsupportedConfig."""
     found = format_of(raw)
     if found is None:
+        if "model_type" not in raw or CHAT_KEYS & raw.keys():
+            refuse_nearly(raw)
         return read_config(raw)
     spec, width = meaning(found.translate(raw)), cache_width_of(raw)
     return spec if width is None or spec.cache_width is not None else with_cache_width(spec, width)

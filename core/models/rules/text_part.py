@@ -139,8 +139,8 @@ def _descend(raw: Mapping[str, Any], path: str, model_type: str, key: str, model
         return {}, f"{path}{key}.", part.model_type, part.defaults
     if not isinstance(value, Mapping):
         raise UnsupportedConfig(f"{path}{key} is {shown(value)}: an object is expected. {ADVICE}")
-    if part is None:
-        return value, f"{path}{key}.", None, {}
+    if part is None:  # an unknown type: its nested object may leave the name to it
+        return value, f"{path}{key}.", model_type if value.get("model_type") is None else None, {}
     own = value.get("model_type") if part.by_model_type else None
     if own is not None and not isinstance(own, str):
         raise UnsupportedConfig(f"{path}{key}.model_type is {shown(own)}: a name in quotes is expected. {ADVICE}")

@@ -328,3 +328,34 @@ def test_yaml_lines_are_marked_where_their_own_object_opens() -> None:
     }
     assert marked_lines("a: [1", spec.provenance) == {}
     assert marked_lines(json.dumps({"model": {"num_layers": 2}}, indent=1), spec.provenance).keys() == {3}
+
+
+@pytest.mark.parametrize(
+    ("document", "left_out", "named"),
+    [
+        (litgpt(), "n_head", "n_head is absent: by its other keys this is LitGPT's model_config.yaml"),
+        (
+            nemo(num_query_groups=8)["model"],
+            "num_layers",
+            "num_layers is absent: by its other keys this is a YAML of M",
+        ),
+        (trt("LlamaForCausalLM"), "num_hidden_layers", "num_hidden_layers is absent: by its other keys this is a Tens"),
+        (keras("LlamaBackbone"), "config", "config is absent: by its other keys this is a Keras-Hub config.json"),
+        (mlc("llama", **LLAMA) | {"conv_template": {}}, "model_config", "model_config is absent: by its other keys"),
+        # what MLC wrote before it kept the figures beside the model's name
+        (
+            {"model_lib": "m", "conv_template": "v", "model_category": "llama"},
+            "",
+            "model_type is absent: by its other k",
+        ),
+        (LLAMA, "", "model_type is absent, so nothing says how the other keys are meant"),
+    ],
+)
+def test_a_key_that_a_format_needs_is_named_with_the_format(
+    document: dict[str, Any], left_out: str, named: str
+) -> None:
+    cut = {key: value for key, value in document.items() if key != left_out}
+    with pytest.raises(UnsupportedConfig) as refused:
+        read(cut)
+    assert str(refused.value).startswith(named)
+    assert "give the model's config.json" in str(refused.value) or "give its config.json" in str(refused.value)
