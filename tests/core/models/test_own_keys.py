@@ -113,3 +113,11 @@ def test_keys_under_a_nested_part_are_named_with_their_path() -> None:
     spec = read_config({"model_type": "spark_vl", "vision_config": {"hidden_size": 8}, "text_config": SPARK})
     assert spec.own_keys is not None
     assert spec.own_keys.used[0] == "text_config.head_dim"
+
+
+def test_a_nested_part_without_a_name_takes_that_of_its_file() -> None:
+    inner = {key: value for key, value in SPARK.items() if key != "model_type"}
+    spec = read_config({"model_type": "spark_vl", "text_config": inner})
+    assert spec.layers == read_config(SPARK).layers
+    assert spec.own_keys is not None
+    assert spec.own_keys.model_type == "spark_vl"
