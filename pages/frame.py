@@ -62,6 +62,7 @@ PAGES = {
     ],
     "Reference": [
         st.Page("reference/evidence.py", title="Evidence", icon=":material/menu_book:", url_path="evidence"),
+        st.Page("reference/timeline.py", title="Timeline", icon=":material/timeline:", url_path="timeline"),
         st.Page("reference/engines.py", title="Engines", icon=":material/dns:", url_path="engines"),
         st.Page("reference/faq.py", title="FAQ", icon=":material/help:", url_path="faq"),
         st.Page("reference/glossary.py", title="Glossary", icon=":material/dictionary:", url_path="glossary"),

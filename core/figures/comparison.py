@@ -210,7 +210,7 @@ def bar_rows(models: Iterable[ComparedModel]) -> list[Row]:
     rows = [
         {
             "model": model.name,
-            "kind": _colour_kind(model.spec),
+            "kind": colour_kind(model.spec),
             "bytes": model.spec.cache_bytes_per_token(),
             "beside_bytes": sum(parts_beside(model.spec).values()),
             "beside": ", ".join(f"{name} {kib(count)}" for name, count in parts_beside(model.spec).items()),
@@ -239,7 +239,7 @@ def context_rows(models: Iterable[ComparedModel]) -> list[Row]:
     return [
         {
             "model": model.name,
-            "kind": _colour_kind(model.spec),
+            "kind": colour_kind(model.spec),
             "word": kind_word(model.spec),
             "context": context,
             "bytes": kept,
@@ -346,7 +346,7 @@ def _most(values: list[int]) -> int | None:
     return Counter(values).most_common(1)[0][0] if values else None
 
 
-def _colour_kind(spec: ModelSpec) -> str:
+def colour_kind(spec: ModelSpec) -> str:
     if spec.kind not in ("mixed", "none"):
         return spec.kind
     kinds = Counter(layer.kind for layer in spec.layers if layer.cached_elements(1))

@@ -9,6 +9,7 @@ OTHERS = {
     "faq": ("reference/faq.py", "FAQ"),
     "glossary": ("reference/glossary.py", "Glossary"),
     "evidence": ("reference/evidence.py", "Evidence"),
+    "timeline": ("reference/timeline.py", "Timeline"),
     "size": ("tools/size/size.py", "Size"),
     "models": ("tools/models/models.py", "Models"),
 }

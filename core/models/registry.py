@@ -25,6 +25,7 @@ EVIDENCE = {
 }
 _REPOSITORY = re.compile(r"[\w.\-]+/[\w.\-]+", re.ASCII)
 _REVISION = re.compile(r"main|[0-9a-f]{40}")
+_MONTH = re.compile(r"20[0-9]{2}-(?:0[1-9]|1[0-2])")
 
 
 class RegistryError(ValueError):
@@ -60,6 +61,8 @@ class RegisteredModel:
     unconfirmed: tuple[str, ...] = ()  # keys of config that no source confirms
     note: str | None = None
     leaves_out: tuple[str, ...] = ()  # keys not recorded that the number of parameters depends on
+    released: str | None = None  # year and month, '2023-07'
+    release_source: str | None = None  # what says so
 
     @property
     def config_text(self) -> str:
@@ -93,6 +96,8 @@ def parse_entry(entry: object, position: int = 1) -> RegisteredModel:
             _check(entry[field], check, f"{label}, field {field}")
     if entry.get("unconfirmed") and "note" not in entry:
         raise RegistryError(f"model_registry.yaml, {label}: unconfirmed needs a note that says what was assumed.")
+    if ("released" in entry) != ("release_source" in entry):
+        raise RegistryError(f"model_registry.yaml, {label}: released and release_source go together. Add the other.")
     stated = entry["stated"]
     _check_keys(stated, f"{label}, field stated", required=_STATED_REQUIRED, optional=_STATED_OPTIONAL)
     for field, check in {**_STATED_REQUIRED, **_STATED_OPTIONAL}.items():
@@ -151,6 +156,8 @@ _OPTIONAL = {
         "a list of keys", lambda value: isinstance(value, list) and value != [] and all(map(_is_text, value))
     ),
     "note": _TEXT,
+    "released": _Check("a year and month such as 2023-07", _matches(_MONTH)),
+    "release_source": _TEXT,
 }
 _STATED_REQUIRED = {"kv_layers": _COUNT}
 _STATED_OPTIONAL = {

@@ -90,6 +90,17 @@ def models_spec(
     return models.layers_chart(layers, runs, palette(theme)).to_dict()
 
 
+@st.cache_data(ttl=86_400, max_entries=2, show_spinner=False)
+def timeline(theme: str) -> "Picture":
+    """Every model of the registry by its month and its bytes a token: always the same, in two themes."""
+    from core.figures import timeline as figure  # noqa: PLC0415  altair loads with the first picture, not the page
+    from core.figures.lessons import made  # noqa: PLC0415
+    from core.figures.palette import palette  # noqa: PLC0415
+
+    found = figure.dots(registered_models())
+    return made(figure.timeline_chart(found, palette(theme)), figure.sentence(found), figure.alt_text(found))
+
+
 @st.cache_data(ttl=3_600, max_entries=1, show_spinner=False)
 def host_accelerator() -> "HostAccelerator | None":
     """The GPU of this host, as nvidia-smi lists it: a process, so asked once an hour."""

@@ -35,13 +35,21 @@ def draw(chart: "AnyChart", *, sentence: str, alt_text: str, key: str | None = N
 
 
 def draw_spec(
-    spec: dict[str, Any], *, sentence: str, alt_text: str, key: str | None = None, outline: str | None = None
-) -> None:
+    spec: dict[str, Any],
+    *,
+    sentence: str,
+    alt_text: str,
+    key: str | None = None,
+    outline: str | None = None,
+    clicked: bool = False,
+) -> Any:
     """A picture in the house look under the sentence that says what it shows; alt_text is what a screen reader says.
 
     A spec with `datasets` whose rest stays as it is moves with its data, where any other is built again in the
     browser. Streamlit counts the alt text to the rest: give such a picture an outline that always holds, and let it
     say alt_text itself, in a mark's description.
+
+    With clicked, a click on a mark runs the page again and the spec's selections are returned.
     """
     dressed = dress(spec, current_palette())
     picture = Picture(sentence=sentence, alt_text=alt_text, spec=dressed)
@@ -52,7 +60,14 @@ def draw_spec(
             if sentence:
                 st.markdown(sentence)
             share.picture_menu(name, picture)
-        st.vega_lite_chart(spec=_sent(dressed), width="stretch", theme=None, alt=outline or alt_text, key=key)
+        return st.vega_lite_chart(
+            spec=_sent(dressed),
+            width="stretch",
+            theme=None,
+            alt=outline or alt_text,
+            key=key,
+            on_select="rerun" if clicked else "ignore",
+        )
 
 
 def _sent(spec: dict[str, Any]) -> dict[str, Any]:
