@@ -10,15 +10,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from core.decode.database import NAME, NewerFile, connect, damaged_files, is_damage, set_aside
 from core.decode.record_files import InvalidRecord, from_json, to_json
 from core.decode.records import KernelResult, RunRecord
 from core.host.folders import data_directory
 
+_ELSEWHERE = "HEADROOM_DATA_DIR to a folder that can be written."
 RECORDED_RUNS = Path(__file__).resolve().parents[1] / "data" / "decode_runs"
-_CREATE = (
-    "CREATE TABLE IF NOT EXISTS runs (run_id TEXT PRIMARY KEY, date TEXT NOT NULL, device TEXT NOT NULL, "
-    "device_name TEXT NOT NULL, status TEXT NOT NULL, record TEXT NOT NULL)"
-)
 
 
 class StoreUnavailable(OSError):
@@ -42,18 +40,36 @@ def _open() -> Iterator[sqlite3.Connection]:
     connection: sqlite3.Connection | None = None
     try:
         folder = data_directory()
-        folder.mkdir(parents=True, exist_ok=True)
-        connection = sqlite3.connect(folder / "decode_runs.sqlite3", timeout=10)
+        connection = connect(folder)
         with connection:
-            connection.execute(_CREATE)
             yield connection
+    except NewerFile as e:
+        raise StoreUnavailable(f"Runs cannot be kept in {folder}: {e}. Update Headroom, or set {_ELSEWHERE}") from e
     except (OSError, sqlite3.Error) as e:
-        raise StoreUnavailable(
-            f"Runs cannot be kept in {folder}: {e}. Set HEADROOM_DATA_DIR to a folder that can be written."
-        ) from e
+        if connection is not None:
+            connection.close()  # a file that is open cannot be renamed everywhere
+        raise StoreUnavailable(f"Runs cannot be kept in {folder}: {e}. {_advice(e, folder)}") from e
     finally:
         if connection is not None:
             connection.close()
+
+
+def _advice(error: Exception, folder: Path | str) -> str:
+    """What to do about it. A file found damaged in the middle of an operation is set aside for the next one."""
+    if isinstance(error, sqlite3.Error) and is_damage(error) and isinstance(folder, Path):
+        set_aside(folder / NAME)
+        return "The damaged file is set aside: do it again."
+    if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL:
+        return f"Make room on its disk, or set {_ELSEWHERE}"
+    return f"Set {_ELSEWHERE}"
+
+
+def set_aside_files() -> list[Path]:
+    """Files of kept runs that could not be read and were put beside the new one, oldest first."""
+    try:
+        return damaged_files(data_directory())
+    except OSError:
+        return []
 
 
 def save(record: RunRecord) -> None:

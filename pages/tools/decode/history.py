@@ -36,6 +36,12 @@ def show_recorded() -> None:
 def show_history() -> None:
     """Kept runs: one to look at, a second to compare with, export, deletion, import."""
     _import()
+    for file in store.set_aside_files():
+        st.warning(
+            f"The file of kept runs was damaged and is set aside as {file.name} in {file.parent}; runs kept before are "
+            "in it, as far as it can be read. A new file was begun. This line goes when that file is removed.",
+            icon=":material/heart_broken:",
+        )
     try:
         lines = store.history()
     except store.StoreUnavailable as error:
