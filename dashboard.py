@@ -20,6 +20,7 @@ if str(ROOT) not in sys.path:
 from pages.server import entry, health, logs  # noqa: E402  found by the line above
 from pages.server.headers import ResponseHeaders  # noqa: E402
 from pages.server.page_html import OursInThePage  # noqa: E402
+from pages.server.wanted import OpenWhatWasWanted  # noqa: E402
 from pages.shell import picture_height  # noqa: E402
 
 
@@ -40,10 +41,13 @@ def let_in() -> entry.Entry:
         entry.check_start(set_up, st.config.get_option("server.address"))
     except entry.EntryError as error:
         sys.exit(str(error))
+    if set_up.open_to_others:  # a traceback shows paths and values: on a shared server it goes to the log alone
+        st.config.set_option("client.showErrorDetails", "none")
     return set_up
 
 
 logs.begin()
+who_enters = let_in()
 app = st.App(
     "pages/frame.py",
     lifespan=lifespan,
@@ -51,7 +55,8 @@ app = st.App(
     middleware=[
         Middleware(logs.RequestLog),
         Middleware(ResponseHeaders),
-        Middleware(entry.LocalOnly, entry=let_in()),
+        Middleware(entry.LocalOnly, entry=who_enters),
+        Middleware(OpenWhatWasWanted, sign_in=who_enters.sign_in),
         Middleware(OursInThePage, more_style=picture_height.style_sheet()),
     ],
 )

@@ -83,7 +83,8 @@ def test_only_a_listed_person_sees_a_page(shared: Dashboard, page: Page) -> None
     expect(page.get_by_role("link", name="Models")).to_have_count(0)
     expect(page.get_by_role("button", name="Sign in as somebody else")).to_be_visible()
     page.context.clear_cookies()
-    page.goto(f"{shared.url}/size")
+    page.goto(f"{shared.url}/layouts?layouts_model=Falcon+7B")
     sign_in(page, ADA)
     expect(page.get_by_role("link", name="Models").first).to_be_visible()
+    assert page.url.startswith(f"{shared.url}/layouts?")  # what was asked for before signing in
     expect(page.get_by_text("This server is shared.")).to_have_count(0)

@@ -1,5 +1,6 @@
 """Who gets in: the rule by hand, and the start that names nobody."""
 
+import os
 import subprocess
 import sys
 
@@ -67,3 +68,13 @@ def test_the_real_command_ends_with_the_sentence():
     )
     assert done.returncode == 1
     assert "Headroom does not start on 0.0.0.0 without sign-in" in done.stderr
+
+
+@pytest.mark.parametrize(("anonymous", "shown"), [("0", "full"), ("1", "none")])
+def test_a_traceback_is_shown_on_this_machine_alone(anonymous, shown):
+    asked = "import dashboard, streamlit as st; print(st.config.get_option('client.showErrorDetails'))"
+    done = subprocess.run(
+        [sys.executable, "-c", asked], cwd=ROOT, capture_output=True, text=True, timeout=120, check=True,
+        env={**os.environ, "HEADROOM_ALLOW_ANONYMOUS": anonymous},
+    )  # fmt: skip
+    assert done.stdout.split() == [shown]
