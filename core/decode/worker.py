@@ -6,12 +6,13 @@ kept. Nothing in this module imports torch.
 """
 
 import json
+import logging
 import subprocess
 import sys
 import tempfile
 import threading
 import time
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO, Any
@@ -26,8 +27,11 @@ from core.host import children
 # Characters. Linux takes 131,072 bytes of one argument (execve(2), MAX_ARG_STRLEN), Windows 32,767 characters of a
 # whole command line (CreateProcessW).
 LONGEST_ARGUMENT = 20_000
+LOG = logging.getLogger("headroom.runs")
+ENDED: Counter[str] = Counter()  # how the runs of this process ended, by status
 GRACE_SECONDS = 60.0  # beyond the time limit, which the child keeps by itself between kernels
 KEPT_RUNS = 20
+SECONDS_TO_STOP = 4.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,6 +96,23 @@ class LiveRun:
             self._state = replace(self._state, **changes)
 
     def _follow(self) -> None:
+        """The child from its start to its end, each said in the log under the run's key."""
+        job = self._state.job
+        about = {"run": self.key, "device": job.device}
+        LOG.info("run started", extra={**about, "dtype": job.dtype, "kv_heads": list(job.kv_heads)})
+        try:
+            self._follow_child()
+        finally:
+            state = self.state
+            ENDED[state.status] += 1
+            level = logging.WARNING if state.status == "failed" else logging.INFO
+            kept = None if state.record is None else state.record.run_id
+            seconds = round(time.monotonic() - self.started, 1)
+            LOG.log(
+                level, "run ended", extra={**about, "kept_as": kept, "status": state.status, "seconds": seconds}
+            )  # fmt: skip
+
+    def _follow_child(self) -> None:
         """Starts and reads the child. In this thread: Linux ties the child's end to the thread that started it."""
         limit = self._state.job.seconds_limit + GRACE_SECONDS
         with (
@@ -250,7 +271,9 @@ def find(key: str | None) -> LiveRun | None:
 
 
 def stop_all() -> None:
-    """Ends every run: called when the server stops."""
-    for run in running():
+    """Ends every run, within SECONDS_TO_STOP over all of them: called when the server stops."""
+    ending, until = running(), time.monotonic() + SECONDS_TO_STOP
+    for run in ending:
         run.cancel("Ended with the server.")
-        run.wait(5)
+    for run in ending:
+        run.wait(max(0.0, until - time.monotonic()))

@@ -29,6 +29,7 @@ class Headroom:
         yield GaugeMetricFamily("headroom_sessions", "Open browser sessions", value=_sessions())
         yield _memory()
         yield _hub_faults()
+        yield from _measurements()
 
 
 def _sessions() -> int:
@@ -56,6 +57,16 @@ def _hub_faults() -> CounterMetricFamily:
     for kind, count in sorted(pulls.FAULTS.items()) if pulls is not None else ():
         family.add_metric([kind], count)
     return family
+
+
+def _measurements() -> Iterator[Metric]:
+    worker = sys.modules.get("core.decode.worker")  # never imported: then nothing was ever measured
+    under_way = 0 if worker is None else len(worker.running())
+    yield GaugeMetricFamily("headroom_measurements_running", "Decode measurements under way", value=under_way)
+    ended = CounterMetricFamily("headroom_measurements", "Decode measurements that ended, by status", labels=["status"])
+    for status, count in sorted(worker.ENDED.items()) if worker is not None else ():
+        ended.add_metric([status], count)
+    yield ended
 
 
 async def healthz(_request: Request) -> Response:

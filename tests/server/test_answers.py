@@ -5,6 +5,7 @@ import hashlib
 import http.client
 import json
 import re
+from collections import Counter
 from contextlib import closing
 from time import monotonic
 
@@ -80,6 +81,7 @@ def test_figures_are_for_who_knows_the_token(server):
     figures = dict(line.rsplit(" ", 1) for line in text.decode().splitlines() if not line.startswith("#"))
     assert float(figures['headroom_memory_bytes{part="server"}']) > 2**24
     assert figures["headroom_sessions"] == "0.0"
+    assert figures["headroom_measurements_running"] == "0.0"
 
 
 def test_faults_of_the_hub_are_counted_by_kind(monkeypatch):
@@ -88,6 +90,12 @@ def test_faults_of_the_hub_are_counted_by_kind(monkeypatch):
     HubError("timeout", "a/b", "late")
     faults = next(family for family in Headroom().collect() if family.name == "headroom_hub_faults")
     assert {sample.labels["kind"]: sample.value for sample in faults.samples}["timeout"] == before + 1
+
+
+def test_measurements_are_counted_by_how_they_ended(monkeypatch):
+    monkeypatch.setattr("core.decode.worker.ENDED", Counter({"complete": 3, "failed": 1}))
+    family = {family.name: family for family in Headroom().collect()}["headroom_measurements"]
+    assert {sample.labels["status"]: sample.value for sample in family.samples} == {"complete": 3.0, "failed": 1.0}
 
 
 def test_a_request_is_logged_under_the_id_that_it_got_and_without_its_query(server):

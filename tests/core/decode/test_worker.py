@@ -1,6 +1,8 @@
 """The child process of a run: real runs of real kernels, and every way in which one can end."""
 
 import json
+import logging
+import logging.handlers
 import os
 import signal
 import subprocess
@@ -50,8 +52,22 @@ def until(run: worker.LiveRun, reached) -> worker.RunState:
     return run.state
 
 
-def test_a_run_measures_checks_and_is_kept():
-    state = worker.start(job(SMALL)).wait()
+@pytest.fixture
+def said() -> Iterator[list[logging.LogRecord]]:
+    """What the log of runs says, whatever the root logger is set to."""
+    handler = logging.handlers.BufferingHandler(capacity=1_000)
+    level = worker.LOG.level
+    worker.LOG.addHandler(handler)
+    worker.LOG.setLevel(logging.INFO)
+    yield handler.buffer
+    worker.LOG.removeHandler(handler)
+    worker.LOG.setLevel(level)
+
+
+def test_a_run_measures_checks_and_is_kept(said):
+    before = worker.ENDED["complete"]
+    run = worker.start(job(SMALL))
+    state = run.wait()
     assert (state.status, state.message, state.warning) == ("complete", "", "")
     assert [(r.kv_heads, r.status) for r in state.results] == [(g, "accepted") for g in (4, 4, 1, 1)]
     assert [r.kv_heads for r in state.results if r.best] == [4, 1]
@@ -59,6 +75,11 @@ def test_a_run_measures_checks_and_is_kept():
     assert state.record.roofline is not None
     assert store.load(state.record.run_id) == state.record
     assert "torch" in state.record.host
+    assert worker.ENDED["complete"] == before + 1
+    begun, ended = said
+    assert (begun.getMessage(), begun.run, begun.device) == ("run started", run.key, "cpu")
+    assert (ended.getMessage(), ended.run, ended.status) == ("run ended", run.key, "complete")
+    assert (ended.kept_as, ended.levelname) == (state.record.run_id, "INFO")
 
 
 def test_the_contexts_of_a_large_ragged_batch_reach_the_child(monkeypatch):
