@@ -55,6 +55,13 @@ class ParameterCount:
     by_dtype: dict[str, int]
 
 
+class Offline:
+    """Whether the Hub was out of reach once among pulls made together: then the others do not try it too."""
+
+    def __init__(self) -> None:
+        self.sentence: str | None = None
+
+
 def pull_config(
     repository: str,
     revision: str | None = None,
@@ -62,19 +69,24 @@ def pull_config(
     mirror: str | None = None,
     timeout: float = TIMEOUT_SECONDS,
     endpoint: str | None = None,
+    offline: Offline | None = None,
 ) -> PulledConfig:
     """config.json of a repository, else its params.json; from mirror where the repository is gated.
 
     timeout is in seconds, for each answer and, three times over, for the whole of one file. endpoint overrides
-    HF_ENDPOINT. Where the Hub cannot be asked now, the file that it gave last is returned, with stale_because. Raises
-    HubError.
+    HF_ENDPOINT. Where the Hub cannot be asked now, the file that it gave last is returned, with stale_because. offline
+    is shared by pulls made together. Raises HubError.
     """
+    met = offline or Offline()
     asked = repository_id(repository)
     if revision is not None and (_REVISION.fullmatch(revision) is None or ".." in revision):
         raise HubError("bad_id", asked, f"'{revision[:80]}' is not a revision. Write a branch, a tag or a commit.")
     try:
+        if met.sentence is not None:
+            raise HubError("offline", asked, met.sentence)
         pulled = _pull_through_gate(asked, revision, mirror, timeout, endpoint)
     except HubError as error:
+        met.sentence = str(error) if error.kind == "offline" else met.sentence
         known = _last_known(asked, revision, endpoint) if error.kind in last_known.PASSING else None
         if known is None:
             raise
@@ -120,6 +132,7 @@ def pull_many(
 ) -> Iterator[PullResult]:
     """Results in the order in which they arrive, pulled together; every request gets exactly one.
 
+    A Hub that is out of reach is found so by the pulls under way, at most `workers`, and not tried for the others.
     After total_seconds whatever is missing is yielded as a timeout, however long its host stays silent: the threads
     are daemons, so neither the caller nor the end of the process waits for them.
     """
@@ -127,12 +140,13 @@ def pull_many(
     for request in requests:
         waiting.put(request)
     done: queue.SimpleQueue[PullResult] = queue.SimpleQueue()
-    stop = threading.Event()
+    stop, offline = threading.Event(), Offline()
 
     def pull(request: PullRequest) -> PulledConfig:
         return pull_config(
-            request.repository, request.revision, mirror=request.mirror, timeout=timeout, endpoint=endpoint
-        )
+            request.repository, request.revision, mirror=request.mirror, timeout=timeout, endpoint=endpoint,
+            offline=offline,
+        )  # fmt: skip
 
     for _ in range(min(workers, len(requests))):
         threading.Thread(target=_work, args=(waiting, done, stop, pull), daemon=True).start()

@@ -14,6 +14,7 @@ from huggingface_hub import constants
 from core.models.hub import client as model_hub
 from core.models.hub.client import (
     HubError,
+    PulledConfig,
     PullRequest,
     pull_config,
     pull_many,
@@ -195,6 +196,27 @@ def test_a_refused_connection_is_offline() -> None:
         with pytest.raises(HubError, match="cannot be reached") as caught:
             pull_config("tiiuae/falcon-7b", endpoint=f"http://127.0.0.1:{taken.getsockname()[1]}", timeout=2)
     assert caught.value.kind == "offline"
+
+
+def test_a_hub_out_of_reach_is_found_once_and_known_files_still_come(
+    hub: HubServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    requests = [PullRequest(key=str(row), repository=f"owner/model-{row}") for row in range(20)]
+    hub.add("owner/model-19", config=FALCON)
+    pull_config("owner/model-19", endpoint=hub.url)
+    asked: list[str] = []
+
+    def out_of_reach(repository: str, *_others: object) -> PulledConfig:
+        asked.append(repository)
+        raise HubError("offline", repository, "127.0.0.1 cannot be reached.")
+
+    monkeypatch.setattr(model_hub, "_pull_through_gate", out_of_reach)
+    results = list(pull_many(requests, workers=1, timeout=2, endpoint=hub.url))
+    assert asked == ["owner/model-0"]
+    assert [result.error.kind for result in results if result.error] == ["offline"] * 19
+    (known,) = [result.pulled for result in results if result.pulled]
+    assert known.requested == "owner/model-19"
+    assert "cannot be reached" in (known.stale_because or "")
 
 
 def test_offline_mode_asks_nothing(hub: HubServer, monkeypatch: pytest.MonkeyPatch) -> None:
