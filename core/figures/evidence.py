@@ -10,7 +10,7 @@ from typing import Any, Literal
 import altair as alt
 
 from core.evidence.studies import Dot, signed
-from core.figures.palette import Palette
+from core.figures.palette import Palette, mixed
 
 Scale = Literal["points", "perplexity"]
 ROW_HEIGHT = 58
@@ -72,7 +72,7 @@ def quality_chart(dots: Sequence[Dot], scale: Scale, palette: Palette) -> alt.La
         line.mark_text(dy=-12, fontWeight=600, color=palette.text).encode(
             x=alt.X("zero:Q", scale=x_scale), y=alt.value(0), text="says:N"
         ),
-        base.mark_line(color=palette.line, strokeWidth=2, opacity=0.7).encode(x=x, detail="study:N"),
+        base.mark_line(color=mixed(palette.line, palette.background, 0.7), strokeWidth=2).encode(x=x, detail="study:N"),
         *_dots(base, rows, x, kind_scale, palette),
         *_labels(base, NEAR * (domain[1] - domain[0]), scale, x, kinds, palette),
         data=alt.Data(values=rows),  # once, for all that is drawn of it

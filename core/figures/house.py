@@ -14,6 +14,10 @@ def house_config(colours: Palette, scale: float = 1.0) -> dict[str, Any]:
         "font": FONT,
         "background": "transparent",
         "view": {"stroke": None},
+        # Vega-Lite draws these three at an opacity of 0.7: a file and a screen then mix their colours each for itself
+        "point": {"opacity": 1},
+        "circle": {"opacity": 1},
+        "tick": {"opacity": 1},
         "text": {"color": colours.text, "fontSize": normal},
         "title": {
             "color": colours.text,

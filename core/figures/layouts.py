@@ -10,13 +10,14 @@ from typing import Any
 
 import altair as alt
 
-from core.figures.palette import Palette
+from core.figures.palette import Palette, mixed
 from core.models.head_sharing import Layout, alt_text
 
 MAX_HEADS_DRAWN = 128
 MAX_GROUPS_DRAWN = 16
 BLOCK_LINES = 9
 NARROW_PX = 600  # below this the words get shorter
+BAND_SHARE, LINE_SHARE = 0.10, 0.75  # of a hue, on the page's background
 ROOM_FOR_COUNT_PX = 92  # what "16 query heads" takes
 
 Row = dict[str, Any]
@@ -143,7 +144,11 @@ def layout_rows(layout: Layout, colours: Palette, width_px: int) -> dict[str, li
     return {
         "bands": band_rows(layout, colours),
         "lines": [
-            {**row, "colour": _hue(row, colours), "stroke": 1.0 if layout.num_query_heads > 40 else 1.8}
+            {
+                **row,
+                "colour": mixed(_hue(row, colours), colours.background, LINE_SHARE),
+                "stroke": 1.0 if layout.num_query_heads > 40 else 1.8,
+            }
             for row in line_rows(layout)
         ],
         "boxes": box_rows(layout, colours),
@@ -157,7 +162,7 @@ def band_rows(layout: Layout, colours: Palette) -> list[Row]:
     rows: list[Row] = []
     for slot in slots(layout):
         row: Row = {"left": slot.left + pad, "right": slot.right - pad, "group": _group_of(slot)}
-        rows.append({**row, "colour": _hue(row, colours)})
+        rows.append({**row, "colour": mixed(_hue(row, colours), colours.background, BAND_SHARE)})
     return rows
 
 
@@ -262,7 +267,7 @@ def _as_it_is(field: str) -> alt.Color:
 
 
 def _bands() -> alt.Chart:
-    chart = alt.Chart(alt.NamedData(name="bands")).mark_rect(cornerRadius=6, opacity=0.10, aria=False)
+    chart = alt.Chart(alt.NamedData(name="bands")).mark_rect(cornerRadius=6, aria=False)
     return chart.encode(
         x=_x("left"), x2="right:Q", y=_y_at(0.055), y2=alt.Y2Datum(KV_BOTTOM + 0.03), color=_as_it_is("colour")
     )
@@ -270,7 +275,7 @@ def _bands() -> alt.Chart:
 
 def _lines() -> alt.Chart:
     """From the foot of each query head to the KV head that it reads."""
-    chart = alt.Chart(alt.NamedData(name="lines")).mark_rule(opacity=0.75, aria=False)
+    chart = alt.Chart(alt.NamedData(name="lines")).mark_rule(aria=False)
     return chart.encode(
         x=_x("centre"),
         x2="target:Q",

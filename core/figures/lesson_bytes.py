@@ -5,7 +5,7 @@ from math import log10
 import altair as alt
 
 from core.figures.lessons import Picture, Row, data, haloed, label, made
-from core.figures.palette import Palette
+from core.figures.palette import Palette, mixed
 from core.learning import arithmetic as sums
 from core.learning.figures import milliseconds
 from core.units import format_bytes
@@ -91,7 +91,11 @@ def roof(colours: Palette, *, batch_size: int, context_length: int, num_kv_heads
     ridge_label = label(
         [{"x": ridge, "y": 1.35, "text": f"ridge: {ridge:.0f} FLOPs per byte"}], colours.muted, align="right", dx=-6
     ).encode(x=x, y=y)
-    ghosts = alt.Chart(data(walked)).mark_circle(color=colours.line, size=36, opacity=0.55).encode(x=x, y=y)
+    ghosts = (
+        alt.Chart(data(walked))
+        .mark_circle(color=mixed(colours.line, colours.background, 0.55), size=36, opacity=1)
+        .encode(x=x, y=y)
+    )
     hues = {"weights": colours.weights, "cache": colours.cache, "whole step": colours.queries}
     dots = [_roof_dot(name, value, under(value), hues[name], x, y) for name, value in parts.items()]
     side = "memory" if parts["whole step"] < ridge else "arithmetic"
@@ -128,24 +132,24 @@ def share(colours: Palette, *, batch_size: int, context_length: int, num_kv_head
         step = sums.step_13b(num_kv_heads, batch, context_length)
         cache = 1e3 * step.seconds_to_read(step.cache_bytes) / batch
         weights = 1e3 * step.seconds_to_read(step.weight_bytes) / batch
-        chosen = 1.0 if batch == batch_size else 0.4
-        rows.append({"batch": batch, "from": 0.0, "to": cache, "part": "cache", "shown": chosen})
-        rows.append({"batch": batch, "from": cache, "to": cache + weights, "part": "weights", "shown": chosen})
+        own = batch == batch_size
+        for part, start, end, hue in (
+            ("cache", 0.0, cache, colours.cache),
+            ("weights", cache, cache + weights, colours.weights),
+        ):
+            ink = hue if own else mixed(hue, colours.background, 0.4)
+            rows.append({"batch": batch, "from": start, "to": end, "part": part, "ink": ink, "own": own})
     floor = rows[0]["to"]
     x = alt.X("batch:O", title="sequences in the batch", axis=alt.Axis(labelAngle=0, labelFontSize=14))
     y = alt.Y("from:Q", title="milliseconds a sequence", axis=alt.Axis(tickCount=6), scale=alt.Scale(nice=False))
-    hues = alt.Scale(domain=["cache", "weights"], range=[colours.cache, colours.weights])
-    bars = alt.Chart(data(rows)).mark_bar().encode(
-        x=x, y=y, y2="to:Q", color=alt.Color("part:N", scale=hues, legend=None),
-        opacity=alt.Opacity("shown:Q", scale=alt.Scale(domain=[0, 1], range=[0, 1]), legend=None),
-    )  # fmt: skip
+    bars = alt.Chart(data(rows)).mark_bar().encode(x=x, y=y, y2="to:Q", color=alt.Color("ink:N", scale=None))
     ends: list[Row] = [
-        {"batch": row["batch"], "to": row["to"], "text": f"{row['to']:.1f}", "own": row["shown"] == 1.0}
+        {"batch": row["batch"], "to": row["to"], "text": f"{row['to']:.1f}", "own": row["own"]}
         for row in rows
         if row["part"] == "weights"
     ]
     tops = label(ends, colours.text, dy=-9, fontSize=13).encode(
-        x=x, y="to:Q", opacity=alt.condition("datum.own", alt.value(1), alt.value(0.75))
+        x=x, y="to:Q", color=alt.condition("datum.own", alt.value(colours.text), alt.value(colours.muted))
     )
     line = alt.Chart(data([{"floor": floor}])).mark_rule(color=colours.cache, strokeWidth=2, strokeDash=[6, 4])
     says = f"the cache's floor: {floor:.2f} ms, whatever the batch"
@@ -172,7 +176,7 @@ def crossing(colours: Palette, *, batch_size: int, context_length: int) -> Pictu
     """Bytes of a step against tokens in flight: weights flat, the caches of MHA, G = 8 and MQA rising."""
     tokens = batch_size * context_length
     x = alt.X("tokens:Q", title="tokens in flight (batch × context)", scale=_log(FLIGHT_X), axis=_decades())
-    powers = alt.Axis(values=[0.01, 0.1, 1, 10, 100, 1_000], format=",~g", gridOpacity=0.6)
+    powers = alt.Axis(values=[0.01, 0.1, 1, 10, 100, 1_000], format=",~g")
     y = alt.Y("bytes:Q", title="gigabytes read in one step", scale=_log(CROSSING_Y), axis=powers)
     weights = sums.BYTES_13B / 1e9
     flat: list[Row] = [{"tokens": end, "bytes": weights} for end in FLIGHT_X]
@@ -233,7 +237,7 @@ def _log(domain: tuple[float, float]) -> alt.Scale:
 
 
 def _decades() -> alt.Axis:
-    return alt.Axis(tickCount=5, format="~s", gridOpacity=0.6)
+    return alt.Axis(tickCount=5, format="~s")
 
 
 PICTURES = {"price": price, "roof": roof, "share": share, "crossing": crossing}

@@ -5,7 +5,7 @@ from typing import Any
 import altair as alt
 
 from core.figures.lessons import Picture, Row, data, haloed, label, made, plain_axis, stacked_bars, top_axis
-from core.figures.palette import Palette
+from core.figures.palette import Palette, mixed
 from core.learning import arithmetic as sums
 from core.learning.figures import milliseconds, node_sequences
 from core.models.head_sharing import Layout, divisors
@@ -164,7 +164,7 @@ def reach(colours: Palette, *, window: int) -> Picture:
     rows: list[Row] = [{"layer": number, "tokens": window * number / 1024} for number in range(1, layers + 1)]
     x = alt.X("layer:O", title="layer", axis=alt.Axis(labelAngle=0, values=[1, 8, 16, 24, 32]))
     y = alt.Y("tokens:Q", title="thousands (1,024) of tokens within reach", axis=alt.Axis(tickCount=5))
-    bars = alt.Chart(data(rows)).mark_bar(color=colours.queries, opacity=0.75).encode(x=x, y=y)
+    bars = alt.Chart(data(rows)).mark_bar(color=mixed(colours.queries, colours.background, 0.75)).encode(x=x, y=y)
     trained = (
         alt.Chart(data([{"tokens": 8.0}])).mark_rule(color=colours.keys_values, strokeWidth=3).encode(y="tokens:Q")
     )
@@ -230,11 +230,11 @@ def _log2(domain: tuple[float, float]) -> alt.Scale:
 
 
 def _token_axis() -> alt.Axis:
-    return alt.Axis(values=[512, 2048, 8192, 32_768, 131_072], format=",", gridOpacity=0.6)
+    return alt.Axis(values=[512, 2048, 8192, 32_768, 131_072], format=",")
 
 
 def _gib_axis() -> alt.Axis:
-    return alt.Axis(values=[0.0625, 0.25, 1, 4, 16, 64], gridOpacity=0.6)
+    return alt.Axis(values=[0.0625, 0.25, 1, 4, 16, 64])
 
 
 PICTURES = {

@@ -209,7 +209,7 @@ def _bytes_axis() -> alt.Axis:
     pick = "datum.value == 1 ? '1 B'"
     for power, name in zip(powers[1:], names[1:], strict=True):
         pick += f" : datum.value == {power} ? '{name}'"
-    return alt.Axis(values=powers, labelExpr=f"{pick} : ''", gridOpacity=0.7)
+    return alt.Axis(values=powers, labelExpr=f"{pick} : ''")
 
 
 PICTURES = {

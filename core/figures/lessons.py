@@ -12,7 +12,7 @@ from typing import Any
 
 import altair as alt
 
-from core.figures.palette import Palette
+from core.figures.palette import Palette, mixed
 
 Row = dict[str, Any]
 MODULES = (
@@ -81,13 +81,15 @@ def stacked_bars(
     axis = alt.Axis(labelFontSize=14, ticks=False, domain=False, labelFontWeight="bold")
     y = alt.Y("bar:N", sort=order, title=None, axis=axis)
     x = alt.X("from:Q", scale=x_scale, title=title, axis=alt.Axis(grid=False, tickCount=5))
-    shown = [{**row, "pale": bool(chosen) and row["bar"] != chosen} for row in rows]
-    faded = alt.condition("datum.pale", alt.value(0.55), alt.value(1.0))
+    shown = [
+        {**row, "hue": mixed(row["hue"], colours.background, 0.55)} if chosen and row["bar"] != chosen else row
+        for row in rows
+    ]
     step = min(84, room_px // len(order))  # few bars are drawn thick, many still fit
     bars = (
         alt.Chart(data(shown))
         .mark_bar(height=round(0.62 * step))
-        .encode(x=x, x2="to:Q", y=y, color=alt.Color("hue:N", scale=None), opacity=faded)
+        .encode(x=x, x2="to:Q", y=y, color=alt.Color("hue:N", scale=None))
     )
     words = label(ends, colours.text, align="left", dx=8, fontSize=14).encode(x=alt.X("at:Q", scale=x_scale), y=y)
     return alt.layer(bars, words).properties(height=step * len(order) + 50)

@@ -34,7 +34,7 @@ def words(rows: list[Row], colour: str, size: int, *, align: Align = "center", b
     return chart.encode(x=x_of("x"), y=y_of("y"), text="text:N")
 
 
-def lines(rows: list[Row], colour: str, *, width: float = 1.8, opacity: float = 0.75) -> alt.Chart:
+def lines(rows: list[Row], colour: str, *, width: float = 1.8) -> alt.Chart:
     """One straight line a row, from x, y to x2, y2."""
-    chart = alt.Chart(alt.Data(values=rows)).mark_rule(color=colour, strokeWidth=width, opacity=opacity)
+    chart = alt.Chart(alt.Data(values=rows)).mark_rule(color=colour, strokeWidth=width)
     return chart.encode(x=x_of("x"), y=y_of("y"), x2="x2:Q", y2="y2:Q")

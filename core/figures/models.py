@@ -12,7 +12,7 @@ from typing import Any
 import altair as alt
 
 from core.figures.comparison import kib
-from core.figures.palette import Palette
+from core.figures.palette import Palette, mixed
 
 BAR_HEIGHT = 30
 NARROW_PX = 360  # of the bars alone, as on a phone upright: there the labels say less
@@ -72,11 +72,9 @@ def _ends(base: alt.Chart, values: Sequence[Row], x_scale: alt.Scale, colours: P
         return []
     hover = [alt.Tooltip("model:N"), alt.Tooltip("beside:N", title="of these")]
     paler = base.transform_filter("datum.beside_bytes > 0").mark_bar(
-        height={"band": 0.72}, cornerRadiusEnd=3, opacity=0.5, stroke=colours.line, strokeWidth=1
+        height={"band": 0.72}, cornerRadiusEnd=3, stroke=mixed(colours.line, colours.background, 0.5), strokeWidth=1
     )
-    return [
-        paler.encode(x=alt.X("own:Q", scale=x_scale), x2="kib:Q", color=alt.value(colours.background), tooltip=hover)
-    ]
+    return [paler.encode(x=alt.X("own:Q", scale=x_scale), x2="kib:Q", color=_kinds(colours, 0.5), tooltip=hover)]
 
 
 def _saves(row: Row) -> bool:
@@ -110,8 +108,8 @@ def context_chart(rows: Sequence[Row], colours: Palette) -> alt.LayerChart | alt
         x=x, y=alt.Y("bytes:Q", scale=y_scale, axis=y_axis), color=_kinds(colours), detail="model:N", tooltip=hover
     )
     ends = alt.Chart(alt.Data(values=end_labels(rows)))
-    leaders = ends.mark_rule(strokeWidth=1, opacity=0.7).encode(
-        x=x, x2="name_at:Q", y=alt.Y("bytes:Q", scale=y_scale), y2="at:Q", color=_kinds(colours)
+    leaders = ends.mark_rule(strokeWidth=1).encode(
+        x=x, x2="name_at:Q", y=alt.Y("bytes:Q", scale=y_scale), y2="at:Q", color=_kinds(colours, 0.7)
     )
     names = ends.mark_text(align="left", dx=5, fontSize=13, fontWeight=600, limit=260).encode(
         x=alt.X("name_at:Q", scale=x_scale), y=alt.Y("at:Q", scale=y_scale), text="named:N", color=_kinds(colours)
@@ -190,11 +188,11 @@ def _plate(place: int, row: Row) -> Row:
     return {"left": row["centre"] - half, "right": row["centre"] + half, **box}
 
 
-def _kinds(colours: Palette) -> alt.Color:
-    """One colour a kind; what keeps nothing of its own is drawn as a line, not as a colour."""
+def _kinds(colours: Palette, share: float = 1.0) -> alt.Color:
+    """One colour a kind, faded to that share; what keeps nothing of its own is drawn as a line, not as a colour."""
     plain = {"shared": colours.line, "none": colours.line}
-    scale = alt.Scale(domain=list(KINDS), range=[plain.get(kind, colours.kind(kind)) for kind in KINDS])
-    return alt.Color("kind:N", scale=scale, legend=None)
+    hues = [mixed(plain.get(kind, colours.kind(kind)), colours.background, share) for kind in KINDS]
+    return alt.Color("kind:N", scale=alt.Scale(domain=list(KINDS), range=hues), legend=None)
 
 
 def _binary_expression() -> str:

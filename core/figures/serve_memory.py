@@ -4,7 +4,7 @@ from typing import Any, Literal
 
 import altair as alt
 
-from core.figures.palette import Palette
+from core.figures.palette import Palette, mixed
 from core.serving.serve import MemoryPart, Served, memory_parts
 from core.units import GB, format_bytes
 
@@ -57,7 +57,9 @@ def memory_chart(served: Served, palette: Palette) -> alt.LayerChart | alt.Facet
     scale = alt.Scale(domain=[0, max(right, served.plan.budget_bytes / GB) * 1.002], nice=False)
     names = ["weights", "cache", "reserve", "free", "outside", "unseen"]
     fills = [palette.weights, palette.cache, palette.reserve, palette.panel, palette.ghost, palette.line]
-    colours = alt.Color("part:N", legend=None, scale=alt.Scale(domain=names, range=fills))
+    solid = served.plan.headroom_bytes >= 0
+    shown = fills if solid else [mixed(fill, palette.background, 0.45) for fill in fills]
+    colours = alt.Color("part:N", legend=None, scale=alt.Scale(domain=names, range=shown))
     x = alt.X("left:Q", scale=scale, axis=None)
     bars = alt.Chart(alt.Data(values=rows))
     text = bars.transform_calculate(middle="(datum.left + datum.right) / 2").transform_filter("datum.label != ''")
@@ -66,7 +68,6 @@ def memory_chart(served: Served, palette: Palette) -> alt.LayerChart | alt.Facet
     budget = alt.Chart(alt.Data(values=[{"at": served.plan.budget_bytes / GB, "says": _budget_words(served)}]))
     at = alt.X("at:Q", scale=scale, axis=None)
     side: Literal["left", "right"] = "left" if served.plan.budget_bytes / GB < right / 3 else "right"
-    solid = 1.0 if served.plan.headroom_bytes >= 0 else 0.45
     top, foot, line = alt.value(TOP), alt.value(FOOT), alt.value((TOP + FOOT) / 2)
     return alt.layer(
         bars.mark_bar(stroke=palette.background).encode(
@@ -75,14 +76,13 @@ def memory_chart(served: Served, palette: Palette) -> alt.LayerChart | alt.Facet
             y=top,
             y2=foot,
             color=colours,
-            opacity=alt.value(solid),
             tooltip=[alt.Tooltip("says:N"), alt.Tooltip("size:N")],
         ),
         alt.Chart(alt.Data(values=request_rows(served)))
         .mark_rule(color=palette.background, strokeWidth=1)
         .encode(x=alt.X("place:Q", scale=scale, axis=None), y=top, y2=foot),
         text.transform_filter(filled)
-        .mark_text(fontWeight=600, color=palette.on_fill if solid == 1 else palette.text)
+        .mark_text(fontWeight=600, color=palette.on_fill if solid else palette.text)
         .encode(x=middle, y=line, text="label:N"),
         text.transform_filter(f"!({filled})").mark_text(color=palette.text).encode(x=middle, y=line, text="label:N"),
         budget.mark_rule(color=palette.text, strokeWidth=2).encode(x=at, y=alt.value(TOP - 10), y2=alt.value(FOOT + 8)),

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import altair as alt
 
-from core.figures.palette import Palette
+from core.figures.palette import Palette, mixed
 from core.models.attention import kind_of
 from core.serving.options import Option, OptionGrid, width_name
 from core.units import GB, MIB
@@ -22,6 +22,9 @@ CELL = 1.0  # width of a cell in budgets is CELL_BUDGETS; cells stand GAP apart
 CELL_BUDGETS = 2.15
 GAP = 0.10
 NARROW_PX = 420  # of the rows alone: below it the figures would overlap
+HEAD_PX = 640  # below it the heads and the key would
+FADED = 0.34  # of a bar's colour is left where the option does not fit
+INK = "datum.fits ? datum.part : datum.part + ', faded'"
 CUT_LABEL_FROM = 1.62  # in budgets: longer bars carry their label inside
 
 
@@ -87,14 +90,7 @@ def options_chart(
     x_scale = alt.Scale(domain=[-0.01, right], nice=False, zero=False)
     axis = alt.Axis(title=None, ticks=False, domain=False, labelPadding=10, labelFontSize=14, labelFontWeight=600)
     y = alt.Y("g:N", sort=order, axis=axis, scale=alt.Scale(domain=order, paddingInner=0.28, paddingOuter=0.2))
-    colours = alt.Color(
-        "part:N",
-        legend=None,
-        scale=alt.Scale(
-            domain=["weights", "KV cache", "reserve"], range=[palette.weights, palette.cache, palette.reserve]
-        ),
-    )
-    bars = alt.Chart(alt.Data(values=option_rows(grid)))
+    bars = alt.Chart(alt.Data(values=option_rows(grid))).transform_calculate(ink=INK)
     labels = alt.Chart(alt.Data(values=label_rows(grid)))
     place = alt.X("place:Q", scale=x_scale, axis=None)
     layers: list[alt.Chart] = []
@@ -105,8 +101,7 @@ def options_chart(
             y=y,
             x=alt.X("left:Q", scale=x_scale, axis=None),
             x2="right:Q",
-            color=colours,
-            opacity=alt.condition("datum.fits", alt.value(1.0), alt.value(0.34)),
+            color=_inks(palette),
             tooltip=[alt.Tooltip(name) for name in ("g:N", "cache:N", "part:N", "size:N")],
         ),
         *_budget_lines(grid, budget, x_scale, palette),
@@ -117,6 +112,14 @@ def options_chart(
         *_key(grid, palette),
     ]
     return alt.layer(*layers).properties(height=ROW_HEIGHT * len(order) + AROUND)
+
+
+def _inks(palette: Palette) -> alt.Color:
+    """A colour a part, and the same faded where the option does not fit."""
+    hues = {"weights": palette.weights, "KV cache": palette.cache, "reserve": palette.reserve}
+    faded = {f"{part}, faded": mixed(hue, palette.background, FADED) for part, hue in hues.items()}
+    both = hues | faded
+    return alt.Color("ink:N", legend=None, scale=alt.Scale(domain=list(both), range=list(both.values())))
 
 
 def options_alt_text(grid: OptionGrid) -> str:
@@ -201,7 +204,7 @@ def _key(grid: OptionGrid, palette: Palette) -> list[alt.Chart]:
         (0, palette.weights, "weights", "weights"),
         (84, palette.cache, "KV cache", "KV cache"),
         (172, palette.reserve, "reserve", "reserve"),
-        (248, palette.text, budget_words, ""),
+        (248, palette.text, budget_words, "budget"),
     ]
     rows = [{"left": left, "colour": colour, "word": word, "short": short} for left, colour, word, short in entries]
     key = alt.Chart(alt.Data(values=rows))
@@ -209,14 +212,14 @@ def _key(grid: OptionGrid, palette: Palette) -> list[alt.Chart]:
     return [
         swatch.encode(x=_pixels("datum.left + 6"), y=bottom, color=alt.Color("colour:N", scale=None)),
         key.mark_text(align="left", fontSize=13, color=palette.text).encode(
-            x=_pixels("datum.left + 18"), y=bottom, text=_wide("datum.word", "datum.short")
+            x=_pixels("datum.left + 18"), y=bottom, text=_wide("datum.word", "datum.short", HEAD_PX)
         ),
     ]
 
 
-def _wide(text: str, on_a_phone: str) -> Any:
+def _wide(text: str, on_a_phone: str, below_px: int = NARROW_PX) -> Any:
     """Words where there is room for them, else the short form: both are expressions on the row."""
-    return _pixels(f"width < {NARROW_PX} ? {on_a_phone} : {text}")
+    return _pixels(f"width < {below_px} ? {on_a_phone} : {text}")
 
 
 def _pixels(expression: str) -> Any:
@@ -242,7 +245,7 @@ def _headers(grid: OptionGrid, x_scale: alt.Scale, palette: Palette) -> list[alt
         title.encode(
             x=alt.X("left:Q", scale=x_scale, axis=None),
             y=alt.value(0),
-            text=_wide("datum.title + ' cache'", "datum.title"),
+            text=_wide("datum.title + ' cache'", "datum.title", HEAD_PX),
         ),
         line.encode(x=alt.X("line:Q", scale=x_scale, axis=None), y=alt.value(0), text=_wide("datum.budget", "''")),
     ]

@@ -6,7 +6,7 @@ from typing import Any
 import altair as alt
 
 from core.figures.marks import Align, Picture, Row, boxes, lines, words
-from core.figures.palette import Palette
+from core.figures.palette import Palette, mixed
 from core.learning.techniques.eviction import POLICIES as EVICTIONS
 from core.learning.techniques.eviction import Kept
 from core.learning.techniques.latent import Share
@@ -73,7 +73,7 @@ def use_chart(uses: Sequence[Use], published: Mapping[str, Any], colours: Palett
         {"at": published["paged_percent"], "text": f"published, paged: {published['paged_percent']} %"},
     ]))  # fmt: skip
     return alt.layer(
-        bands.mark_rect(color=colours.line, opacity=0.22).encode(x=alt.X("low:Q"), x2="high:Q"),
+        bands.mark_rect(color=mixed(colours.line, colours.background, 0.22)).encode(x=alt.X("low:Q"), x2="high:Q"),
         marks.transform_filter("datum.at > 50").mark_rule(color=colours.line, strokeWidth=2, strokeDash=[5, 4])
         .encode(x="at:Q"),
         base.transform_calculate(full="100").mark_bar(color=colours.ghost, height=18).encode(x=alt.X("full:Q")),
@@ -118,7 +118,7 @@ def eviction_chart(kept: Sequence[Kept], weights: Sequence[float], marked: int, 
     layers = [
         boxes(bars, colours.queries, radius=0),
         boxes(stay, colours.cache, radius=0),
-        lines([{"x": at, "y": 0.08, "x2": at, "y2": 0.955}], colours.text, width=1.5, opacity=0.9),
+        lines([{"x": at, "y": 0.08, "x2": at, "y2": 0.955}], colours.text, width=1.5),
         words(names, colours.text, 14, align="left", bold=True),
         words(details, colours.muted, 12, align="right"),
         words([{"x": 0.0, "y": 0.03, "text": "attention of the newest token"}], colours.muted, 12, align="left"),
@@ -250,7 +250,7 @@ def latent_chart(colours: Palette) -> Picture:
     ]
     beside = [{"x": 0.345, "y": 0.93, "text": "rotary key, 64, shared by all heads"}]
     return alt.layer(
-        lines(links, colours.line),
+        lines(links, mixed(colours.line, colours.background, 0.75)),
         boxes(hidden, colours.ghost),
         boxes([latent, rope], colours.mla),
         boxes(heads, colours.ghost),

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import altair as alt
 
 from core.figures.marks import Picture, Row, boxes, lines, words
-from core.figures.palette import Palette
+from core.figures.palette import Palette, mixed
 from core.uptraining.conversion import METHODS
 from core.uptraining.recipe import SCRATCH, Recipe
 from core.uptraining.results import METHOD_WORDS, Point
@@ -34,7 +34,11 @@ def conversion_chart(num_query_heads: int, num_kv_heads: int, method: str, colou
     ]
     layers = [boxes(dropped, colours.ghost)] if dropped else []
     if used:
-        layers += [lines(links, colours.line), boxes(used, colours.keys_values), words(used, colours.on_fill, 13)]
+        layers += [
+            lines(links, mixed(colours.line, colours.background, 0.75)),
+            boxes(used, colours.keys_values),
+            words(used, colours.on_fill, 13),
+        ]
     if dropped:
         layers.append(words(dropped, colours.muted, 13))
     if method == "random":

@@ -57,7 +57,7 @@ def weights_chart(rows: Sequence[Mapping[str, Any]], palette: Palette) -> alt.La
     for total in totals:
         total["label"] = f"{total['right']:,.1f} GB"
     return alt.layer(
-        base.mark_bar(height={"band": 1}, stroke=palette.text, strokeOpacity=0.25).encode(
+        base.mark_bar(height={"band": 1}, stroke=mixed(palette.text, palette.background, 0.25)).encode(
             y=y, x=x, x2="right:Q", color=colour, tooltip=hover
         ),
         base.transform_filter(f"datum.right - datum.left > {WIDE * farthest}")

@@ -13,14 +13,14 @@ from core.figures.layouts import layout_chart
 from core.figures.palette import DARK, LIGHT
 from core.models.head_sharing import Layout, alt_text, sentence
 from core.reports import slides
-from core.reports.exports import (
-    Document,
+from core.reports.exports import Document, Section, html_report
+from core.reports.pictures import (
     ExportError,
     Picture,
-    Section,
     chart_svg,
     file_stem,
-    html_report,
+    paper_png,
+    paper_svg,
     plain,
     slide_png,
     slide_svg,
@@ -137,21 +137,6 @@ def test_slides_hold_text_that_can_be_edited():
     assert [shape._element.nvPicPr.cNvPr.get("descr") for shape in pictures] == [alt_text(LAYOUT)]
 
 
-def test_long_words_take_smaller_type():
-    assert slides.fitting_points("Short words.", width_in=4.3, height_in=4.9, most=18) == 18
-    # 4.9 in are 352.8 pt; at 14 points a line is 17.5 pt high and holds 39 characters, 8 words of 5: 20 lines
-    assert slides.fitting_points("word " * 152, width_in=4.3, height_in=4.9, most=18) == 14
-    assert slides.fitting_points("word " * 4000, width_in=4.3, height_in=4.9, most=18) == 10
-
-
-def test_a_long_table_takes_several_slides_with_its_heads_on_each():
-    deck = Presentation(BytesIO(slides.deck(REPORT, LIGHT)))
-    tables = [shape.table for slide in deck.slides for shape in slide.shapes if shape.has_table]
-    assert [len(table.rows) for table in tables] == [15, 7]  # 20 rows, 14 a slide, and a head each
-    assert [table.cell(0, 1).text for table in tables] == ["G", "G"]
-    assert tables[1].cell(6, 0).text == "model 19"
-
-
 def test_nothing_stands_outside_a_slide():
     deck = Presentation(BytesIO(slides.deck(REPORT, LIGHT)))
     for slide in deck.slides:
@@ -170,26 +155,38 @@ def test_a_short_table_stands_beside_its_words():
     grid = next(shape for shape in deck.slides[1].shapes if shape.has_table)
     assert words.left + words.width <= grid.left
     assert grid.left + grid.width <= deck.slide_width
-    assert grid.table.cell(2, 0).text_frame.paragraphs[0].runs[0].font.size.pt == 20
+    assert grid.table.cell(2, 0).text_frame.paragraphs[0].runs[0].font.size.pt == 18
 
 
-def test_a_table_s_columns_keep_its_lines_whole():
-    """33 of 68 characters and 3 for each column are 36 / 77 of 7.53 in, less 0.2 in: 3.32 in, so 12.9 points."""
-    rows = (("text_config.num_attention_heads: 40"[:33], "text_config.num_kv_heads", "MHA, G = 32"),)
-    table = (("Lines that decide in the file", "B", "Declares"), rows)
-    points = slides._table_points(table, 7.53)
-    widths = slides._column_widths(table, 7.53)
-    assert sum(widths) == pytest.approx(7.53)
-    assert points == 12
-    for text, width in zip(rows[0], widths, strict=True):
-        assert len(text) * 0.56 * points / 72 <= width - 0.2
+@pytest.mark.parametrize("width_cm", [8.5, 17.5])
+def test_a_picture_for_a_paper_is_as_wide_as_its_column_in_type_of_seven_points(width_cm):
+    root = ET.fromstring(paper_svg(picture(), width_cm=width_cm, colours=LIGHT))
+    assert root.get("width") == f"{width_cm:g}cm"
+    points_a_px = width_cm / 2.54 * 72 / float(root.get("viewBox").split()[2])
+    sizes = [float(node.get("font-size").removesuffix("px")) for node in root.iter(f"{SVG}text")]
+    assert min(sizes) * points_a_px >= 6.995
+    png = paper_png(picture(), width_cm=width_cm, colours=LIGHT)
+    width, _ = struct.unpack(">II", png[16:24])
+    assert width == pytest.approx(width_cm / 2.54 * 600, abs=2)
 
 
-def test_a_table_of_many_long_rows_takes_smaller_type_and_stays_on_its_slide():
-    rows = tuple(
-        (f"model {number}", "a line that is much too long to stand on one line of a cell") for number in range(14)
-    )
-    report = Document(title="T", source=SOURCE, sections=(Section(title="Many", table=(("A", "B"), rows)),))
-    deck = Presentation(BytesIO(slides.deck(report, LIGHT)))
-    grid = next(shape for shape in deck.slides[1].shapes if shape.has_table)
-    assert grid.top + sum(row.height for row in grid.table.rows) <= deck.slide_height * 6.95 / 7.5
+def test_a_slide_s_picture_is_an_svg_with_a_png_behind_it():
+    deck = Presentation(BytesIO(slides.deck(REPORT, LIGHT)))
+    shape = next(shape for shape in deck.slides[1].shapes if shape.shape_type == 13)
+    assert shape.image.content_type == "image/png"
+    blip = next(node for node in shape._element.iter() if node.tag.endswith("}svgBlip"))
+    related = blip.get("{http://schemas.openxmlformats.org/officeDocument/2006/relationships}embed")
+    svg = deck.slides[1].part.related_part(related)
+    assert svg.content_type == "image/svg+xml"
+    words = ["".join(node.itertext()) for node in ET.fromstring(svg.blob).iter(f"{SVG}text")]
+    assert "4,096 B of MHA's 32,768 B · saves 87.5%" in words
+
+
+def test_a_deck_is_set_in_a_font_of_every_office_with_titles_and_alt_texts_of_its_own():
+    deck = Presentation(BytesIO(slides.deck(REPORT, LIGHT)))
+    for slide in deck.slides:
+        assert slide.shapes.title.text
+        frames = [shape.text_frame for shape in slide.shapes if shape.has_text_frame]
+        assert {run.font.name for frame in frames for part in frame.paragraphs for run in part.runs} == {"Arial"}
+    table = next(shape for slide in deck.slides for shape in slide.shapes if shape.has_table)
+    assert table._element.nvGraphicFramePr.cNvPr.get("descr") == "Table: A table"
