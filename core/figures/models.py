@@ -4,6 +4,7 @@ Rows come from core.figures.comparison. Each mark carries its own label with its
 decoded and nothing is told by colour alone; one colour a kind.
 """
 
+import json
 import math
 from collections.abc import Sequence
 from itertools import pairwise
@@ -14,6 +15,7 @@ import altair as alt
 from core.figures.comparison import kib
 from core.figures.palette import Palette, mixed
 
+_INK = alt.Color("ink:N", scale=None, legend=None)
 BAR_HEIGHT = 30
 NARROW_PX = 360  # of the bars alone, as on a phone upright: there the labels say less
 AXIS_HEIGHT = 52  # px under the bars: ticks, labels, title
@@ -71,10 +73,10 @@ def _ends(base: alt.Chart, values: Sequence[Row], x_scale: alt.Scale, colours: P
     if not any(row["beside_bytes"] for row in values):
         return []
     hover = [alt.Tooltip("model:N"), alt.Tooltip("beside:N", title="of these")]
-    paler = base.transform_filter("datum.beside_bytes > 0").mark_bar(
+    paler = _faded(base.transform_filter("datum.beside_bytes > 0"), colours, 0.5).mark_bar(
         height={"band": 0.72}, cornerRadiusEnd=3, stroke=mixed(colours.line, colours.background, 0.5), strokeWidth=1
     )
-    return [paler.encode(x=alt.X("own:Q", scale=x_scale), x2="kib:Q", color=_kinds(colours, 0.5), tooltip=hover)]
+    return [paler.encode(x=alt.X("own:Q", scale=x_scale), x2="kib:Q", color=_INK, tooltip=hover)]
 
 
 def _saves(row: Row) -> bool:
@@ -108,8 +110,10 @@ def context_chart(rows: Sequence[Row], colours: Palette) -> alt.LayerChart | alt
         x=x, y=alt.Y("bytes:Q", scale=y_scale, axis=y_axis), color=_kinds(colours), detail="model:N", tooltip=hover
     )
     ends = alt.Chart(alt.Data(values=end_labels(rows)))
-    leaders = ends.mark_rule(strokeWidth=1).encode(
-        x=x, x2="name_at:Q", y=alt.Y("bytes:Q", scale=y_scale), y2="at:Q", color=_kinds(colours, 0.7)
+    leaders = (
+        _faded(ends, colours, 0.7)
+        .mark_rule(strokeWidth=1)
+        .encode(x=x, x2="name_at:Q", y=alt.Y("bytes:Q", scale=y_scale), y2="at:Q", color=_INK)
     )
     names = ends.mark_text(align="left", dx=5, fontSize=13, fontWeight=600, limit=260).encode(
         x=alt.X("name_at:Q", scale=x_scale), y=alt.Y("at:Q", scale=y_scale), text="named:N", color=_kinds(colours)
@@ -188,11 +192,21 @@ def _plate(place: int, row: Row) -> Row:
     return {"left": row["centre"] - half, "right": row["centre"] + half, **box}
 
 
-def _kinds(colours: Palette, share: float = 1.0) -> alt.Color:
-    """One colour a kind, faded to that share; what keeps nothing of its own is drawn as a line, not as a colour."""
+def _kinds(colours: Palette) -> alt.Color:
+    """One colour a kind; what keeps nothing of its own is drawn as a line, not as a colour."""
+    hues = _hues(colours)
+    return alt.Color("kind:N", scale=alt.Scale(domain=list(hues), range=list(hues.values())), legend=None)
+
+
+def _hues(colours: Palette) -> dict[str, str]:
     plain = {"shared": colours.line, "none": colours.line}
-    hues = [mixed(plain.get(kind, colours.kind(kind)), colours.background, share) for kind in KINDS]
-    return alt.Color("kind:N", scale=alt.Scale(domain=list(KINDS), range=hues), legend=None)
+    return {kind: plain.get(kind, colours.kind(kind)) for kind in KINDS}
+
+
+def _faded(chart: alt.Chart, colours: Palette, share: float) -> alt.Chart:
+    """The chart whose rows have an `ink`: their kind's colour, faded to that share."""
+    faded = {kind: mixed(hue, colours.background, share) for kind, hue in _hues(colours).items()}
+    return chart.transform_calculate(ink=f"{json.dumps(faded)}[datum.kind]")
 
 
 def _binary_expression() -> str:
