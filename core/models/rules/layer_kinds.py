@@ -133,6 +133,7 @@ PATTERNS: dict[str, Callable[[ConfigPart, int], Kinds]] = {
     "qwen4_exp_text": Every(period=4, key="full_attention_interval", rare=INDEXED, common=LINEAR),
     "recurrent_gemma": recurrent_gemma,
     "smollm3": smollm3,
+    "step3p5": all_of(FULL),
     "vaultgemma": Every(period=2),
     "xlstm": all_of(LINEAR),
     "zamba": zamba,

@@ -119,6 +119,16 @@ def _swa(part: ConfigPart) -> Overrides:
     return {name: part.integer(f"swa_{name}") for name in names}
 
 
+def _step3(part: ConfigPart) -> Overrides:
+    """Step-3.7: sliding layers may have query heads of their own; published files say so in attention_other_setting."""
+    other = part.mapping("attention_other_setting") or {}
+    if part.value("num_sliding_attention_heads") is not None:
+        return {"num_attention_heads": part.integer("num_sliding_attention_heads")}
+    if "num_attention_heads" in other:
+        return {"num_attention_heads": part.nested("attention_other_setting", {}).integer("num_attention_heads")}
+    return {}
+
+
 def _mimo(part: ConfigPart) -> Overrides:
     """MiMo-V2-Flash: sliding layers have twice the KV heads; its own code reads them under swa_ keys."""
     if part.raw.get(PATTERN) is not None and part.raw.get("layer_types") is None and second_heads(part):
@@ -185,6 +195,7 @@ BY_KIND: dict[str, tuple[str, Callable[[ConfigPart], Overrides]]] = {
     "inkling2_text": (kinds_of.HYBRID_SLIDING, _swa),
     "inkling_text": (kinds_of.HYBRID_SLIDING, _swa),
     "mimo_v2_flash": (kinds_of.SLIDING, _mimo),
+    "step3p5": (kinds_of.SLIDING, _step3),
 }
 
 

@@ -103,3 +103,16 @@ def test_nemotron_omni_takes_its_language_model_from_under_the_older_name_too() 
 def test_a_class_that_does_not_look_under_another_name_is_not_read_from_there(key: str) -> None:
     with pytest.raises(UnsupportedConfig, match=rf"{key}.hidden_size stands where LlamaConfig does not look"):
         read_config({"model_type": "deepseek_vl", key: NESTED})
+
+
+def test_step_3_slides_on_the_layers_that_its_list_names_alone() -> None:
+    text = NESTED | {"sliding_window": 16}
+    assert windows({"model_type": "step3p7", "text_config": text}) == [None, None, None]
+    listed = text | {"layer_types": ["full_attention", "sliding_attention", "sliding_attention"]}
+    spec = read_config(
+        {"model_type": "step3p7", "text_config": listed | {"attention_other_setting": {"num_attention_heads": 12}}}
+    )
+    assert [layer.window for layer in spec.layers if isinstance(layer, GroupedAttention)] == [None, 16, 16]
+    # sliding layers have more query heads on the same KV heads
+    assert [layer.num_query_heads for layer in spec.layers if isinstance(layer, GroupedAttention)] == [8, 12, 12]
+    assert {layer.num_kv_heads for layer in spec.layers if isinstance(layer, GroupedAttention)} == {2}
