@@ -66,6 +66,11 @@ def cache_width_of(config: Mapping[str, Any]) -> CacheWidth | None:
     return None
 
 
+def is_silent(said: object) -> bool:
+    """Whether a key's value says that the cache stays as the model has it: null, or a tool's word for none."""
+    return said is None or (isinstance(said, str) and said.lower() in ("", "none", "auto", "no_quant"))
+
+
 def named_width(name: object, key: str, names: Mapping[str, tuple[int, int, int]] = NAMED) -> CacheWidth:
     """The width of a named format. Raises UnsupportedConfig for a name that is not known."""
     widths = names.get(name.lower()) if isinstance(name, str) else None
@@ -80,7 +85,7 @@ def _quantization(value: object, key: str) -> CacheWidth | None:
         return None
     for name in ("kv_cache_scheme", "kv_cache_quant_algo"):
         said = value.get(name)
-        if said is None or said == "":
+        if is_silent(said):
             continue
         if isinstance(said, Mapping):
             return _scheme(said, f"{key}.{name}")

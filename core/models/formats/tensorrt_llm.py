@@ -8,7 +8,7 @@ rotary width; kv_lora_rank beside it says that it is a latent, kept once and not
 from collections.abc import Mapping
 from typing import Any
 
-from core.models.formats.cache_width import TRT_TYPES, CacheWidth, named_width
+from core.models.formats.cache_width import TRT_TYPES, CacheWidth, is_silent, named_width
 from core.models.formats.meaning import Shape, Translation, latent, translated
 from core.models.formats.section import Figure, Section
 
@@ -128,7 +128,7 @@ def _cache(part: Section) -> CacheWidth | None:
     if isinstance(part.raw.get("quantization"), Mapping):
         quantization = part.section("quantization")
         algorithm = quantization.raw.get("kv_cache_quant_algo")
-        if algorithm is not None:
+        if not is_silent(algorithm):
             return named_width(algorithm, f"{quantization.path}kv_cache_quant_algo")
     dtype = part.raw.get("kv_dtype")
     return None if dtype is None else named_width(dtype, f"{part.path}kv_dtype", TRT_TYPES)

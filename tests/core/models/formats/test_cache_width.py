@@ -50,6 +50,8 @@ SCHEME = {"num_bits": 8, "type": "float", "strategy": "tensor", "dynamic": False
         (trt("LlamaForCausalLM", quantization={"quant_algo": None, "kv_cache_quant_algo": "INT8"}), 8),
         (trt("LlamaForCausalLM", quantization={"quant_algo": "NVFP4", "kv_cache_quant_algo": "NVFP4"}), 4.5),
         (trt("LlamaForCausalLM", quantization={"quant_algo": "FP8", "kv_cache_quant_algo": None}), None),
+        (trt("LlamaForCausalLM", quantization={"quant_algo": "FP8", "kv_cache_quant_algo": "NO_QUANT"}), None),
+        (config(quant_method="modelopt", kv_cache_quant_algo="none"), None),
         (trt("LlamaForCausalLM", kv_dtype="fp8"), 8),  # older releases
         (trt("LlamaForCausalLM", kv_dtype="float16"), 16),
     ],
