@@ -30,7 +30,7 @@ Config = dict[str, Any]
 def small(model_type: str) -> Config:
     """A small config of this type, in its class's own spelling; a composite one nests its language model."""
     known = model_classes()[model_type]
-    key = next((key for key in TEXT_KEYS if key in known.parts), None)
+    key = _nested_key(known)
     if key is not None:
         return {"model_type": model_type, key: small(known.parts[key].model_type)}
     config: Config = {"model_type": model_type}
@@ -46,16 +46,37 @@ def small(model_type: str) -> Config:
     return config | TOKENS
 
 
+def _nested_key(known: ModelClass) -> str | None:
+    return next((key for key in TEXT_KEYS if key in known.parts), None)
+
+
 def variations(model_type: str) -> Iterator[tuple[str, Config]]:
-    """(what was changed, config) of a class that is no composite; each differs from the small config in one thing."""
+    """(what was changed, config); each differs from the small config in one thing."""
     known, config = model_classes()[model_type], small(model_type)
-    if any(key in known.parts for key in TEXT_KEYS):
+    key = _nested_key(known)
+    if key is not None:
+        yield from _nestings(model_type, key, config[key])
         return
     for changed in (*_fields(known, config), *_spellings(known, config), *_kinds(known, config)):
         made = config | {key: value for key, value in changed.items() if value is not ABSENT}
         for key in (key for key, value in changed.items() if value is ABSENT):
             made.pop(key, None)
         yield ", ".join(f"{key} {_word(value)}" for key, value in changed.items()), made
+
+
+def _nestings(model_type: str, key: str, inner: Config) -> Iterator[tuple[str, Config]]:
+    """A language model inside a composite file, in other places than its own; every variation of it where transformers
+    has no language model for the nested type alone."""
+    outer: Config = {"model_type": model_type}
+    nested = inner["model_type"]
+    yield f"{key} without model_type", outer | {key: {name: inner[name] for name in inner if name != "model_type"}}
+    yield f"{key} null", outer | {key: None}
+    yield f"{key} at the top", inner | outer
+    yield f"{key} and other numbers at the top", {**inner, "num_hidden_layers": 4} | outer | {key: inner}
+    for other in ("llm_config", "language_config"):
+        yield f"{key} as {other}", outer | {other: inner}
+    if not model_classes()[nested].is_language_model:
+        yield from ((f"{key}: {case}", outer | {key: config}) for case, config in variations(nested))
 
 
 def _word(value: Any) -> str:

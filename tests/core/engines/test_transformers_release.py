@@ -77,4 +77,12 @@ def test_a_list_of_kinds_is_tried_under_every_name_of_its_class() -> None:
     assert any(case.startswith("layers_block_type") for case in lists)
     assert any(case.startswith("layer_types") for case in lists)
     assert "intermediate_size" not in cases["intermediate_size left out"]
-    assert dict(variations("gemma3")) == {}
+
+
+def test_a_nested_model_is_tried_in_other_places_and_varied_where_it_stands_in_no_file_alone() -> None:
+    nested = dict(variations("aya_vision"))  # Cohere 2, which has files of its own
+    assert nested["text_config as llm_config"]["llm_config"]["model_type"] == "cohere2"
+    assert nested["text_config at the top"]["model_type"] == "aya_vision"
+    assert len(nested) == 6
+    alone = dict(variations("step3p7"))
+    assert alone["text_config: sliding_window 7"]["text_config"]["sliding_window"] == 7
