@@ -15,7 +15,7 @@ from core.engines.face import MODULES
 from core.errors import SizingError
 from core.models.formats.document import read_document
 from core.models.spec import ModelSpec, UnsupportedConfig, read_config
-from core.parameters.formats import PUBLISHED
+from core.parameters.formats import FORMATS, PUBLISHED
 from core.serving.calibrated import calibrated
 from core.serving.inverse import fewest_accelerators, largest_batch, longest_context
 from core.serving.job import PAYLOAD, ServingJob
@@ -27,6 +27,7 @@ FITS, DOES_NOT_FIT, WRONG_ARGUMENT, UNREADABLE = 0, 1, 2, 3
 EXAMPLES = """examples:
   python -m core size Qwen/Qwen3-32B --gpu h100-sxm --context 32768 --engine vllm --json
   python -m core size ./config.json --context 8192 --batch 16 --cache-bits 8 --json
+  python -m core size "Mixtral 8x7B" --gpu rtx4090 --weight-format gguf-q4_k_m
 """
 
 
@@ -42,6 +43,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--batch", type=int, default=1, help="requests at once (1)")
     parser.add_argument("--cache-bits", type=int, default=None, help="bits of a cached element (the file's, else 16)")
     parser.add_argument("--weight-bits", type=float, default=None, help="bits of every weight (as published, else 16)")
+    parser.add_argument("--weight-format", default=None, choices=FORMATS, metavar="NAME",
+                        help=f"how they are stored: {', '.join(FORMATS)}")  # fmt: skip
     parser.add_argument("--gpus", type=int, default=1, help="accelerators in all (1)")
     parser.add_argument("--tensor-parallel", type=int, default=1, help="accelerators of one copy (1)")
     parser.add_argument("--engine", default=PAYLOAD, choices=list(MODULES), help="whose allocation counts (payload)")
@@ -113,7 +116,7 @@ def _job(spec: ModelSpec, count: ParameterCount | None, options: argparse.Namesp
         batch_size=options.batch,
         context_length=options.context,
         weight_bits=16 if options.weight_bits is None else options.weight_bits,
-        weight_format=PUBLISHED if options.weight_bits is None else None,
+        weight_format=_weight_format(options),
         kv_bits=bits,
         accelerator=options.gpu,
         num_accelerators=options.gpus,
@@ -124,6 +127,18 @@ def _job(spec: ModelSpec, count: ParameterCount | None, options: argparse.Namesp
     )
     measured = options.cache_memory_gib
     return job if measured is None else calibrated(job, round(measured * GIB))
+
+
+def _weight_format(options: argparse.Namespace) -> str | None:
+    """The format named, else as published; none where every weight has the bits asked. Raises SizingError for both."""
+    named: str | None = options.weight_format
+    if options.weight_bits is None:
+        return named or PUBLISHED
+    if named is not None:
+        raise SizingError(
+            f"--weight-bits {options.weight_bits:g} and --weight-format {named} answer one question twice: give one"
+        )
+    return None
 
 
 def _settings(given: Sequence[str]) -> tuple[tuple[str, Any], ...]:

@@ -40,7 +40,12 @@ def parser() -> argparse.ArgumentParser:
     run.add_argument(
         "--kernels", type=_names, default=(), help="comma separated; every kernel of the host when left out"
     )
-    run.add_argument("--step", type=_integers, default=(), help="layers,hidden,ffn,vocabulary: time a whole step too")
+    run.add_argument(
+        "--step",
+        type=_integers,
+        default=(),
+        help="layers,hidden,ffn,vocabulary[,experts,per token]: time a whole step too",
+    )
     run.add_argument("--time-limit", type=float, default=300.0, help="seconds")
     run.add_argument("--memory-limit", type=float, help="GB that the run may take; default: what is free")
     run.add_argument("--seed", type=int)
@@ -84,16 +89,19 @@ def _names(text: str) -> tuple[str, ...]:
 
 def job_of(options: argparse.Namespace) -> DecodeJob:
     """The job that the options describe. Raises InvalidJob."""
-    if options.step and len(options.step) != 4:
-        raise InvalidJob(f"--step has {len(options.step)} numbers: give layers,hidden,ffn,vocabulary.")
-    names = ("num_layers", "hidden_size", "intermediate_size", "vocab_size")
+    if options.step and len(options.step) not in (4, 6):
+        raise InvalidJob(
+            f"--step has {len(options.step)} numbers: give layers,hidden,ffn,vocabulary, and experts,per token where "
+            "there are some."
+        )
+    names = ("num_layers", "hidden_size", "intermediate_size", "vocab_size", "num_experts", "experts_per_token")
     lengths = options.lengths
     return DecodeJob(
         num_query_heads=options.query_heads, kv_heads=options.kv_heads, head_dim=options.head_dim,
         context_length=max(lengths) if lengths else options.context,
         batch_size=len(lengths) if lengths else options.batch, lengths=lengths, dtype=options.dtype,
         device=options.device, kernels=options.kernels, seconds_limit=options.time_limit, seed=options.seed,
-        quick=options.quick, step=StepShape(**dict(zip(names, options.step, strict=True))) if options.step else None,
+        quick=options.quick, step=StepShape(**dict(zip(names, options.step, strict=False))) if options.step else None,
     )  # fmt: skip
 
 

@@ -75,7 +75,7 @@ def needed_bytes(job: DecodeJob, shape: StepShape) -> int:
     """Memory of both: theirs is made in float32 before it is converted; each has a cache, and theirs a copy of it."""
     g, width = job.kv_heads[0], ELEMENT_BYTES[job.dtype]
     ends = 2 * shape.vocab_size * shape.hidden_size
-    weights = shape.num_layers * layer_weight_bytes(job, shape, g) // width + ends
+    weights = shape.num_layers * round(layer_weight_bytes(job, shape, g)) // width + ends
     return weights * (4 + 2 * width) + 3 * shape.num_layers * job.stored_bytes(g)
 
 

@@ -8,6 +8,8 @@ bandwidth and FLOPs over rate bounds the step from below.
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 
+from core.serving.step_reads import expected_distinct
+
 ELEMENT_BYTES = {"float32": 4, "bfloat16": 2, "float16": 2, "float8_e4m3fn": 1, "int8": 1, "int4": 1}  # a code's own
 # Of 32 elements, with their scales.
 BYTES_OF_32 = {"float32": 128, "bfloat16": 64, "float16": 64, "float8_e4m3fn": 32, "int8": 34, "int4": 18}
@@ -21,6 +23,7 @@ MOST_COPIES = 128
 GPU_READ_BYTES = 4 * 2**30
 MAX_SECONDS = 86_400
 MAX_HEADS, MAX_HEAD_DIM, MAX_CONTEXT, MAX_BATCH = 1024, 1024, 16 * 2**20, 65_536
+MAX_EXPERTS = 4096
 
 
 class InvalidJob(ValueError):
@@ -29,12 +32,31 @@ class InvalidJob(ValueError):
 
 @dataclass(frozen=True, kw_only=True)
 class StepShape:
-    """The rest of the model, for the whole decode step: widths in elements."""
+    """The rest of the model, for the whole decode step: widths in elements.
+
+    With experts each layer has num_experts FFNs of intermediate_size, of which a token takes experts_per_token.
+    """
 
     num_layers: int
     hidden_size: int
     intermediate_size: int
     vocab_size: int
+    num_experts: int = 0
+    experts_per_token: int = 0
+
+    def __post_init__(self) -> None:
+        experts, taken = self.num_experts, self.experts_per_token
+        if (experts or taken) and not 1 <= taken <= experts <= MAX_EXPERTS:
+            raise InvalidJob(
+                f"{taken:,} of {experts:,} experts a token: give 1 to {MAX_EXPERTS:,} experts and at most as many a "
+                "token, or 0 of both."
+            )
+
+    def experts_read(self, batch_size: int) -> float:
+        """Distinct experts of a layer that a step of batch_size sequences is expected to read, under even routing."""
+        if not self.num_experts:
+            return 0.0
+        return expected_distinct(self.num_experts, self.experts_per_token, batch_size)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -205,17 +227,26 @@ def copies_for_cold_reads(stored_bytes: int) -> int:
     return max(1, min(MOST_COPIES, -(-COLD_BYTES // stored_bytes)))
 
 
-def layer_weight_bytes(job: DecodeJob, shape: StepShape, num_kv_heads: int) -> int:
-    """Query, key, value and output projections and a gated FFN; 16-bit weights over an 8-bit cache."""
+def layer_weight_bytes(job: DecodeJob, shape: StepShape, num_kv_heads: int, experts: float | None = None) -> float:
+    """Bytes of query, key, value and output projections and a gated FFN; 16-bit weights over an 8-bit cache.
+
+    With experts there is a router, and as many FFNs as `experts` says: all of them unless a step's number is given.
+    """
     width = max(2, ELEMENT_BYTES[job.dtype])
     projected = 2 * (job.num_query_heads + num_kv_heads) * job.head_dim
-    return width * shape.hidden_size * (projected + 3 * shape.intermediate_size)
+    ffns = (shape.num_experts if experts is None else experts) if shape.num_experts else 1
+    return width * shape.hidden_size * (projected + shape.num_experts + ffns * 3 * shape.intermediate_size)
+
+
+def layer_read_bytes(job: DecodeJob, shape: StepShape, num_kv_heads: int) -> int:
+    """Bytes of a layer's weights that a step reads: with experts, the expected number of distinct ones."""
+    return round(layer_weight_bytes(job, shape, num_kv_heads, shape.experts_read(job.batch_size)))
 
 
 def step_read_bytes(job: DecodeJob, shape: StepShape, num_kv_heads: int) -> int:
     """What a whole decode step must read: every layer's weights and cache, the head, an embedding row per sequence."""
     width = max(2, ELEMENT_BYTES[job.dtype])
-    layer = layer_weight_bytes(job, shape, num_kv_heads) + job.kv_read_bytes(num_kv_heads)
+    layer = layer_read_bytes(job, shape, num_kv_heads) + job.kv_read_bytes(num_kv_heads)
     return shape.num_layers * layer + width * shape.hidden_size * (shape.vocab_size + job.batch_size)
 
 
@@ -225,13 +256,13 @@ def step_memory_bytes(job: DecodeJob, shape: StepShape, own_layouts: Collection[
     most, width = max(job.kv_heads), max(2, ELEMENT_BYTES[job.dtype])
     caches = job.stored_bytes(most) + sum(job.stored_bytes(g) for g in own_layouts)
     ends = 2 * width * shape.vocab_size * shape.hidden_size
-    return copies * (layer_weight_bytes(job, shape, most) + caches) + ends
+    return copies * (round(layer_weight_bytes(job, shape, most)) + caches) + ends
 
 
 def step_copies(job: DecodeJob, shape: StepShape) -> int:
     """Different layers to rotate through, so that a small one is not found in cache; never more than the model has."""
     least = min(job.kv_heads)
-    layer = layer_weight_bytes(job, shape, least) + job.stored_bytes(least)
+    layer = layer_read_bytes(job, shape, least) + job.stored_bytes(least)
     return max(1, min(shape.num_layers, -(-COLD_BYTES // layer)))
 
 

@@ -131,7 +131,7 @@ class StepResult:
     layer_seconds: float
     ends_seconds: float  # embedding, last norm and head
     num_layers: int
-    weight_bytes: int
+    weight_bytes: int  # of a layer, that a step reads: with experts, of the expected number of distinct ones
     batch_size: int
     products: str = "F.linear"  # what multiplied the weights
     read_bytes: int = 0  # of the whole step: every layer's weights and KV cache, and the head
@@ -139,6 +139,10 @@ class StepResult:
     bytes_per_second: float = 0.0  # read in the rounds of the step
     layer_samples: tuple[float, ...] = ()
     ends_samples: tuple[float, ...] = ()
+    num_experts: int = 0  # of a layer; 0: a plain FFN
+    experts_per_token: int = 0
+    experts_expected: float = 0.0  # distinct ones of a layer that the batch reads, under even routing
+    experts_drawn: float = 0.0  # the mean of those that the timed layers read
 
     @property
     def step_seconds(self) -> float:

@@ -5,7 +5,8 @@ run, output projection, RMSNorm, gated FFN. The token is appended to the natural
 own would scatter the same few bytes. The ends are embedding, last norm and head. Every G reads the same weights, of
 which a smaller G takes fewer key and value rows, and all of them are timed in interleaved rounds beside a read of a
 buffer far beyond the cache, so that drift of the machine cannot turn their order over. core.decode.model_check sets
-the same arithmetic beside transformers' own model.
+the same arithmetic beside transformers' own model. A shape with experts draws them anew for every token of every call
+(core.decode.experts); its prediction counts the expected number of distinct ones, and the number drawn stands beside.
 """
 
 from collections.abc import Callable, Hashable, Iterator
@@ -15,6 +16,7 @@ from itertools import cycle
 from statistics import median
 
 import torch
+import torch.nn.functional as F  # noqa: N812  the name that every torch user reads
 from torch import Tensor
 
 from core.decode import device as devices
@@ -24,7 +26,7 @@ from core.decode.inputs import offsets, part_of
 from core.decode.kernel import NATURAL, Call, Kernel
 from core.decode.measured_roofline import read_turn
 from core.decode.plan import StepShape, step_copies, step_memory_bytes
-from core.decode.products import Product, fastest_product
+from core.decode.products import MOST_BATCH, Product, fastest_product
 from core.decode.records import Roofline, RunRecord, StepResult
 from core.decode.rounds import Interleaved, Turn, interleave
 from core.decode.running import Running
@@ -94,14 +96,25 @@ def _measured(run: Running, shape: StepShape, record: RunRecord) -> tuple[StepRe
         found = _rounds(run, record.roofline, stacks, ends, tuple(kernels))
     layer = stacks[0].layer
     names = {g: (kernel.name, name) for g, kernel in kernels.items()}
-    return tuple(_result(run, record.roofline, layer.with_kv_heads(g), ends, names[g], found) for g in kernels)
+    woken = [number for stack in stacks for number in stack.woken]
+    drawn = sum(woken) / len(woken) if woken else 0.0
+    return tuple(
+        replace(_result(run, record.roofline, layer.with_kv_heads(g), ends, names[g], found), experts_drawn=drawn)
+        for g in kernels
+    )
 
 
 def _product(run: Running, shape: StepShape) -> tuple[str, Product]:
     """What multiplies the weights fastest here, by name: tried on two matrices of the FFN."""
     dtype, sizes = arithmetic_dtype(run.job.dtype), (shape.intermediate_size, shape.hidden_size)
-    x = torch.randn(run.job.batch_size, shape.hidden_size, device=run.device).to(dtype)
-    return fastest_product(x, [matrix(sizes, run.device, dtype) for _ in range(2)])
+    rows = run.job.batch_size
+    if shape.num_experts:  # an expert serves a part of the batch
+        rows = max(1, round(rows * shape.experts_per_token / shape.experts_read(rows)))
+    x = torch.randn(rows, shape.hidden_size, device=run.device).to(dtype)
+    name, product = fastest_product(x, [matrix(sizes, run.device, dtype) for _ in range(2)])
+    if run.job.batch_size <= MOST_BATCH:
+        return name, product
+    return name, lambda x, weights: (product if x.shape[0] <= MOST_BATCH else F.linear)(x, weights)
 
 
 class _Stack:
@@ -113,18 +126,28 @@ class _Stack:
         from core.decode.inputs import make_inputs
 
         most = max(kernels)
-        self.layer = Layer(run.job, shape, most, run.device, product)
+        self.layer = Layer(run.job, shape, most, run.device, product, seed=(run.job.seed or 0) + offset)
         pool = make_inputs(run.job, most, run.device, run.generator(offset))
         self.x = torch.randn(run.job.batch_size, shape.hidden_size, device=run.device).to(self.layer.dtype)
         places = offsets(list(kernels))  # apart, so that none finds its own data in cache
         self.caches = {g: part_of(pool, g, places[g]) for g in kernels}
         attends = {g: kernel.prepare(self.caches[g]) for g, kernel in kernels.items()}
         self.attends = {g: recorded(run.device, attend)[0] for g, attend in attends.items()}
-        self.wholes = {g: recorded(run.device, self._whole(g, attend))[0] for g, attend in attends.items()}
+        wholes = {g: self._whole(g, attend) for g, attend in attends.items()}
+        # a graph would read the experts of the step that was recorded again and again
+        self.wholes = wholes if shape.num_experts else {g: recorded(run.device, w)[0] for g, w in wholes.items()}
 
     def _whole(self, g: int, attend: Call) -> Call:
         layer = self.layer.with_kv_heads(g)
         return lambda: layer.decode(self.x, self.caches[g], attend)
+
+    @property
+    def woken(self) -> list[int]:
+        """Distinct experts of each layer that was called."""
+        return self.layer.experts.woken if self.layer.experts is not None else []
+
+    def forget_woken(self) -> None:
+        self.woken.clear()
 
     def attention(self, *, kv_heads: int) -> Tensor:
         return self.attends[kv_heads]()
@@ -156,6 +179,8 @@ def _rounds(
     turns[ENDS] = lambda: devices.time_once(run.device, both_ends)
     for _ in stacks:  # every copy's pages, and what a kernel compiles
         interleave(turns, least=1, most=1, seconds=0, deadline=run.deadline)
+    for stack in stacks:
+        stack.forget_woken()
     seconds = QUICK_SECONDS if run.job.quick else SECONDS
     found = interleave(turns, least=ROUNDS[0], most=ROUNDS[1], seconds=seconds, deadline=run.deadline)
     if found.failures:
@@ -181,4 +206,6 @@ def _result(
         layer_seconds=median(samples), ends_seconds=median(found.samples[ENDS]), num_layers=shape.num_layers,
         weight_bytes=layer.weight_bytes, batch_size=job.batch_size, read_bytes=read_bytes,
         roofline_seconds=max(bounds), bytes_per_second=rate, layer_samples=samples, ends_samples=found.samples[ENDS],
+        num_experts=shape.num_experts, experts_per_token=shape.experts_per_token,
+        experts_expected=shape.experts_read(job.batch_size),
     )  # fmt: skip

@@ -5,30 +5,42 @@ import torch.nn.functional as F  # noqa: N812  the name that every torch user re
 from torch import Tensor
 
 from core.decode.caches import arithmetic_dtype
+from core.decode.experts import Experts
 from core.decode.inputs import Inputs
 from core.decode.kernel import Call
-from core.decode.plan import DecodeJob, StepShape
+from core.decode.plan import DecodeJob, StepShape, layer_read_bytes
 from core.decode.products import Product
 
 
 class Layer:
     """One layer's weights, random, and its decode of one token per sequence over a given attention call.
 
-    product multiplies its weights: F.linear, or what core.decode.products found to be faster.
+    product multiplies its weights: F.linear, or what core.decode.products found to be faster. seed: of the experts
+    that are drawn, where the shape has some.
     """
 
     def __init__(
-        self, job: DecodeJob, shape: StepShape, num_kv_heads: int, device: torch.device, product: Product = F.linear
-    ) -> None:
+        self, job: DecodeJob, shape: StepShape, num_kv_heads: int, device: torch.device, product: Product = F.linear,
+        seed: int = 0,
+    ) -> None:  # fmt: skip
         wide = job.num_query_heads * job.head_dim
         kv = num_kv_heads * job.head_dim
         self.dtype, self.product = arithmetic_dtype(job.dtype), product
         self.head_dim, self.num_kv_heads, self.num_query_heads = job.head_dim, num_kv_heads, job.num_query_heads
         hidden, ffn = shape.hidden_size, shape.intermediate_size
         self.norms = torch.ones(2, hidden, device=device, dtype=self.dtype)
+        sizes: dict[str, tuple[int, ...]]
         sizes = {"q": (wide, hidden), "k": (kv, hidden), "v": (kv, hidden), "o": (hidden, wide)}
-        sizes |= {"gate": (ffn, hidden), "up": (ffn, hidden), "down": (hidden, ffn)}
+        each = (shape.num_experts,) if shape.num_experts else ()
+        sizes |= {"gate": (*each, ffn, hidden), "up": (*each, ffn, hidden), "down": (*each, hidden, ffn)}
+        if shape.num_experts:
+            sizes["router"] = (shape.num_experts, hidden)
         self.weights = {name: matrix(size, device, self.dtype) for name, size in sizes.items()}
+        self.experts: Experts | None = None
+        if shape.num_experts:
+            draws = torch.Generator().manual_seed(seed)
+            self.experts = Experts(self.weights, shape, job.batch_size, draws, product)
+        self.job, self.shape = job, shape
         angles = torch.rand(job.batch_size, 1, job.head_dim, device=device)
         self.cos, self.sin = angles.cos().to(self.dtype), angles.sin().to(self.dtype)
 
@@ -42,16 +54,15 @@ class Layer:
 
     @property
     def weight_bytes(self) -> int:
-        width: int = self.dtype.itemsize
-        return self.weight_elements * width
-
-    @property
-    def weight_elements(self) -> int:
-        return sum(w.numel() for w in self.weights.values())
+        """Bytes of weights that a step reads; with experts, of the expected number of distinct ones."""
+        return layer_read_bytes(self.job, self.shape, self.num_kv_heads)
 
     def matmul_flops(self, batch_size: int) -> int:
-        """Two FLOPs a weight and sequence."""
-        return 2 * batch_size * self.weight_elements
+        """Two FLOPs a weight and sequence; of the experts a sequence goes through its own."""
+        shape, elements = self.shape, {name: w.numel() for name, w in self.weights.items()}
+        experts = sum(elements[name] for name in ("gate", "up", "down"))
+        taken = experts * shape.experts_per_token // shape.num_experts if shape.num_experts else experts
+        return 2 * batch_size * (sum(elements.values()) - experts + taken)
 
     def decode(self, x: Tensor, cache: Inputs, attend: Call) -> Tensor:
         """x [B, hidden] -> [B, hidden]; the new token's key and value are written into the cache's last place."""
@@ -64,6 +75,8 @@ class Layer:
         attended = attend().reshape(batch, -1).to(self.dtype)
         x = x + product(attended, w["o"])
         normed = F.rms_norm(x, x.shape[-1:], self.norms[1])
+        if self.experts is not None:
+            return x + self.experts.decode(normed)
         return x + product(F.silu(product(normed, w["gate"])) * product(normed, w["up"]), w["down"])
 
     def _rotated(self, x: Tensor) -> Tensor:

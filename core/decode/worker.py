@@ -222,7 +222,10 @@ def command_line(job: DecodeJob, options: tuple[str, ...] = ()) -> list[str]:
     if job.quick:
         command += ["--quick"]
     if job.step:
-        shape = (job.step.num_layers, job.step.hidden_size, job.step.intermediate_size, job.step.vocab_size)
+        step = job.step
+        shape: tuple[int, ...] = (step.num_layers, step.hidden_size, step.intermediate_size, step.vocab_size)
+        if step.num_experts:
+            shape += (step.num_experts, step.experts_per_token)
         command += ["--step", ",".join(map(str, shape))]
     return [*command, *options]
 

@@ -43,6 +43,16 @@ def test_what_a_file_leaves_to_its_class_and_its_cache_width_go_with_the_answer(
     assert f"  note: {caution}\n  note: {width}\n" in capsys.readouterr().out
 
 
+def test_weights_in_a_format_by_name(capsys):
+    """Llama-2 13B in fp8: 327,680,000 of embedding and head and 414,720 of norms at 16 bits, the rest at 8."""
+    _, said = asked(capsys, "Llama-2 13B", "--weight-format", "fp8")
+    kept = 2 * 32_000 * 5_120 + 81 * 5_120
+    assert said["weight_bytes"] == 13_015_864_320 + kept
+    code, said = asked(capsys, "Llama-2 13B", "--weight-format", "fp8", "--weight-bits", "8")
+    assert code == 2
+    assert said["error"] == "--weight-bits 8 and --weight-format fp8 answer one question twice: give one"
+
+
 def test_an_engine_s_answer_is_the_engine_s(capsys):
     code, said = asked(capsys, "Qwen3 32B", "--context", "32768", "--engine", "vllm")
     assert (code, said["fits"], said["largest_batch"]) == (0, True, 1)

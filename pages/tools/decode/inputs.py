@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from core.decode.plan import DEVICES, DecodeJob, StepShape
+from core.decode.plan import DEVICES, MAX_EXPERTS, DecodeJob, StepShape
 
 if TYPE_CHECKING:
     from core.serving.traffic import Traffic
@@ -128,8 +128,18 @@ def _step(num_layers: int) -> StepShape | None:
     """The model's other widths, when a whole decode step is to be timed as well."""
     if not st.toggle("Time a whole decode step too", key="bench_whole", bind="query-params"):
         return None
-    columns = st.columns(3)
+    columns = st.columns(5)
     hidden = columns[0].number_input("Hidden size", 16, 65_536, 5120, key="bench_hidden", bind="query-params")
     ffn = columns[1].number_input("FFN size", 16, 262_144, 13_824, key="bench_ffn", bind="query-params")
     vocabulary = columns[2].number_input("Vocabulary", 16, 1_000_000, 32_000, key="bench_vocab", bind="query-params")
-    return StepShape(num_layers=num_layers, hidden_size=hidden, intermediate_size=ffn, vocab_size=vocabulary)
+    experts = columns[3].number_input(
+        "Experts, 0: none", 0, MAX_EXPERTS, 0, key="bench_experts", bind="query-params",
+        help="FFNs of a layer, each of the FFN size; drawn at random for every token, evenly.",
+    )  # fmt: skip
+    taken = columns[4].number_input(
+        "Experts a token", 1, MAX_EXPERTS, 2, key="bench_experts_taken", bind="query-params", disabled=not experts
+    )
+    return StepShape(
+        num_layers=num_layers, hidden_size=hidden, intermediate_size=ffn, vocab_size=vocabulary,
+        num_experts=experts, experts_per_token=taken if experts else 0,
+    )  # fmt: skip

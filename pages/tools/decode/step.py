@@ -69,11 +69,19 @@ def _row(s: StepResult, size: str) -> dict[str, object]:
         "Embedding and head (ms)": f"{s.ends_seconds * 1e3:.3f}",
         f"Step of {s.num_layers} layers{size} (ms)": f"{s.step_seconds * 1e3:,.1f}",
         "Half of the samples (ms)": f"{low * 1e3:,.1f} to {high * 1e3:,.1f}",
+        **_experts(s),
         "Read (GB)": f"{s.read_bytes / 1e9:,.2f}",
         "Predicted (ms)": f"{s.roofline_seconds * 1e3:,.1f}",
         "Of the roofline": share_in_words(fraction),
         f"Tokens/s{size}": f"{s.batch_size / s.step_seconds:,.2f}",
     }
+
+
+def _experts(s: StepResult) -> dict[str, str]:
+    """How many distinct experts the prediction counts, and how many the timed layers drew; nothing without experts."""
+    if not s.num_experts:
+        return {}
+    return {"Experts read of a layer": f"{s.experts_expected:.2f} expected, {s.experts_drawn:.2f} drawn"}
 
 
 def _how(s: StepResult) -> str:
@@ -82,6 +90,11 @@ def _how(s: StepResult) -> str:
         f"One layer is timed whole, in interleaved rounds over all G, and multiplied by {s.num_layers}; embedding and "
         "head are added once."
     )
+    if s.num_experts:
+        told += (
+            f" Of {s.num_experts:,} experts each token draws {s.experts_per_token:,} at random, evenly; the prediction "
+            "counts E (1 - (1 - k/E)^B) distinct ones."
+        )
     rest = s.layer_seconds - s.attention_seconds
     if rest <= 0:  # both are medians of calls of their own: of a tiny layer the attention may come out longer
         return told
