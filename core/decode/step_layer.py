@@ -62,7 +62,8 @@ class Layer:
         shape, elements = self.shape, {name: w.numel() for name, w in self.weights.items()}
         experts = sum(elements[name] for name in ("gate", "up", "down"))
         taken = experts * shape.experts_per_token // shape.num_experts if shape.num_experts else experts
-        return 2 * batch_size * (sum(elements.values()) - experts + taken)
+        count: int = sum(elements.values()) - experts + taken
+        return 2 * batch_size * count
 
     def decode(self, x: Tensor, cache: Inputs, attend: Call) -> Tensor:
         """x [B, hidden] -> [B, hidden]; the new token's key and value are written into the cache's last place."""
