@@ -9,10 +9,17 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 ONCE = Path(__file__).with_name("compile_once.py")
 HAS_TORCH = find_spec("torch") is not None
 MODULE_MARK = "pytestmark = pytest.mark.torch"
+
+# What decides whether a change may land answers the same twice, on a busy machine too: each property draws the same
+# examples every time and may take its time. `pytest --hypothesis-profile=search` draws others each time.
+settings.register_profile("search", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("gate", settings.get_profile("search"), derandomize=True, database=None)
+settings.load_profile("gate")
 
 
 def pytest_configure(config: pytest.Config) -> None:
