@@ -14,6 +14,8 @@ from typing import Any
 from core.engines.face import MODULES
 from core.errors import SizingError
 from core.models.formats.document import read_document
+from core.models.gguf.header import read_gguf_file
+from core.models.gguf.metadata import read_metadata
 from core.models.spec import ModelSpec, UnsupportedConfig, read_config
 from core.parameters.formats import FORMATS, PUBLISHED
 from core.serving.calibrated import calibrated
@@ -76,6 +78,8 @@ def model_of(name: str, parameters: int | None = None) -> tuple[ModelSpec, Param
     """
     typed = None if parameters is None else typed_count(parameters)
     if (path := Path(name)).is_file():
+        if path.suffix == ".gguf":  # its start alone: the file may hold many gigabytes
+            return read_metadata(read_gguf_file(path)), typed
         return read_document(path.read_bytes()), typed
     if name.endswith((".json", ".yaml", ".gguf")) or name.startswith((".", "/")):
         raise Unreadable(f"{name}: there is no such file. Give the path of a config.json, or a registry name.")

@@ -7,7 +7,7 @@ from typing import Literal
 from core.errors import SizingError, require_whole
 from core.models.notebook import html_table
 
-Source = Literal["rule", "meta device", "safetensors", "typed"]
+Source = Literal["rule", "meta device", "safetensors", "gguf", "typed"]
 MAX_PARAMETERS = 10**15
 
 

@@ -5,22 +5,21 @@ weight_bits. A change of G takes away or adds K and V projections at the width t
 """
 
 from collections import OrderedDict
-from collections.abc import Mapping
 from fractions import Fraction
 from math import ceil
-from typing import Any
 
 from core.models.attention import GroupedAttention, ParallelLayer
 from core.models.spec import ModelSpec
 from core.parameters.count import ParameterCount
 from core.parameters.formats import PUBLISHED, named_storage
 from core.parameters.gguf_mix import Build
+from core.parameters.gguf_table import table_storage
 from core.parameters.quantization import published_storage
 from core.parameters.storage import Storage, every_weight_at
 from core.serving.job import ServingJob
 
 KEPT_READINGS = 256
-_READ: OrderedDict[int, tuple[Mapping[str, Any], Storage | None]] = OrderedDict()
+_READ: OrderedDict[int, tuple[object, Storage | None]] = OrderedDict()
 # Types whose Q, K and V are one matrix in a GGUF file
 FUSED_QKV = frozenset({"bloom", "chatglm", "codegen", "dbrx", "falcon", "gpt2", "gpt_neox", "mpt", "phi3"})
 
@@ -35,11 +34,13 @@ def storage(job: ServingJob) -> Storage:
 
 
 def _published(model: ModelSpec) -> Storage | None:
-    """published_storage, kept by the config itself: a sweep asks thousands of times."""
-    known = _READ.get(id(model.config))
-    if known is None or known[0] is not model.config:
-        known = (model.config, published_storage(model.config, len(model.layers)))
-        _READ[id(model.config)] = known
+    """published_storage, kept by the config itself: a sweep asks thousands of times. A GGUF file's own table first."""
+    read_from = model.tensors or model.config
+    known = _READ.get(id(read_from))
+    if known is None or known[0] is not read_from:
+        found = table_storage(model.tensors) if model.tensors else published_storage(model.config, len(model.layers))
+        known = (read_from, found)
+        _READ[id(read_from)] = known
         if len(_READ) > KEPT_READINGS:
             _READ.popitem(last=False)
     return known[1]

@@ -25,6 +25,7 @@ from core.parameters import (
     count_on_meta_device,
     typed_count,
 )
+from core.parameters.gguf_table import count_tensors
 
 __all__ = [
     "ParameterCount",
@@ -43,18 +44,24 @@ ALWAYS_BIASED = frozenset({"qwen2", "phi"})
 NEVER_BIASED = frozenset({"mistral", "phi3", "mixtral", "ministral", "ministral3"})
 # Types whose whole shape a header's sizes give
 PLAIN_TYPES = frozenset({"llama", "mistral", "qwen2", "qwen3", "gemma", "gemma2", "gemma3_text", "granite", "phi3"})
-_COUNTED: OrderedDict[int, tuple[Mapping[str, Any], ParameterCount]] = OrderedDict()
+_COUNTED: OrderedDict[int, tuple[object, ParameterCount]] = OrderedDict()
 _KEPT_COUNTS = 256
 
 
 def analytic_count(model: ModelSpec) -> ParameterCount:
-    """The count of the config that the model was read from: by rule, or kept from the meta device.
+    """The count of the config that the model was read from: by rule, or kept from the meta device; a GGUF file's is
+    that of its tensor table where the header holds it.
 
     Raises SizingError where there is none and UnsupportedConfig for sizes beyond any model: nothing is built here.
     """
-    known = _COUNTED.get(id(model.config))
-    if known is not None and known[0] is model.config:
+    read_from = model.tensors or model.config
+    known = _COUNTED.get(id(read_from))
+    if known is not None and known[0] is read_from:
         return known[1]
+    if model.tensors:
+        counted = count_tensors(model.tensors, model.metadata)
+        _remember(model, counted)
+        return counted
     config = model.config or config_of_shape(model)
     if not config:
         raise SizingError(
@@ -138,9 +145,10 @@ def counts_alone(registered: RegisteredModel, model: ModelSpec) -> bool:
 
 
 def _remember(model: ModelSpec, count: ParameterCount) -> None:
-    if not model.config:
+    read_from = model.tensors or model.config
+    if not read_from:
         return
-    _COUNTED[id(model.config)] = (model.config, count)
+    _COUNTED[id(read_from)] = (read_from, count)
     if len(_COUNTED) > _KEPT_COUNTS:
         _COUNTED.popitem(last=False)
 

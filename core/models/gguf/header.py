@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from core.models.gguf.tensors import with_tensors
 from core.models.rules.facts import UnsupportedConfig, shown
 
 FIRST_BYTES = 64 * 2**10  # the architecture's keys: before byte 1,000 in the files seen
@@ -225,6 +226,7 @@ def _texts(cursor: _Cursor, key: str, count: int) -> Any:
 def metadata_of(read_start: Callable[[int], bytes], *, file_bytes: int | None = None) -> dict[str, Any]:
     """The keys of a file whose first N bytes read_start(N) gives: 64 KiB, then more up to 8 MiB where they are needed.
 
+    The tensor table goes with them (FileKeys.tensors) where it lies whole in the bytes that the keys took.
     Where a vocabulary fills the 8 MiB the keys before it are taken, since converters write the architecture's first.
     Raises UnsupportedConfig as read_header does, and for a part of a split model.
     """
@@ -232,7 +234,8 @@ def metadata_of(read_start: Callable[[int], bytes], *, file_bytes: int | None = 
     while True:
         data = read_start(wanted)
         try:
-            return whole_model(read_header(data, file_bytes=file_bytes).metadata)
+            read = read_header(data, file_bytes=file_bytes)
+            return whole_model(with_tensors(read.metadata, data, read.ends_at, read.num_tensors))
         except HeaderTruncated as cut:
             ended = len(data) < wanted
             if ended and file_bytes is None:

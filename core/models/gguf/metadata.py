@@ -21,6 +21,7 @@ from core.models.attention import (
 from core.models.gguf.architectures import HYBRID_BY_FFN, MECHANISM, MULTIPLIED_OUT, NO_CACHE, PARALLEL
 from core.models.gguf.hparams import HyperParameters, hyper_parameters
 from core.models.gguf.keys import MAX_NUMBER, Keys, whole
+from core.models.gguf.tensors import FileKeys
 from core.models.rules.facts import DeclaredHeads, ModelDimensions, Provenance, UnsupportedConfig, shown
 from core.models.spec import ModelSpec
 
@@ -46,6 +47,7 @@ def read_metadata(metadata: Mapping[str, Any]) -> ModelSpec:
         provenance=tuple(_provenance(read, keys)),
         declared_kv_heads=_declared(keys),
         metadata=metadata,
+        tensors=metadata.tensors if isinstance(metadata, FileKeys) else (),
     )
 
 
