@@ -22,7 +22,7 @@ from core.serving.calibrated import calibrated
 from core.serving.inverse import fewest_accelerators, largest_batch, longest_context
 from core.serving.job import PAYLOAD, ServingJob
 from core.serving.memory_plan import MemoryPlan, plan
-from core.serving.weights import ParameterCount, counts_alone, typed_count
+from core.serving.weights import ParameterCount, count_of, counts_alone, typed_count
 from core.units import GIB, format_both
 
 FITS, DOES_NOT_FIT, WRONG_ARGUMENT, UNREADABLE = 0, 1, 2, 3
@@ -88,7 +88,9 @@ def model_of(name: str, parameters: int | None = None) -> tuple[ModelSpec, Param
     for known in load_registry():
         if name.lower() in (known.name.lower(), known.repository.lower()):
             spec = read_config(known.config)
-            return spec, typed if typed is not None or counts_alone(known, spec) else _from_hub(known.repository)[1]
+            if typed is not None or counts_alone(known, spec):
+                return spec, typed
+            return spec, count_of(spec) if not known.leaves_out else _from_hub(known.repository)[1]
     spec, count = _from_hub(name)
     return spec, typed or count
 

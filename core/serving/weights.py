@@ -132,9 +132,10 @@ def count_of(model: ModelSpec) -> ParameterCount:
 
 
 def counts_alone(registered: RegisteredModel, model: ModelSpec) -> bool:
-    """Whether the facts recorded of a registered model say its size: a rule covers them and none is missing.
+    """Whether the facts recorded of a registered model say its size at once: a rule covers them and none is missing.
 
-    They are attention facts first, so that no class is built of them: what they leave out would be its defaults.
+    Where none is missing and no rule covers the type, its class is built of them (count_of); where leaves_out names
+    some, nothing is: what they leave out would be the class's defaults.
     """
     if registered.leaves_out:
         return False

@@ -79,7 +79,9 @@ def test_a_family_is_taken_and_the_link_says_so(page: Page, dashboard: Dashboard
     sentence = "DeepSeek-V2-Lite keeps 30.4 KiB per token, DeepSeek-V3.2 83.9 KiB: 2.8 times more."
     seen(page.get_by_text(sentence))  # 27 layers of 576 x 2 bytes; 61 of (576 + 128 of index keys) x 2
     picked = parse_qs(urlsplit(page.url).query)["models_pick"]
-    assert picked == ["DeepSeek-V2", "DeepSeek-V2-Lite", "DeepSeek-V3", "DeepSeek-V3.2"]
+    assert picked == [
+        "DeepSeek-V2", "DeepSeek-V2-Lite", "DeepSeek-V3", "DeepSeek-V3.2", "DeepSeek-V4-Flash", "DeepSeek-V4-Pro",
+    ]  # fmt: skip
     page.goto(page.url)
     seen(page.get_by_text(sentence))
 

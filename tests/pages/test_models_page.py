@@ -92,8 +92,10 @@ def test_a_family_replaces_the_choice(open_page: Opener) -> None:
         "DeepSeek-V2-Lite",
         "DeepSeek-V3",
         "DeepSeek-V3.2",
+        "DeepSeek-V4-Flash",
+        "DeepSeek-V4-Pro",
     ]
-    assert set(table(app)["Kind"]) == {"MLA"}
+    assert set(table(app)["Kind"]) == {"MLA", "MQA"}
 
 
 def test_a_link_is_a_view(open_page: Opener) -> None:
@@ -130,8 +132,8 @@ def test_the_whole_registry_is_pulled_together_and_every_row_has_its_answer(open
     hub.add("openai/gpt-oss-20b", fault="hang")
     app = open_page(PAGE, models_families=["All"]).button(key="models_pull_all").click().run()
     rows = table(app, of_registry=True)
-    assert len(rows) == 96
-    assert rows["Status"].value_counts().to_dict() == {"pull failed": 95, "at 0123456": 1}
+    assert len(rows) == 103
+    assert rows["Status"].value_counts().to_dict() == {"pull failed": 102, "at 0123456": 1}
     assert "Try again in 37 seconds" in rows.loc["Qwen3 8B"]["Facts"]
     assert "did not answer" in rows.loc["gpt-oss-20b"]["Facts"]
     assert "The Hub shows no microsoft/phi-4" in rows.loc["Phi-4"]["Facts"]

@@ -7,7 +7,7 @@ from core.figures.comparison import ComparedModel, plain
 from core.figures.weights import weight_rows, weights_alt_text, weights_chart
 from core.models.spec import UnsupportedConfig
 from core.parameters.storage import every_weight_at
-from core.serving.weights import ParameterCount, analytic_count, counts_alone
+from core.serving.weights import ParameterCount, analytic_count
 from core.units import format_bytes
 from pages.shell import cached, style
 from pages.tools.models import pick
@@ -40,11 +40,11 @@ def show_weights(models: list[ComparedModel]) -> None:
 
 
 def _count(model: ComparedModel) -> ParameterCount | None:
-    """Of a recorded model by rule alone, where its facts suffice; of any other file as Size counts it."""
+    """Of a recorded model where its facts suffice, as Size counts it; of any other file too."""
     if model.spec is None:
         return None
     registered = pick.by_name().get(model.name)
-    if registered is not None and model.config == registered.config and not counts_alone(registered, model.spec):
+    if registered is not None and model.config == registered.config and registered.leaves_out:
         raise SizingError("the facts recorded of it do not say its size: pull it from the Hub")
     return counted(model.spec, 0) or analytic_count(model.spec)
 

@@ -65,11 +65,13 @@ def _built(spec: ModelSpec) -> ParameterCount:
 
 
 def registered_count(spec: ModelSpec, registered: RegisteredModel, typed_parameters: int) -> ParameterCount | None:
-    """Typed in, else by rule where the recorded facts suffice (None says so), else what the Hub says."""
+    """Typed in, else by rule (None says so) or built where the recorded facts suffice, else what the Hub says."""
     if typed_parameters:
         return typed_count(typed_parameters)
     if counts_alone(registered, spec):
         return None
+    if not registered.leaves_out:
+        return counted(spec, 0)
     try:
         return from_hub(registered.repository, registered.mirror).count
     except HubError as error:
