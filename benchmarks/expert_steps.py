@@ -1,0 +1,90 @@
+"""A decode step with experts against what is predicted of it: bytes of the expected distinct experts over bandwidth.
+
+    python -m benchmarks.expert_steps [--batches 1,8,32] [--rounds 30]
+
+A quarter of Mixtral 8x7B in every width: hidden 1,024, 8 query and 2 KV heads of 128, 8 experts of 3,584, 2 a token,
+1,024 tokens a sequence, bf16. Layers with experts drawn anew for every token, beside a read far beyond the cache, in
+interleaved rounds; printed are expected and drawn experts and the measured over the predicted time of a layer.
+"""
+
+import argparse
+import json
+from itertools import cycle
+from statistics import median
+from typing import Any
+
+import torch
+import torch.nn.functional as F  # noqa: N812  the name that every torch user reads
+
+from core.decode import device as devices
+from core.decode.inputs import make_inputs
+from core.decode.kernels import all_kernels
+from core.decode.measured_roofline import read_turn
+from core.decode.plan import DecodeJob, StepShape, layer_read_bytes
+from core.decode.products import MOST_BATCH, fastest_product
+from core.decode.step_layer import Layer, matrix
+
+SHAPE = StepShape(
+    num_layers=32, hidden_size=1024, intermediate_size=3584, vocab_size=32_000, num_experts=8, experts_per_token=2
+)
+COPIES = 2
+READ_BYTES = 2 * 2**30
+
+
+def measured(batch: int, rounds: int) -> dict[str, Any]:
+    """One batch: medians of a read's rate and a layer's seconds, and the experts that its calls read."""
+    device = torch.device("cpu")
+    job = DecodeJob(
+        num_query_heads=8, kv_heads=(2,), head_dim=128, context_length=1024, batch_size=batch, dtype="bfloat16",
+        device="cpu", step=SHAPE,
+    )  # fmt: skip
+    kernel = next(k for k in all_kernels("cpu") if k.name == "sdpa_enable_gqa")
+    dtype = torch.bfloat16
+    rows = max(1, round(batch * SHAPE.experts_per_token / SHAPE.experts_read(batch)))
+    weights = [matrix((SHAPE.intermediate_size, SHAPE.hidden_size), device, dtype) for _ in range(2)]
+    name, product = fastest_product(torch.randn(rows, SHAPE.hidden_size).to(dtype), weights)
+
+    def products(inputs: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+        return (product if inputs.shape[0] <= MOST_BATCH else F.linear)(inputs, weight)
+
+    layers = []
+    for copy in range(COPIES):
+        cache = make_inputs(job, 2, device, torch.Generator().manual_seed(copy))
+        layers.append((Layer(job, SHAPE, 2, device, products, seed=copy), cache, kernel.prepare(cache)))
+    x = torch.randn(batch, SHAPE.hidden_size).to(dtype)
+    read = read_turn(device, READ_BYTES, "integer sum")
+    reads, times = [], []
+    for number, (layer, cache, attend) in zip(range(rounds + COPIES), cycle(layers), strict=False):
+        bandwidth = read()
+        seconds = devices.time_once(device, lambda: layer.decode(x, cache, attend))  # noqa: B023  called at once
+        if number >= COPIES:
+            reads.append(bandwidth)
+            times.append(seconds)
+    woken = [count for layer, _, _ in layers if layer.experts for count in layer.experts.woken]
+    read_bytes = layer_read_bytes(job, SHAPE, 2) + job.kv_read_bytes(2)
+    predicted = read_bytes / median(reads)
+    return {
+        "batch": batch, "products": name, "expected": SHAPE.experts_read(batch), "drawn": sum(woken) / len(woken),
+        "read_mb": read_bytes / 1e6, "layer_ms": median(times) * 1e3, "predicted_ms": predicted * 1e3,
+        "measured_over_predicted": median(times) / predicted,
+    }  # fmt: skip
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--batches", default="1,8,32")
+    parser.add_argument("--rounds", type=int, default=30)
+    options = parser.parse_args()
+    with torch.inference_mode():
+        found = [measured(int(batch), options.rounds) for batch in options.batches.split(",")]
+    for row in found:
+        print(
+            f"batch {row['batch']:>3}: {row['expected']:.3f} experts expected, {row['drawn']:.3f} drawn; "
+            f"{row['products']}, {row['read_mb']:,.0f} MB, {row['layer_ms']:.2f} ms measured, "
+            f"{row['predicted_ms']:.2f} predicted, {row['measured_over_predicted']:.2f}"
+        )
+    print(json.dumps({"host": devices.name_of(torch.device("cpu")), "torch": torch.__version__, "steps": found}))
+
+
+if __name__ == "__main__":
+    main()
