@@ -148,6 +148,7 @@ function stateOf(root) {
   const state = { root, screen: 0, shown: 0, count: 1, page: null, window: null, waiting: false, rests: 0 }
   for (const name of ["mark", "done", "panel"]) state[name] = root.querySelector(`#${name}`)
   state.listen = (event) => key(state, event)
+  state.leave = () => state.go("leave")
   state.click = (event) => { if (!state.data.lesson) follow(state, event) }
   const again = () => {
     if (state.rests < MOST_RESTS) state.rested = false
@@ -162,6 +163,7 @@ function stateOf(root) {
 
 function begin(state) {
   document.addEventListener("keydown", state.listen)
+  document.addEventListener("headroom-leave", state.leave) // keys.js, after P
   document.addEventListener("click", state.click, true)
   const main = document.querySelector('[data-testid="stMain"]') ?? document.body
   state.watcher.observe(main, { childList: true, subtree: true })
@@ -171,6 +173,7 @@ function begin(state) {
 
 function end(state) {
   document.removeEventListener("keydown", state.listen)
+  document.removeEventListener("headroom-leave", state.leave)
   document.removeEventListener("click", state.click, true)
   state.watcher.disconnect()
   state.sizes.disconnect()
