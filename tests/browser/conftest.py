@@ -1,11 +1,12 @@
 """A real Chromium against the real dashboard. A missing browser fails the run: nothing skips."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Page, expect
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect
 
 from tests.browser.settle import PATIENCE_MS
 from tests.chromium import find_chromium
@@ -51,6 +52,61 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dashboard]:
     assert STREAMLIT_WARNS.search(log) is None, log
 
 
+@contextmanager
+def kept(browser: Browser, arguments: dict[str, object]) -> Iterator[BrowserContext]:
+    """A browser context for all tests of a worker: a file that it has loaded and compiled need not come again.
+
+    Its first page stays empty: a window that closes costs another one.
+    """
+    context = browser.new_context(**arguments)  # type: ignore[arg-type]
+    context.new_page()
+    yield context
+    context.close()
+
+
+@contextmanager
+def emptied(context: BrowserContext) -> Iterator[BrowserContext]:
+    """A kept context, and afterwards nothing of the test in it but the files that the browser has cached."""
+    blank, *_ = context.pages
+    yield context
+    used = [page for page in context.pages if page is not blank]
+    origins = {"{0.scheme}://{0.netloc}".format(urlsplit(page.url)) for page in used if page.url.startswith("http")}
+    for page in used:
+        page.close()
+    storage = context.new_cdp_session(blank)
+    for origin in origins:
+        storage.send("Storage.clearDataForOrigin", {"origin": origin, "storageTypes": "all"})
+    storage.detach()
+    context.clear_cookies()
+    context.clear_permissions()
+
+
+@pytest.fixture(scope="session")
+def kept_here(browser: Browser, browser_context_args: dict[str, object]) -> Iterator[BrowserContext]:
+    with kept(browser, browser_context_args) as context:
+        yield context
+
+
+@pytest.fixture(scope="session")
+def kept_elsewhere(browser: Browser, browser_context_args: dict[str, object]) -> Iterator[BrowserContext]:
+    with kept(browser, browser_context_args) as context:
+        yield context
+
+
+@pytest.fixture
+def context(kept_here: BrowserContext) -> Iterator[BrowserContext]:
+    """What pytest-playwright makes anew for every test."""
+    with emptied(kept_here) as context:
+        yield context
+
+
+@pytest.fixture
+def elsewhere(kept_elsewhere: BrowserContext) -> Iterator[Page]:
+    """A page in another browser, which knows nothing of what `page` has done."""
+    with emptied(kept_elsewhere) as context:
+        yield context.new_page()
+
+
 @pytest.fixture
 def first_visit(browser: Browser, browser_context_args: dict[str, object]) -> Iterator[Page]:
     """A page in a browser that has never been here: every file is still to come."""
@@ -79,7 +135,43 @@ def quiet(page: Page) -> Iterator[Page]:
 
 
 @pytest.fixture
-def page(page: Page) -> Iterator[Page]:
-    """pytest-playwright's page, whose console must stay free of errors and warnings."""
-    with quiet(page):
+def page(context: BrowserContext) -> Iterator[Page]:
+    """A page of the test's own whose console must stay free of errors and warnings."""
+    with quiet(context.new_page()) as page:
+        yield page
+
+
+@pytest.fixture(scope="module")
+def tabs(browser: Browser, browser_context_args: dict[str, object]) -> Iterator[Callable[[str, int], Page]]:
+    """tabs(theme, width): a tab that stays open for the module, for tests that look and leave nothing behind."""
+    context = browser.new_context(**browser_context_args)  # type: ignore[arg-type]
+    opened: dict[tuple[str, int], Page] = {}
+
+    def tab(theme: str, width: int) -> Page:
+        if (theme, width) not in opened:
+            page = opened[theme, width] = context.new_page()
+            page.emulate_media(color_scheme=theme, reduced_motion="reduce")  # type: ignore[arg-type]
+            page.set_viewport_size({"width": width, "height": 800 if width > 640 else 844})
+        return opened[theme, width]
+
+    yield tab
+    context.close()
+
+
+@pytest.fixture
+def theme() -> str:
+    """Of `tab`; a test that looks at both parametrizes it."""
+    return "light"
+
+
+@pytest.fixture
+def width() -> int:
+    """Of `tab`, in pixels; a test that looks at a phone too parametrizes it."""
+    return 1280
+
+
+@pytest.fixture
+def tab(tabs: Callable[[str, int], Page], theme: str, width: int) -> Iterator[Page]:
+    """The module's tab of a test's theme and width."""
+    with quiet(tabs(theme, width)) as page:
         yield page

@@ -8,7 +8,7 @@ from pathlib import Path
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Page, expect
 from pptx import Presentation
 
 from tests.browser.settle import settle
@@ -51,7 +51,7 @@ VIEWS = {  # a view that no default shows, and words on it that say so
 
 
 @pytest.mark.parametrize("view", VIEWS)
-def test_a_copied_link_opens_the_same_view_elsewhere(server: Dashboard, page: Page, browser: Browser, view: str):
+def test_a_copied_link_opens_the_same_view_elsewhere(server: Dashboard, page: Page, elsewhere: Page, view: str):
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     open_view(server, page, view)
     shown = page.get_by_test_id("stMain").inner_text()
@@ -61,11 +61,9 @@ def test_a_copied_link_opens_the_same_view_elsewhere(server: Dashboard, page: Pa
     link = page.evaluate("navigator.clipboard.readText()")
     assert set(parse_qsl(urlsplit(link).query)) >= set(parse_qsl(view.partition("?")[2]))
 
-    elsewhere = browser.new_context(viewport={"width": 1280, "height": 800}).new_page()
     elsewhere.goto(link)
     settle(elsewhere)
     there = elsewhere.get_by_test_id("stMain").inner_text()
-    elsewhere.context.close()
     assert there == shown
     assert VIEWS[view] in " ".join(there.split())
 
