@@ -85,6 +85,11 @@ else:
         present.enter_button()
     if page in PAGES["Learn"] and page.url_path != "layouts":
         body = st.container(key="walk")  # one step a screen: assets/headroom.css
-with body:
-    page.run()
+reads = st.empty() if share.follows_a_link() else None
+try:
+    with body:
+        page.run()
+finally:  # a page may stop early
+    if reads is not None:
+        share.say_how_it_reads(reads)
 cached.spared_by_the_collector(len(sys.modules))

@@ -3,8 +3,8 @@
 import shlex
 
 from core.models.attention import GroupedAttention
-from core.reports.decision_record import markdown_table
 from core.reports.exports import Table
+from core.reports.tables import markdown_table
 from core.serving.job import ServingJob
 from core.serving.options import Option, OptionGrid, cache_name
 from core.serving.roofline import decode_bound

@@ -10,8 +10,10 @@ from core.evidence.records import CONFIDENCES
 from core.evidence.studies import ChoiceEvidence
 from core.figures.palette import Palette
 from core.reports.exports import Document, Picture, Section, Table, html_report
+from core.reports.tables import markdown_table
 from core.serving.budget import budget_basis
-from core.serving.options import Option, OptionGrid, cache_name, near_misses, verdict, width_name
+from core.serving.memory_plan import MemoryPlan
+from core.serving.options import Option, OptionGrid, cache_name, near_misses, option_name, verdict, width_name
 from core.serving.roofline import StepBound, cost_per_million_tokens
 from core.serving.traffic import Traffic
 from core.serving.traffic_fit import TrafficFit
@@ -49,24 +51,24 @@ def record_document(decision: Decision) -> Document:
             title="Options weighed",
             text="Every G at every width of the cache, on one accelerator. GB are 10^9 bytes.",
             picture=decision.picture,
-            table=_option_table(decision.grid),
+            table=option_table(decision.grid),
         ),
         Section(
-            title=f"Memory of {_name(decision.option)}",
+            title=f"Memory of {option_name(decision.option)}",
             text="Each line with its formula and numbers.",
-            table=_plan_table(decision.option),
+            table=plan_table(decision.option.plan),
         ),
-        Section(title="Evidence on quality", text=_evidence_text(decision), table=_evidence_table(decision.evidence)),
-        Section(title="Speed and cost", text=_speed_text(decision)),
+        Section(title="Evidence on quality", text=evidence_text(decision), table=evidence_table(decision.evidence)),
+        Section(title="Speed and cost", text=speed_text(decision)),
     ]
     if decision.ways:
         title = f"What would make G = {decision.wished} fit"
-        sections.append(Section(title=title, table=_ways_table(decision.ways[:MOST_WAYS])))
+        sections.append(Section(title=title, table=ways_table(decision.ways[:MOST_WAYS])))
     if decision.traffic is not None:
-        sections.append(Section(title="Under real traffic", text=_traffic_text(*decision.traffic)))
-    sections.append(Section(title="What this record does not know", text=_limits_text(decision)))
+        sections.append(Section(title="Under real traffic", text=traffic_text(*decision.traffic)))
+    sections.append(Section(title="What this record does not know", text=limits_text(decision)))
     return Document(
-        title=f"Decision record: {_name(decision.option)} for {decision.model_name}",
+        title=f"Decision record: {option_name(decision.option)} for {decision.model_name}",
         source=f"Written {decision.written} by Headroom. The view: {decision.link}",
         sections=tuple(sections),
     )
@@ -88,17 +90,6 @@ def document_html(document: Document, colours: Palette) -> str:
     return re.sub(r"(?<![\"'=\w])(https?://[^\s<>\"')]+)", r'<a href="\1">\1</a>', html)
 
 
-def markdown_table(table: Table) -> str:
-    """Heads and rows with their bars escaped."""
-    heads, rows = table
-    lines = [heads, tuple("---" for _ in heads), *rows]
-    return "\n".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |" for line in lines)
-
-
-def _name(option: Option) -> str:
-    return "the model as published" if option.num_kv_heads is None else f"G = {option.num_kv_heads}"
-
-
 def _decision_text(decision: Decision) -> str:
     grid, option = decision.grid, decision.option
     plan = option.plan
@@ -110,7 +101,7 @@ def _decision_text(decision: Decision) -> str:
         "here as weighed, not as possible."
     )
     why = _why(grid, option)
-    chosen = f"**{_name(option)} with {cache_name(option.kv_bits)}.** {fits} {why}".strip()
+    chosen = f"**{option_name(option)} with {cache_name(option.kv_bits)}.** {fits} {why}".strip()
     said = "\n\n".join(plan.job.model.remarks)
     return f"{chosen}\n\n{verdict(grid, decision.wished)} {near_misses(grid)}\n\n{said}".strip()
 
@@ -137,7 +128,7 @@ def _job_table(decision: Decision) -> Table:
         else f"{pattern.global_layers} global and {pattern.local_layers} local layers of {pattern.window:,} tokens"
     )
     rows = (
-        ("Model", f"{decision.model_name}, {plan.parameters.total:,} parameters at {_name(decision.option)}"),
+        ("Model", f"{decision.model_name}, {plan.parameters.total:,} parameters at {option_name(decision.option)}"),
         ("Sequences × tokens", f"{job.batch_size:,} × {job.context_length:,}"),
         ("Weights and KV cache", f"{job.weight_bits:g} bits and {float(job.kv_bits_per_element):g} bits an element"),
         ("Windows", windows),
@@ -149,7 +140,8 @@ def _job_table(decision: Decision) -> Table:
     return ("Input", "Value"), rows
 
 
-def _option_table(grid: OptionGrid) -> Table:
+def option_table(grid: OptionGrid) -> Table:
+    """Every option, figures in GB (10^9 bytes)."""
     rows = tuple(
         (
             "as published" if option.num_kv_heads is None else str(option.num_kv_heads),
@@ -166,7 +158,8 @@ def _option_table(grid: OptionGrid) -> Table:
     return ("G", "Cache", "Parameters", "Weights, GB", "KV cache, GB", "Total, GB", "Headroom, GB", "Fits"), rows
 
 
-def _plan_table(option: Option) -> Table:
+def plan_table(plan: MemoryPlan) -> Table:
+    """Each line of a plan with its formula and numbers."""
     rows = tuple(
         (
             line.label,
@@ -177,12 +170,13 @@ def _plan_table(option: Option) -> Table:
             f"{line.num_bytes / GIB:,.2f}",
             line.provenance,
         )
-        for line in option.plan.lines
+        for line in plan.lines
     )
     return ("Figure", "Formula", "With numbers", "Bytes", "GB", "GiB", "From"), rows
 
 
-def _evidence_text(decision: Decision) -> str:
+def evidence_text(decision: Decision) -> str:
+    """What studies found, with citation and caveat."""
     if decision.evidence is None:
         return "This model's G is no dial, so no study of fewer KV heads applies."
     said = [decision.evidence.sentence]
@@ -193,7 +187,8 @@ def _evidence_text(decision: Decision) -> str:
     return "\n\n".join(said)
 
 
-def _evidence_table(evidence: ChoiceEvidence | None) -> Table | None:
+def evidence_table(evidence: ChoiceEvidence | None) -> Table | None:
+    """Each study's change against its own MHA; None without any."""
     if evidence is None or not evidence.dots:
         return None
     rows = tuple(
@@ -211,8 +206,13 @@ def _evidence_table(evidence: ChoiceEvidence | None) -> Table | None:
     return ("Study", "Layout", "Against MHA", "Training", "Parameters held equal", "Caveat", "Source"), rows
 
 
-def _speed_text(decision: Decision) -> str:
-    bound = decision.bound
+def speed_text(decision: Decision) -> str:
+    """The bound on a decode step, and what a million tokens cost at the least."""
+    return bound_sentences(decision.bound, decision.price_per_gpu_hour, decision.grid.job.num_accelerators)
+
+
+def bound_sentences(bound: StepBound, price_per_gpu_hour: float | None, num_accelerators: int) -> str:
+    """The bound in words, with the price where there is one; only the caveats where nothing is known."""
     if bound.step_seconds is None or bound.tokens_per_second is None:
         return " ".join(bound.caveats)
     side = {"memory": "reading memory binds", "compute": "arithmetic binds", None: "only one side is known"}
@@ -220,13 +220,14 @@ def _speed_text(decision: Decision) -> str:
         f"A decode step takes at least {bound.step_seconds * 1e3:.1f} ms ({side[bound.binds]}): at most "
         f"{1 / bound.step_seconds:,.1f} tokens/s for each user and {bound.tokens_per_second:,.0f} in all."
     )
-    if decision.price_per_gpu_hour is not None:
-        cost = cost_per_million_tokens(bound, decision.price_per_gpu_hour, decision.grid.job.num_accelerators)
-        text += f" At {decision.price_per_gpu_hour:g} per GPU-hour, a million tokens cost at least {cost:,.2f}."
+    if price_per_gpu_hour is not None:
+        cost = cost_per_million_tokens(bound, price_per_gpu_hour, num_accelerators)
+        text += f" At {price_per_gpu_hour:g} per GPU-hour, a million tokens cost at least {cost:,.2f}."
     return " ".join([text, *bound.caveats])
 
 
-def _ways_table(ways: Sequence[WayToFit]) -> Table:
+def ways_table(ways: Sequence[WayToFit]) -> Table:
+    """Changes that make a job fit, with what each costs."""
     rows = tuple(
         (
             way.label,
@@ -247,7 +248,8 @@ def _way_quality(way: WayToFit) -> str:
     return " ".join(said) or "no cost: the model itself does not change"
 
 
-def _traffic_text(traffic: Traffic, fit: TrafficFit) -> str:
+def traffic_text(traffic: Traffic, fit: TrafficFit) -> str:
+    """The job under traffic, in sentences."""
     found = fit.occupancy
     chance = (
         f"no overflow in {found.trials:,} trials"
@@ -261,18 +263,23 @@ def _traffic_text(traffic: Traffic, fit: TrafficFit) -> str:
     )
 
 
-def _limits_text(decision: Decision) -> str:
+def limits_text(decision: Decision) -> str:
+    """What was assumed and what is not known."""
+    return assumptions(decision.option.plan)
+
+
+def assumptions(plan: MemoryPlan) -> str:
+    """What the figures of a plan rest on, and which memory the fit is judged on."""
     return (
-        f"Bytes are computed, not measured{_by_engine(decision)}. Step times are bounds without launch overhead, "
+        f"Bytes are computed, not measured{_by_engine(plan)}. Step times are bounds without launch overhead, "
         "communication or sampling. Published quality figures are from other models, mostly single runs. Confirm both "
         "with the benchmark plan before the choice is final.\n\n"
-        f"{budget_basis(decision.option.plan.job)}"
+        f"{budget_basis(plan.job)}"
     )
 
 
-def _by_engine(decision: Decision) -> str:
+def _by_engine(plan: MemoryPlan) -> str:
     """Whose allocation was counted, and a server's own memory where it was taken."""
-    plan = decision.option.plan
     if plan.engine_plan is None:
         return ": an engine may reserve more"
     logged = " on the memory that a server logged as left" if plan.job.measured is not None else ""

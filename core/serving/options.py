@@ -109,6 +109,22 @@ def near_misses(grid: OptionGrid) -> str:
     return f"{'; '.join(close)}." if close else ""
 
 
+def option_name(option: Option) -> str:
+    """'G = 8', or 'the model as published' where G is no dial."""
+    return "the model as published" if option.num_kv_heads is None else f"G = {option.num_kv_heads}"
+
+
+def option_sentence(option: Option) -> str:
+    """An option in a sentence: its total, and what is left or missing."""
+    plan = option.plan
+    name = option_name(option)
+    state = "leaves" if plan.fits else "lacks"
+    return (
+        f"{name[:1].upper()}{name[1:]} with {cache_name(option.kv_bits)} needs "
+        f"{plan.total_bytes / GB:,.2f} GB and {state} {abs(plan.headroom_bytes) / GB:,.2f} GB."
+    )
+
+
 def width_name(kv_bits: int) -> str:
     """'bf16', or '8 bits'."""
     return "bf16" if kv_bits == 16 else f"{kv_bits} bits"

@@ -5,17 +5,20 @@ are opened, and a file is made when it is asked for, in a thread of its own.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any
-from urllib.parse import urlencode
 
 import streamlit as st
 
 from core.figures.palette import Palette, palette
 from core.learning import lessons as core_lessons
+from core.reports import links
 from core.reports.exports import Document, Picture, Section
 
 LESSONS = frozenset(core_lessons.ORDER)
 _PICTURES, _TABLES, _PAGE, _WALK = "_share_pictures", "_share_tables", "_share_page", "_share_walk"
+_REPORT, _ANSWER, _FOLLOWED = "_share_report", "_share_answer", "_share_followed"
+Report = Callable[[Palette], Sequence[Section]]
 
 _LINK_HTML = """
 <button type="button" id="copy">Copy link</button>
@@ -58,6 +61,9 @@ def begin(page: st.Page) -> None:
     """A page begins to run: forget the pictures of the last one, but not those of the lesson that is being walked."""
     st.session_state[_PICTURES] = {}
     st.session_state[_TABLES] = {}
+    st.session_state[_REPORT] = None
+    st.session_state[_ANSWER] = ""
+    _follow(page)
     if st.session_state.get(_WALK, ("",))[0] != page.url_path:
         st.session_state[_WALK] = (page.url_path, {})
     if page.url_path in LESSONS:
@@ -78,6 +84,35 @@ def remember_table(name: str, section: Callable[[], Section]) -> None:
     st.session_state.setdefault(_TABLES, {})[name] = section
 
 
+def remember_report(report: Report, *, answer: str) -> None:
+    """What the page's report and deck hold in place of its pictures alone; made when a file asks for it.
+
+    answer is the page's verdict in a sentence: a link to this view is signed with it.
+    """
+    st.session_state[_REPORT], st.session_state[_ANSWER] = report, answer
+
+
+def _follow(page: st.Page) -> None:
+    """A signed link was opened: its signature is kept beside what it asked, and leaves the address."""
+    made = st.query_params.get(links.MADE)
+    if made is not None:
+        del st.query_params[links.MADE]
+        st.session_state[_FOLLOWED] = (page.url_path, st.query_params.to_dict(), made)
+
+
+def follows_a_link() -> bool:
+    """Whether this view is what a signed link asked for."""
+    path, query, _ = st.session_state.get(_FOLLOWED, ("", {}, ""))
+    page = st.session_state.get(_PAGE)
+    return page is not None and page.url_path == path and st.query_params.to_dict() == query
+
+
+def say_how_it_reads(place: Any) -> None:
+    """After the page: where this version reads the link differently than the one that made it, into that place."""
+    if follows_a_link() and (said := links.read_differently(st.session_state[_FOLLOWED][2], _made())):
+        place.info(said, icon=":material/history:")
+
+
 def lesson_step(key: str) -> int:
     """The step, from 1, that the lesson of that key shows in this run; whatever cannot be a step is the first."""
     asked = str(st.session_state.get(key) or st.query_params.get(key))
@@ -85,10 +120,20 @@ def lesson_step(key: str) -> int:
 
 
 def source_line() -> str:
-    """'Headroom · The three layouts · http://…/layouts?layouts_g64=1': where what is exported can be seen again."""
-    query = {key: value for key, value in st.query_params.items() if key not in ("present", "screen")}
-    address = (st.context.url or "").split("?")[0] + (f"?{urlencode(query)}" if query else "")
-    return " · ".join(part for part in ("Headroom", _title(), address) if part)
+    """'Headroom · The three layouts · /layouts?layouts_g64=1': where what is exported can be seen again."""
+    return " · ".join(part for part in ("Headroom", _title(), signed_link()) if part)
+
+
+def signed_link() -> str:
+    """The address that restores this view, with the version that shows it and a digest of what it says."""
+    query = {key: st.query_params.get_all(key) for key in st.query_params}
+    return links.view_link(links.path_of(st.context.url or ""), query, made=_made())
+
+
+def _made() -> str:
+    state = st.session_state
+    said = [state.get(_ANSWER, ""), *(picture.alt_text for picture in state.get(_PICTURES, {}).values())]
+    return links.made_by(said)
 
 
 @st.fragment
@@ -97,14 +142,26 @@ def picture_menu(name: str, picture: Picture) -> None:
     menu = st.popover("Save", icon=":material/download:", type="tertiary", key=f"save_{name}", on_change="rerun")
     if not menu.open:
         return
-    from core.reports import exports  # noqa: PLC0415
+    from core.reports import pictures  # noqa: PLC0415
 
-    source, colours, stem = source_line(), _colours(), exports.file_stem(picture.sentence or picture.alt_text)
+    source, colours, stem = source_line(), _colours(), pictures.file_stem(picture.sentence or picture.alt_text)
     with menu:
-        _file("SVG for a paper or a slide", f"{stem}.svg", "image/svg+xml",
-              lambda: exports.slide_svg(picture, source=source, colours=colours).encode())  # fmt: skip
+        _file("SVG for a slide, 1920 × 1080", f"{stem}.svg", "image/svg+xml",
+              lambda: pictures.slide_svg(picture, source=source, colours=colours).encode())  # fmt: skip
         _file("PNG, 1920 × 1080", f"{stem}.png", "image/png",
-              lambda: exports.slide_png(picture, source=source, colours=colours))  # fmt: skip
+              lambda: pictures.slide_png(picture, source=source, colours=colours))  # fmt: skip
+        for width_cm, of in ((pictures.COLUMN_CM, "column"), (pictures.PAGE_CM, "page")):
+            _paper_files(picture, width_cm, of, stem, colours)
+
+
+def _paper_files(picture: Picture, width_cm: float, of: str, stem: str, colours: Palette) -> None:
+    """The chart without its title, as wide as a paper prints it."""
+    from core.reports import pictures  # noqa: PLC0415
+
+    _file(f"{width_cm:g} cm, a paper's {of}: SVG", f"{stem}-{of}.svg", "image/svg+xml",
+          lambda: pictures.paper_svg(picture, width_cm=width_cm, colours=colours).encode())  # fmt: skip
+    _file(f"{width_cm:g} cm, a paper's {of}: PNG, 600 dpi", f"{stem}-{of}.png", "image/png",
+          lambda: pictures.paper_png(picture, width_cm=width_cm, colours=colours))  # fmt: skip
 
 
 @st.fragment
@@ -113,7 +170,7 @@ def view_menu() -> None:
     menu = st.popover("Share", type="tertiary", key="share_view", on_change="rerun")
     if not menu.open:
         return
-    from core.reports import exports, slides  # noqa: PLC0415
+    from core.reports import exports, pages, pdf, slides  # noqa: PLC0415
 
     document, colours = view_document(), _colours()
     stem = exports.file_stem(_title())
@@ -124,6 +181,10 @@ def view_menu() -> None:
         _file("Slides, .pptx with text to edit", f"{stem}.pptx",
               "application/vnd.openxmlformats-officedocument.presentationml.presentation",
               lambda: slides.deck(document(), colours))  # fmt: skip
+        _file("Report, PDF", f"{stem}.pdf", "application/pdf",
+              lambda: pdf.pdf(document(), colours, pages.A4))  # fmt: skip
+        _file("Slides, PDF", f"{stem}-slides.pdf", "application/pdf",
+              lambda: pdf.pdf(document(), colours, pages.SLIDE))  # fmt: skip
 
 
 def save_csv(
@@ -133,49 +194,70 @@ def save_csv(
     file_name: str,
     label: str = "Save as CSV",
     remarks: Sequence[str] = (),
+    shown: Sequence[Mapping[str, Any]] | None = None,
 ) -> None:
-    """The rows of a table as CSV, at full precision; the columns are the first row's.
+    """The rows of a table as CSV, at full precision, and as Markdown to copy; the columns are the first row's.
 
-    remarks, of the model that the rows are about, go into a last column of every row: a saved row may travel alone.
+    Where the page writes its figures with their units, shown are those rows, for the Markdown. remarks, of the model
+    that the rows are about, go into a last column of every row of the CSV: a saved row may travel alone.
     """
     said = {"Remarks": " ".join(remarks)} if remarks else {}
-    st.download_button(
-        label,
-        data=lambda: _csv([{**row, **said} for row in rows]),
-        file_name=file_name,
-        mime="text/csv",
-        icon=":material/download:",
-        key=key,
-        on_click="ignore",
-    )
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.download_button(
+            label,
+            data=lambda: _csv([{**row, **said} for row in rows]),
+            file_name=file_name,
+            mime="text/csv",
+            icon=":material/download:",
+            key=key,
+            on_click="ignore",
+        )
+        copy_markdown(f"{key}_markdown", lambda: _markdown(rows if shown is None else shown))
+
+
+@st.fragment
+def copy_markdown(key: str, make: Callable[[], str]) -> None:
+    """Copy as Markdown: the text with a button that copies it, made when the menu is opened."""
+    menu = st.popover("Copy as Markdown", icon=":material/content_copy:", type="tertiary", key=key, on_change="rerun")
+    if menu.open:
+        menu.code(make(), language="markdown", wrap_lines=True, height=240)
 
 
 def _csv(rows: Sequence[Mapping[str, Any]]) -> bytes:
-    import csv  # noqa: PLC0415  needed for a file alone
-    from io import StringIO  # noqa: PLC0415  as above
+    from core.host.spreadsheet import csv_text  # noqa: PLC0415  needed for a file alone
 
-    written = StringIO()
-    table = csv.DictWriter(written, fieldnames=list(rows[0]) if rows else [])
-    table.writeheader()
-    table.writerows(rows)
-    return written.getvalue().encode()
+    return csv_text(rows).encode()
+
+
+def _markdown(rows: Sequence[Mapping[str, Any]]) -> str:
+    from core.reports.tables import markdown_rows  # noqa: PLC0415  as above
+
+    return markdown_rows(rows)
 
 
 def view_document() -> Callable[[], Document]:
-    """What this view holds: a lesson's steps, else the page's pictures in order and what is compared as a table.
+    """What this view holds: the page's own report, else a lesson's steps, else its pictures and tables in order.
 
-    What the run knows is taken now; what has yet to be drawn, a lesson's other steps, is drawn when a file asks for it.
+    At its end stand what was asked, where the report does not say it, and what it was made with. What the run knows is
+    taken now; what has yet to be drawn or worked out is made when a file asks for it.
     """
+    from core.reports import closing  # noqa: PLC0415
+
     page = st.session_state.get(_PAGE)
     path, title, source = page.url_path if page is not None else "", _title(), source_line()
+    report, colours = st.session_state.get(_REPORT), _colours()
+    ends = [closing.versions_section(link=signed_link(), written=datetime.now(UTC).date().isoformat())]
+    if report is not None:
+        return lambda: Document(title=title, source=source, sections=(*report(colours), *ends))
+    query = {key: st.query_params.get_all(key) for key in st.query_params}
+    ends = [*closing.asked_section(path, query), *ends]
     if path in LESSONS or path == "map":
         sections = _walk_sections(path)
-        return lambda: Document(title=title, source=source, sections=sections())
-    pictures: dict[str, Picture] = st.session_state.get(_PICTURES, {})
-    shown = [Section(title=picture.sentence, picture=picture) for picture in pictures.values()]
-    shown += [section() for section in st.session_state.get(_TABLES, {}).values()]
-    document = Document(title=title, source=source, sections=tuple(shown))
-    return lambda: document
+        return lambda: Document(title=title, source=source, sections=(*sections(), *ends))
+    pictures: dict[str, Picture] = dict(st.session_state.get(_PICTURES, {}))
+    tables = list(st.session_state.get(_TABLES, {}).values())
+    shown = [Section(title=picture.sentence or picture.alt_text, picture=picture) for picture in pictures.values()]
+    return lambda: Document(title=title, source=source, sections=(*shown, *(make() for make in tables), *ends))
 
 
 def _walk_sections(path: str) -> Callable[[], tuple[Section, ...]]:

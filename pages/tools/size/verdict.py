@@ -9,7 +9,7 @@ from core.figures.sizing import options_alt_text, options_chart
 from core.hardware.accelerators import explain_memory
 from core.serving.budget import counted_by_server
 from core.serving.memory_plan import MemoryPlan
-from core.serving.options import Option, OptionGrid, cache_name, near_misses, verdict
+from core.serving.options import Option, OptionGrid, near_misses, option_sentence, verdict
 from core.serving.what_if import query_heads
 from core.units import GB
 from pages.shell import cached, style
@@ -71,17 +71,6 @@ def options_spec(grid: OptionGrid, option: Option, theme: str) -> dict[str, Any]
         f"options {grid.job!r} {scales} {option.num_kv_heads} {option.kv_bits}",
         theme,
         lambda palette: options_chart(grid, palette, chosen=option.num_kv_heads, width_bits=option.kv_bits),
-    )
-
-
-def option_sentence(option: Option) -> str:
-    """The option under discussion: its total, and what is left or missing."""
-    plan = option.plan
-    name = f"G = {option.num_kv_heads}" if option.num_kv_heads is not None else "The model as published"
-    state = "leaves" if plan.fits else "lacks"
-    return (
-        f"{name} with {cache_name(option.kv_bits)} needs "
-        f"{plan.total_bytes / GB:,.2f} GB and {state} {abs(plan.headroom_bytes) / GB:,.2f} GB."
     )
 
 

@@ -1,0 +1,50 @@
+"""CSV that no spreadsheet takes for a formula.
+
+A spreadsheet runs a cell that begins with =, +, -, @, a tab or a carriage return (OWASP, "CSV Injection"): text that
+does gets an apostrophe before it, which spreadsheets take for "this is text". Numbers stay as they are.
+"""
+
+import csv
+from collections.abc import Mapping, Sequence
+from io import StringIO
+from typing import Any
+
+STARTS_A_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+MARK = "'"
+
+
+def csv_text(rows: Sequence[Mapping[str, Any]]) -> str:
+    """The rows as CSV; the columns are the first row's, an absent value is empty."""
+    written = StringIO()
+    table = csv.writer(written)
+    heads = list(rows[0]) if rows else []
+    table.writerow([safe(head) for head in heads])
+    table.writerows([safe(row.get(head)) for head in heads] for row in rows)
+    return written.getvalue()
+
+
+def safe(cell: Any) -> Any:
+    """A cell that no spreadsheet runs: text gets an apostrophe where it would, a number written as text stays one."""
+    if cell is None or is_nan(cell):
+        return ""
+    if not isinstance(cell, str) or not cell.startswith(STARTS_A_FORMULA) or _is_number(cell):
+        return cell
+    return f"{MARK}{cell}"
+
+
+def as_written(cell: str) -> str:
+    """The text that `safe` was given: for whoever reads such a file back."""
+    return cell[1:] if cell.startswith(MARK) and cell[1:].startswith(STARTS_A_FORMULA) else cell
+
+
+def is_nan(cell: Any) -> bool:
+    """Whether it is an absent number, as pandas writes one."""
+    return cell != cell
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return "_" not in text and text == text.strip()
