@@ -38,8 +38,11 @@ def as_written(cell: str) -> str:
 
 
 def is_nan(cell: Any) -> bool:
-    """Whether it is an absent number, as pandas writes one."""
-    return cell != cell
+    """Whether it is an absent number: NaN, or pandas' NA, whose comparison is neither true nor false."""
+    try:
+        return bool(cell != cell)
+    except TypeError:
+        return True
 
 
 def _is_number(text: str) -> bool:

@@ -73,10 +73,19 @@ def show_engine(option: Option) -> None:
                 st.caption(note.reason)
     _show_misleading(option.plan)
     st.markdown("**Engines side by side**, for this model, memory and job. Requests are over all copies of the model.")
-    rows = _table(side_by_side(option.plan.job))
+    found = side_by_side(option.plan.job)
+    rows = _table(found)
     st.table(rows)
     remarks = option.plan.job.model.remarks
-    share.save_csv(rows, key="size_engines_csv", file_name="headroom-engines.csv", remarks=remarks)
+    numbers = [
+        {
+            "Engine": row.version or NAMES[row.engine], "One request, bytes": row.request_bytes,
+            "Times its payload": row.times_payload, "Requests at once": row.requests, "Why": row.refusal or row.reason,
+        }
+        for row in found
+    ]  # fmt: skip
+    name = "headroom-engines.csv"
+    share.save_csv(numbers, key="size_engines_csv", file_name=name, remarks=remarks, shown=rows)
 
 
 def _show_misleading(plan: MemoryPlan) -> None:

@@ -3,13 +3,7 @@
 import streamlit as st
 
 from core.figures.sizing_limits import frontier_chart
-from core.serving.inverse import (
-    fewest_accelerators,
-    fewest_kv_bits,
-    largest_batch,
-    largest_kv_heads,
-    longest_context,
-)
+from core.reports.size_report import limit_answers
 from core.serving.options import Option, OptionGrid
 from core.serving.sweep import FrontierPoint, frontier
 from core.serving.what_if import query_heads
@@ -18,15 +12,7 @@ from pages.shell import cached, style
 
 def show_answers(grid: OptionGrid, option: Option) -> None:
     """Five cards: the number, and the sentence that says why it is exact."""
-    job = option.plan.job
-    answers = [
-        ("Largest batch", largest_batch(job), "{:,}"),
-        ("Longest context", longest_context(job), "{:,}"),
-        ("Fewest accelerators", fewest_accelerators(job), "{:,}"),
-        ("Fewest KV bits", fewest_kv_bits(job), "{} bits"),
-    ]
-    if option.num_kv_heads is not None:
-        answers.insert(2, ("Largest G", largest_kv_heads(job), "G = {}"))
+    answers = limit_answers(option)
     name = f"G = {option.num_kv_heads}" if option.num_kv_heads is not None else "the model as published"
     st.markdown(f"Everything else as it is, {name} with {option.kv_bits} KV bits:")
     for column, (label, answer, form) in zip(st.columns(len(answers)), answers, strict=True):

@@ -12,7 +12,7 @@ from core.units import GB, GIB, format_both
 from pages.shell import share
 
 
-def show_plan(option: Option) -> None:
+def show_plan(option: Option, name: str) -> None:
     """Every figure of the plan: result in GB and GiB, formula, the formula with its numbers, and its source."""
     plan = option.plan
     total = format_both(plan.total_bytes, 2)
@@ -24,6 +24,36 @@ def show_plan(option: Option) -> None:
             figure.markdown(f"**{line.label}**  \n{format_both(line.num_bytes, 2)}")
             words.markdown(f"{line.formula}  \n`{line.substituted} = {line.num_bytes:,} bytes`")
             words.caption(line.provenance)
+    _carry(plan, name)
+
+
+def _carry(plan: MemoryPlan, name: str) -> None:
+    """The plan for another program, and for a document."""
+    rows = [
+        {"Figure": line.label, "Bytes": line.num_bytes, "Formula": line.formula, "With numbers": line.substituted,
+         "From": line.provenance}
+        for line in plan.lines
+    ]  # fmt: skip
+    remarks = plan.job.model.remarks
+    share.save_csv(rows, key="size_plan_csv", file_name="headroom-plan.csv", label="Plan as CSV", remarks=remarks)
+    st.download_button(
+        "Plan as JSON",
+        data=lambda: _json(plan, name),
+        file_name="headroom-plan.json",
+        mime="application/json",
+        icon=":material/data_object:",
+        key="size_plan_json",
+        on_click="ignore",
+        help="The object that `python -m core size --json` prints.",
+    )
+
+
+def _json(plan: MemoryPlan, name: str) -> bytes:
+    import json  # noqa: PLC0415  needed for a file alone
+
+    from core.command.size import answer_of  # noqa: PLC0415  as above
+
+    return json.dumps(answer_of(plan, name)).encode()
 
 
 def show_what_gb_means(plan: MemoryPlan) -> None:

@@ -1,8 +1,8 @@
 """The decision record and the benchmark plan, as files."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
-from urllib.parse import urlencode
 
 import streamlit as st
 
@@ -15,6 +15,7 @@ from core.reports.exports import Picture
 from core.serving.options import Option, OptionGrid, at_width
 from core.serving.roofline import decode_bound
 from core.serving.ways_to_fit import ways_to_fit
+from pages.shell import share
 from pages.tools.size.inputs import Asked
 from pages.tools.size.traffic import fitted_traffic
 from pages.tools.size.verdict import choice_evidence, options_spec
@@ -32,8 +33,13 @@ def show_record(asked: Asked, grid: OptionGrid, option: Option, wished: int | No
         "ways that were not taken, and the link to this view. **The benchmark plan** says what to measure to confirm "
         "it."
     )
-    link, written = view_link(), datetime.now(UTC).date().isoformat()
-    document = record_document(decision(asked, grid, option, wished, link, written))
+    link, written = share.signed_link(), datetime.now(UTC).date().isoformat()
+    made = decision(asked, grid, option, wished, link, written, price=st.session_state["size_price"])
+    picture = Picture(
+        sentence="", alt_text=options_alt_text(grid), spec=dress(options_spec(grid, option, "light"), LIGHT)
+    )
+    used = fitted_traffic(option) if st.session_state["size_record_traffic"] else None
+    document = record_document(replace(made, traffic=used, picture=picture))
     stem = f"g-{option.num_kv_heads}" if option.num_kv_heads is not None else "as-published"
     with st.container(horizontal=True):
         _file(
@@ -55,15 +61,10 @@ def show_record(asked: Asked, grid: OptionGrid, option: Option, wished: int | No
         reading.container(height=600, border=False).markdown(document_markdown(document))
 
 
-def view_link() -> str:
-    """The address that restores this view."""
-    base = (st.context.url or "").split("?")[0]
-    query = urlencode({key: value for key, value in st.query_params.items() if key.startswith("size_")})
-    return f"{base}?{query}" if query else base
-
-
-def decision(asked: Asked, grid: OptionGrid, option: Option, wished: int | None, link: str, written: str) -> Decision:
-    """Everything that the record says, from what is on the page."""
+def decision(
+    asked: Asked, grid: OptionGrid, option: Option, wished: int | None, link: str, written: str, *, price: float
+) -> Decision:
+    """What the record says but for traffic and picture; needs nothing of the page that draws it."""
     job = at_width(asked.job.where(num_kv_heads=wished), asked.job.kv_bits, asked.scale_overhead_bits)
     return Decision(
         model_name=asked.model.name,
@@ -75,11 +76,7 @@ def decision(asked: Asked, grid: OptionGrid, option: Option, wished: int | None,
         ways=ways_to_fit(job),
         link=link,
         written=written,
-        price_per_gpu_hour=st.session_state["size_price"],
-        traffic=fitted_traffic(option) if st.session_state["size_record_traffic"] else None,
-        picture=Picture(
-            sentence="", alt_text=options_alt_text(grid), spec=dress(options_spec(grid, option, "light"), LIGHT)
-        ),
+        price_per_gpu_hour=price,
     )
 
 

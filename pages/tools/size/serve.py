@@ -1,5 +1,7 @@
 """Serve a model: how many requests of a length, how long a context, how few accelerators, and what fills the memory."""
 
+from typing import Any
+
 import streamlit as st
 
 from core.figures.serve_memory import memory_alt_text, memory_chart
@@ -22,7 +24,7 @@ from core.serving.serve import (
 from core.serving.what_if import own_kv_heads
 from core.units import format_both
 from pages.shell import cached, share, style
-from pages.tools.size import cache_width, engine, inputs, plan, server_log, speed
+from pages.tools.size import cache_width, engine, inputs, plan, report, server_log, speed
 from pages.tools.size.model import say_caution
 
 TABS = ["The plan", "Engine", "The log", "Speed and cost"]
@@ -35,6 +37,7 @@ def show(asked: inputs.Asked, answer: st.delta_generator.DeltaGenerator) -> None
         say_caution(asked.model.spec)
         cache_width.say_width(asked.model.spec, asked.job.kv_bits)
         show_answer(asked.model.name, served)
+    report.remember_served(asked.model.name, served)
     option = Option(
         num_kv_heads=None, kv_bits=served.job.kv_bits, plan=served.plan, engine_refusal=served.engine_refusal
     )
@@ -42,7 +45,7 @@ def show(asked: inputs.Asked, answer: st.delta_generator.DeltaGenerator) -> None
     plan_tab, engine_tab, log_tab, speed_tab = st.tabs(TABS, key="size_serve_tab", bind="query-params")
     if plan_tab.open:
         with plan_tab:
-            plan.show_plan(option)
+            plan.show_plan(option, asked.model.name)
             plan.show_what_gb_means(option.plan)
     if engine_tab.open:
         with engine_tab:
@@ -85,6 +88,7 @@ def show_answer(name: str, served: Served) -> None:
     if served.engine_refusal:
         st.warning(f"Counted as payload. {served.engine_refusal}", icon=":material/info:")
     st.markdown(why_sentence(served.plan))
+    report.copy_served(name, served)
     longest, fewest = st.columns(2)
     _card(longest, "Longest context, one request", served.longest, "tokens", longest_sentence(served))
     _card(fewest, f"Fewest {served.job.device.name} for one request", served.fewest, "", fewest_sentence(served))
@@ -123,7 +127,8 @@ def show_other_heads(served: Served) -> None:
         )
         rows = _other_rows(served, others)
         st.table(rows)
-        share.save_csv(rows, key="size_other_csv", file_name="headroom-other-g.csv")
+        numbers = _other_numbers(served, others)
+        share.save_csv(numbers, key="size_other_csv", file_name="headroom-other-g.csv", shown=rows)
 
 
 def _other_rows(served: Served, others: tuple[OtherHeads, ...]) -> list[dict[str, str]]:
@@ -132,6 +137,14 @@ def _other_rows(served: Served, others: tuple[OtherHeads, ...]) -> list[dict[str
     rows = sorted([*rows, (own, f"{int(served.requests):,}", "the model as published")])
     return [{"G": str(g), f"Requests of {served.job.context_length:,} tokens": n, "What it is": why or "another model"}
             for g, n, why in rows]  # fmt: skip
+
+
+def _other_numbers(served: Served, others: tuple[OtherHeads, ...]) -> list[dict[str, Any]]:
+    """The same for a spreadsheet."""
+    own = own_kv_heads(served.job.model) or 0
+    rows = [(other.num_kv_heads, other.requests, other.refusal or "another model") for other in others]
+    rows = sorted([*rows, (own, int(served.requests), "the model as published")], key=lambda row: row[0])
+    return [{"G": g, f"Requests of {served.job.context_length} tokens": n, "What it is": why} for g, n, why in rows]
 
 
 def _requests(other: OtherHeads) -> str:

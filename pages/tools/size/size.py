@@ -18,6 +18,7 @@ from pages.tools.size import (
     plan,
     ranks,
     record,
+    report,
     serve,
     server_log,
     speed,
@@ -101,12 +102,13 @@ with answer:
     say_caution(asked.model.spec)
     cache_width.say_width(asked.model.spec, asked.job.kv_bits)
     verdict.show_verdict(grid, option, wished)
+    report.copy_choice(grid, option, wished)
     engine.show_difference(option)
     verdict.show_options(grid, option)
     engine.show_why(option)
 if plan_tab.open:
     with plan_tab:
-        plan.show_plan(option)
+        plan.show_plan(option, asked.model.name)
         parts.show_weights(option)
         plan.show_what_gb_means(option.plan)
 if engine_tab.open:
@@ -126,3 +128,4 @@ if speed_tab.open:
 if measure_tab.open:
     with measure_tab:
         measure.show_measure(grid, option)
+report.remember_choice(asked, grid, option, wished)

@@ -80,11 +80,12 @@ def fitted_traffic(option: Option) -> tuple[Traffic, TrafficFit] | None:
     Raises TrafficError for traffic that cannot be.
     """
     job = option.plan.job
-    traffic = _traffic(job.context_length)
+    traffic = traffic_of_inputs(job.context_length)
     return None if traffic is None else (traffic, cached.traffic_fit(f"{job!r} {_key()}", job, traffic))
 
 
-def _traffic(context_length: int) -> Traffic | None:
+def traffic_of_inputs(context_length: int) -> Traffic | None:
+    """The traffic that the inputs say; None while no file is there. Raises TrafficError."""
     state = st.session_state
     if state["size_traffic"] == CONSTANT:
         return constant_traffic(context_length)

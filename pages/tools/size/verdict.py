@@ -5,8 +5,11 @@ from typing import Any
 import streamlit as st
 
 from core.evidence.studies import ChoiceEvidence, Dot, evidence_for
+from core.figures.house import dress
+from core.figures.palette import Palette
 from core.figures.sizing import options_alt_text, options_chart
 from core.hardware.accelerators import explain_memory
+from core.reports.pictures import Picture
 from core.serving.budget import counted_by_server
 from core.serving.memory_plan import MemoryPlan
 from core.serving.options import Option, OptionGrid, near_misses, option_sentence, verdict
@@ -54,14 +57,26 @@ def choice_evidence(grid: OptionGrid, option: Option) -> ChoiceEvidence:
 
 def show_options(grid: OptionGrid, option: Option) -> None:
     """Every G at every width against the budget."""
-    plan = option.plan
-    where = f"one of {grid.job.num_accelerators}" if grid.job.num_accelerators > 1 else "one"
-    sentence = (
+    sentence = options_sentence(option.plan)
+    spec = options_spec(grid, option, st.context.theme.type or "light")
+    style.draw_spec(spec, sentence=sentence, alt_text=options_alt_text(grid), key="size_options")
+
+
+def options_picture(grid: OptionGrid, option: Option, colours: Palette) -> Picture:
+    """The same for a file, in that palette."""
+    chart = options_chart(grid, colours, chosen=option.num_kv_heads, width_bits=option.kv_bits)
+    spec = dress(chart.to_dict(), colours)
+    return Picture(sentence=options_sentence(option.plan), alt_text=options_alt_text(grid), spec=spec)
+
+
+def options_sentence(plan: MemoryPlan) -> str:
+    """What the picture of every option shows."""
+    count = plan.job.num_accelerators
+    where = f"one of {count}" if count > 1 else "one"
+    return (
         f"Weights, KV cache and reserve for every G, against the {plan.budget_bytes / GB:.2f} GB that {where} "
         f"{plan.job.device.name} gives."
     )
-    spec = options_spec(grid, option, st.context.theme.type or "light")
-    style.draw_spec(spec, sentence=sentence, alt_text=options_alt_text(grid), key="size_options")
 
 
 def options_spec(grid: OptionGrid, option: Option, theme: str) -> dict[str, Any]:

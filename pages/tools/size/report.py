@@ -1,0 +1,101 @@
+"""What Share makes of this page: the whole answer, worked out when a file asks for it, and the verdict to copy."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import streamlit as st
+
+from core.decode.records import RunRecord
+from core.decode.store import StoreUnavailable
+from core.errors import SizingError
+from core.figures.palette import Palette
+from core.models.attention import GroupedAttention
+from core.reports.exports import Section
+from core.reports.pictures import plain
+from core.reports.size_report import SizeView, choose_sections, serve_sections
+from core.reports.tables import markdown_table
+from core.serving.job import ServingJob
+from core.serving.options import Option, OptionGrid, near_misses, option_sentence, verdict
+from core.serving.serve import Served, first_line, longest_sentence
+from core.serving.traffic import Traffic, TrafficError
+from core.serving.traffic_fit import fit_traffic
+from pages.shell import share
+from pages.tools.size import asked as asked_inputs
+from pages.tools.size import measure, record, traffic
+from pages.tools.size.inputs import Asked
+from pages.tools.size.verdict import boundary_sentence, options_picture
+
+
+def remember_choice(asked: Asked, grid: OptionGrid, option: Option, wished: int | None) -> None:
+    """Choose G."""
+    view = SizeView(
+        asked=asked_inputs.asked_table(serving=False),
+        measured=_measured(grid.job),
+        said=tuple(filter(None, [boundary_sentence(option.plan), option.engine_refusal])),
+    )
+    price, used = st.session_state["size_price"], _traffic(option)
+    link, written = share.signed_link(), datetime.now(UTC).date().isoformat()
+
+    def sections(colours: Palette) -> tuple[Section, ...]:
+        made = record.decision(asked, grid, option, wished, link, written, price=price)
+        fitted = None if used is None else (used, fit_traffic(option.plan.job, used))
+        shown = replace(made, picture=options_picture(grid, option, colours), traffic=fitted)
+        return choose_sections(shown, view, colours)
+
+    share.remember_report(sections, answer=f"{verdict(grid, wished or 8)} {option_sentence(option)}")
+
+
+def remember_served(name: str, served: Served) -> None:
+    """Serve a model."""
+    view = SizeView(
+        asked=asked_inputs.asked_table(serving=True),
+        measured=_measured(served.job),
+        said=tuple(filter(None, [served.engine_refusal])),
+    )
+    price = st.session_state["size_price"]
+    share.remember_report(
+        lambda colours: serve_sections(name, served, view, colours, price_per_gpu_hour=price),
+        answer=first_line(name, served),
+    )
+
+
+def copy_choice(grid: OptionGrid, option: Option, wished: int | None) -> None:
+    """The verdict and what was asked, for a design document."""
+    table, link = asked_inputs.asked_table(serving=False), share.signed_link()
+    said = [verdict(grid, wished or 8), " ".join(filter(None, [option_sentence(option), near_misses(grid)]))]
+    share.copy_markdown("size_verdict_markdown", lambda: _verdict(said, table, link))
+
+
+def copy_served(name: str, served: Served) -> None:
+    """The answer and what was asked, for a design document."""
+    table, link = asked_inputs.asked_table(serving=True), share.signed_link()
+    said = [first_line(name, served), longest_sentence(served)]
+    share.copy_markdown("size_served_markdown", lambda: _verdict(said, table, link))
+
+
+def _verdict(said: list[str], table: tuple[tuple[str, ...], tuple[tuple[str, ...], ...]], link: str) -> str:
+    first, *rest = map(plain, said)
+    return "\n\n".join([f"**{first}**", *rest, markdown_table(table), f"Headroom, {link}"]) + "\n"
+
+
+def _traffic(option: Option) -> Traffic | None:
+    """The traffic where it is asked for and can be."""
+    if not asked_inputs.traffic_is_asked():
+        return None
+    try:
+        return traffic.traffic_of_inputs(option.plan.job.context_length)
+    except TrafficError:
+        return None  # the Traffic tab says why
+
+
+def _measured(job: ServingJob) -> Callable[[], RunRecord | None]:
+    heads = {layer.num_query_heads for layer in job.model.layers if isinstance(layer, GroupedAttention)}
+
+    def newest() -> RunRecord | None:
+        try:
+            return measure.latest_run(heads)
+        except (StoreUnavailable, SizingError):
+            return None  # the Speed tab says why
+
+    return newest
