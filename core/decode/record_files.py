@@ -8,6 +8,7 @@ import re
 from typing import Any
 
 from core.decode.records import SCHEMA, STATUSES, KernelResult, ModelCheck, Roofline, RunRecord, StepResult, to_dict
+from core.host.spreadsheet import as_written, safe
 
 MAX_IMPORT_BYTES = 32 * 10**6
 
@@ -189,7 +190,7 @@ def to_csv(record: RunRecord) -> str:
         for name in ("samples", "round_samples"):
             row[name] = " ".join(repr(s) for s in getattr(r, name))
         row["equal_to"] = " ".join(r.equal_to)
-        writer.writerow({**row, "run": run})
+        writer.writerow({name: safe(cell) for name, cell in {**row, "run": run}.items()})
     return out.getvalue()
 
 
@@ -212,7 +213,7 @@ def from_csv(text: str) -> RunRecord:
 def _csv_result(row: dict[str, str]) -> dict[str, Any]:
     numbers = ("roofline_seconds", "memory_seconds", "matmul_seconds", "exponential_seconds")
     return {
-        **{name: row[name] for name in ("dtype", "kernel", "status", "detail", "layout")},
+        **{name: as_written(row[name]) for name in ("dtype", "kernel", "status", "detail", "layout")},
         **{name: float(row[name]) for name in numbers},
         "kv_heads": int(row["kv_heads"]),
         "kv_bytes": int(row["kv_bytes"]),

@@ -5,10 +5,12 @@ does gets an apostrophe before it, which spreadsheets take for "this is text". N
 """
 
 import csv
+import re
 from collections.abc import Mapping, Sequence
 from io import StringIO
 from typing import Any
 
+THOUSANDS = re.compile(r"[-+\N{MINUS SIGN}]?\d{1,3}(,\d{3})*(\.\d+)?")  # as pages write a number
 STARTS_A_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 MARK = "'"
 
@@ -24,9 +26,12 @@ def csv_text(rows: Sequence[Mapping[str, Any]]) -> str:
 
 
 def safe(cell: Any) -> Any:
-    """A cell that no spreadsheet runs: text gets an apostrophe where it would, a number written as text stays one."""
+    """A cell that no spreadsheet runs: text gets an apostrophe where it would, a number written as text stays one,
+    without the signs that a page puts between its thousands and before what is below zero."""
     if cell is None or is_nan(cell):
         return ""
+    if isinstance(cell, str) and THOUSANDS.fullmatch(cell):
+        return cell.replace(",", "").replace("\N{MINUS SIGN}", "-")
     if not isinstance(cell, str) or not cell.startswith(STARTS_A_FORMULA) or _is_number(cell):
         return cell
     return f"{MARK}{cell}"

@@ -389,7 +389,7 @@ def column_widths(table: Table, across_in: float, points: int) -> tuple[float, .
     wanted = [
         max(width_in(cell, points) for cell in (head, *(row[at] for row in rows))) for at, head in enumerate(heads)
     ]
-    longing = [max(min(want, 6.0) + 2 * CELL_SIDE_IN - need, 0.05) for want, need in zip(wanted, needed, strict=True)]
+    longing = [max(want + 2 * CELL_SIDE_IN - need, 0.02) ** 0.7 for want, need in zip(wanted, needed, strict=True)]
     spare = across_in - sum(needed)
     if spare <= 0:
         return tuple(need * across_in / sum(needed) for need in needed)

@@ -22,7 +22,6 @@ from core.reports.decision_record import (
     limits_text,
     option_table,
     plan_table,
-    speed_text,
     traffic_text,
     ways_table,
 )
@@ -62,7 +61,7 @@ def choose_sections(decision: Decision, view: SizeView, colours: Palette) -> tup
     name = option_name(option)
     sections = [
         _verdict(decision, view),
-        Section(title="What was asked", text="What differs from the page's defaults stands first.", table=view.asked),
+        asked_section(view.asked),
         Section(title="Every G at every width of the cache, on one accelerator", table=option_table(grid)),
         _plan_section(option.plan, name),
         *_ways(decision),
@@ -70,7 +69,8 @@ def choose_sections(decision: Decision, view: SizeView, colours: Palette) -> tup
     ]
     if decision.traffic is not None:
         sections.append(Section(title="Under real traffic", text=traffic_text(*decision.traffic)))
-    sections += _speed(decision.bound, speed_text(decision), view.measured(), colours)
+    bound = bound_text(decision.bound, decision.price_per_gpu_hour, grid.job.num_accelerators)
+    sections += _speed(decision.bound, bound, view.measured(), colours)
     title = f"What is published about {name}"
     sections.append(Section(title=title, text=evidence_text(decision), table=evidence_table(decision.evidence)))
     sections.append(Section(title="What was assumed", text=limits_text(decision)))
@@ -98,11 +98,24 @@ def serve_sections(
     bound = decode_bound(served.plan.job)
     return (
         Section(title=first_line(name, served), text="\n\n".join(filter(None, said)), picture=filled),
-        Section(title="What was asked", text="What differs from the page's defaults stands first.", table=view.asked),
+        asked_section(view.asked),
         _plan_section(served.plan, "the model as published"),
         Section(title="Where the limits lie", table=serve_limits_table(served)),
         *_speed(bound, bound_text(bound, price_per_gpu_hour, served.job.num_accelerators), view.measured(), colours),
         Section(title="What was assumed", text=assumed_text(served.plan)),
+    )
+
+
+def asked_section(asked: Table) -> Section:
+    """What differs from the page's defaults as a table, everything else in a sentence."""
+    heads, rows = asked
+    moved = tuple(row for row in rows if row[1] != row[2])
+    kept = "; ".join(f"{name} {value}" for name, value, opens_on in rows if value == opens_on)
+    differs = (
+        "In the table is what differs from the page's defaults. " if moved else "Everything is as the page opens. "
+    )
+    return Section(
+        title="What was asked", text=f"{differs}As it opens: {kept}.", table=(heads, moved) if moved else None
     )
 
 

@@ -15,6 +15,7 @@ from core.engines.face import module_of, plan_cache
 from core.engines.held import held_bytes
 from core.engines.plan import EngineError
 from core.errors import SizingError
+from core.host.spreadsheet import safe
 from core.models.registry import RegisteredModel, load_registry
 from core.models.spec import ModelSpec, read_config
 from core.serving.kv_ledger import kv_ledger
@@ -104,6 +105,6 @@ def table_csv(rows: Sequence[TableRow]) -> str:
     writer.writerow(COLUMNS)
     for row in rows:
         values = (getattr(row, name) for name in COLUMNS)
-        writer.writerow(["" if value is None else f"{value:.4g}" if isinstance(value, float) else value
+        writer.writerow(["" if value is None else f"{value:.4g}" if isinstance(value, float) else safe(value)
                          for value in values])  # fmt: skip
     return text.getvalue()

@@ -4,10 +4,11 @@ from typing import Any
 
 import streamlit as st
 
+from core.reports.tables import markdown_rows
 from core.serving.engine_table import CONTEXTS, ENGINES, TableRow, engine_table, table_csv
 from core.serving.engine_words import NAMES
 from core.units import format_bytes
-from pages.shell import cached
+from pages.shell import cached, share
 
 EVERY = "Every engine"
 
@@ -92,3 +93,5 @@ st.download_button(
     on_click="ignore",
     icon=":material/download:",
 )
+if found:
+    share.copy_markdown("engines_markdown", lambda: markdown_rows([shown(row) for row in found]))

@@ -7,7 +7,7 @@ from core.learning import faq, glossary
 from core.learning.places import place
 from core.learning.registry_answer import by_kv_heads, kinds_by_model, sentence
 from core.models.registry import RegistryError
-from pages.shell import cached, present
+from pages.shell import cached, present, share
 
 
 def answer(found: faq.Entry) -> None:
@@ -38,6 +38,7 @@ def registry() -> None:
     table = [{"model": r.name, "kind": r.kind, "G": r.kv_heads, "H": r.query_heads, "source": r.source} for r in shown]
     links = {"source": st.column_config.TextColumn("read in")}
     st.dataframe(pd.DataFrame(table), hide_index=True, width="stretch", height=320, column_config=links)
+    share.save_csv(table, key="faq_models_csv", file_name="headroom-models-by-g.csv")
 
 
 def for_a_room() -> None:

@@ -18,6 +18,7 @@ from core.reports.pages import A4, SLIDE
 from core.reports.pdf import pdf
 from core.serving.job import ServingJob
 from core.serving.memory_plan import plan
+from core.version import VERSION
 from pages.tools.size import asked
 from pages.tools.size import plan as plan_tab
 from tests.dashboard import ROOT
@@ -58,8 +59,8 @@ def test_a_choice_holds_what_the_page_says_in_its_order(opened):
 def test_what_was_asked_stands_first_where_it_is_no_default(opened):
     heads, rows = opened[1].table
     assert heads == ("Input", "Value", "Default")
-    assert rows[0] == ("Batch", "16", "32")
-    assert rows[1] == ("Model", "Llama-2 13B", "Llama-2 13B")
+    assert rows == (("Batch", "16", "32"),)
+    assert "As it opens: Model Llama-2 13B; Accelerator H100 SXM5 80 GB; Engine vLLM" in opened[1].text
 
 
 def test_the_evidence_has_its_sources_and_the_formula_its_numbers(opened):
@@ -75,9 +76,9 @@ def test_the_untouched_page_has_nothing_but_defaults(open_page):
     """Each default in the list is what its widget opens on."""
     for query in ({}, {"size_job": "Serve a model"}, {"size_engine": "vLLM"}, {"size_engine": "SGLang"}):
         app = open_page(PAGE, **query)
-        _, rows = titled(app)["What was asked"].table
-        moved = [row for row in rows if row[1] != row[2]]
-        assert [row[0] for row in moved] == (["Engine"] if query.get("size_engine") == "SGLang" else []), query
+        table = titled(app)["What was asked"].table
+        moved = [] if table is None else [row[0] for row in table[1]]
+        assert moved == (["Engine"] if query.get("size_engine") == "SGLang" else []), query
 
 
 def test_every_file_holds_the_verdict_to_the_digit(open_page):
@@ -125,3 +126,25 @@ def test_every_input_of_the_list_is_a_widget_of_the_page(open_page):
     known = {key for key, _, _ in (*asked.FIRST, *asked.CHOOSE, *asked.BOTH, *asked.OF_A_SHAPE, *asked.OF_WINDOWS,
                                    *asked.OF_TRAFFIC)}  # fmt: skip
     assert [key for key in known if key not in app.session_state] == []
+
+
+def infos(app: AppTest) -> str:
+    return " ".join(element.value for element in app.info)
+
+
+def test_a_link_that_a_newer_version_reads_differently_says_so(open_page):
+    then = open_page(PAGE, size_batch="16", made="0.1.0-00000000")
+    assert "This link was made with Headroom 0.1.0. Headroom 0.2.0 reads it differently" in infos(then)
+    assert "made" not in then.query_params
+    assert then.session_state["size_batch"] == 16
+    then.query_params["size_batch"] = "8"  # as a browser does when the input is moved
+    then.run()
+    assert "reads it differently" not in infos(then)  # another view than the link's
+
+
+def test_a_link_of_this_version_restores_its_view_without_a_word(open_page):
+    made = open_page(PAGE, size_batch="16").session_state["_share_answer"]
+    assert made.startswith("Only G = 1 and 2 fit in bf16")
+    again = open_page(PAGE, size_batch="16", made=f"{VERSION}-00000000")
+    assert again.session_state["_share_answer"] == made
+    assert "reads it differently" not in infos(again)

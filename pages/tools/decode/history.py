@@ -7,6 +7,7 @@ import streamlit as st
 from core.decode import store
 from core.decode.record_files import InvalidRecord, from_csv, from_json, to_csv, to_json
 from core.decode.records import RunRecord
+from pages.shell import share
 from pages.tools.decode.result import measured_in_words, show_result
 
 NO_GPU_RUN = (
@@ -112,6 +113,7 @@ def _show_comparison(first: RunRecord, second: RunRecord) -> None:
         return
     st.markdown("**Two runs, the fastest correct kernel of each.** Below 1 the second is faster, shapes evened out.")
     st.dataframe(rows, hide_index=True, key="bench_comparison")
+    share.save_csv(rows, key="bench_comparison_csv", file_name="headroom-two-runs.csv")
 
 
 def _export(kind: str, make: Callable[[], str], name: str, mime: str) -> None:

@@ -6,6 +6,8 @@ import streamlit as st
 
 from core.decode.records import KernelResult, RunRecord, quartiles
 from core.models.attention import kind_of
+from core.reports.measured import figures_section, machine_section
+from pages.shell import share
 from pages.shell.style import current_palette, draw
 from pages.tools.decode.step import show_steps
 
@@ -46,9 +48,11 @@ def show_result(
         st.info("No kernel gave correct numbers within the limits: every attempt and its reason is listed below.")
     else:
         _draw_best(results, num_query_heads, key, record, brief=brief)
-        st.dataframe(
-            _best_table(best, num_query_heads, num_layers, batch_size, record), hide_index=True, key=f"{key}_best"
-        )
+        rows = _best_table(best, num_query_heads, num_layers, batch_size, record)
+        st.dataframe(rows, hide_index=True, key=f"{key}_best")
+        if not brief:
+            share.save_csv(rows, key=f"{key}_best_csv", file_name="headroom-measured.csv")
+            share.remember_table(f"{key}_best", lambda: figures_section(rows))
         if any(r.limit_failed for r in best):
             st.warning(LIMIT_SENTENCE)
     if not brief:
@@ -135,7 +139,9 @@ def _show_every_kernel(results: tuple[KernelResult, ...], key: str) -> None:
                 alt_text="Milliseconds of every correct kernel: " + "; ".join(_listed(r) for r in results if r.samples),
                 key=f"{key}_kernels",
             )
-        st.dataframe([_kernel_row(r) for r in results], hide_index=True, key=f"{key}_all")
+        rows = [_kernel_row(r) for r in results]
+        st.dataframe(rows, hide_index=True, key=f"{key}_all")
+        share.save_csv(rows, key=f"{key}_all_csv", file_name="headroom-kernels.csv")
 
 
 def _listed(r: KernelResult) -> str:
@@ -159,6 +165,7 @@ def _kernel_row(r: KernelResult) -> dict[str, object]:
 
 def show_origin(record: RunRecord) -> None:
     """Device, limits, versions and command of a run: what makes its figures reproducible."""
+    share.remember_table(f"origin {record.run_id}", lambda: machine_section(record))
     if record.roofline is not None:
         roof = record.roofline
         st.caption(

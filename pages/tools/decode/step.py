@@ -3,6 +3,8 @@
 import streamlit as st
 
 from core.decode.records import ModelCheck, RunRecord, StepResult, share_in_words
+from core.reports.measured import figures_section
+from pages.shell import share
 from pages.shell.style import current_palette, draw
 
 PRODUCTS = {"F.linear": "torch's matrix products", "host_product": "our matrix products, faster here than torch's,"}
@@ -23,7 +25,10 @@ def show_steps(record: RunRecord, num_query_heads: int, key: str) -> None:
         + "; ".join(_spoken(s) for s in record.steps),
         key=f"{key}_step_chart",
     )
-    st.dataframe([_row(s, _size(record)) for s in record.steps], hide_index=True, key=f"{key}_steps")
+    rows = [_row(s, _size(record)) for s in record.steps]
+    st.dataframe(rows, hide_index=True, key=f"{key}_steps")
+    share.save_csv(rows, key=f"{key}_steps_csv", file_name="headroom-steps.csv")
+    share.remember_table(f"{key}_steps", lambda: figures_section(rows, "A whole decode step"))
     st.caption(_how(record.steps[0]))
     if record.model_check:
         st.markdown(_compared(record.model_check))

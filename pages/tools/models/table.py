@@ -8,6 +8,7 @@ import streamlit as st
 
 from core.figures.comparison import MAX_COMPARED, ComparedModel, table_row
 from core.reports.exports import Section
+from pages.shell import share
 
 WIDTH: dict[str, int] = {
     "Model": 118, "Family": 78, "Kind": 86, "H": 40, "G": 40, "head_dim": 72, "L": 40, "Window": 94, "KiB/token": 76,
@@ -54,15 +55,8 @@ def show(table: pd.DataFrame, *, key: str, file_name: str) -> None:
     columns["Bytes per token"] = None  # in the CSV alone
     tall: Literal["content"] | int = "content" if len(table) <= MAX_COMPARED else 460
     st.dataframe(table, hide_index=True, column_config=columns, key=key, alt=_alt(table), height=tall, placeholder="–")
-    st.download_button(
-        "Save as CSV",
-        data=lambda: table.to_csv(index=False).encode(),
-        file_name=file_name,
-        mime="text/csv",
-        icon=":material/download:",
-        key=f"{key}_csv",
-        on_click="ignore",
-    )
+    rows = [{str(name): cell for name, cell in row.items()} for row in table.to_dict("records")]
+    share.save_csv(rows, key=f"{key}_csv", file_name=file_name)
 
 
 def section(models: Sequence[ComparedModel]) -> Section:
