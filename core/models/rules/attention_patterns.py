@@ -4,7 +4,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from core.models.rules.fields import ConfigPart, rule
-from core.models.rules.kinds import CHUNKED, FULL, INDEXED, SLIDING, SPARSE, Kinds, sliding_window, spoken
+from core.models.rules.kinds import (
+    CHUNKED,
+    FULL,
+    INDEXED,
+    NULL_SWITCHES,
+    SLIDING,
+    SPARSE,
+    Kinds,
+    sliding_window,
+    spoken,
+)
 from core.models.rules.own_keys import pattern_kinds
 
 
@@ -49,6 +59,8 @@ def from_last(part: ConfigPart, layers: int) -> Kinds:
 def window_from(part: ConfigPart, layers: int) -> Kinds:
     """Qwen2: sliding from layer max_window_layers on, if the window is switched on."""
     window = sliding_window(part)
+    if window is None and part.model_type in NULL_SWITCHES and part.value("max_window_layers") is None:
+        return Kinds(kinds=(FULL,) * layers, origin=rule("", "No window is in force: every layer is full attention."))
     first = part.integer("max_window_layers", minimum=0)
     kinds = tuple(SLIDING if window is not None and index >= first.value else FULL for index in range(layers))
     if window is None:
@@ -65,6 +77,13 @@ def window_if_set(part: ConfigPart, layers: int) -> Kinds:
     if window is None and part.raw.get("attention_chunk_size") is not None:
         chunk = part.optional_integer("attention_chunk_size")  # transformers' cache also takes a stray one
         return Kinds(kinds=(CHUNKED,) * layers, origin=rule("", "Every layer is chunked attention.", chunk))
+    kind = FULL if window is None else SLIDING
+    return Kinds(kinds=(kind,) * layers, origin=rule("", f"Every layer is {spoken(kind)}.", window))
+
+
+def window_alone(part: ConfigPart, layers: int) -> Kinds:
+    """Ministral: all layers slide when there is a window, none without; the list is derived, so no chunk counts."""
+    window = sliding_window(part)
     kind = FULL if window is None else SLIDING
     return Kinds(kinds=(kind,) * layers, origin=rule("", f"Every layer is {spoken(kind)}.", window))
 
@@ -198,6 +217,7 @@ def dots3(part: ConfigPart, layers: int) -> Kinds:
     """Layers 0, 1 and every fourth from 1 full (or indexed), the others sliding."""
     dsa = part.raw.get("use_dsa", True)
     slides = part.raw.get("use_sliding_window", True)
+    slides = False if slides is None else slides  # null switches it off, as it does in the class
     if not isinstance(dsa, bool) or not isinstance(slides, bool):
         part.refuse("use_dsa" if not isinstance(dsa, bool) else "use_sliding_window", "true or false is expected")
     whole = INDEXED if dsa else FULL

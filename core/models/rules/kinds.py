@@ -29,6 +29,8 @@ SWITCHED = {  # model types whose window is dead while use_sliding_window is fal
     "qwen2", "qwen2_5_omni_text", "qwen2_5_vl_text", "qwen2_vl_text", "qwen3", "qwen3_moe", "qwen2_moe",
 }  # fmt: skip
 
+NULL_SWITCHES = {"qwen2_vl_text", "qwen2_5_vl_text"}  # of those the ones that take null, which is false
+
 
 @dataclass(frozen=True, kw_only=True)
 class Kinds:
@@ -45,6 +47,8 @@ def spoken(kind: str) -> str:
 
 def switched_off(part: ConfigPart) -> bool:
     """Whether use_sliding_window is false in a class that listens to it."""
+    if part.model_type in NULL_SWITCHES and part.value("use_sliding_window") is None:
+        return True
     return part.model_type in SWITCHED and not part.boolean("use_sliding_window").value
 
 

@@ -23,6 +23,7 @@ from core.models.rules.attention_patterns import (
     minimax_m3,
     qwen2_moe,
     smollm3,
+    window_alone,
     window_from,
     window_if_set,
 )
@@ -112,7 +113,7 @@ PATTERNS: dict[str, Callable[[ConfigPart, int], Kinds]] = {
     "minimax_text_01": minimax_list,
     "minimax": Every(period=2, rare=LINEAR, common=FULL),
     "minimax_m3_vl_text": minimax_m3,
-    "ministral": window_if_set,
+    "ministral": window_alone,
     "mistral_large4_text": all_of(INDEXED),
     "modernbert-decoder": Every(period=3, key="global_attn_every_n_layers", offset=0),
     "muse_glimmer_text": from_last,

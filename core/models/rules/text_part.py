@@ -42,6 +42,8 @@ NOT_ANSWERED = {
     "gemma4_assistant": "it reads the cache of the model that it assists and keeps none",
     "gemma4_unified_assistant": "it reads the cache of the model that it assists and keeps none",
     "idefics": "its cross-attention layers are not followed here",
+    "musicgen": "its decoder also keeps keys and values of the text that it is given",
+    "musicgen_melody": "its decoder also keeps keys and values of the text that it is given",
     "openai-gpt": "transformers' code for it keeps no cache",
     "pi0": "it denoises actions, which is no decoding token by token",
     "pix2struct": "an encoder-decoder model, whose cache also depends on the encoder's input",

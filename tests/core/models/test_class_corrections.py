@@ -116,3 +116,17 @@ def test_step_3_slides_on_the_layers_that_its_list_names_alone() -> None:
     # sliding layers have more query heads on the same KV heads
     assert [layer.num_query_heads for layer in spec.layers if isinstance(layer, GroupedAttention)] == [8, 12, 12]
     assert {layer.num_kv_heads for layer in spec.layers if isinstance(layer, GroupedAttention)} == {2}
+
+
+def test_ministral_derives_its_list_so_that_a_chunk_says_nothing() -> None:
+    ministral = NESTED | {"model_type": "ministral", "sliding_window": None, "attention_chunk_size": 5}
+    assert windows(ministral) == [None, None, None]
+    assert windows(ministral | {"sliding_window": 7}) == [7, 7, 7]
+
+
+@pytest.mark.parametrize("model_type", ["qwen2_vl_text", "qwen2_5_vl_text"])
+def test_a_null_switch_of_qwen_vl_is_off(model_type: str) -> None:
+    text = NESTED | {"model_type": model_type, "sliding_window": 16, "max_window_layers": 0}
+    assert windows(text | {"use_sliding_window": True}) == [16, 16, 16]
+    assert windows(text | {"use_sliding_window": None}) == [None, None, None]
+    assert windows(text | {"use_sliding_window": False, "max_window_layers": None}) == [None, None, None]
