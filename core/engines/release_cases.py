@@ -108,7 +108,7 @@ def _fields(known: ModelClass, config: Config) -> Iterator[Config]:
         elif isinstance(default, int):
             yield from ({name: number} for number in (1, 3, None))
         elif default is None:
-            yield from ({name: value} for value in (2, True))
+            yield from ({name: value} for value in (2, True, [1, 3]))
 
 
 def _spellings(known: ModelClass, config: Config) -> Iterator[Config]:

@@ -6,7 +6,18 @@ from dataclasses import replace
 from core.models.rules.class_defaults import ModelClass
 from core.models.rules.facts import UnsupportedConfig
 from core.models.rules.fields import ConfigPart, Found, rule
-from core.models.rules.kinds import CONV, FULL, HYBRID, LINEAR, OLDER_NAMES, SLIDING, Kinds, listed_kinds, spoken
+from core.models.rules.kinds import (
+    CONV,
+    FULL,
+    HYBRID,
+    HYBRID_SLIDING,
+    LINEAR,
+    OLDER_NAMES,
+    SLIDING,
+    Kinds,
+    listed_kinds,
+    spoken,
+)
 
 NEMOTRON_LETTERS = {"M": LINEAR, "E": "moe", "*": FULL, "-": "mlp"}
 
@@ -88,6 +99,19 @@ def kimi_linear(part: ConfigPart, layers: int) -> Kinds:
     origins = nested.found("full_attn_layers"), nested.found("kda_layers")
     kinds = tuple(FULL if index + 1 in chosen else LINEAR for index in range(layers))
     return Kinds(kinds=kinds, origin=rule("", "full_attn_layers counts from 1.", *origins))
+
+
+def inkling(part: ConfigPart, layers: int) -> Kinds:
+    """Inkling: local_layer_ids lists the layers that slide, which published files do; else all but every sixth."""
+    listed = part.integers("local_layer_ids")
+    if listed is None:
+        kinds = tuple(HYBRID if index % 6 == 5 else HYBRID_SLIDING for index in range(layers))
+        return Kinds(kinds=kinds, origin=rule("", f"{part.model_class.name} makes every sixth layer full."))
+    local = set(listed)
+    kinds = tuple(HYBRID_SLIDING if index in local else HYBRID for index in range(layers))
+    return Kinds(
+        kinds=kinds, origin=rule("", "local_layer_ids lists the layers that slide.", part.found("local_layer_ids"))
+    )
 
 
 def lara_mini(part: ConfigPart, layers: int) -> Kinds:

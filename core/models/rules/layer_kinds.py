@@ -32,6 +32,7 @@ from core.models.rules.fields import ConfigPart
 from core.models.rules.hybrid_patterns import (
     by_indices,
     deci,
+    inkling,
     jamba,
     kimi_linear,
     lara_mini,
@@ -95,7 +96,7 @@ PATTERNS: dict[str, Callable[[ConfigPart, int], Kinds]] = {
     "hy_v4_vl_text": all_of(INDEXED),
     "inkling2_loop_text": Every(period=6, rare=HYBRID, common=HYBRID_SLIDING),
     "inkling2_text": Every(period=6, rare=HYBRID, common=HYBRID_SLIDING),
-    "inkling_text": Every(period=6, rare=HYBRID, common=HYBRID_SLIDING),
+    "inkling_text": inkling,
     "jamba": jamba,
     "kimi_linear": kimi_linear,
     "kolibri1": Every(period=5),

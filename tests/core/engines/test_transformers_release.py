@@ -76,6 +76,7 @@ def test_a_list_of_kinds_is_tried_under_every_name_of_its_class() -> None:
     lists = [case for case in cases if "a list of 6, first sliding_attention" in case]
     assert any(case.startswith("layers_block_type") for case in lists)
     assert any(case.startswith("layer_types") for case in lists)
+    assert dict(variations("inkling_text"))["local_layer_ids a list of 2, first 1"]["local_layer_ids"] == [1, 3]
     assert "intermediate_size" not in cases["intermediate_size left out"]
 
 

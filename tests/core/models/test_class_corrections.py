@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from core.models.attention import GroupedAttention, LatentAttention
+from core.models.attention import GroupedAttention, LatentAttention, ParallelLayer
 from core.models.spec import UnsupportedConfig, read_config
 
 SMALL: dict[str, Any] = {"hidden_size": 128, "num_hidden_layers": 3, "num_attention_heads": 8, "vocab_size": 128}
@@ -130,3 +130,17 @@ def test_a_null_switch_of_qwen_vl_is_off(model_type: str) -> None:
     assert windows(text | {"use_sliding_window": True}) == [16, 16, 16]
     assert windows(text | {"use_sliding_window": None}) == [None, None, None]
     assert windows(text | {"use_sliding_window": False, "max_window_layers": None}) == [None, None, None]
+
+
+def test_inkling_slides_on_the_layers_that_local_layer_ids_lists() -> None:
+    text = SMALL | {"model_type": "inkling_text", "num_hidden_layers": 4, "sliding_window_size": 16}
+    widths = {"head_dim": 24, "swa_head_dim": 24, "num_attention_heads": 8, "swa_num_attention_heads": 8}
+    heads = {"num_key_value_heads": 2, "swa_num_key_value_heads": 4}
+
+    def kept(config: dict[str, Any]) -> list[int | None]:
+        layers = read_config(config).layers
+        return [layer.attention.window for layer in layers if isinstance(layer, ParallelLayer)]
+
+    assert kept(text | widths | heads) == [16, 16, 16, 16]
+    assert kept(text | widths | heads | {"local_layer_ids": [0, 2]}) == [16, None, 16, None]
+    assert kept(text | widths | heads | {"local_layer_ids": []}) == [None, None, None, None]
