@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # vLLM 0.33 takes sliding_window from any config.json without layer_types, also where the model's class knows no windows: one
-# stray line makes every layer of a Llama file slide (and its cache shrink), while transformers' Llama never looks at it.
+# stray line makes every layer of a Llama file slide (and its cache shrink), while transformers' Llama class names no window at all.
 set -euo pipefail
 work=$(mktemp -d); trap 'rm -rf "$work"' EXIT
 pip download -q --no-deps --only-binary :all: -d "$work" vllm==0.33.0 transformers==5.24.0
