@@ -6,7 +6,7 @@ A text type stands here once; the types that nest it take its body (composite.py
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from core.parameters import bert, custom, dense, experts, gpt, layered, recurrent
+from core.parameters import bert, custom, dense, experts, gpt, layered, mixed, recurrent
 from core.parameters.classes import ConfigClass, config_classes
 from core.parameters.tally import Tally
 from core.parameters.values import NotByRule, Values
@@ -51,7 +51,10 @@ HEADS: dict[str, Head] = {
     "ernie4_5_moe": head_with_optional_bias("use_bias"),
     **bert.HEADS,
 }
-FAMILIES = (dense.BODIES, experts.BODIES, gpt.BODIES, bert.BODIES, layered.BODIES, recurrent.BODIES, custom.BODIES)
+FAMILIES = (
+    dense.BODIES, experts.BODIES, gpt.BODIES, bert.BODIES, layered.BODIES, recurrent.BODIES, mixed.BODIES,
+    custom.BODIES,
+)  # fmt: skip
 BODIES: dict[str, Body] = {name: body for bodies in FAMILIES for name, body in bodies.items()}
 NEVER_TIED = {"kimi_linear", "bailing_hybrid", "nemotron_h"}
 RULES: dict[str, Rule] = {
