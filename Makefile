@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: run test check test-pythons lint types unit browser-tests browser screenshots clean
+.PHONY: run test check test-pythons lint types unit browser-tests browser exports screenshots clean
 
 run: $(VENV)/.runtime
 	$(BIN)/streamlit run dashboard.py
@@ -38,6 +38,10 @@ browser: $(VENV)/.dev
 	    apt-get update -qq && apt-get install -y -qq chromium; \
 	  else $(BIN)/playwright install chromium; fi; \
 	  $(BIN)/python -m tests.chromium; }
+
+# Every export of every page, light and dark, under exports/, and a look at each; decks in LibreOffice where it is.
+exports: $(VENV)/.dev
+	$(BIN)/python -m tests.exports
 
 screenshots: browser
 	$(BIN)/python -m tests.browser.screenshots

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 from core.reports.exports import Document, Picture, Section, Table, plain
-from core.reports.text_width import fitting_points, width_in, words_height, wrap
+from core.reports.text_width import LINE_EM, fitting_points, width_in, words_height, wrap
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -318,7 +318,8 @@ def _rows_that_fit(
     head = row_height(heads, widths, points, bold=True)
     taken: list[tuple[str, ...]] = []
     used = head
-    for row in rows:
+    tall = paper.tall_in - head
+    for row in (part for whole in rows for part in _parts_of(whole, widths, points, tall)):
         height = row_height(row, widths, points)
         if taken and used + height > paper.foot_in - 0.1 - top:
             yield tuple(taken), top
@@ -326,6 +327,16 @@ def _rows_that_fit(
         taken.append(row)
         used += height
     yield tuple(taken), top
+
+
+def _parts_of(row: tuple[str, ...], widths: tuple[float, ...], points: int, tall_in: float) -> list[tuple[str, ...]]:
+    """The row, or where it is taller than a page its lines as rows that follow each other."""
+    if row_height(row, widths, points) <= tall_in:
+        return [row]
+    lines = [wrap(cell, across - 2 * CELL_SIDE_IN, points) for cell, across in zip(row, widths, strict=True)]
+    count = max(int((tall_in - 2 * CELL_TOP_IN) * 72 / points / LINE_EM), 1)
+    starts = range(0, max(map(len, lines)), count)
+    return [tuple(" ".join(cell[start : start + count]).strip() for cell in lines) for start in starts]
 
 
 def _columns_that_fit(table: Table, across_in: float, points: int) -> list[Table]:

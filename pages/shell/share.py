@@ -4,7 +4,7 @@ A page says nothing about this: pages.shell.style remembers each picture as it d
 are opened, and a file is made when it is asked for, in a thread of its own.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -17,7 +17,7 @@ from core.reports.exports import Document, Picture, Section
 
 LESSONS = frozenset(core_lessons.ORDER)
 _PICTURES, _TABLES, _PAGE, _WALK = "_share_pictures", "_share_tables", "_share_page", "_share_walk"
-_REPORT, _ANSWER, _FOLLOWED = "_share_report", "_share_answer", "_share_followed"
+_REPORT, _ANSWER, _FOLLOWED, _AFTER = "_share_report", "_share_answer", "_share_followed", "_share_after"
 Report = Callable[[Palette], Sequence[Section]]
 
 _LINK_HTML = """
@@ -62,7 +62,7 @@ def begin(page: st.Page) -> None:
     st.session_state[_PICTURES] = {}
     st.session_state[_TABLES] = {}
     st.session_state[_REPORT] = None
-    st.session_state[_ANSWER] = ""
+    st.session_state[_ANSWER], st.session_state[_AFTER] = "", {}
     _follow(page)
     if st.session_state.get(_WALK, ("",))[0] != page.url_path:
         st.session_state[_WALK] = (page.url_path, {})
@@ -90,6 +90,12 @@ def remember_report(report: Report, *, answer: str) -> None:
     answer is the page's verdict in a sentence: a link to this view is signed with it.
     """
     st.session_state[_REPORT], st.session_state[_ANSWER] = report, answer
+
+
+def remember_sections(make: Callable[[], Sequence[Section]], *, after: str, answer: str) -> None:
+    """Sections that stand after the picture of that name, made when a file asks for them; and the page's answer."""
+    st.session_state[_AFTER][after] = make
+    st.session_state[_ANSWER] = answer
 
 
 def _follow(page: st.Page) -> None:
@@ -256,8 +262,15 @@ def view_document() -> Callable[[], Document]:
         return lambda: Document(title=title, source=source, sections=(*sections(), *ends))
     pictures: dict[str, Picture] = dict(st.session_state.get(_PICTURES, {}))
     tables = list(st.session_state.get(_TABLES, {}).values())
-    shown = [Section(title=picture.sentence or picture.alt_text, picture=picture) for picture in pictures.values()]
-    return lambda: Document(title=title, source=source, sections=(*shown, *(make() for make in tables), *ends))
+    after = dict(st.session_state.get(_AFTER, {}))
+
+    def sections() -> Iterator[Section]:
+        for name, picture in pictures.items():
+            yield Section(title=picture.sentence or picture.alt_text, picture=picture)
+            yield from after[name]() if name in after else ()
+        yield from (make() for make in tables)
+
+    return lambda: Document(title=title, source=source, sections=(*sections(), *ends))
 
 
 def _walk_sections(path: str) -> Callable[[], tuple[Section, ...]]:

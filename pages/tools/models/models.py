@@ -6,6 +6,7 @@ import streamlit as st
 
 from core.figures import comparison
 from core.figures.comparison import MAX_COMPARED, ComparedModel, plain
+from core.reports.models_report import models_sections
 from pages.shell import cached, share, style
 from pages.tools.models import check, detail, pick, pull, table, weigh
 
@@ -119,7 +120,9 @@ if readable:
     bytes_per_token(readable, ghosts)
     st.subheader("Side by side")
     table.show(table.frame(models), key="models_table", file_name="headroom-models.csv")
-    share.remember_table("models", partial(table.section, models))
+    share.remember_sections(
+        partial(models_sections, models), after="models_bytes", answer=comparison.headline(readable)
+    )
     failures(names)
     st.subheader("Cache against context")
     growth(readable)

@@ -7,7 +7,6 @@ import pandas as pd
 import streamlit as st
 
 from core.figures.comparison import MAX_COMPARED, ComparedModel, table_row
-from core.reports.exports import Section
 from pages.shell import share
 
 WIDTH: dict[str, int] = {
@@ -57,17 +56,6 @@ def show(table: pd.DataFrame, *, key: str, file_name: str) -> None:
     st.dataframe(table, hide_index=True, column_config=columns, key=key, alt=_alt(table), height=tall, placeholder="–")
     rows = [{str(name): cell for name, cell in row.items()} for row in table.to_dict("records")]
     share.save_csv(rows, key=f"{key}_csv", file_name=file_name)
-
-
-def section(models: Sequence[ComparedModel]) -> Section:
-    """The comparison for a report or a deck: every cell as text, without the two columns of sentences."""
-    table = frame([model for model in models if model.spec is not None])
-    table = table.drop(columns=["Layers", "Facts"], errors="ignore").astype(object)
-    rows = tuple(tuple(str(cell) for cell in row) for row in table.where(table.notna(), "–").itertuples(index=False))
-    said = [f"{model.name}: {remark}" for model in models if model.spec is not None for remark in model.spec.remarks]
-    return Section(
-        title="The models side by side", text="\n\n".join(said), table=(tuple(map(str, table.columns)), rows)
-    )
 
 
 def _alt(table: pd.DataFrame) -> str:

@@ -76,6 +76,15 @@ def test_a_long_table_goes_on_with_its_head_repeated(paper: Paper):
 
 
 @PAPERS
+def test_a_row_taller_than_a_page_goes_on_with_nothing_lost(paper: Paper):
+    long = " ".join(f"word{number}" for number in range(3_000))
+    pages = laid(paper, Section(title="Long", table=(("What", "Why"), (("one", "short"), ("two", long)))))
+    assert len(grids(pages)) > 1
+    assert " ".join(row[1] for grid in grids(pages) for row in grid.table[1]) == f"short {long}"
+    assert all(not problems(page, paper) for page in pages)
+
+
+@PAPERS
 def test_a_wide_table_goes_on_in_further_columns_beside_its_first(paper: Paper):
     found = grids(laid(paper, Section(title="The models side by side", table=MODELS)))
     assert {grid.table[0][0] for grid in found} == {"Model"}
