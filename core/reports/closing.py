@@ -13,7 +13,9 @@ SAID = {"transformers": "class defaults and the cache check", "vl-convert-python
 def asked_section(path: str, query: Mapping[str, str | list[str]]) -> tuple[Section, ...]:
     """Every input that is not the page's default, by its name in the link; nothing where all are."""
     rows = tuple(
-        (_words(path, key), ", ".join(value) if isinstance(value, list) else value) for key, value in query.items()
+        (_words(path, key), ", ".join(value) if isinstance(value, list) else value)
+        for key, value in query.items()
+        if key != path  # a lesson's own key is the step on screen: the file has every step
     )
     if not rows:
         return ()
@@ -22,9 +24,7 @@ def asked_section(path: str, query: Mapping[str, str | list[str]]) -> tuple[Sect
 
 
 def _words(path: str, key: str) -> str:
-    """'layouts_g64' of /layouts -> 'g64'; a lesson's own key is its step."""
-    if key == path:
-        return "step"
+    """'layouts_g64' of /layouts -> 'g64'."""
     return key.removeprefix(f"{path}_").replace("_", " ")
 
 

@@ -264,13 +264,13 @@ def view_document() -> Callable[[], Document]:
     tables = list(st.session_state.get(_TABLES, {}).values())
     after = dict(st.session_state.get(_AFTER, {}))
 
-    def sections() -> Iterator[Section]:
+    def drawn() -> Iterator[Section]:
         for name, picture in pictures.items():
             yield Section(title=picture.sentence or picture.alt_text, picture=picture)
             yield from after[name]() if name in after else ()
         yield from (make() for make in tables)
 
-    return lambda: Document(title=title, source=source, sections=(*sections(), *ends))
+    return lambda: Document(title=title, source=source, sections=(*drawn(), *ends))
 
 
 def _walk_sections(path: str) -> Callable[[], tuple[Section, ...]]:
