@@ -228,13 +228,13 @@ def latent_chart(colours: Palette) -> Picture:
     """What an MLA layer of DeepSeek-V2 keeps of a token, and what is computed from it when it is read."""
     latent = {"left": 0.30, "right": 0.56, "top": 0.30, "bottom": 0.70}
     rope = {"left": 0.30, "right": 0.3325, "top": 0.78, "bottom": 0.96}
-    hidden = [{"left": 0.0, "right": 0.13, "top": 0.30, "bottom": 0.70, "x": 0.065, "y": 0.5, "text": "hidden state"}]
+    hidden = [{"left": 0.0, "right": 0.19, "top": 0.30, "bottom": 0.70, "x": 0.095, "y": 0.5, "text": "hidden state"}]
     heads: list[Row] = [
         {"left": 0.76, "right": 1.0, "top": 0.06 + i * 0.17, "bottom": 0.19 + i * 0.17, "x": 0.88,
          "y": 0.125 + i * 0.17, "text": text}
-        for i, text in enumerate(("keys, values of head 1", "head 2", "…", "head 128"))
+        for i, text in enumerate(("K, V of head 1", "K, V of head 2", "…", "K, V of head 128"))
     ]  # fmt: skip
-    links = [{"x": 0.135, "y": 0.5, "x2": 0.295, "y2": 0.5}, {"x": 0.135, "y": 0.66, "x2": 0.295, "y2": 0.87}]
+    links = [{"x": 0.195, "y": 0.5, "x2": 0.295, "y2": 0.5}, {"x": 0.195, "y": 0.66, "x2": 0.295, "y2": 0.87}]
     links += [{"x": 0.565, "y": 0.5, "x2": 0.755, "y2": row["y"]} for row in heads]
     bus = 0.72  # the rotary key goes to every head: along one line, so that it crosses nothing
     links += [
@@ -243,8 +243,8 @@ def latent_chart(colours: Palette) -> Picture:
     ]
     links += [{"x": bus, "y": row["y"] + 0.04, "x2": 0.755, "y2": row["y"] + 0.04} for row in heads]
     inside = [{"x": 0.43, "y": 0.5, "text": "latent, 512"}]
+    first_caption = [{"x": 0.0, "y": 0.16, "text": "computed, not kept"}]
     captions = [
-        {"x": 0.065, "y": 0.16, "text": "computed, not kept"},
         {"x": 0.43, "y": 0.16, "text": "kept in the cache: 576"},
         {"x": 0.88, "y": 0.79, "text": "computed when read"},
     ]
@@ -257,6 +257,7 @@ def latent_chart(colours: Palette) -> Picture:
         words(hidden, colours.text, 13),
         words(inside, colours.on_fill, 15, bold=True),
         words(heads, colours.text, 12),
+        words(first_caption, colours.muted, 13, align="left"),
         words(captions, colours.muted, 13),
         words(beside, colours.mla, 13, align="left", bold=True),
     ).properties(height=300)
