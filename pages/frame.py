@@ -35,6 +35,7 @@ PAGES = {
         st.Page(
             "learn/bottleneck.py", title="FLOPs are not the bottleneck", icon=":material/speed:", url_path="bottleneck"
         ),
+        st.Page("learn/watch.py", title="Watch it decode", icon=":material/play_circle:", url_path="watch"),
         st.Page(
             "learn/formula.py", title="The formula on a Post-it", icon=":material/sticky_note_2:", url_path="formula"
         ),
@@ -58,6 +59,7 @@ PAGES = {
         st.Page("learn/eviction.py", title="Eviction", icon=":material/filter_alt:", url_path="eviction"),
         st.Page("learn/quantisation.py", title="Fewer bits", icon=":material/compress:", url_path="quantisation"),
         st.Page("learn/latent.py", title="MLA", icon=":material/join_inner:", url_path="latent"),
+        st.Page("learn/after.py", title="After G", icon=":material/account_tree:", url_path="after"),
         st.Page("learn/quiz.py", title="Quiz", icon=":material/quiz:", url_path="quiz"),
     ],
     "Reference": [

@@ -9,6 +9,8 @@ OTHERS = {
     "faq": ("reference/faq.py", "FAQ"),
     "glossary": ("reference/glossary.py", "Glossary"),
     "evidence": ("reference/evidence.py", "Evidence"),
+    "after": ("learn/after.py", "After G"),
+    "watch": ("learn/watch.py", "Watch it decode"),
     "timeline": ("reference/timeline.py", "Timeline"),
     "size": ("tools/size/size.py", "Size"),
     "models": ("tools/models/models.py", "Models"),

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from core.figures.lessons import Picture
     from core.figures.palette import Palette
     from core.hardware.accelerators import HostAccelerator
+    from core.learning.ideas import IdeaBytes
     from core.models.registry import RegisteredModel
     from core.parameters import ParameterCount
     from core.serving.from_hub import HubModel
@@ -99,6 +100,45 @@ def timeline(theme: str) -> "Picture":
 
     found = figure.dots(registered_models())
     return made(figure.timeline_chart(found, palette(theme)), figure.sentence(found), figure.alt_text(found))
+
+
+@st.cache_resource(ttl=86_400, max_entries=2, show_spinner=False)
+def watch_spec(theme: str) -> dict[str, Any]:
+    """The picture of a decode step without its data; nobody changes it, so nobody needs a copy."""
+    from core.figures import watch  # noqa: PLC0415  altair loads with the first picture, not the page
+    from core.figures.palette import palette  # noqa: PLC0415
+
+    spec: dict[str, Any] = watch.chart(palette(theme)).to_dict()
+    return {"datasets": {}, **spec}
+
+
+@st.cache_data(ttl=86_400, max_entries=32, show_spinner=False)
+def idea_picture(key: str, theme: str) -> "Picture":
+    """The layout of one idea of After G."""
+    from core.figures import ideas as figure  # noqa: PLC0415  altair loads with the first picture, not the page
+    from core.figures.lessons import made  # noqa: PLC0415
+    from core.figures.palette import palette  # noqa: PLC0415
+    from core.learning.ideas import idea  # noqa: PLC0415
+
+    return made(figure.layout_chart(key, palette(theme)), f"**{idea(key).name}**", figure.layout_alt_text(key))
+
+
+@st.cache_data(ttl=86_400, max_entries=16, show_spinner=False)
+def idea_bytes(key: str) -> "IdeaBytes | None":
+    """What a token of the idea's model keeps and what engines take for it."""
+    from core.learning.ideas import idea, size_of  # noqa: PLC0415
+
+    return size_of(idea(key))
+
+
+@st.cache_data(ttl=86_400, max_entries=2, show_spinner=False)
+def idea_map(theme: str) -> "Picture":
+    """Every registry model on the ideas that it stands on."""
+    from core.figures import ideas as figure  # noqa: PLC0415  altair loads with the first picture, not the page
+    from core.figures.lessons import made  # noqa: PLC0415
+    from core.figures.palette import palette  # noqa: PLC0415
+
+    return made(figure.map_chart(palette(theme)), figure.map_sentence(), figure.map_alt_text())
 
 
 @st.cache_data(ttl=3_600, max_entries=1, show_spinner=False)

@@ -1,0 +1,76 @@
+"""After G: what each later idea attacks in the formula of the cache, with layout, keys, bytes and quality."""
+
+import streamlit as st
+
+from core.learning import ideas
+from core.learning.ideas import CONTEXT, FACTORS, Idea
+from core.units import format_binary
+from pages.shell import cached, style
+
+NAMES = {found.key: found.name for found in ideas.IDEAS}
+
+
+def formula(found: Idea) -> str:
+    """The formula with the factors that the idea attacks in bold."""
+    said = (f":orange[**{factor}**]" if factor in found.factors else factor for factor in FACTORS[:-1])
+    reads = "  \nIt attacks :orange[**what a step reads**], not what is stored." if "reads" in found.factors else ""
+    return f"{' · '.join(said)}{reads}"
+
+
+def picture(found: Idea) -> None:
+    """The layout, in the hand of the three."""
+    drawn = cached.idea_picture(found.key, st.context.theme.type or "light")
+    style.draw_spec(drawn.spec, sentence=drawn.sentence, alt_text=drawn.alt_text, key="after_layout")
+
+
+def size(found: Idea) -> None:
+    """Bytes of a model that ships it, as our reader counts them, or of the paper's shape, said so."""
+    if found.paper_bytes is not None:
+        said = ", ".join(f"{name} {count:,} B" for name, count in found.paper_bytes.items())
+        st.markdown(f"**No model of the registry ships it.** {found.paper_shape}: {said} (as the table below prints).")
+        return
+    shown = cached.idea_bytes(found.key)
+    if shown is None:
+        return
+    reads = "" if shown.read == shown.kept else f", of which a step reads {format_binary(shown.read)}"
+    where = f"{CONTEXT:,} tokens, 16 bits, states included"
+    st.markdown(f"**{shown.name}** keeps **{format_binary(shown.kept)} a token**{reads} ({where}).")
+    if shown.formats:
+        said = ", ".join(f"{name} {format_binary(count)}" for name, count in shown.formats.items())
+        st.markdown(f"The same at fewer bits, scales included: {said}.")
+    if shown.engines:
+        said = ", ".join(f"{name} {format_binary(count)}" for name, count in shown.engines.items())
+        st.markdown(f"What engines take for it, one request: {said} a token.")
+
+
+def words(found: Idea) -> None:
+    """What it does, how a config says so, what G still means, and what is published."""
+    st.markdown(found.does)
+    keys = ", ".join(f"`{key}`" for key in found.keys) or "none yet: no released config has a key for it"
+    st.markdown(f"**Declared by** {keys}.")
+    st.markdown(f"**What G still means there.** {found.g_means}")
+    size(found)
+    for figure in found.published:
+        link = f"[arXiv {figure.arxiv}](https://arxiv.org/abs/{figure.arxiv})"
+        st.markdown(f"**Published.** {figure.says}  \n:small[{figure.where}, {link}]")
+    if not found.published:
+        st.caption("Quality: no table that we could read compares it with the same model without it, so none is shown.")
+
+
+st.title("After G")
+st.markdown(
+    "The cache is `2 · L · G · head_dim · context · batch · bytes`. G was the first factor that the field turned. Each "
+    "later idea turns another one; most models of today turn several."
+)
+key = st.pills("Idea", list(NAMES), format_func=NAMES.__getitem__, default="latent", required=True,
+               key="after_idea", bind="query-params")  # fmt: skip
+chosen = ideas.idea(key or "latent")
+left, right = st.columns([5, 6], gap="large")
+with left:
+    st.markdown(formula(chosen))
+    words(chosen)
+with right:
+    picture(chosen)
+st.header("Every model of the registry on the map", anchor="map", divider="gray")
+drawn = cached.idea_map(st.context.theme.type or "light")
+style.draw_spec(drawn.spec, sentence=drawn.sentence, alt_text=drawn.alt_text, key="after_map")
