@@ -8,6 +8,7 @@ G and trained on for a tenth as long, as the uptraining page does. Weights are k
 import math
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch  # noqa: TID251  a command of its own: the dashboard never imports this file
@@ -92,7 +93,7 @@ def main() -> int:
     whole = TextNetwork(SHAPE.num_query_heads)
     print(f"{len(text):,} characters, {sum(p.numel() for p in whole.parameters()):,} parameters")
     loss = train(whole, text, STEPS, RATE, 1)
-    kept: dict[str, np.ndarray] = {}
+    kept: dict[str, Any] = {}
     for num_kv_heads in KV_HEADS:
         network = merged(whole, num_kv_heads)
         if num_kv_heads != SHAPE.num_query_heads:
