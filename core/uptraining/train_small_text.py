@@ -66,7 +66,7 @@ def train(network: TextNetwork, text: torch.Tensor, steps: int, rate: float, see
         optimiser.step()
         if step % 200 == 0:
             print(f"step {step}: {loss.item():.3f}", flush=True)
-    return loss.item()
+    return float(loss.item())
 
 
 def merged(whole: TextNetwork, num_kv_heads: int) -> TextNetwork:
