@@ -60,6 +60,7 @@ PAGES = {
         st.Page("learn/quantisation.py", title="Fewer bits", icon=":material/compress:", url_path="quantisation"),
         st.Page("learn/latent.py", title="MLA", icon=":material/join_inner:", url_path="latent"),
         st.Page("learn/after.py", title="After G", icon=":material/account_tree:", url_path="after"),
+        st.Page("learn/bound.py", title="When memory stops binding", icon=":material/show_chart:", url_path="bound"),
         st.Page("learn/quiz.py", title="Quiz", icon=":material/quiz:", url_path="quiz"),
     ],
     "Reference": [

@@ -19,6 +19,7 @@ THEMES: dict[str, tuple[str, ...]] = {
     "Several GPUs": ("tensor parallelism", "rank", "replication"),
     "Keeping less of each text": ("sliding window", "eviction", "attention sink", "heavy hitters", "KV quantisation"),
     "MLA": ("MLA", "latent", "rotary key"),
+    "After G": ("hybrid", "recurrent state", "index keys", "block scale", "speculative decoding"),
     "Training and measuring": ("checkpoint", "uptraining", "FFN", "ablation", "perplexity", "nat"),
 }
 

@@ -9,6 +9,7 @@ OTHERS = {
     "faq": ("reference/faq.py", "FAQ"),
     "glossary": ("reference/glossary.py", "Glossary"),
     "evidence": ("reference/evidence.py", "Evidence"),
+    "bound": ("learn/bound.py", "When memory stops binding"),
     "after": ("learn/after.py", "After G"),
     "watch": ("learn/watch.py", "Watch it decode"),
     "timeline": ("reference/timeline.py", "Timeline"),

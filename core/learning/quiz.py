@@ -1,4 +1,4 @@
-"""The quiz over the path: fifteen questions, each with one right option, a reason and the page that explains it."""
+"""The quiz over the path: twenty-five questions, each with one right option, a reason and the page that explains it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

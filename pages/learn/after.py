@@ -3,7 +3,9 @@
 import streamlit as st
 
 from core.learning import ideas
+from core.learning.drills import LARGEST_SEED
 from core.learning.ideas import CONTEXT, FACTORS, Idea
+from core.learning.later_drills import later_question
 from core.units import format_binary
 from pages.shell import cached, style
 
@@ -57,6 +59,23 @@ def words(found: Idea) -> None:
         st.caption("Quality: no table that we could read compares it with the same model without it, so none is shown.")
 
 
+@st.fragment
+def drill() -> None:
+    """One question; its answer is said once an option is chosen."""
+    number = st.number_input("Question", 1, LARGEST_SEED, key="after_question", bind="query-params", width=200)
+    asked = later_question(int(number) - 1)
+    chosen = st.radio(asked.text, asked.options, index=None, key=f"after_answer_{number}")
+    if chosen is not None:
+        right = asked.options[asked.answer]
+        say = st.success if chosen == right else st.warning
+        say(f"**{right}.** {asked.why}")
+    st.button("Next question", key="after_next", on_click=_next)
+
+
+def _next() -> None:
+    st.session_state["after_question"] = int(st.session_state.get("after_question", 1)) % LARGEST_SEED + 1
+
+
 st.title("After G")
 st.markdown(
     "The cache is `2 · L · G · head_dim · context · batch · bytes`. G was the first factor that the field turned. Each "
@@ -74,3 +93,5 @@ with right:
 st.header("Every model of the registry on the map", anchor="map", divider="gray")
 drawn = cached.idea_map(st.context.theme.type or "light")
 style.draw_spec(drawn.spec, sentence=drawn.sentence, alt_text=drawn.alt_text, key="after_map")
+st.header("Drill", anchor="drill", divider="gray")
+drill()

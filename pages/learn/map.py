@@ -27,7 +27,7 @@ def beside() -> None:
         st.page_link("learn/layouts.py", label="The three layouts")
         for key in texts.ORDER:
             st.page_link(place(key).script, label=place(key).title)
-        st.page_link("learn/quiz.py", label="Quiz of 15 questions")
+        st.page_link("learn/quiz.py", label="Quiz of 25 questions")
 
 
 def forget() -> None:

@@ -141,6 +141,17 @@ def idea_map(theme: str) -> "Picture":
     return made(figure.map_chart(palette(theme)), figure.map_sentence(), figure.map_alt_text())
 
 
+@st.cache_data(ttl=86_400, max_entries=128, show_spinner=False)
+def bound_picture(name: str, theme: str, **inputs: Any) -> "Picture":
+    """'ridge' or 'measured', of When memory stops binding."""
+    from core.figures import bound  # noqa: PLC0415  altair loads with the first picture, not the page
+    from core.figures.palette import palette  # noqa: PLC0415
+
+    if name == "measured":
+        return bound.measured_picture(palette(theme))
+    return bound.ridge_picture(palette(theme), **inputs)
+
+
 @st.cache_data(ttl=3_600, max_entries=1, show_spinner=False)
 def host_accelerator() -> "HostAccelerator | None":
     """The GPU of this host, as nvidia-smi lists it: a process, so asked once an hour."""

@@ -72,13 +72,13 @@ def test_closing_and_reopening_the_browser_keeps_progress(profile: Profile, serv
     choose(page, FIRST, FIRST.answer)
     page.keyboard.press("ArrowRight")
     choose(page, SECOND, (SECOND.answer + 1) % 3)
-    expect(page.get_by_text("1 of 2 right. 13 to go.")).to_be_visible()
+    expect(page.get_by_text("1 of 2 right. 23 to go.")).to_be_visible()
     wait_until_stored(page, f"quiz:{SECOND.id}", (SECOND.answer + 1) % 3)
 
     page = profile.open()  # closes it first
     open_quiz(page, server)
     expect(page.get_by_role("heading", name=THIRD.question)).to_be_visible()  # it goes on where it stopped
-    expect(page.get_by_text("1 of 2 right. 13 to go.")).to_be_visible()
+    expect(page.get_by_text("1 of 2 right. 23 to go.")).to_be_visible()
 
 
 def test_seen_steps_are_kept_beside_the_answers(profile: Profile, server: Dashboard) -> None:
@@ -101,7 +101,7 @@ def test_clearing_the_quiz_clears_the_store_and_nothing_else(profile: Profile, s
     page.get_by_role("button", name="Clear my answers").click()
     wait_until_stored(page, f"quiz:{FIRST.id}", None)
     assert stored(page)["lesson:paging:0"] == 1
-    expect(page.get_by_text("15 questions. Stop when you like")).to_be_visible()
+    expect(page.get_by_text("25 questions. Stop when you like")).to_be_visible()
     page = profile.open()
     open_quiz(page, server)
     expect(page.get_by_role("heading", name=FIRST.question)).to_be_visible()
@@ -142,7 +142,7 @@ def test_two_tabs_do_not_overwrite_each_other(profile: Profile, server: Dashboar
     choose(other, SECOND, SECOND.answer)
     wait_until_stored(other, f"quiz:{SECOND.id}", SECOND.answer)
     assert stored(other)[f"quiz:{FIRST.id}"] == FIRST.answer
-    expect(other.get_by_text("2 of 2 right. 13 to go.")).to_be_visible()
+    expect(other.get_by_text("2 of 2 right. 23 to go.")).to_be_visible()
 
 
 def test_a_damaged_store_does_no_harm(page: Page, server: Dashboard) -> None:
@@ -151,7 +151,7 @@ def test_a_damaged_store_does_no_harm(page: Page, server: Dashboard) -> None:
     )
     page.add_init_script(f"localStorage.getItem('{STORE}') ?? localStorage.setItem('{STORE}', {json.dumps(damaged)})")
     open_quiz(page, server)
-    expect(page.get_by_text("1 of 1 right. 14 to go.")).to_be_visible()
+    expect(page.get_by_text("1 of 1 right. 24 to go.")).to_be_visible()
     expect(page.get_by_role("heading", name=FIRST.question)).to_be_visible()
 
 
@@ -159,5 +159,5 @@ def test_a_browser_that_keeps_nothing_still_counts(page: Page, server: Dashboard
     page.add_init_script("Object.defineProperty(window, 'localStorage', { get() { throw new Error('off') } })")
     open_quiz(page, server)
     choose(page, FIRST, FIRST.answer)
-    expect(page.get_by_text("1 of 1 right. 14 to go.")).to_be_visible()
+    expect(page.get_by_text("1 of 1 right. 24 to go.")).to_be_visible()
     expect(page.get_by_text("This browser keeps nothing")).to_be_visible()

@@ -23,7 +23,7 @@ def test_the_first_question_opens_without_an_answer(open_page: OpenPage) -> None
     assert not any(button.proto.icon for button in shown)
     assert not app.success
     assert not app.info
-    assert app.progress[0].text.startswith("15 questions.")
+    assert app.progress[0].text.startswith("25 questions.")
 
 
 def test_right_and_wrong_are_explained_and_counted(open_page: OpenPage) -> None:
@@ -37,14 +37,14 @@ def test_right_and_wrong_are_explained_and_counted(open_page: OpenPage) -> None:
     assert app.info[0].value == f"No: **{SECOND.options[SECOND.answer]}** {SECOND.why}"
     assert app.button(key=f"quiz_{SECOND.id}_{wrong}").proto.icon == ":material/close:"
     assert app.button(key=f"quiz_{SECOND.id}_{SECOND.answer}").proto.icon == ":material/check:"
-    assert app.progress[0].text == "1 of 2 right. 13 to go."
+    assert app.progress[0].text == "1 of 2 right. 23 to go."
 
 
 def test_an_answer_can_be_changed(open_page: OpenPage) -> None:
     app = open_page("learn/quiz.py")
     answer(app, FIRST, (FIRST.answer + 1) % 3)
     answer(app, FIRST, FIRST.answer)
-    assert app.progress[0].text == "1 of 1 right. 14 to go."
+    assert app.progress[0].text == "1 of 1 right. 24 to go."
 
 
 def test_a_link_opens_its_question(open_page: OpenPage) -> None:
@@ -59,7 +59,7 @@ def test_clearing_forgets_the_answers(open_page: OpenPage) -> None:
     app.button(key="quiz_clear").click().run()
     assert not app.success
     assert not app.info
-    assert app.progress[0].text.startswith("15 questions.")
+    assert app.progress[0].text.startswith("25 questions.")
 
 
 def test_who_has_begun_is_not_moved_by_what_the_browser_says_late(open_page: OpenPage) -> None:

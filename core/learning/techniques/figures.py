@@ -10,10 +10,11 @@ from types import MappingProxyType
 from core.evidence.studies import published as evidence
 from core.evidence.studies import signed
 from core.learning import figures as lesson_figures
-from core.learning import lessons
+from core.learning import ideas, lessons
 from core.learning.figures import Figure
 from core.learning.techniques import latent, quantisation, server_pages
 from core.learning.techniques.published import published
+from core.models.attention import GroupedAttention
 from core.models.head_sharing import Layout
 from core.serving.model_shapes import LLAMA_2_13B
 from core.serving.weights import analytic_count, kv_projection_parameters
@@ -26,6 +27,7 @@ EVICT_TOKENS, EVICT_BUDGET = 8_192, 2_048
 POOL_BYTES = 40 * GB
 QUANT_GROUP = 32
 MLA_RANKS = 8
+NOW_SINCE, NOW_HYBRID = "2025", "Qwen3-Next 80B-A3B"
 RECORDED_PERCENT, LONG_PERCENT = 10, 40
 SMALL_13B = Layout(num_query_heads=40, num_kv_heads=40, head_dim=128, num_layers=40)  # Llama-2-13B's shape
 
@@ -33,7 +35,7 @@ SMALL_13B = Layout(num_query_heads=40, num_kv_heads=40, head_dim=128, num_layers
 @cache
 def figures() -> Mapping[str, Figure]:
     """Every figure by name: what it says, and how it came about."""
-    groups = (_uptraining(), _paging(), _eviction(), _quantisation(), _latent(), _questions())
+    groups = (_uptraining(), _paging(), _eviction(), _quantisation(), _latent(), _questions(), _now())
     return MappingProxyType(
         {name: Figure(text=text, how=how) for group in groups for name, (text, how) in group.items()}
     )
@@ -204,6 +206,30 @@ def _questions() -> dict[str, tuple[str, str]]:
         "q_upt_jump": (f"{points['mean', half_h].loss_before:.1f}", recorded),
         "faq_params": (format_count(lost), f"{params:,} − {params - lost:,}"),
         "faq_params_share": (f"{100 * lost / params:.0f} %", f"{lost:,} / {params:,}"),
+    }
+
+
+def _now() -> dict[str, tuple[str, str]]:
+    """Where G stands among the registry's newer models."""
+    recent = [spec for model, spec in ideas.registry() if (model.released or "") >= NOW_SINCE]
+    stands = [ideas.standing(spec) for spec in recent]
+    partial = [spec for spec in recent if any(layer.cached_elements(1) == 0 for layer in spec.layers)]
+    hybrid = next(spec for model, spec in ideas.registry() if model.name == NOW_HYBRID)
+    counted = f"the registry's models dated {NOW_SINCE} or later, read layer by layer"
+    mha = sum(
+        2 * layer.num_query_heads * (layer.head_dim + layer.value_dim)
+        for layer in hybrid.layers
+        if isinstance(layer, GroupedAttention)
+    )
+    return {
+        "now_models": (f"{len(recent)}", counted),
+        "now_since": (NOW_SINCE, "chosen"),
+        "now_grouped": (f"{sum('grouped' in found for found in stands)}", counted),
+        "now_latent": (f"{sum('latent' in found for found in stands)}", counted),
+        "now_partial": (f"{len(partial)}", counted),
+        "now_hybrid": (NOW_HYBRID, "a hybrid of the registry"),
+        "now_hybrid_kept": (format_binary(hybrid.kv_bytes_per_token(), 0), "its layers that cache, 16 bits"),
+        "now_hybrid_mha": (format_binary(mha, 0), "the same layers with a KV head for each query head"),
     }
 
 

@@ -102,9 +102,9 @@ def test_every_key_in_a_text_leads_to_a_script() -> None:
 # quiz
 
 
-def test_fifteen_questions_with_their_answers_in_different_places() -> None:
+def test_twenty_five_questions_with_their_answers_in_different_places() -> None:
     questions = quiz.questions()
-    assert len(questions) == 15
+    assert len(questions) == 25
     places = [question.answer for question in questions]
     assert all(places.count(place) >= 3 for place in (0, 1, 2))
 
@@ -126,16 +126,16 @@ def test_score_counts_what_was_answered() -> None:
     first, second, *_ = quiz.questions()
     kept = Progress().with_changes([answered(first.id, first.answer), answered(second.id, (second.answer + 1) % 3)])
     score = quiz.score(kept)
-    assert (score.answered, score.right, score.total) == (2, 1, 15)
-    assert score.sentence == "1 of 2 right. 13 to go."
+    assert (score.answered, score.right, score.total) == (2, 1, 25)
+    assert score.sentence == "1 of 2 right. 23 to go."
     assert quiz.first_open(kept) == 2
     assert not score.is_complete
 
 
 def test_a_finished_quiz_says_so_and_old_answers_do_not_count() -> None:
     every = Progress().with_changes([answered(question.id, question.answer) for question in quiz.questions()])
-    assert quiz.score(every).sentence == "15 of 15 right. That was the last one."
-    assert quiz.first_open(every) == 14
+    assert quiz.score(every).sentence == "25 of 25 right. That was the last one."
+    assert quiz.first_open(every) == 24
     stale = Progress().with_changes([answered(quiz.questions()[0].id, 7), answered("gone", 0)])
     assert quiz.score(stale).answered == 0
 

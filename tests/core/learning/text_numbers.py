@@ -304,6 +304,7 @@ ACCOUNTS: dict[str, dict[str, bool]] = {
         "The two multiply": SET,
         "version 0.2": "version 0.2 dropped the window" in finding("mistral-window"),
     },
+    "faq/still-matters": {"in 2026": SET},
     "glossary/GQA": {"between 1 and H": {kind_of(40, g) for g in divisors(40)[1:-1]} == {"GQA"}},
     "glossary/head_dim": {"often 128": often_128()},
     "glossary/bits": {
@@ -364,6 +365,7 @@ ACCOUNTS: dict[str, dict[str, bool]] = {
         "Half": SET,
         "Three quarters": SET,
     },
+    "quiz/hybrid-g": {"layer of four": SET},
     "quiz/capstone": {
         "32 sequences": CAPSTONE.batch_size == 32,
         "64k tokens": CAPSTONE.context_length == 64 * KIB,
