@@ -192,7 +192,7 @@ def choose_kv_heads(grid: OptionGrid) -> int | None:
         return None
     names = {g: str(g) for g in choices}
     picked = st.segmented_control(
-        "G to weigh",
+        "G to look at: one of these, or the largest whose plan fits the memory",
         [LARGEST, *names.values()],
         default=LARGEST,
         required=True,
