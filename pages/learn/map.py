@@ -9,6 +9,9 @@ from pages.learn.screens.lesson import link_to
 from pages.shell import progress
 
 
+LATER = ("watch", "after", "bound")
+
+
 def entry(lesson: Lesson) -> None:
     """A link to the lesson, its promise, its length and how much of it was seen."""
     count = len(lesson.steps)
@@ -26,6 +29,8 @@ def beside() -> None:
     with st.container(key="map_beside", gap=None):
         st.page_link("learn/layouts.py", label="The three layouts")
         for key in texts.ORDER:
+            st.page_link(place(key).script, label=place(key).title)
+        for key in LATER:
             st.page_link(place(key).script, label=place(key).title)
         st.page_link("learn/quiz.py", label="Quiz of 25 questions")
 
