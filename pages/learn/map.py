@@ -8,7 +8,6 @@ from core.learning.techniques import texts
 from pages.learn.screens.lesson import link_to
 from pages.shell import progress
 
-
 LATER = ("watch", "after", "bound")
 
 
