@@ -190,6 +190,11 @@ def registry() -> tuple[tuple[RegisteredModel, ModelSpec], ...]:
     return tuple((model, read_config(model.config)) for model in load_registry())
 
 
+def models_on(key: str) -> tuple[str, ...]:
+    """Names of the registry's models that stand on the idea."""
+    return tuple(model.name for model, spec in registry() if key in standing(spec))
+
+
 def model_of(found: Idea) -> ModelSpec | None:
     """The registry model that the idea names, read; None where it goes by a paper's shape."""
     return next((spec for model, spec in registry() if model.name == found.model), None)
@@ -234,12 +239,15 @@ def size_of(found: Idea) -> IdeaBytes | None:
     """Counted by our reader; None where no model is read for the idea."""
     spec, name = model_of(found), found.model
     if found.key == "compressed":
-        spec, name = read_config({"model_type": "deepseek_v4"}), "deepseek_v4 with its class's defaults"
+        name, spec = next(
+            ((model.name, each) for model, each in registry() if found.key in standing(each)),
+            ("deepseek_v4 with its class's defaults", read_config({"model_type": "deepseek_v4"})),
+        )
     if spec is None or name is None:
         return None
     kept = bytes_per_token(spec)
     formats = {key: kept * stored_bits(key) / 16 for key in FORMATS if key != "16 bits"} if found.key == "bits" else {}
-    taken = engine_bytes(spec) if found.model else {}
+    taken = engine_bytes(spec)
     return IdeaBytes(
         name=name,
         kept=kept,

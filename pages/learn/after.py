@@ -29,7 +29,9 @@ def size(found: Idea) -> None:
     """Bytes of a model that ships it, as our reader counts them, or of the paper's shape, said so."""
     if found.paper_bytes is not None:
         said = ", ".join(f"{name} {count:,} B" for name, count in found.paper_bytes.items())
-        st.markdown(f"**No model of the registry ships it.** {found.paper_shape}: {said} (as the table below prints).")
+        ships = ideas.models_on(found.key)
+        by = f"In the registry within {', '.join(ships)}." if ships else "No model of the registry ships it."
+        st.markdown(f"**{by}** The paper's shape, {found.paper_shape}: {said} (as the table below prints).")
         return
     shown = cached.idea_bytes(found.key)
     if shown is None:

@@ -12,9 +12,8 @@ def screen(found: Watched, accelerator: str) -> None:
     """Title, keys and picture of the step; a fragment, so that a step runs nothing else."""
     was_playing = decoding.plays(NAME)
     here = decoding.step_of(NAME, found.last)
-    with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
-        st.title(decoding.heading(found, here), anchor=False, width="content")
-        decoding.turn_buttons(NAME, here, found.last, keys=True)
+    st.title(decoding.heading(found, here), anchor=False)
+    decoding.turn_buttons(NAME, here, found.last, keys=True)
     decoding.picture(NAME, found, here, accelerator)
     if was_playing != decoding.plays(NAME) or decoding.just_pressed(NAME):
         st.rerun()  # the fragment's own clock starts and stops with the whole page
