@@ -25,6 +25,7 @@ ON_DEMAND = (
     "core.serving.from_hub",
     "core.models.rules.write_model_classes",
     "core.uptraining.network",
+    "core.uptraining.train_small_text",
 )
 
 

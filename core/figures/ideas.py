@@ -44,8 +44,8 @@ def _heads(
     """Query heads above, each group's kept boxes below."""
     size = HEADS // len(groups)
     queries: list[Row] = [
-        {"left": 0.02 + head * 0.12, "right": 0.02 + head * 0.12 + 0.1, "top": 0.08, "bottom": 0.24,
-         "x": 0.07 + head * 0.12, "y": 0.16, "text": f"Q{head + 1}"}
+        {"left": 0.02 + head * 0.12, "right": 0.02 + head * 0.12 + 0.1, "top": 0.10, "bottom": 0.26,
+         "x": 0.07 + head * 0.12, "y": 0.18, "text": f"Q{head + 1}"}
         for head in range(HEADS)
     ]  # fmt: skip
     kept: list[Row] = []
@@ -67,9 +67,9 @@ def _heads(
                     "text": text,
                 }
             )
-        links += [{"x": queries[number * size + at]["x"], "y": 0.25, "x2": centre, "y2": 0.55} for at in range(size)]
+        links += [{"x": queries[number * size + at]["x"], "y": 0.27, "x2": centre, "y2": 0.55} for at in range(size)]
     small: list[Row] = []
-    said: list[Row] = [{"x": 0.02, "y": 0.02, "text": "query heads"}]
+    said: list[Row] = [{"x": 0.02, "y": 0.04, "text": "query heads"}]
     if beside:
         small = [
             {
@@ -80,7 +80,7 @@ def _heads(
             }
         ]
         said.append({"x": 0.02 if thin else 0.14, "y": 0.81 if thin else 0.88, "text": beside})
-    said.append({"x": 0.02, "y": 0.98, "text": "kept of every token"})
+    said.append({"x": 0.02, "y": 0.96, "text": "kept of every token"})
     return alt.layer(
         lines(links, colours.line), boxes(queries, colours.queries), boxes(kept, hue), boxes(small, hue),
         words(queries, colours.on_fill, 13, bold=True), words(kept, colours.on_fill, 13, bold=True),

@@ -25,7 +25,7 @@ WORDS = {"MHA": "MHA", "GQA": "GQA", "MQA": "MQA", "MLA": "MLA", "recurrent": "s
 NAMED: dict[str, tuple[Literal["left", "center", "right"], int, int]] = {
     "GPT-2": ("left", 9, 0), "GPT-J 6B": ("left", 9, 0), "BLOOM": ("right", -9, 0), "Llama-2 7B": ("center", 0, -13),
     "Falcon-7B": ("right", -9, 3), "DeepSeek-V2": ("right", -9, 0), "Mamba-Codestral 7B": ("center", 0, 15),
-    "Llama-3.1 405B": ("center", 0, -14), "Gemma-3 4B": ("right", -9, 0), "Falcon-H1 0.5B": ("left", 9, 0),
+    "Llama-3.1 405B": ("center", 0, -14), "Gemma-3 4B": ("right", -9, 0),
     "GLM-4.5": ("left", 9, -6), "GLM-5": ("left", 9, -6), "Qwen3.5 35B-A3B": ("left", 8, 12),
 }  # fmt: skip
 BESIDE_DAYS = 22  # some 5 px on a desk
@@ -175,7 +175,9 @@ def _key(kinds: Sequence[str], colours: Palette) -> list[alt.Chart]:
     for place, kind in enumerate(kinds):
         at = {"x": alt.value(14 + 92 * place), "y": alt.value(12)}
         one = alt.Chart(alt.Data(values=[{"word": WORDS[kind]}]))
-        drawn.append(one.mark_point(filled=True, size=95, shape=SHAPES[kind], color=colours.kind(kind)).encode(**at))
+        drawn.append(
+            one.mark_point(filled=True, size=95, shape=SHAPES[kind], color=colours.kind(kind), aria=False).encode(**at)
+        )
         text = one.mark_text(align="left", dx=10, fontSize=13, color=colours.text)
         drawn.append(text.encode(**at, text="word:N"))
     return drawn
