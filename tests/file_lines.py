@@ -27,7 +27,7 @@ SAYS = {
     "core/data/decode_runs/": "decode measurements that ship with Headroom, with device, date and every sample",
     "core/data/uptraining_runs/": "uptraining experiments that ship with Headroom, one per seed and length",
     "core/data/many_queries.json": "k query tokens against one cache, timed on one CPU by core.decode.many_queries",
-    "core/data/small_text_model.npz": "weights of the model that Watch it decode runs, by core.uptraining.train_small_text",
+    "core/data/small_text_model.npz": "weights of the model of Watch it decode, by core.uptraining.train_small_text",
     "core/data/model_classes.json.gz": "defaults, aliases and nested parts of transformers' configuration classes",
     "core/data/vllm_classes.json": "how vLLM's classes cache, where their code says it and no config does",
     "core/data/sglang_classes.json.gz": "what SGLang's configuration classes say, and which model classes it serves",

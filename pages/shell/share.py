@@ -108,7 +108,9 @@ def _follow(page: st.Page) -> None:
 
 def follows_a_link() -> bool:
     """Whether this view is what a signed link asked for."""
-    path, query, _ = st.session_state.get(_FOLLOWED, ("", {}, ""))
+    if _FOLLOWED not in st.session_state:  # the overview's address is empty too
+        return False
+    path, query, _ = st.session_state[_FOLLOWED]
     page = st.session_state.get(_PAGE)
     return page is not None and page.url_path == path and st.query_params.to_dict() == query
 
