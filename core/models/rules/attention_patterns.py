@@ -167,8 +167,8 @@ def mimo(part: ConfigPart, layers: int) -> Kinds:
 def gpt_neo(part: ConfigPart, layers: int) -> Kinds:
     """attention_types counts must add up to the layers; local layers still cache the whole context in transformers."""
     types = part.value("attention_types")
-    if part.raw.get("sliding_window") is not None:
-        return window_if_set(part, layers)  # transformers' cache slides in any class whose file has this key
+    if part.raw.get("sliding_window") is not None or part.raw.get("attention_chunk_size") is not None:
+        return window_if_set(part, layers)  # transformers' cache slides in any class whose file has such a key
     if types is None:
         return Kinds(kinds=(FULL,) * layers, origin=rule("", "Global and local layers alike keep the whole context."))
     kinds = tuple(_expanded(part, types))

@@ -85,6 +85,8 @@ def test_a_stray_chunk_or_share_counts_as_the_class_and_its_cache_take_it() -> N
     assert windows(config) == [16, 16, 16]
     assert windows(config | {"sliding_window": 7}) == [7, 7, 7]
     assert windows(SMALL | {"model_type": "llama", "num_kv_shared_layers": 2}) == [None, None, None]
+    assert windows({"model_type": "gpt_neo", "num_layers": 2, "attention_chunk_size": 16}) == [16, 16]
+    assert windows({"model_type": "gpt_neo", "num_layers": 2}) == [None, None]
 
 
 NESTED: dict[str, Any] = {**SMALL, "num_key_value_heads": 2, "head_dim": 24}
