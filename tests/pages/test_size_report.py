@@ -148,3 +148,10 @@ def test_a_link_of_this_version_restores_its_view_without_a_word(open_page):
     again = open_page(PAGE, size_batch="16", made=f"{VERSION}-00000000")
     assert again.session_state["_share_answer"] == made
     assert "reads it differently" not in infos(again)
+
+
+def test_the_front_page_has_no_link_to_tell_of(open_page):
+    """Its path and its inputs are empty, as those of a link that nobody opened."""
+    assert infos(open_page("overview.py")).count("reads it differently") == 0
+    signed = open_page("overview.py", made="0.1.0-00000000")
+    assert "reads it differently" in infos(signed)
