@@ -47,6 +47,7 @@ body { font: 17px/1.55 'Source Sans 3', 'Source Sans Pro', 'Helvetica Neue', Ari
   font-variant-numeric: tabular-nums; }
 h1 { font-size: 2rem; line-height: 1.2; margin: 0 0 .5rem; }
 h2 { font-size: 1.3rem; margin: 2.5rem 0 .5rem; }
+aside.note { color: MUTED; font-size: .95rem; margin: .75rem 0; }
 p.source, footer { color: MUTED; font-size: .9rem; overflow-wrap: anywhere; }
 figure { margin: 1rem 0; } figure svg { width: 100%; height: auto; } figcaption { margin: 0 0 .5rem; }
 .table { overflow-x: auto; }
@@ -93,6 +94,8 @@ def _html_section(section: Section) -> str:
         parts.append(f'<figure>{caption}<div role="img" aria-label="{label}">{drawing}</div></figure>')
     if section.table is not None:
         parts.append(_html_table(section.table))
+    if section.note:
+        parts.append(f'<aside class="note">For the speaker: {escape(plain(section.note))}</aside>')
     return f"<section>{''.join(parts)}</section>"
 
 

@@ -121,6 +121,7 @@ def test_a_report_is_one_file_that_fetches_nothing():
     assert "Models &lt;compared&gt;" in html
     assert "<p>First words.</p><p>Second &amp; last.</p>" in html
     assert "<td>model 19</td><td>19</td>" in html
+    assert '<aside class="note">For the speaker: Say it slowly.</aside>' in html
     assert f'aria-label="{alt_text(LAYOUT).replace(chr(39), "&#x27;")}"' in html
     assert "<script" not in html
     assert re.findall(r'(?:src|href|url)\s*[=(]\s*["\']?(?!#)[^"\'\s>]+', html) == []
