@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: run test check test-pythons lint types unit browser-tests browser exports screenshots clean
+.PHONY: run test check test-pythons lint types unit browser-tests browser exports screenshots lock audit clean
 
 run: $(VENV)/.runtime
 	$(BIN)/streamlit run dashboard.py
@@ -56,6 +56,19 @@ $(VENV)/.runtime: requirements.txt requirements-look.txt | $(VENV)/bin/python
 $(VENV)/.dev: requirements-dev.txt requirements-sharing.txt $(VENV)/.runtime
 	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements-dev.txt
 	@touch $@
+
+# Every package that runs, with the hashes of its files; after a change of a pin. Then the list of licences.
+lock: $(VENV)/.dev
+	$(BIN)/pip install --quiet --disable-pip-version-check uv==0.13.9
+	{ sed -n '1,/^[a-z]/{/^#/p}' requirements.lock; $(BIN)/uv pip compile requirements-sharing.txt --universal \
+	  --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --quiet; } > requirements.lock.new
+	mv requirements.lock.new requirements.lock
+	$(BIN)/python -m tests.licences
+
+# Known weaknesses of what is locked, where the advisories of PyPI or OSV can be reached.
+audit: $(VENV)/.dev
+	$(BIN)/pip install --quiet --disable-pip-version-check pip-audit==2.10.1
+	$(BIN)/pip-audit --requirement requirements.lock --require-hashes --disable-pip
 
 clean:
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis

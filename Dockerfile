@@ -1,0 +1,45 @@
+# Headroom in a container: `docker build --target cpu -t headroom .` or `--target cuda`. docs/sharing.md says how to run it
+# and what of this file was tried.
+FROM python:3.11-slim AS base
+RUN apt-get update \
+    && apt-get install -y --no-install-recommends g++ \
+    && rm -rf /var/lib/apt/lists/* \
+    && useradd --create-home --uid 10001 headroom \
+    && install -d -o headroom /data
+WORKDIR /app
+ENV PYTHONUNBUFFERED=1 \
+    PIP_NO_CACHE_DIR=1 \
+    HEADROOM_DATA_DIR=/data/runs \
+    HEADROOM_CACHE_DIR=/data/cache \
+    HF_HOME=/data/hub
+
+# Without torch every page opens, and measuring says what to install; TORCH_INDEX names where PyTorch's CPU build lies.
+FROM base AS cpu-packages
+ARG TORCH_INDEX=""
+COPY requirements-look.txt requirements-sharing.txt requirements.txt ./
+RUN if [ -n "$TORCH_INDEX" ]; then pip install --index-url "$TORCH_INDEX" torch==2.13.0; \
+    else sed -i -e '/^torch==/d' -e '/^transformers==/d' requirements.txt; fi \
+    && pip install -r requirements-sharing.txt
+
+# PyPI's torch for Linux brings CUDA; the host gives the driver (`docker run --gpus all`).
+FROM base AS cuda-packages
+COPY requirements.lock ./
+RUN pip install --require-hashes -r requirements.lock
+
+FROM cpu-packages AS cpu
+COPY --chown=root:root . .
+USER headroom
+VOLUME /data
+EXPOSE 8501
+HEALTHCHECK --interval=30s --timeout=5s --start-period=60s \
+    CMD ["python", "-c", "import urllib.request as u; u.urlopen('http://localhost:8501/healthz', timeout=4)"]
+CMD ["streamlit", "run", "dashboard.py", "--server.address", "0.0.0.0"]
+
+FROM cuda-packages AS cuda
+COPY --chown=root:root . .
+USER headroom
+VOLUME /data
+EXPOSE 8501
+HEALTHCHECK --interval=30s --timeout=5s --start-period=60s \
+    CMD ["python", "-c", "import urllib.request as u; u.urlopen('http://localhost:8501/healthz', timeout=4)"]
+CMD ["streamlit", "run", "dashboard.py", "--server.address", "0.0.0.0"]
