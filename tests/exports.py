@@ -35,7 +35,7 @@ from tests.dashboard import ROOT
 
 EMU_A_POINT = 12_700
 SLACK_POINTS = 3.0  # a letter may hang over its box so far
-LARGE_PX = 40  # of one colour: a mark that is an edge alone has none of it unmixed
+LARGE_PX, THIN_PX = 40, 3  # of one colour; a mark that is an edge alone has none of it unmixed
 NUMBER = re.compile(r"\d[\d,.]*\d")
 QUERIES: dict[str, tuple[dict[str, str], ...]] = {
     "tools/size/size.py": ({}, {"size_job": "Serve a model"}, {"size_tab": "Traffic", "size_batch": "16"}),
@@ -110,10 +110,15 @@ def _picture(picture: pictures.Picture, view: Seen, colours: Palette, stem: Path
 
 
 def colour_problems(svg: str, png: bytes) -> list[str]:
-    """Fills of shapes that the pixels do not have; a mark too thin to have an inside is left out."""
+    """Fills of bars that the pixels do not have; a bar too thin to have an inside is left out."""
     shown = Counter(Image.open(BytesIO(png)).convert("RGB").get_flattened_data())
-    fills = Counter(re.findall(r'<path[^>]*aria-roledescription="(?:bar|rect mark)"[^>]*fill="(#[0-9a-f]{6})"', svg))
-    return [f"{fill} is not there" for fill in fills if shown[tuple(bytes.fromhex(fill[1:]))] <= LARGE_PX]
+    fills = set()
+    for path in re.findall(r'<path[^>]*aria-roledescription="bar"[^>]*>', svg):
+        sides = re.search(r'd="M[-\d.,]+h([\d.]+)v([\d.]+)h', path)
+        fill = re.search(r'fill="(#[0-9a-f]{6})"', path)
+        if sides and fill and min(float(sides[1]), float(sides[2])) >= THIN_PX:
+            fills.add(fill[1])
+    return [f"{fill} is not there" for fill in sorted(fills) if shown[tuple(bytes.fromhex(fill[1:]))] <= LARGE_PX]
 
 
 def box_problems(deck: bytes) -> list[str]:
