@@ -46,6 +46,22 @@ class ModelSpec:
     own_keys: OwnKeys | None = None  # what the reading of an unknown class rests on; None for a known one
     cache_width: CacheWidth | None = None  # what the file says of the cache's own width; None where it says nothing
 
+    def __hash__(self) -> int:
+        return self._hash
+
+    @cached_property
+    def _hash(self) -> int:
+        """Reckoned once: a sweep looks a model up thousands of times, and it has up to hundreds of layers."""
+        return hash((self.model_type, self.layers, self.dimensions))
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if name != "_hash"}  # another process hashes anew
+
+    @cached_property
+    def shape(self) -> "ModelSpec":
+        """The layers and dimensions without the record of where they were read: the same object each time."""
+        return ModelSpec(model_type=self.model_type, layers=self.layers, dimensions=self.dimensions)
+
     @cached_property
     def layer_counts(self) -> Mapping[Layer, int]:
         """Each different layer and how many there are of it, in the order of the first: a sum needs no more."""

@@ -8,6 +8,7 @@ A format shrinks the matrices of the layers; embeddings, head, norms and routers
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
+from functools import lru_cache
 from math import ceil
 
 from core.parameters.count import ParameterCount
@@ -48,6 +49,7 @@ def matrices_at(
     return Storage(name=name, sentence=sentence, bits=dict.fromkeys(parts, bits), usual_bits=bits, kept_bits=kept_bits)
 
 
+@lru_cache(maxsize=64)
 def every_weight_at(bits: float) -> Storage:
     """One width for all weights alike."""
     width = Fraction(str(bits))

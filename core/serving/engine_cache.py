@@ -95,17 +95,24 @@ def engine_spec(model: ModelSpec, num_kv_heads: int | None) -> ModelSpec:
     """The model as a config that declares this G. Raises EngineError where no config says it."""
     from core.engines.class_names import Keyed, named_class  # noqa: PLC0415  the payload asks for no class
 
-    if num_kv_heads is None or num_kv_heads == own_kv_heads(_shape(model)):
+    if num_kv_heads is None or num_kv_heads == own_kv_heads(model.shape):
         if not model.config and not model.metadata:
             raise EngineError(
                 "The model is a shape without a config, and an engine reads its class: give a config.json."
             )
         return named_class(model)
-    return _declared(Keyed(named_class(model)), num_kv_heads)
+    declared = _declared(Keyed(named_class(model)), num_kv_heads)
+    if declared is None:
+        raise EngineError(
+            f"num_kv_heads is {num_kv_heads}: no key of this {model.model_type} config declares another G that an "
+            "engine would read. Leave num_kv_heads out, or take the payload."
+        )
+    return declared
 
 
 @lru_cache(maxsize=512)
-def _declared(keyed: "Keyed", num_kv_heads: int) -> ModelSpec:
+def _declared(keyed: "Keyed", num_kv_heads: int) -> ModelSpec | None:
+    """None where no key says it: an error would not be kept, and be looked for again."""
     model = keyed.model
     wished = tuple(_plain(_with_heads(layer, num_kv_heads)) for layer in model.layers)
     for config in _candidates(model, num_kv_heads):
@@ -115,10 +122,7 @@ def _declared(keyed: "Keyed", num_kv_heads: int) -> ModelSpec:
             continue
         if tuple(map(_plain, spec.layers)) == wished:
             return spec
-    raise EngineError(
-        f"num_kv_heads is {num_kv_heads}: no key of this {model.model_type} config declares another G that an engine "
-        "would read. Leave num_kv_heads out, or take the payload."
-    )
+    return None
 
 
 def _with_heads(layer: Any, num_kv_heads: int) -> Any:
@@ -161,7 +165,3 @@ def _changed(config: Mapping[str, Any], dotted: str, value: int) -> dict[str, An
     if isinstance(inner, dict):
         inner[key] = value
     return made
-
-
-def _shape(model: ModelSpec) -> ModelSpec:
-    return ModelSpec(model_type=model.model_type, layers=model.layers, dimensions=model.dimensions)

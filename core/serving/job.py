@@ -125,10 +125,10 @@ class ServingJob:
         """The accelerator itself, whether given by id or as an object."""
         return find_accelerator(self.accelerator) if isinstance(self.accelerator, str) else self.accelerator
 
-    @cached_property
+    @property
     def published_shape(self) -> ModelSpec:
         """The model's shapes without the record of where they were read, which would make every look-up slow."""
-        return ModelSpec(model_type=self.model.model_type, layers=self.model.layers, dimensions=self.model.dimensions)
+        return self.model.shape
 
     @cached_property
     def served_model(self) -> ModelSpec:

@@ -4,6 +4,7 @@ A model has a dial for G where every layer with keys and values has the same que
 (MLA) has no G, and layers that differ have no single one: both are refused with what can be changed instead.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from math import gcd
@@ -100,16 +101,16 @@ def _grouped_part(layer: Layer) -> GroupedAttention | None:
     return part if isinstance(part, GroupedAttention) else None
 
 
-def _has_latent(layers: tuple[Layer, ...]) -> bool:
+def _has_latent(layers: Iterable[Layer]) -> bool:
     return any(isinstance(_attention_part(layer), LatentAttention) for layer in layers)
 
 
 def require_own_heads(model: ModelSpec) -> tuple[int, int]:
     """(H, G) of every grouped layer. Raises SizingError where there is no single G to replace, and says what can
     change."""
-    shapes = {(part.num_query_heads, part.num_kv_heads) for part in map(_grouped_part, model.layers) if part}
+    shapes = {(part.num_query_heads, part.num_kv_heads) for part in map(_grouped_part, model.layer_counts) if part}
     other = "KV bits, context, batch, weights or accelerators can be changed instead"
-    if _has_latent(model.layers):
+    if _has_latent(model.layer_counts):
         raise SizingError(
             f"num_kv_heads cannot be set: this {model.model_type} model keeps one latent vector that all heads share "
             f"(MLA), so it has no G. Leave num_kv_heads empty; {other}"

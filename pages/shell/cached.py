@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from core.hardware.accelerators import HostAccelerator
     from core.learning.ideas import IdeaBytes
     from core.models.registry import RegisteredModel
+    from core.models.spec import ModelSpec
     from core.parameters import ParameterCount
     from core.serving.from_hub import HubModel
     from core.serving.job import ServingJob
@@ -63,6 +64,15 @@ def registered_models() -> "tuple[RegisteredModel, ...]":
     from core.models.registry import load_registry  # noqa: PLC0415
 
     return load_registry()
+
+
+@st.cache_resource(ttl=86_400, max_entries=256, show_spinner=False)
+def read_model(text: str | bytes, _read: "Callable[[], ModelSpec]") -> "ModelSpec":
+    """The model of a file, read once for all sessions: the same object, by which core remembers what follows from it.
+
+    text says the whole file. Raises what _read raises, and remembers no error.
+    """
+    return _read()
 
 
 @st.cache_resource(ttl=86_400, max_entries=1024, show_spinner=False)

@@ -105,7 +105,7 @@ def test_the_token_goes_to_the_hub_and_into_nothing_that_leaves(
     settled(page)
     page.get_by_role("button", name="Share").click()
     with page.expect_download(timeout=60_000) as download:
-        page.get_by_test_id("stDownloadButton").filter(has_text="Report").get_by_role("button").click()
+        page.get_by_test_id("stDownloadButton").filter(has_text="Report, one HTML file").get_by_role("button").click()
     assert PLANTED not in download.value.path().read_text(encoding="utf-8")
     assert PLANTED not in page.content() + page.url
 

@@ -69,7 +69,8 @@ def asked_table(*, serving: bool) -> Table:
         listed += OF_WINDOWS if state.get("size_windows") != "The model's own" else ()
         listed += OF_TRAFFIC if traffic_is_asked() else ()
     listed += [(f"size{key}", label, opens_on) for key, (label, opens_on) in OF_ENGINES.items()]
-    rows = [(label, state[key], opens_on) for key, label, opens_on in listed if state.get(key) is not None]
+    found = ((label, state.get(key), opens_on) for key, label, opens_on in listed)
+    rows = [row for row in found if row[1] is not None]
     rows.sort(key=lambda row: row[1] == row[2])  # stable: both halves stay in the page's order
     return ("Input", "Value", "Default"), tuple((label, _written(is_), _written(was)) for label, is_, was in rows)
 

@@ -1,6 +1,9 @@
 """Which model the sizing page sizes: of the registry, of the Hub, or a shape typed in; and its parameters."""
 
+import json
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import streamlit as st
 
@@ -9,6 +12,7 @@ from core.figures.comparison import plain
 from core.models.formats.document import read_document, spec_of
 from core.models.gguf.metadata import read_metadata
 from core.models.hub.pulls import repository_id
+from core.models.registry import RegisteredModel
 from core.models.spec import ModelSpec, UnsupportedConfig, read_config
 from core.reports.exports import Section
 from core.serving.typed_shape import typed_shape
@@ -81,8 +85,8 @@ def chosen_model(name: str, typed_parameters: int) -> ChosenModel:
             return ChosenModel(name=name, spec=spec, count=counted(spec, typed_parameters))
         found = from_hub(repository_id(name))
         exact = typed_count(typed_parameters) if typed_parameters else found.count
-        return ChosenModel(name=name, spec=spec_of(found.config), count=exact, file_bytes=found.file_bytes)
-    spec = read_config(registered.config)
+        return ChosenModel(name=name, spec=_of_config(found.config), count=exact, file_bytes=found.file_bytes)
+    spec = _of_registry(registered)
     return ChosenModel(name=name, spec=spec, count=registered_count(spec, registered, typed_parameters))
 
 
@@ -93,9 +97,21 @@ def chosen_spec(name: str) -> ModelSpec:
     if name == OWN_FILE:
         return _own_file()
     if (text := instead.pasted(name)) is not None and name not in {m.name for m in cached.registered_models()}:
-        return read_document(text)
+        return _of_file(text)
     registered = {model.name: model for model in cached.registered_models()}.get(name)
-    return read_config(registered.config) if registered is not None else spec_of(from_hub(repository_id(name)).config)
+    return _of_config(from_hub(repository_id(name)).config) if registered is None else _of_registry(registered)
+
+
+def _of_config(config: Mapping[str, Any]) -> ModelSpec:
+    return cached.read_model(json.dumps(config, sort_keys=True, default=str), lambda: spec_of(config))
+
+
+def _of_registry(model: RegisteredModel) -> ModelSpec:
+    return cached.read_model(f"registry {model.name}", lambda: read_config(model.config))
+
+
+def _of_file(text: bytes) -> ModelSpec:
+    return cached.read_model(text, lambda: read_document(text))
 
 
 def say_caution(spec: ModelSpec) -> None:
@@ -111,7 +127,7 @@ def _own_file() -> ModelSpec:
     file = st.session_state.get("size_upload")
     if file is None:
         if (text := instead.pasted(None)) is not None:
-            return read_document(text)
+            return _of_file(text)
         for header in headers("size"):
             if header.metadata is None:
                 raise UnsupportedConfig(f"{header.name}: {header.problem}")

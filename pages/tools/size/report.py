@@ -62,21 +62,21 @@ def remember_served(name: str, served: Served) -> None:
 
 def copy_choice(grid: OptionGrid, option: Option, wished: int | None) -> None:
     """The verdict and what was asked, for a design document."""
-    table, link = asked_inputs.asked_table(serving=False), share.signed_link()
     said = [verdict(grid, wished or 8), " ".join(filter(None, [option_sentence(option), near_misses(grid)]))]
-    share.copy_markdown("size_verdict_markdown", lambda: _verdict(said, table, link))
+    share.copy_markdown("size_verdict_markdown", lambda: _verdict(said, serving=False))
 
 
 def copy_served(name: str, served: Served) -> None:
     """The answer and what was asked, for a design document."""
-    table, link = asked_inputs.asked_table(serving=True), share.signed_link()
     said = [first_line(name, served), longest_sentence(served)]
-    share.copy_markdown("size_served_markdown", lambda: _verdict(said, table, link))
+    share.copy_markdown("size_served_markdown", lambda: _verdict(said, serving=True))
 
 
-def _verdict(said: list[str], table: tuple[tuple[str, ...], tuple[tuple[str, ...], ...]], link: str) -> str:
+def _verdict(said: list[str], *, serving: bool) -> str:
+    """Made when the menu is open: the inputs are those that this answer was given for until the page runs again."""
     first, *rest = map(plain, said)
-    return "\n\n".join([f"**{first}**", *rest, markdown_table(table), f"Headroom, {link}"]) + "\n"
+    table = markdown_table(asked_inputs.asked_table(serving=serving))
+    return "\n\n".join([f"**{first}**", *rest, table, f"Headroom, {share.signed_link()}"]) + "\n"
 
 
 def _traffic(option: Option) -> Traffic | None:

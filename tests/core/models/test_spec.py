@@ -1,6 +1,7 @@
 """The reader on the shapes of published models, against hand arithmetic, and where each figure came from."""
 
 import json
+import pickle
 import subprocess
 import sys
 from typing import Any
@@ -19,6 +20,16 @@ def llama(**changes: Any) -> dict[str, Any]:
         "max_position_embeddings": 8_192,
     }  # fmt: skip
     return {**config, **changes}
+
+
+def test_a_model_is_a_key_by_its_shape_reckoned_once() -> None:
+    spec, again = read_config(llama()), read_config(llama())
+    assert {spec: "kept"}[again] == "kept"
+    assert spec.shape is spec.shape
+    assert spec.shape.kv_bytes_per_token() == 131_072
+    assert "_hash" in vars(spec)
+    assert "_hash" not in vars(pickle.loads(pickle.dumps(spec)))  # strings hash otherwise in another process
+    assert pickle.loads(pickle.dumps(spec)) == spec
 
 
 def test_llama_3_8b() -> None:
