@@ -4,12 +4,15 @@ import streamlit as st
 
 from core.learning import ask, ask_model
 from core.learning.ask_passages import Passage
+from core.learning.memory_answer import memory_answers
+from pages.shell import cached
 
 EXAMPLES = (
     "Why is the KV cache the bottleneck?",
     "What happens to MQA on 8 GPUs?",
     "How is GQA made from MHA?",
     "How many bits does a 4-bit cache take?",
+    "How much memory does Qwen3 32B need?",
 )
 
 
@@ -41,6 +44,21 @@ def in_a_models_words(question: str, passages: tuple[Passage, ...]) -> None:
     st.caption(f"Written by {model.model} from passages {', '.join(map(str, grounded.cited))} below. Check them.")
 
 
+def of_the_registry(question: str) -> bool:
+    """What the models that the question names take, where it asks for memory."""
+    found = memory_answers(question, cached.registered_models())
+    for answer in found:
+        with st.container(border=True):
+            st.markdown(answer.sentence)
+            st.page_link(
+                "tools/size/size.py",
+                label=f"Size a job for {answer.model}",
+                icon=":material/memory:",
+                query_params={"size_model": answer.model, "size_job": "Serve a model"},
+            )
+    return bool(found)
+
+
 st.title("Ask")
 st.markdown(
     "Answers come from the text of the lessons, the FAQ, the glossary and the evidence, in their own words. A question "
@@ -57,8 +75,10 @@ else:
     except ask.AskError as refused:
         st.error(str(refused))
         st.stop()
+    computed = of_the_registry(question)
     if answer.is_declined:
-        st.info(ask.DECLINED)
+        if not computed:
+            st.info(ask.DECLINED)
     elif answer.asks_for_a_prediction:
         st.info(ask.NO_PREDICTION)
     else:

@@ -99,6 +99,12 @@ def test_ask_shows_passages_with_links(open_page: OpenPage) -> None:
     assert not app.warning
 
 
+def test_ask_reckons_what_a_named_model_takes(open_page: OpenPage) -> None:
+    app = open_page("reference/ask.py", ask_question="How much memory does Llama-3 8B need?")
+    assert any("8.0 B parameters weigh 16.1 GB at 16 bits" in text.value for text in app.markdown)
+    assert not app.info
+
+
 def test_ask_declines_and_says_what_it_cannot_do(open_page: OpenPage) -> None:
     app = open_page("reference/ask.py", ask_question="How do I bake sourdough bread?")
     assert app.info[0].value == ask.DECLINED

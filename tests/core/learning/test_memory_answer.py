@@ -1,0 +1,56 @@
+"""How much memory a model takes, from the registry: the figures by hand, and which models a question names."""
+
+import pytest
+
+from core.learning.memory_answer import memory_answers
+from core.models.registry import load_registry
+
+REGISTRY = load_registry()
+
+
+def named(question: str) -> list[str]:
+    return [answer.model for answer in memory_answers(question, REGISTRY)]
+
+
+def test_llama_3_8b_by_hand() -> None:
+    (answer,) = memory_answers("How much memory does Llama-3 8B need?", REGISTRY)
+    # 8,030,261,248 parameters x 2 bytes = 16.06 GB; 2 x 32 layers x 8 heads x 128 x 2 bytes = 131,072 a token,
+    # x 32,768 tokens = 4,294,967,296 = 4.0 GiB
+    assert answer.sentence == (
+        "**Llama-3 8B**: 8.0 B parameters weigh 16.1 GB at 16 bits; a sequence of 32,768 tokens caches "
+        "4.3 GB (4.0 GiB) at 16 bits, 131,072 bytes a token."
+    )
+
+
+@pytest.mark.parametrize(
+    ("question", "models"),
+    [
+        ("how big is llama 3 8b?", ["Llama-3 8B"]),
+        ("Does Falcon-7B fit on a 24 GB card?", ["Falcon-7B"]),
+        ("how much VRAM for deepseek-v2-lite", ["DeepSeek-V2-Lite"]),
+        ("memory of Mistral 7B", ["Mistral-7B v0.1", "Mistral-7B v0.3"]),  # v0.2 is an Instruct
+        ("memory of Mistral-7B v0.3", ["Mistral-7B v0.3"]),
+        ("how much memory for Mistral-Small 24B", ["Mistral-Small 24B (3.1, 2503)"]),
+        ("compare the memory of Phi-2 and GPT-2.", ["Phi-2", "GPT-2"]),
+        ("Why did Llama-3 8B choose G = 8?", []),  # not about memory
+        ("how much memory does a cache take", []),  # names no model
+        ("how much memory for Llama-9 900B", []),
+    ],
+)
+def test_which_models_a_question_names(question: str, models: list[str]) -> None:
+    assert sorted(named(question)) == sorted(models)
+
+
+def test_a_window_and_states_are_said() -> None:
+    (windowed,) = memory_answers("memory of Mistral-7B v0.1", REGISTRY)
+    assert "caches 536.9 MB (512.0 MiB) at 16 bits." in windowed.sentence  # 131,072 x 4,096 tokens of the window
+    assert "bytes a token" not in windowed.sentence  # one more token adds nothing there
+    (hybrid,) = memory_answers("memory of Qwen3-Next 80B-A3B", REGISTRY)
+    assert "of states whatever its length" in hybrid.sentence
+
+
+def test_every_model_of_the_registry_gets_a_sentence() -> None:
+    for model in REGISTRY:
+        (answer,) = memory_answers(f"how much memory does {model.name} take", [model])
+        assert answer.sentence.startswith(f"**{model.name}**: ")
+        assert "tokens caches" in answer.sentence
