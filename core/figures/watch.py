@@ -254,7 +254,7 @@ def sentence(watched: Watched, number: int) -> str:
     rows = f"{most.new_tokens} rows are" if most.new_tokens > 1 else "One row is"
     return (
         f"**{rows} written in every layer and KV head, and all {most.tokens} are read.** With G = {KV_HEADS[0]} that "
-        f"is {most.read_bytes:,} B of cache, with G = 1 {least.read_bytes:,} B. Weights: {most.weight_bytes:,} B, "
+        f"is {most.read_bytes:,} B of cache, and {least.read_bytes:,} B with G = 1. Weights: {most.weight_bytes:,} B, "
         f"once for {'all of them' if most.is_prefill else 'this one token'}."
     )
 
