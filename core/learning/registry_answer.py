@@ -37,16 +37,22 @@ def sentence(rows: Sequence[ModelKind]) -> str:
     return f"**{len(gqa)} of {len(rows)} models here use GQA on their attention layers**, most often {parts}."
 
 
-def by_kv_heads(rows: Sequence[ModelKind], kind: str, examples: int = 3) -> list[dict[str, str]]:
-    """The models of one kind counted by G, the most common first, with a few of their names: what a room can read."""
+def by_kv_heads(rows: Sequence[ModelKind], kind: str, examples: int = 3, lines: int = 6) -> list[dict[str, str]]:
+    """The models of one kind counted by G, the most common first, with a few of their names: what a room can read.
+
+    Where there would be more lines, the last one holds the rest, each named with its G.
+    """
     named: dict[str, list[str]] = {}
     for row in rows:
         if row.shown_kind == kind:
             named.setdefault(row.kv_heads or "none", []).append(row.name)
-    return [
-        {"G": g, "models": str(len(names)), "for example": ", ".join(names[:examples])}
-        for g, names in sorted(named.items(), key=lambda item: -len(item[1]))
-    ]
+    ordered = sorted(named.items(), key=lambda item: -len(item[1]))
+    alone, rest = (ordered, []) if len(ordered) <= lines else (ordered[: lines - 1], ordered[lines - 1 :])
+    table = [{"G": g, "models": str(len(names)), "for example": ", ".join(names[:examples])} for g, names in alone]
+    if rest:
+        each = [f"{name} ({g})" for g, names in rest for name in names]
+        table.append({"G": "other", "models": str(len(each)), "for example": ", ".join(each[:examples])})
+    return table
 
 
 def _kind(model: RegisteredModel) -> ModelKind:

@@ -49,3 +49,6 @@ def test_a_room_reads_how_many_have_which_g() -> None:
     ]
     assert by_kv_heads(rows, "other") == [{"G": "none", "models": "1", "for example": "Mamba-Codestral 7B"}]
     assert by_kv_heads(rows, "MLA") == []
+    assert by_kv_heads(rows, "GQA", lines=1) == [
+        {"G": "other", "models": "5", "for example": "A (8), B (8), C (8)"},
+    ]
