@@ -1,6 +1,7 @@
 """The sizing page through AppTest: the headline as literals, inputs that move the verdict, errors that keep them."""
 
 import json
+from dataclasses import replace
 
 import pytest
 from streamlit.testing.v1 import AppTest
@@ -252,18 +253,19 @@ def hub_answer(monkeypatch):
     return answer
 
 
-def _without_rules(monkeypatch):
-    from core.errors import SizingError
+def _leaving_out_its_widths(monkeypatch, name):
+    """The registry with one model whose recorded facts lack keys that its size depends on: then the Hub is asked."""
+    from pages.shell import cached
 
-    def refuse(model):
-        raise SizingError("its parameters are not added up by rule")
-
-    monkeypatch.setattr("core.serving.weights.analytic_count", refuse)
-    monkeypatch.setattr("pages.tools.size.count.analytic_count", refuse)
+    models = tuple(
+        replace(model, leaves_out=("ffn_width",)) if model.name == name else model
+        for model in cached.registered_models()
+    )
+    monkeypatch.setattr(cached, "registered_models", lambda: models)
 
 
 def test_a_count_that_takes_time_does_not_hold_up_the_page(open_page, monkeypatch, hub_answer):
-    _without_rules(monkeypatch)
+    _leaving_out_its_widths(monkeypatch, "Falcon-7B")
     app = open_page(PAGE, size_model="Falcon-7B", size_batch="1", size_context="2048")
     assert "Asking the Hub for tiiuae/falcon-7b" in app.info[0].value
     assert app.selectbox(key="size_model").value == "Falcon-7B"
@@ -358,7 +360,7 @@ def test_an_id_that_is_none_is_refused_before_anything_is_asked(open_page, hub_a
 def test_a_registered_model_without_any_count_asks_for_one(open_page, monkeypatch, hub_answer):
     from core.models.hub.pulls import HubError
 
-    _without_rules(monkeypatch)
+    _leaving_out_its_widths(monkeypatch, "Falcon-7B")
     hub_answer.set_exception(HubError("offline", "tiiuae/falcon-7b", "The Hub cannot be reached."))
     app = open_page(PAGE, size_model="Falcon-7B", size_batch="1", size_context="2048")
     assert "The facts recorded of Falcon-7B do not say its size" in app.error[0].value

@@ -1,6 +1,9 @@
 """The view asked for before signing in: kept in a cookie, followed after, and never to another server."""
 
 import asyncio
+from collections.abc import Coroutine
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 from urllib.parse import quote
 
 import pytest
@@ -11,6 +14,12 @@ from pages.server.wanted import COOKIE, LONGEST_VIEW, OpenWhatWasWanted, view_to
 SIGNED_IN = (b"set-cookie", b"_streamlit_user=abc; HttpOnly; Path=/")
 CLEARED = (b"set-cookie", b'_streamlit_user=""; Max-Age=0; Path=/')
 HOME = (b"location", b"/")
+
+
+def run(answering: Coroutine[Any, Any, None]) -> None:
+    """In a thread of its own: where a browser is open, this one has a loop that runs."""
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(asyncio.run, answering).result()
 
 
 def answered(
@@ -34,7 +43,7 @@ def answered(
         "type": "http", "method": "GET", "scheme": scheme, "path": path, "query_string": query,
         "headers": [(b"cookie", cookie.encode())],
     }  # fmt: skip
-    asyncio.run(OpenWhatWasWanted(app, sign_in=True)(scope, receive, send))
+    run(OpenWhatWasWanted(app, sign_in=True)(scope, receive, send))
     return found
 
 
@@ -95,5 +104,5 @@ def test_without_sign_in_nothing_is_touched() -> None:
         return {"type": "http.request"}
 
     scope = {"type": "http", "method": "GET", "scheme": "http", "path": "/size", "query_string": b"", "headers": []}
-    asyncio.run(OpenWhatWasWanted(app, sign_in=False)(scope, receive, send))
+    run(OpenWhatWasWanted(app, sign_in=False)(scope, receive, send))
     assert sent == [{"type": "http.response.start", "status": 200, "headers": PAGE}]
