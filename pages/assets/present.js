@@ -65,7 +65,10 @@ function fit(state) {
   }
   const tall = main.scrollHeight / main.clientHeight
   const room = Number(getComputedStyle(document.documentElement).getPropertyValue("--room"))
-  if (tall > 1.01 && room > 1) document.documentElement.style.setProperty("--room", Math.max(1, room / tall).toFixed(3))
+  if (tall > 1.01 && room > 1) {
+    document.documentElement.style.setProperty("--room", Math.max(1, room / tall).toFixed(3))
+    requestAnimationFrame(() => { if (!state.ended) fit(state) }) // until it fits, whether or not something else moves
+  }
   clearTimeout(state.resting)
   if (!state.rested) state.resting = setTimeout(() => rest(state), REST_MS)
 }
@@ -162,6 +165,7 @@ function stateOf(root) {
 }
 
 function begin(state) {
+  state.ended = false
   document.addEventListener("keydown", state.listen)
   document.addEventListener("headroom-leave", state.leave) // keys.js, after P
   document.addEventListener("click", state.click, true)
@@ -172,6 +176,7 @@ function begin(state) {
 }
 
 function end(state) {
+  state.ended = true
   document.removeEventListener("keydown", state.listen)
   document.removeEventListener("headroom-leave", state.leave)
   document.removeEventListener("click", state.click, true)
