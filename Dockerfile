@@ -1,5 +1,6 @@
-# Headroom in a container: `docker build --target cpu -t headroom .` or `--target cuda`. docs/sharing.md says how to run it
-# and what of this file was tried.
+# Headroom in a container: `docker build -t headroom .`, with CUDA `--build-arg VARIANT=cuda`. docs/sharing.md says how to
+# run it and what of this file was tried.
+ARG VARIANT=cpu
 FROM python:3.11-slim AS base
 RUN apt-get update \
     && apt-get install -y --no-install-recommends g++ \
@@ -26,16 +27,7 @@ FROM base AS cuda-packages
 COPY requirements.lock ./
 RUN pip install --require-hashes -r requirements.lock
 
-FROM cpu-packages AS cpu
-COPY --chown=root:root . .
-USER headroom
-VOLUME /data
-EXPOSE 8501
-HEALTHCHECK --interval=30s --timeout=5s --start-period=60s \
-    CMD ["python", "-c", "import urllib.request as u; u.urlopen('http://localhost:8501/healthz', timeout=4)"]
-CMD ["streamlit", "run", "dashboard.py", "--server.address", "0.0.0.0"]
-
-FROM cuda-packages AS cuda
+FROM ${VARIANT}-packages
 COPY --chown=root:root . .
 USER headroom
 VOLUME /data

@@ -42,10 +42,12 @@ def test_the_image_installs_what_is_pinned_and_runs_as_nobody_special() -> None:
     image = (ROOT / "Dockerfile").read_text(encoding="utf-8")
     assert f"torch=={pins('requirements.txt')['torch']}" in image
     assert image.count("pip install --require-hashes -r requirements.lock") == 1
-    for target in ("cpu", "cuda"):
-        stage = image.partition(f"AS {target}\n")[2].partition("\nFROM")[0]
-        assert "\nUSER headroom\n" in stage
-        assert "/healthz" in stage
+    stages, _, last = image.rpartition("\nFROM ")
+    assert last.startswith("${VARIANT}-packages\n")
+    for variant in ("cpu", "cuda"):
+        assert f" AS {variant}-packages\n" in stages
+    assert "\nUSER headroom\n" in last
+    assert "/healthz" in last
 
 
 def test_only_the_proxy_of_the_example_has_a_port() -> None:
