@@ -113,3 +113,9 @@ def test_no_path_or_host_of_a_machine_is_committed(pattern):
         if re.search(pattern, (ROOT / path).read_text(encoding="utf-8", errors="replace")):
             found.append(path)
     assert found == []
+
+
+def test_what_the_security_page_names_is_there() -> None:
+    named = re.findall(r"`([a-z_]+/[a-z_/]+\.py)`", (ROOT / "SECURITY.md").read_text(encoding="utf-8"))
+    assert len(named) >= 4
+    assert [path for path in named if not (ROOT / path).exists()] == []
