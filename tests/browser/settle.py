@@ -10,6 +10,7 @@ QUIET = """
     || document.documentElement.classList.contains("arriving")
     || document.querySelector('[data-testid="stMainBlockContainer"] h1') === null // before the first run begins
     || document.querySelector('[data-stale="true"], [data-testid="stSkeleton"], [data-testid="stAppSkeleton"]')
+    || document.getAnimations().some((one) => one instanceof CSSTransition) // what was stale comes back by degrees
   if (busy) window.__busy = performance.now()
   return performance.now() - (window.__busy ??= performance.now()) > 700
 }
