@@ -2,15 +2,28 @@
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Sequence
 
-from core.command import engines, size
+from core.command import size
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Exit code of the command: see core.command.size; decode hands on to core.decode."""
-    given = list(sys.argv[1:] if arguments is None else arguments)
+    """Exit code of the command: see core.command.size; decode hands on to core.decode.
+
+    A reader that closes its end (`| head`) ends it without a traceback.
+    """
+    try:
+        code = _answered(list(sys.argv[1:] if arguments is None else arguments))
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what Python flushes at its end goes nowhere
+        return 0
+    return code
+
+
+def _answered(given: list[str]) -> int:
     if given[:1] == ["decode"]:
         from core.decode.__main__ import main as decode  # noqa: PLC0415  torch
 
@@ -29,15 +42,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
     tabled = commands.add_parser(
         "engines",
         help="every registry model on every engine, as CSV",
-        epilog=engines.EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    engines.add_arguments(tabled)
+    if given[:1] == ["engines"]:
+        return _engines(parser, tabled, given)
     commands.add_parser("decode", help="measure decoding here (torch): python -m core.decode")
     options = parser.parse_args(given)
     if options.command == "models":
         return _models(as_json=options.json)
-    return engines.run(options) if options.command == "engines" else size.run(options)
+    return size.run(options)
+
+
+def _engines(parser: argparse.ArgumentParser, tabled: argparse.ArgumentParser, given: list[str]) -> int:
+    from core.command import engines  # noqa: PLC0415  the registry and all engines
+
+    tabled.epilog = engines.EXAMPLES
+    engines.add_arguments(tabled)
+    return engines.run(parser.parse_args(given))
 
 
 def _models(*, as_json: bool) -> int:

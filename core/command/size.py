@@ -14,8 +14,6 @@ from typing import Any
 from core.engines.face import MODULES
 from core.errors import SizingError
 from core.models.formats.document import read_document
-from core.models.gguf.header import read_gguf_file
-from core.models.gguf.metadata import read_metadata
 from core.models.spec import ModelSpec, UnsupportedConfig, read_config
 from core.parameters.formats import FORMATS, PUBLISHED
 from core.serving.calibrated import calibrated
@@ -78,8 +76,8 @@ def model_of(name: str, parameters: int | None = None) -> tuple[ModelSpec, Param
     """
     typed = None if parameters is None else typed_count(parameters)
     if (path := Path(name)).is_file():
-        if path.suffix == ".gguf":  # its start alone: the file may hold many gigabytes
-            return read_metadata(read_gguf_file(path)), typed
+        if path.suffix == ".gguf":
+            return _of_gguf(path), typed
         return read_document(path.read_bytes()), typed
     if name.endswith((".json", ".yaml", ".gguf")) or name.startswith((".", "/")):
         raise Unreadable(f"{name}: there is no such file. Give the path of a config.json, or a registry name.")
@@ -93,6 +91,13 @@ def model_of(name: str, parameters: int | None = None) -> tuple[ModelSpec, Param
             return spec, count_of(spec) if not known.leaves_out else _from_hub(known.repository)[1]
     spec, count = _from_hub(name)
     return spec, typed or count
+
+
+def _of_gguf(path: Path) -> ModelSpec:
+    from core.models.gguf.header import read_gguf_file  # noqa: PLC0415  a config.json needs none of it
+    from core.models.gguf.metadata import read_metadata  # noqa: PLC0415
+
+    return read_metadata(read_gguf_file(path))  # its start alone: the file may hold many gigabytes
 
 
 def _from_hub(name: str) -> tuple[ModelSpec, ParameterCount | None]:

@@ -3,7 +3,6 @@
 from dataclasses import replace
 from functools import lru_cache
 
-from core.engines.vllm.classes import registry
 from core.models.spec import ModelSpec
 
 
@@ -30,5 +29,7 @@ def _named(keyed: Keyed) -> ModelSpec:
     model = keyed.model
     if not model.config or model.config.get("architectures"):
         return model
+    from core.engines.vllm.classes import registry  # noqa: PLC0415  a file that names its class needs no table
+
     name = registry().architectures.get(str(model.config.get("model_type")))
     return model if name is None else replace(model, config={**model.config, "architectures": [name]})

@@ -5,8 +5,19 @@ A product says "80 GB"; the device says something else. 80 x 10^9 bytes are 74.5
 the product's GB x 10^9, and `memory_basis` says which. A server has less than that: torch sees 79.11 GiB of the H100,
 and a system with unified memory keeps a part for itself; `server_bytes` is what is left for an engine. Each figure
 carries its source; what was not established is None.
+
+An entry of core/data/accelerators.json is one device as software sees it, null where no public reading was found:
+
+    memory_nominal_gb     the GB of the product name; read as 10^9 bytes
+    memory_reported_mib   what the device itself reports (nvidia-smi)
+    memory_visible_gib    what torch, and so a server, has of it; as logs print it
+    memory_free_gib       of that, what a system with unified memory leaves free; null for memory of the device's own
+    bandwidth_bytes_per_s, bf16_dense_flops   device memory traffic and dense BF16 rate, no sparsity
+    sources               where each figure was read; null: the figure is not established, and is shown as unknown
+    reported_names        names under which nvidia-smi lists the device
 """
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from functools import cache
@@ -14,12 +25,10 @@ from math import isfinite
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from core.errors import SizingError
 from core.units import GB, GIB, MIB
 
-CATALOGUE_PATH = Path(__file__).parents[1] / "data" / "accelerators.yaml"
+CATALOGUE_PATH = Path(__file__).parents[1] / "data" / "accelerators.json"
 _LARGEST = 10**18  # bytes, bytes/s or FLOP/s that one device may claim; a slip of the keyboard is above it
 
 
@@ -137,27 +146,25 @@ def explain_memory(accelerator: Accelerator) -> str:
 
 @cache
 def catalogue() -> dict[str, Accelerator]:
-    """Every accelerator of core/data/accelerators.yaml by id. Raises ValueError naming entry and field."""
+    """Every accelerator of core/data/accelerators.json by id. Raises ValueError naming entry and field."""
     return load_catalogue(CATALOGUE_PATH.read_text(encoding="utf-8"))
 
 
 def load_catalogue(text: str) -> dict[str, Accelerator]:
-    """YAML text -> accelerators by id. Raises SizingError that names the entry and the field that is wrong."""
-    entries = yaml.load(text, Loader=_loader())
+    """JSON text -> accelerators by id. Raises SizingError that names the entry and the field that is wrong."""
+    try:
+        entries = json.loads(text)
+    except ValueError as error:
+        raise SizingError(f"accelerators.json is no JSON: {error}") from error
     if not isinstance(entries, list):
-        raise SizingError(f"accelerators.yaml: expected a list of entries, found {type(entries).__name__}")
+        raise SizingError(f"accelerators.json: expected a list of entries, found {type(entries).__name__}")
     found: dict[str, Accelerator] = {}
     for number, entry in enumerate(entries, start=1):
-        accelerator = _read_entry(entry, f"accelerators.yaml entry {number}")
+        accelerator = _read_entry(entry, f"accelerators.json entry {number}")
         if accelerator.id in found:
-            raise SizingError(f"accelerators.yaml: id {accelerator.id!r} appears twice; ids must differ")
+            raise SizingError(f"accelerators.json: id {accelerator.id!r} appears twice; ids must differ")
         found[accelerator.id] = accelerator
     return found
-
-
-def _loader() -> Any:
-    """libyaml's SafeLoader where it is built in (ten times faster), else the Python one."""
-    return getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 def find_accelerator(id: str) -> Accelerator:

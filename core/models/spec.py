@@ -4,11 +4,10 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from core.models.attention import PART_NAMES, Layer, cache_part_bytes, recurrent_state, token_part_bytes
 from core.models.formats.cache_width import CacheWidth, cache_width_of
-from core.models.gguf.tensors import GgufTensor
 from core.models.notebook import html_table
 from core.models.rules.dimensions import dimensions_of
 from core.models.rules.elsewhere import all_defaulted
@@ -17,6 +16,9 @@ from core.models.rules.file_bytes import load_config
 from core.models.rules.lines import deciding_lines
 from core.models.rules.own_keys import OwnKeys, own_keys_of
 from core.models.rules.reader import read
+
+if TYPE_CHECKING:
+    from core.models.gguf.tensors import GgufTensor
 
 __all__ = [
     "DeclaredHeads",
@@ -41,7 +43,7 @@ class ModelSpec:
     declared_kv_heads: DeclaredHeads = field(default_factory=lambda: DeclaredHeads(key=None))
     config: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)  # the config.json that it means
     metadata: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)  # or the GGUF header
-    tensors: tuple[GgufTensor, ...] = field(default=(), compare=False, repr=False)  # and the table behind it
+    tensors: "tuple[GgufTensor, ...]" = field(default=(), compare=False, repr=False)  # and the table behind it
     all_defaulted: bool = False  # no key of the file decided a figure of the shape: every one is the class's own
     own_keys: OwnKeys | None = None  # what the reading of an unknown class rests on; None for a known one
     cache_width: CacheWidth | None = None  # what the file says of the cache's own width; None where it says nothing

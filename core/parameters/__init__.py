@@ -12,7 +12,6 @@ from typing import Any
 from core.models.rules.facts import UnsupportedConfig, shown
 from core.parameters.by_rule import count_by_rule
 from core.parameters.count import ExpertGroup, ParameterCount, typed_count
-from core.parameters.meta import TIMEOUT_SECONDS, count_if_kept, count_on_meta_device, stop_worker
 from core.parameters.values import NotByRule
 
 __all__ = [
@@ -26,6 +25,8 @@ __all__ = [
     "stop_worker",
     "typed_count",
 ]
+
+TIMEOUT_SECONDS = 120.0  # for a class that is built on the meta device
 
 
 def count_parameters(config: Mapping[str, Any], timeout_seconds: float = TIMEOUT_SECONDS) -> ParameterCount:
@@ -43,3 +44,24 @@ def count_parameters(config: Mapping[str, Any], timeout_seconds: float = TIMEOUT
         return count_by_rule(config)
     except NotByRule:
         return count_on_meta_device(config, timeout_seconds)
+
+
+def count_on_meta_device(config: Mapping[str, Any], timeout_seconds: float = TIMEOUT_SECONDS) -> ParameterCount:
+    """The count of the class that transformers builds of a config.json: see core.parameters.meta."""
+    from core.parameters import meta  # noqa: PLC0415  what is counted by rule starts no process
+
+    return meta.count_on_meta_device(config, timeout_seconds)
+
+
+def count_if_kept(config: Mapping[str, Any]) -> ParameterCount | None:
+    """What the meta device gave for this config before; None where it was not asked. Nothing is built."""
+    from core.parameters import meta  # noqa: PLC0415
+
+    return meta.count_if_kept(config)
+
+
+def stop_worker() -> None:
+    """Ends the worker process now rather than after its idle time."""
+    from core.parameters import meta  # noqa: PLC0415
+
+    meta.stop_worker()

@@ -9,7 +9,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from core.parameters.tally import Tally, linear
-from core.parameters.towers import tower
 from core.parameters.values import NotByRule, Values
 
 Projector = Callable[[Values, Values, Values], int]
@@ -146,6 +145,8 @@ def add_tower(t: Tally, outer: Values, text: Values, rule: Composite) -> None:
         known = {outer.model_type, vision.model_type}  # older files name the outer type there
         if vision.raw["model_type"] not in known:
             raise NotByRule(f"{vision.path}model_type is {vision.raw['model_type']!r}")
+    from core.parameters.towers import tower  # noqa: PLC0415  a language model alone has none
+
     t.add("towers", rule.projector(outer, text, vision) + tower(vision))
 
 

@@ -6,8 +6,7 @@ from fractions import Fraction
 
 from core.errors import SizingError
 from core.parameters.gguf_mix import MIXES, Build, gguf_storage
-from core.parameters.quantization import MXFP4, NVFP4
-from core.parameters.storage import Storage, every_weight_at, matrices_at
+from core.parameters.storage import MXFP4, NVFP4, Storage, every_weight_at, matrices_at
 
 
 @dataclass(frozen=True, kw_only=True)

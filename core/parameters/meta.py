@@ -21,13 +21,12 @@ from core.parameters.count import ExpertGroup, ParameterCount
 from core.parameters.kept import keep_answer, kept_answer
 from core.parameters.values import MAX_LAYERS, MAX_SIZE
 
-TIMEOUT_SECONDS = 120.0
 ADVICE = "Type a parameter count instead."
 LAYER_WORDS = ("layers", "n_layer", "num_blocks", "depth", "depths")
 FREE_NUMBERS = ("token", "max_", "_max", "length", "theta", "seed", "date", "position", "vocab_offset")
 
 
-def count_on_meta_device(config: Mapping[str, Any], timeout_seconds: float = TIMEOUT_SECONDS) -> ParameterCount:
+def count_on_meta_device(config: Mapping[str, Any], timeout_seconds: float) -> ParameterCount:
     """A config.json -> the count of the class that transformers builds from it; from disk where it was asked before.
 
     Raises SizingError where transformers does not know the class, cannot build it, or takes longer than the limit;

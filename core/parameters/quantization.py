@@ -13,10 +13,8 @@ from typing import Any
 from core.errors import SizingError
 from core.models.rules.facts import shown
 from core.parameters.modules import share_covered, targeted_parts
-from core.parameters.storage import LAYER_MATRICES, SIXTEEN, Storage
+from core.parameters.storage import LAYER_MATRICES, MXFP4, NVFP4, SIXTEEN, Storage
 
-MXFP4 = Fraction(17, 4)
-NVFP4 = Fraction(9, 2)
 MXFP8 = Fraction(33, 4)
 TOWERS = (*LAYER_MATRICES, "towers")
 TEXT_ONLY = ("gptq", "awq")  # methods whose tools leave a vision or audio tower alone

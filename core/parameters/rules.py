@@ -5,8 +5,9 @@ A text type stands here once; the types that nest it take its body (composite.py
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
+from importlib import import_module
 
-from core.parameters import bert, custom, dense, experts, gpt, layered, mixed, recurrent
 from core.parameters.classes import ConfigClass, config_classes
 from core.parameters.tally import Tally
 from core.parameters.values import NotByRule, Values
@@ -49,31 +50,41 @@ HEADS: dict[str, Head] = {
     "ctrl": head_with_bias,
     "phimoe": head_with_optional_bias("lm_head_bias"),
     "ernie4_5_moe": head_with_optional_bias("use_bias"),
-    **bert.HEADS,
 }
-FAMILIES = (
-    dense.BODIES, experts.BODIES, gpt.BODIES, bert.BODIES, layered.BODIES, recurrent.BODIES, mixed.BODIES,
-    custom.BODIES,
-)  # fmt: skip
-BODIES: dict[str, Body] = {name: body for bodies in FAMILIES for name, body in bodies.items()}
+# Modules beside this one, each with BODIES and perhaps HEADS; asked in this order and imported when it is their turn:
+# most models that people serve stand in the first two, and a command is not to wait for the rest.
+FAMILIES = ("dense", "experts", "recurrent", "mixed", "layered", "gpt", "bert", "custom")
 NEVER_TIED = {"kimi_linear", "bailing_hybrid", "nemotron_h"}
-RULES: dict[str, Rule] = {
-    name: Rule(body=body, head=HEADS.get(name, plain_head), may_tie=name not in NEVER_TIED)
-    for name, body in BODIES.items()
-}
+SAME_BUILD = {"kimi_k2": "deepseek_v3"}  # published code that builds a class of transformers under a name of its own
 
 
-RULES["kimi_k2"] = RULES["deepseek_v3"]
+def model_types() -> tuple[str, ...]:
+    """Every type that has a rule."""
+    return (*(name for family in FAMILIES for name in _bodies(family)), *SAME_BUILD)
 
 
 def class_of(model_type: str) -> ConfigClass | None:
     """The class that reads a type of published code; None for a type of transformers' own."""
-    return config_classes()["deepseek_v3"] if model_type == "kimi_k2" else custom.CLASSES.get(model_type)
+    if model_type in SAME_BUILD:
+        return config_classes()[SAME_BUILD[model_type]]
+    if model_type in config_classes():
+        return None
+    classes: dict[str, ConfigClass] = import_module("core.parameters.custom").CLASSES
+    return classes.get(model_type)
 
 
+@cache
 def rule_for(model_type: str) -> Rule:
     """Raises NotByRule for a type without one."""
-    rule = RULES.get(model_type)
-    if rule is None:
-        raise NotByRule(f"model_type is {model_type!r}: no rule")
-    return rule
+    name = SAME_BUILD.get(model_type, model_type)
+    for family in FAMILIES:
+        if name in _bodies(family):
+            heads: dict[str, Head] = getattr(import_module(f"core.parameters.{family}"), "HEADS", HEADS)
+            head = heads.get(name, plain_head)
+            return Rule(body=_bodies(family)[name], head=head, may_tie=name not in NEVER_TIED)
+    raise NotByRule(f"model_type is {model_type!r}: no rule")
+
+
+def _bodies(family: str) -> dict[str, Body]:
+    bodies: dict[str, Body] = import_module(f"core.parameters.{family}").BODIES
+    return bodies

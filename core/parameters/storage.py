@@ -14,6 +14,7 @@ from math import ceil
 from core.parameters.count import ParameterCount
 
 SIXTEEN = Fraction(16)
+MXFP4, NVFP4 = Fraction(17, 4), Fraction(9, 2)  # with the scale of every 32 or 16
 LAYER_MATRICES = ("attention", "kv_projections", "dense_ffn", "routed_experts", "shared_experts", "recurrent")
 
 

@@ -20,7 +20,7 @@ from typing import Any
 
 from core.parameters.classes import TABLE
 from core.parameters.composite import COMPOSITES
-from core.parameters.rules import RULES
+from core.parameters.rules import model_types
 from core.parameters.towers import TOWERS
 
 PLAIN = (int, str, bool, type(None), list, tuple, float)
@@ -51,7 +51,7 @@ def table() -> dict[str, dict[str, Any]]:
     from transformers.models.auto.configuration_auto import CONFIG_MAPPING  # noqa: PLC0415, TID251
 
     entries: dict[str, dict[str, Any]] = {}
-    waiting = {name: CONFIG_MAPPING[name] for name in (*RULES, *TOWERS, *COMPOSITES) if name in CONFIG_MAPPING}
+    waiting = {name: CONFIG_MAPPING[name] for name in (*model_types(), *TOWERS, *COMPOSITES) if name in CONFIG_MAPPING}
     while waiting:
         name, cls = waiting.popitem()
         entries[name], nested = _entry(cls)

@@ -13,8 +13,6 @@ from core.models.spec import ModelSpec
 from core.parameters.count import ParameterCount
 from core.parameters.formats import PUBLISHED, named_storage
 from core.parameters.gguf_mix import Build
-from core.parameters.gguf_table import table_storage
-from core.parameters.quantization import published_storage
 from core.parameters.storage import Storage, every_weight_at
 from core.serving.job import ServingJob
 
@@ -38,12 +36,22 @@ def _published(model: ModelSpec) -> Storage | None:
     read_from = model.tensors or model.config
     known = _READ.get(id(read_from))
     if known is None or known[0] is not read_from:
-        found = table_storage(model.tensors) if model.tensors else published_storage(model.config, len(model.layers))
-        known = (read_from, found)
+        known = (read_from, _storage_read(model))
         _READ[id(read_from)] = known
         if len(_READ) > KEPT_READINGS:
             _READ.popitem(last=False)
     return known[1]
+
+
+def _storage_read(model: ModelSpec) -> Storage | None:
+    """Of the file itself; the readers are imported where there is something to read."""
+    if model.tensors:
+        from core.parameters.gguf_table import table_storage  # noqa: PLC0415
+
+        return table_storage(model.tensors)
+    from core.parameters.quantization import published_storage  # noqa: PLC0415
+
+    return published_storage(model.config, len(model.layers))
 
 
 def average_bits(job: ServingJob, count: ParameterCount) -> float:

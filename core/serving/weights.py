@@ -11,11 +11,10 @@ that).
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from core.errors import SizingError
 from core.models.attention import GroupedAttention, ParallelLayer
-from core.models.registry import RegisteredModel
 from core.models.spec import ModelSpec
 from core.parameters import (
     NotByRule,
@@ -25,7 +24,9 @@ from core.parameters import (
     count_on_meta_device,
     typed_count,
 )
-from core.parameters.gguf_table import count_tensors
+
+if TYPE_CHECKING:
+    from core.models.registry import RegisteredModel
 
 __all__ = [
     "ParameterCount",
@@ -59,6 +60,8 @@ def analytic_count(model: ModelSpec) -> ParameterCount:
     if known is not None and known[0] is read_from:
         return known[1]
     if model.tensors:
+        from core.parameters.gguf_table import count_tensors  # noqa: PLC0415  a config.json has no such table
+
         counted = count_tensors(model.tensors, model.metadata)
         _remember(model, counted)
         return counted
@@ -131,7 +134,7 @@ def count_of(model: ModelSpec) -> ParameterCount:
     return count
 
 
-def counts_alone(registered: RegisteredModel, model: ModelSpec) -> bool:
+def counts_alone(registered: "RegisteredModel", model: ModelSpec) -> bool:
     """Whether the facts recorded of a registered model say its size at once: a rule covers them and none is missing.
 
     Where none is missing and no rule covers the type, its class is built of them (count_of); where leaves_out names

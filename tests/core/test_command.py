@@ -111,16 +111,55 @@ def test_the_registry_is_listed(capsys):
     assert len(capsys.readouterr().out.splitlines()) == len(load_registry())
 
 
-def test_the_command_brings_in_neither_torch_nor_streamlit():
+def loaded(*arguments):
+    """Modules that a command brought in, of a process of its own."""
     import subprocess
     import sys
 
-    code = (
-        "import sys; from core.__main__ import main; main(['size', 'Llama-2 13B', '--json']); "
-        "print([n for n in ('torch', 'transformers', 'streamlit', 'pandas') if n in sys.modules])"
-    )
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert done.stdout.splitlines()[-1] == "[]"
+    code = f"import sys; from core.__main__ import main; main({list(arguments)}); print(*sorted(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    return done.stdout.splitlines()[-1].split()
+
+
+@pytest.mark.parametrize("engine", ["payload", "vllm"])
+def test_a_config_counted_by_rule_is_answered_by_few_modules(tmp_path, engine):
+    """Nothing from outside the standard library, and of core no other format, rule or engine than the one asked."""
+    import sys
+
+    config = next(known.config for known in load_registry() if known.name == "Qwen3 32B")
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps({**config, "architectures": ["Qwen3ForCausalLM"]}), encoding="utf-8")
+    names = loaded("size", str(path), "--engine", engine, "--json")
+    outside = {name.partition(".")[0] for name in names} - set(sys.stdlib_module_names) - set(sys.builtin_module_names)
+    assert not outside & {
+        "torch", "transformers", "streamlit", "pandas", "numpy", "altair", "yaml", "pydantic", "huggingface_hub",
+        "httpx2", "psutil", "filelock", "platformdirs",
+    }  # fmt: skip
+    of_core = [name for name in names if name.startswith("core.")]
+    unasked = (
+        "core.models.registry", "core.models.hub", "core.models.gguf.header", "core.models.formats.table",
+        "core.parameters.meta", "core.parameters.recurrent", "core.parameters.towers", "core.engines.sglang",
+        "core.engines.mlx", "core.engines.llama_cpp", "core.engines.transformers", "core.host", "core.decode",
+        "core.figures", "core.reports", "core.learning",
+    )  # fmt: skip
+    assert not [name for name in of_core if name.startswith(unasked)]
+    assert ("core.engines.vllm" in of_core) == (engine == "vllm")
+
+
+def test_the_command_brings_in_neither_torch_nor_streamlit():
+    assert not {"torch", "transformers", "streamlit", "pandas"} & set(loaded("size", "Llama-2 13B", "--json"))
+
+
+def test_a_reader_that_closes_its_end_ends_it_without_a_traceback():
+    import subprocess
+    import sys
+
+    command = [sys.executable, "-m", "core", "models"]
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    process.stdout.close()
+    with process.stderr as said:
+        assert said.read() == b""
+    assert process.wait() == 0
 
 
 def test_the_registry_as_json(capsys):

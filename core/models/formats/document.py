@@ -1,31 +1,15 @@
 """Any file that says how a model attends: found by its keys, never its name, and read as the config.json it means.
 
-One small module a format beside this one. The order of the table matters where one format's keys are also another's: a
-draft nests a config.json, an adapter may carry its model's type.
+One small module a format beside this one, in the order of table.py, which is imported where a key gives it reason to:
+most files are a plain config.json, and a command that reads one waits for no other format.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import Any
 
-from core.models.formats import (
-    attachments,
-    drafts,
-    keras_hub,
-    litgpt,
-    megatron,
-    mlc,
-    nano,
-    onnx_genai,
-    params,
-    tensorrt_llm,
-    torchtune,
-)
 from core.models.formats.cache_width import CacheWidth, cache_width_of
-from core.models.formats.meaning import Translation, meaning, with_cache_width
-from core.models.formats.nearly import refuse_nearly
 from core.models.formats.parsed import parse
-from core.models.gguf.dump import LOOKED_AT, looks_like_dump, read_dump
+from core.models.gguf.spotted import LOOKED_AT, looks_like_dump
 from core.models.rules.facts import UnsupportedConfig
 from core.models.spec import ModelSpec, read_config
 
@@ -33,37 +17,12 @@ GGUF = b"GGUF"
 CHAT_KEYS = {"conv_template", "context_window_size", "model_config"}  # MLC's, beside a model_type that is a class's too
 
 
-@dataclass(frozen=True, kw_only=True)
-class Format:
-    """A format: its name, the keys that give it away, and its meaning."""
-
-    name: str
-    recognises: Callable[[Mapping[str, Any]], bool]
-    translate: Callable[[Mapping[str, Any]], Translation]
-
-
-FORMATS = (
-    Format(name="PEFT adapter", recognises=attachments.recognises_peft, translate=attachments.refuse_peft),
-    Format(name="drafting heads", recognises=attachments.recognises_heads, translate=attachments.refuse_heads),
-    Format(name="speculators draft", recognises=drafts.recognises, translate=drafts.translate),
-    Format(name="EAGLE draft", recognises=drafts.recognises_eagle, translate=drafts.translate_eagle),
-    Format(name="ONNX Runtime GenAI", recognises=onnx_genai.recognises, translate=onnx_genai.translate),
-    Format(name="MLC", recognises=mlc.recognises, translate=mlc.translate),
-    Format(name="TensorRT-LLM", recognises=tensorrt_llm.recognises, translate=tensorrt_llm.translate),
-    Format(name="Keras-Hub", recognises=keras_hub.recognises, translate=keras_hub.translate),
-    Format(name="torchtune", recognises=torchtune.recognises, translate=torchtune.translate),
-    Format(name="params.json", recognises=params.recognises, translate=params.translate),
-    Format(name="nanochat", recognises=nano.recognises_nanochat, translate=nano.translate_nanochat),
-    Format(name="LitGPT", recognises=litgpt.recognises, translate=litgpt.translate),
-    Format(name="nanoGPT", recognises=nano.recognises_nanogpt, translate=nano.translate_nanogpt),
-    Format(name="Megatron-core", recognises=megatron.recognises, translate=megatron.translate),
-    Format(
-        name="ModelOpt quantisation",
-        recognises=attachments.recognises_quantisation,
-        translate=attachments.refuse_quantisation,
-    ),
-    Format(name="settings", recognises=attachments.recognises_base, translate=attachments.refuse_base),
-)
+# Keys of which every other format with a model_type has one, and the types that are none of transformers'
+GIVEAWAYS = {
+    "peft_type", "medusa_num_heads", "transformer_layer_config", "speculators_model_type", "model", "model_config",
+    "model_args", "pretrained_config", "architecture", "class_name", "config", "_component_", "dim",
+} | CHAT_KEYS  # fmt: skip
+OTHER_TYPES = ("medusa", "mlp_speculator", "eagle", "eagle3", "transformer")
 # What pages name; the others of the table are refused, or nest a config.json
 READ_FORMATS = (
     "config.json", "params.json", "ONNX Runtime GenAI", "MLC", "TensorRT-LLM", "LitGPT", "nanoGPT and nanochat",
@@ -83,6 +42,8 @@ def read_document(data: bytes, beside: bytes | None = None) -> ModelSpec:
 
         return _of_header(metadata_of(lambda count: data[:count]))
     if looks_like_dump(data[:LOOKED_AT].decode("utf-8", "replace")):
+        from core.models.gguf.dump import read_dump  # noqa: PLC0415  a config.json needs none of it
+
         return _of_header(read_dump(data.decode("utf-8", "replace")))
     spec = spec_of(parse(data))
     return spec if beside is None else with_width_beside(spec, beside)
@@ -96,6 +57,12 @@ def _of_header(metadata: Any) -> ModelSpec:
 
 def spec_of(raw: Mapping[str, Any]) -> ModelSpec:
     """The model of a parsed file. Raises UnsupportedConfig."""
+    if is_plain(raw):
+        return read_config(raw)
+    from core.models.formats.meaning import meaning, with_cache_width  # noqa: PLC0415  a config.json needs none of it
+    from core.models.formats.nearly import refuse_nearly  # noqa: PLC0415
+    from core.models.formats.table import format_of  # noqa: PLC0415
+
     found = format_of(raw)
     if found is None:
         if "model_type" not in raw or CHAT_KEYS & raw.keys():
@@ -105,9 +72,10 @@ def spec_of(raw: Mapping[str, Any]) -> ModelSpec:
     return spec if width is None or spec.cache_width is not None else with_cache_width(spec, width)
 
 
-def format_of(raw: Mapping[str, Any]) -> Format | None:
-    """The format that a file's keys give away; None for a plain config.json, which read_config judges."""
-    return next((entry for entry in FORMATS if entry.recognises(raw)), None)
+def is_plain(raw: Mapping[str, Any]) -> bool:
+    """Whether the keys rule every other format out: a model_type of transformers', and none of GIVEAWAYS."""
+    model_type = raw.get("model_type")
+    return isinstance(model_type, str) and model_type not in OTHER_TYPES and not GIVEAWAYS & raw.keys()
 
 
 def with_width_beside(spec: ModelSpec, beside: bytes) -> ModelSpec:
@@ -115,6 +83,8 @@ def with_width_beside(spec: ModelSpec, beside: bytes) -> ModelSpec:
     width = cache_bits_of(parse(beside))
     if width is None:
         return spec
+    from core.models.formats.meaning import with_cache_width  # noqa: PLC0415
+
     if spec.cache_width is not None and spec.cache_width.bits != width.bits:
         raise UnsupportedConfig(
             f"{width.note.keys[0]} says {width.bits:g} bits and {spec.cache_width.note.keys[0]} of the config says "

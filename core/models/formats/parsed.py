@@ -1,20 +1,15 @@
 """Bytes of a JSON or YAML file to a mapping, bounded before anything expands them.
 
-JSON keeps the rules of load_config (4 MiB, 100 levels). YAML is read by PyYAML's safe loader alone and is bounded more
-tightly, since it is slower and may name one node many times: bytes, events, levels, and the nodes that its aliases
-stand for. Objects of Python, merge keys that grow and nodes that hold themselves are refused.
+JSON keeps the rules of load_config (4 MiB, 100 levels); YAML, slower to read, may have fewer bytes (yaml_text.py).
 """
 
 from typing import Any
 
-import yaml
+from core.models.rules.facts import UnsupportedConfig
+from core.models.rules.file_bytes import load_config
 
-from core.models.rules.facts import UnsupportedConfig, shown
-from core.models.rules.file_bytes import MAX_DEPTH, load_config
-
-MAX_YAML_BYTES = 512 * 2**10  # recipes and model_config.yaml files have a few KiB
-MAX_YAML_NODES = 50_000  # with every alias written out
 ADVICE = "Give the file as its tool wrote it."
+MAX_YAML_BYTES = 512 * 2**10  # recipes and model_config.yaml files have a few KiB
 BINARY = (
     b"version https://git-lfs",
     b"\x89PNG",
@@ -25,22 +20,6 @@ BINARY = (
     b"\xff\xfe",
     b"\xfe\xff",
 )
-_LOADER: type[Any] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml where PyYAML has it: ten times faster
-
-
-class _Loader(_LOADER):  # type: ignore[misc]
-    """Safe tags alone; a tag that PyYAML does not know (NeMo and Hydra write some) becomes its plain node."""
-
-
-def _plain(loader: Any, suffix: str, node: yaml.Node) -> Any:
-    if isinstance(node, yaml.MappingNode):
-        return loader.construct_mapping(node, deep=True)
-    if isinstance(node, yaml.SequenceNode):
-        return loader.construct_sequence(node, deep=True)
-    return f"!{suffix} {loader.construct_scalar(node)}"[:200]  # text, so that it never passes for a number
-
-
-_Loader.add_multi_constructor("!", _plain)
 
 
 def parse(data: bytes) -> dict[str, Any]:
@@ -57,77 +36,12 @@ def parse(data: bytes) -> dict[str, Any]:
         raise UnsupportedConfig(
             f"The file is not valid UTF-8 text: byte {error.start:,} cannot be read. {ADVICE}"
         ) from None
-    return _mapping(text)
+    from core.models.formats.yaml_text import mapping_of  # noqa: PLC0415  JSON needs no reader of YAML
+
+    return mapping_of(text)
 
 
 def is_json(data: bytes) -> bool:
     """Whether load_config is to judge: a JSON value, something binary, or nothing at all."""
     start = data[:4096].removeprefix(b"\xef\xbb\xbf").lstrip()
     return not start or start[:1] in b'{["' or data.startswith(BINARY)
-
-
-def _mapping(text: str) -> dict[str, Any]:
-    try:
-        _check_events(text)
-        root = yaml.compose(text, Loader=_Loader)
-        if not isinstance(root, yaml.MappingNode):
-            raise UnsupportedConfig(f"The file is no JSON object and no YAML mapping. {ADVICE}")
-        _check_nodes(root)
-        loaded = yaml.load(text, Loader=_Loader)
-    except UnsupportedConfig:
-        raise
-    except (yaml.YAMLError, RecursionError, ValueError) as error:
-        raise UnsupportedConfig(f"The file is neither JSON nor YAML: {_reason(error)}. {ADVICE}") from None
-    if not isinstance(loaded, dict):
-        raise UnsupportedConfig(f"The file is no JSON object and no YAML mapping. {ADVICE}")
-    return loaded
-
-
-def _check_events(text: str) -> None:
-    """Levels and events, counted by the parser alone, which keeps no tree and does not recurse."""
-    depth = documents = 0
-    for number, event in enumerate(yaml.parse(text, Loader=_LOADER)):
-        if isinstance(event, yaml.DocumentStartEvent):
-            documents += 1
-        if isinstance(event, yaml.CollectionStartEvent):
-            depth += 1
-        elif isinstance(event, yaml.CollectionEndEvent):
-            depth -= 1
-        if depth > MAX_DEPTH:
-            raise UnsupportedConfig(f"The file nests more than {MAX_DEPTH} levels deep. {ADVICE}")
-        if number > 2 * MAX_YAML_NODES:
-            raise UnsupportedConfig(f"The file has more than {MAX_YAML_NODES:,} YAML nodes. {ADVICE}")
-    if documents > 1:
-        raise UnsupportedConfig(f"The file holds {documents} YAML documents: give one of them.")
-
-
-def _check_nodes(root: yaml.Node) -> None:
-    """The nodes with every alias written out: a few lines of aliases may stand for billions."""
-    sizes: dict[int, int] = {}
-
-    def size(node: yaml.Node, above: frozenset[int]) -> int:
-        if id(node) in above:
-            raise UnsupportedConfig(f"A YAML alias names the node that holds it, which never ends. {ADVICE}")
-        if id(node) not in sizes:
-            inner = above | {id(node)}
-            sizes[id(node)] = 1 + sum(size(child, inner) for child in _children(node))
-        if sizes[id(node)] > MAX_YAML_NODES:
-            raise UnsupportedConfig(
-                f"The file has more than {MAX_YAML_NODES:,} YAML nodes with its aliases written out. {ADVICE}"
-            )
-        return sizes[id(node)]
-
-    size(root, frozenset())
-
-
-def _children(node: yaml.Node) -> list[yaml.Node]:
-    if isinstance(node, yaml.MappingNode):
-        return [child for pair in node.value for child in pair]
-    return list(node.value) if isinstance(node, yaml.SequenceNode) else []
-
-
-def _reason(error: Exception) -> str:
-    mark = getattr(error, "problem_mark", None)
-    problem = getattr(error, "problem", None) or "a value cannot be read"
-    where = f" at line {mark.line + 1}" if mark is not None else ""
-    return f"{shown(problem)[1:-1]}{where}"

@@ -13,18 +13,9 @@ from core.models.gguf.header import MAX_KEYS, Skipped, whole_model
 from core.models.rules.facts import UnsupportedConfig
 
 MAX_CHARACTERS = 32 * 2**20
-LOOKED_AT = 400  # characters that give a dump away
 OWN_FIELDS = "GGUF."  # version, tensor_count, kv_count: of the file, no keys
 _LINE = re.compile(r"^\s*\d+:\s+(\[*)(\w+)\]*\s*\|\s*(\d{1,15})\s*\|\s*(\S+)(?: = (.*))?$")
 _ELEMENT = 200_000  # characters of one value that are read
-
-
-def looks_like_dump(text: str) -> bool:
-    """Whether gguf-dump wrote it: its first lines, or its JSON's keys."""
-    start = text.lstrip()[:LOOKED_AT]
-    return start.startswith(("* File is", "* Dumping", "INFO:gguf-dump")) or (
-        start.startswith("{") and '"metadata"' in start and '"endian"' in start
-    )
 
 
 def read_dump(text: str) -> dict[str, Any]:

@@ -5,7 +5,8 @@ import streamlit as st
 from core.figures.comparison import MAX_COMPARED, ComparedModel, compare, compare_header, plain
 from core.models.formats.document import READ_FORMATS, spec_of
 from core.models.formats.parsed import parse
-from core.models.gguf.dump import LOOKED_AT, looks_like_dump, read_dump
+from core.models.gguf.dump import read_dump
+from core.models.gguf.spotted import LOOKED_AT, looks_like_dump
 from core.models.hub.pulls import HubError, PulledConfig, PullResult, repository_id
 from core.models.registry import EVIDENCE, RegisteredModel
 from core.models.spec import UnsupportedConfig, read_config

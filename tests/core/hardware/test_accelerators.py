@@ -1,10 +1,10 @@
 """The catalogue against its published figures, its refusals, and the host's own GPU."""
 
+import json
 import subprocess
 from pathlib import Path
 
 import pytest
-import yaml
 
 from core.errors import SizingError
 from core.hardware import accelerators
@@ -108,7 +108,7 @@ def test_unknown_id_lists_the_known() -> None:
         find_accelerator("h1000")
 
 
-ENTRY = yaml.safe_load(Path(accelerators.CATALOGUE_PATH).read_text(encoding="utf-8"))[4]
+ENTRY = json.loads(Path(accelerators.CATALOGUE_PATH).read_text(encoding="utf-8"))[4]
 
 
 @pytest.mark.parametrize(
@@ -131,16 +131,18 @@ ENTRY = yaml.safe_load(Path(accelerators.CATALOGUE_PATH).read_text(encoding="utf
 )
 def test_a_wrong_entry_is_named_with_its_field(change: dict[str, object], message: str) -> None:
     with pytest.raises(SizingError, match=message):
-        load_catalogue(yaml.safe_dump([ENTRY | change]))
+        load_catalogue(json.dumps([ENTRY | change]))
 
 
 def test_a_missing_field_is_named() -> None:
     without = {key: value for key, value in ENTRY.items() if key != "note"}
     with pytest.raises(SizingError, match=r"\(h100-sxm\): note is missing; write null"):
-        load_catalogue(yaml.safe_dump([without]))
+        load_catalogue(json.dumps([without]))
 
 
-@pytest.mark.parametrize(("text", "message"), [("a: 1", "expected a list"), ("[1]", "expected keys and values")])
+@pytest.mark.parametrize(
+    ("text", "message"), [('{"a": 1}', "expected a list"), ("a: 1", "is no JSON"), ("[1]", "expected keys and values")]
+)
 def test_another_shape_of_file_is_refused(text: str, message: str) -> None:
     with pytest.raises(SizingError, match=message):
         load_catalogue(text)
@@ -148,7 +150,7 @@ def test_another_shape_of_file_is_refused(text: str, message: str) -> None:
 
 def test_an_id_that_appears_twice_is_refused() -> None:
     with pytest.raises(SizingError, match="'h100-sxm' appears twice"):
-        load_catalogue(yaml.safe_dump([ENTRY, ENTRY]))
+        load_catalogue(json.dumps([ENTRY, ENTRY]))
 
 
 @pytest.mark.parametrize("bad", [0, -1, float("nan"), float("inf"), True, "80", 10**30])

@@ -16,7 +16,7 @@ import pytest
 from core.models.rules.facts import UnsupportedConfig
 from core.parameters import NotByRule, count_by_rule
 from core.parameters.classes import config_classes
-from core.parameters.rules import RULES
+from core.parameters.rules import model_types
 from tests.core.parameters.test_by_rule import CASES
 
 FIELDS = ("total", "embedding", "head", "tied", "routed_experts")
@@ -24,7 +24,7 @@ LAYER_KEYS = ("num_hidden_layers", "n_layer", "n_layers", "num_layers")
 TRIES = 4
 
 
-@pytest.mark.parametrize("model_type", sorted(RULES))
+@pytest.mark.parametrize("model_type", sorted(model_types()))
 def test_a_changed_config_is_counted_as_it_is_built(model_type: str) -> None:
     transformers = pytest.importorskip("transformers")
     from core.parameters.worker import count

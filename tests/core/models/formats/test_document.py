@@ -10,8 +10,9 @@ import yaml
 
 from core.api import ModelSpec, UnsupportedConfig, read_document
 from core.models.attention import GroupedAttention, LatentAttention, NoAttention, RecurrentState, SharedCache
-from core.models.formats.document import FORMATS, format_of
+from core.models.formats.document import is_plain
 from core.models.formats.lines import marked_lines
+from core.models.formats.table import FORMATS, format_of
 from tests.core.models.formats.files import (
     LLAMA,
     SAMPLES,
@@ -255,6 +256,7 @@ def test_json_and_yaml_say_the_same(name: str) -> None:
     assert read_document(yaml.safe_dump(SAMPLES[name]).encode()) == spec
     found = format_of(SAMPLES[name])
     assert found is None or found in FORMATS
+    assert found is None or not is_plain(SAMPLES[name])
 
 
 @pytest.mark.parametrize("name", SAMPLES)

@@ -5,9 +5,10 @@ import json
 import pytest
 
 from core.models.formats.document import read_document
-from core.models.gguf.dump import looks_like_dump, read_dump
+from core.models.gguf.dump import read_dump
 from core.models.gguf.header import Skipped
 from core.models.gguf.metadata import read_metadata
+from core.models.gguf.spotted import looks_like_dump
 from core.models.rules.facts import UnsupportedConfig
 from tests.core.models.gguf.files import LLAMA, header, tokens
 
