@@ -16,6 +16,7 @@ SAYS = {
     "LICENSE": "the terms",
     "Makefile": "make run, make test",
     "README.md": "this page",
+    "core/data/accelerators.json": "accelerators: memory, bandwidth and rate, each figure with its source",
     "model_registry.yaml": "models: repository, revision, the facts recorded from config.json, source, date read",
     "pyproject.toml": "ruff, mypy and pytest settings",
     "requirements.txt": "all that Headroom needs, pinned",
