@@ -2,6 +2,7 @@
 // One instance is mounted; Streamlit calls the default export again on every run, so what must last is kept in `held`.
 const held = new WeakMap()
 const MAIN = '[data-testid="stMainBlockContainer"] > div > [data-testid="stVerticalBlock"], [data-testid="stMainBlockContainer"] > [data-testid="stVerticalBlock"]'
+const BLOCK = '[data-testid="stMainBlockContainer"]'
 const BAR = ".st-key-present_bar"
 const HEADING = 'h2, h3'
 const PICTURE = '[class*="st-key-picture_"]'
@@ -50,32 +51,43 @@ function show(state) {
 }
 
 const REST_MS = 500 // without a change, and the screen stands
-const MOST_RESTS = 8 // of one screen: a chart that is drawn anew for its size could ask for another without end
 
 // A screen that is taller than the room gets smaller type, down to the size of a desk; what is left over scrolls.
-// While a page is drawn, parts of the last screen can stand beside the new: it is fitted once more whenever it rests.
+// While a page is drawn, parts of the last screen can stand beside the new: it is fitted once more when it rests,
+// and then stays as it is until its content takes another height. Charts drawn anew for a new type are no such change.
 function fit(state) {
   const main = document.querySelector('[data-testid="stMain"]')
   const at = `${state.data.page} ${state.shown} ${state.data.step ?? ""} ${innerWidth} ${innerHeight}`
   if (state.fitted !== at) {
     state.fitted = at
-    state.rested = false
-    state.rests = 0
+    Object.assign(state, { stage: "drawn", stands: null })
     document.documentElement.style.removeProperty("--room")
   }
   const tall = main.scrollHeight / main.clientHeight
-  const room = Number(getComputedStyle(document.documentElement).getPropertyValue("--room"))
+  const room = roomType()
   if (tall > 1.01 && room > 1) {
     document.documentElement.style.setProperty("--room", Math.max(1, room / tall).toFixed(3))
     requestAnimationFrame(() => { if (!state.ended) fit(state) }) // until it fits, whether or not something else moves
   }
+  if (state.stage === "stands" && !alike(state.stands, standing())) state.stage = "drawn"
   clearTimeout(state.resting)
-  if (!state.rested) state.resting = setTimeout(() => rest(state), REST_MS)
+  if (state.stage !== "stands") state.resting = setTimeout(() => rest(state), REST_MS)
 }
 
+const roomType = () => Number(getComputedStyle(document.documentElement).getPropertyValue("--room"))
+const standing = () => ({ type: roomType(), height: document.querySelector(BLOCK)?.getBoundingClientRect().height ?? 0 })
+const alike = (one, other) => one !== null && one.type === other.type && Math.abs(one.height - other.height) <= 0.01 * other.height
+
+// The largest type is tried once. Where what came meanwhile leaves room again, it is tried until it ends as before.
 function rest(state) {
-  state.rested = true
-  state.rests += 1
+  const now = standing()
+  const main = document.querySelector('[data-testid="stMain"]')
+  const spare = document.documentElement.style.getPropertyValue("--room") !== "" && now.height < 0.9 * main.clientHeight
+  if (state.stage === "fitted" && (!spare || alike(state.stands, now))) {
+    Object.assign(state, { stage: "stands", stands: now })
+    return
+  }
+  Object.assign(state, { stage: "fitted", stands: state.stage === "fitted" ? now : null })
   document.documentElement.style.removeProperty("--room")
   fit(state)
 }
@@ -148,13 +160,12 @@ function key(state, event) {
 
 // What a run finds on the same root: made once, so that listeners added again are the same and count once.
 function stateOf(root) {
-  const state = { root, screen: 0, shown: 0, count: 1, page: null, window: null, waiting: false, rests: 0 }
+  const state = { root, screen: 0, shown: 0, count: 1, page: null, window: null, waiting: false, stage: "drawn", stands: null }
   for (const name of ["mark", "done", "panel"]) state[name] = root.querySelector(`#${name}`)
   state.listen = (event) => key(state, event)
   state.leave = () => state.go("leave")
   state.click = (event) => { if (!state.data.lesson) follow(state, event) }
   const again = () => {
-    if (state.rests < MOST_RESTS) state.rested = false
     if (state.waiting) return
     state.waiting = true
     requestAnimationFrame(() => { state.waiting = false; show(state); fit(state) })
@@ -171,7 +182,7 @@ function begin(state) {
   document.addEventListener("click", state.click, true)
   const main = document.querySelector('[data-testid="stMain"]') ?? document.body
   state.watcher.observe(main, { childList: true, subtree: true })
-  const block = main.querySelector('[data-testid="stMainBlockContainer"]')
+  const block = main.querySelector(BLOCK)
   if (block !== null) state.sizes.observe(block)
 }
 
