@@ -23,15 +23,18 @@ NO_MEMORY, ACCESS_VIOLATION, FIRST_STATUS = (0xC0000017, 0xC000012D), 0xC0000005
 
 
 def start(
-    *arguments: str, environment: Mapping[str, str] | None = None, stderr: int | IO[Any] | None = None
+    *arguments: str,
+    environment: Mapping[str, str] | None = None,
+    stderr: int | IO[Any] | None = None,
+    python: str | None = None,
 ) -> "subprocess.Popen[str]":
-    """This Python with `arguments` ("-m", a module and what it takes), pipes to its input and output; stderr is dropped
-    unless given.
+    """This Python, or the one named, with `arguments` ("-m", a module and what it takes) and pipes to its input and
+    output; stderr is dropped unless given.
 
     Raises OSError where the system starts no process.
     """
     return subprocess.Popen(
-        [sys.executable, *arguments],
+        [python or sys.executable, *arguments],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL if stderr is None else stderr,
         text=True, encoding="utf-8", errors="replace", cwd=ROOT, env=_environment(environment),
         start_new_session=True, creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),

@@ -5,6 +5,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -13,7 +14,9 @@ from huggingface_hub import constants
 from streamlit.testing.v1 import AppTest
 
 from core.engines import transformers_check as cache_check
+from core.engines import vllm_check
 from core.engines.transformers_check import CacheCheckError, CacheMeasurement, MeasuredLayer
+from core.engines.vllm_check import VllmAnswer
 from core.models.hub import client as model_hub
 from tests.hub_server import HubServer
 
@@ -313,6 +316,30 @@ def test_the_check_lays_transformers_beside_our_figure(open_page: Opener, monkey
     said = app.success[0].value.replace("\\", "")
     assert "transformers 5.23.0 built FalconForCausalLM, read 128 tokens and held 1 MiB" in said
     assert "Our payload is 1 MiB: equal on 32 of 32 layers." in said
+
+
+def test_vllm_s_own_plan_stands_beside_ours(open_page: Opener, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Qwen3 8B at 4,096 tokens: 2 x 36 x 8 x 128 x 2 x 4,096 = 603,979,776 bytes, in 40 GiB 71.109375 times."""
+    answer = VllmAnswer(
+        version="0.33.0", block_size=16, groups=(("FullAttentionSpec", 36),), num_blocks=18_204, stood_in=False,
+        request_bytes=603_979_776, capacity_tokens=291_264, max_concurrency=71.109375, available_bytes=40 * 2**30,
+        seconds=1.0,
+    )  # fmt: skip
+    given: list[dict[str, object]] = []
+
+    def asked(config: object, **options: object) -> VllmAnswer:
+        given.append(options)
+        return answer
+
+    monkeypatch.setattr(vllm_check, "ask_vllm", asked)
+    app = pick(open_page(PAGE), "Qwen3 8B")
+    app.button_group(key="models_context").set_value(4_096).run()
+    app.button(key="models_vllm_check").click().run()
+    assert "Ours is equal in all 5 figures." in app.success[0].value
+    assert given[0]["settings"] == {"max_batched_tokens": 2_048, "tensor_parallel": 1}
+    monkeypatch.setattr(vllm_check, "ask_vllm", lambda *_args, **_options: replace(answer, block_size=32))
+    app.button(key="models_vllm_check").click().run()
+    assert "in: tokens of a block." in app.warning[0].value
 
 
 def test_a_check_that_fails_says_why(open_page: Opener, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,7 +15,7 @@ from core.serving.job import PAYLOAD
 from core.serving.kv_ledger import kv_ledger
 from core.units import format_both
 from pages.shell import cached, style
-from pages.tools import engine_settings
+from pages.tools import engine_settings, vllm_check
 
 PAGE = "models"
 BITS, BYTES = 16, 2
@@ -43,6 +43,9 @@ def show_engine(spec: ModelSpec, context_length: int, tensor_parallel: int) -> N
         st.warning(plain(str(refused)), icon=":material/info:")
         return
     _show(asked, context_length, held_bytes(asked, batch_size=1), payload)
+    if engine == "vllm":
+        ranks = (("tensor_parallel", tensor_parallel),)
+        vllm_check.show(spec, context_length, engine_settings.settings(PAGE) + ranks, key="models_vllm_check")
 
 
 def _common(engine: str, tensor_parallel: int) -> dict[str, int]:

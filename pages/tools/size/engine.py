@@ -4,14 +4,16 @@ from typing import Any
 
 import streamlit as st
 
+from core.engines.vllm import TYPE_OF_BITS
 from core.figures.engine_pages import pages_alt_text, pages_chart, pages_rows
+from core.serving.engine_cache import engine_cache
 from core.serving.engine_why import misleading, why_sentence
 from core.serving.engine_words import NAMES, EngineRow, engine_sentence, requests_sentence, side_by_side
 from core.serving.memory_plan import MemoryPlan
 from core.serving.options import Option
 from core.units import format_bytes
 from pages.shell import cached, share, style
-from pages.tools import engine_settings
+from pages.tools import engine_settings, vllm_check
 
 PAGE = "size"
 
@@ -71,6 +73,8 @@ def show_engine(option: Option) -> None:
             st.markdown(f"**{note.name.capitalize()}** · {note.formula}  \n`{note.numbers or '–'} = {note.result}`")
             if note.reason:
                 st.caption(note.reason)
+        if asked.engine == "vllm":
+            _show_check(option.plan)
     _show_misleading(option.plan)
     st.markdown("**Engines side by side**, for this model, memory and job. Requests are over all copies of the model.")
     found = side_by_side(option.plan.job)
@@ -86,6 +90,17 @@ def show_engine(option: Option) -> None:
     ]  # fmt: skip
     name = "headroom-engines.csv"
     share.save_csv(numbers, key="size_engines_csv", file_name=name, remarks=remarks, shown=rows)
+
+
+def _show_check(plan: MemoryPlan) -> None:
+    """The same job put to vLLM's own planner, where vLLM can be imported."""
+    cache = engine_cache(plan.job)
+    if cache is None:
+        return
+    settings = (("tensor_parallel", cache.tensor_parallel), *cache.settings)
+    if "cache_type" not in dict(settings):
+        settings = (*settings, ("cache_type", TYPE_OF_BITS[cache.cache_bits]))
+    vllm_check.show(cache.spec, plan.job.context_length, settings, key="size_vllm_check")
 
 
 def _show_misleading(plan: MemoryPlan) -> None:
