@@ -12,6 +12,9 @@ from core.models.formats.meaning import Shape, Translation, translated
 from core.models.formats.section import Figure, Section
 
 TOOL = "Keras-Hub"
+SHARING_CARRIER = (
+    "gemma3n_text"  # a class whose last layers share: any other keeps a cache for each, whatever its file says
+)
 Layers = dict[str, Any]  # what a class adds to a Shape: window, kinds, carrier, others
 Rule = Callable[[Section, int], Layers]
 
@@ -134,7 +137,7 @@ def _gemma4(part: Section, layers: int) -> Layers:
         keys = ("global_head_dim", "num_global_key_value_heads")
         others["per_layer_config"] = part.figure(listed, *keys, sentence=sentence)
     shared = part.optional("num_kv_shared_layers", minimum=0)
-    if shared is not None:
+    if shared is not None and shared.value:
         others["num_kv_shared_layers"] = shared
     sentence = "layer_types or sliding_window_pattern says which layers keep the whole context."
     found = part.figure(kinds, "layer_types", "sliding_window_pattern", sentence=sentence)
@@ -142,7 +145,8 @@ def _gemma4(part: Section, layers: int) -> Layers:
         if override or (shared is not None and shared.value):
             part.refuse("use_sliding_window_attention", "layers that differ without a window are not read here")
         return {}
-    return {"window": window, "kinds": found, "others": others}
+    layers_of = {"window": window, "kinds": found, "others": others}
+    return {**layers_of, "carrier": SHARING_CARRIER} if "num_kv_shared_layers" in others else layers_of
 
 
 def _gemma4_kinds(part: Section, layers: int) -> list[str]:

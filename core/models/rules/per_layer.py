@@ -16,17 +16,30 @@ from core.models.rules.own_keys import PATTERN, second_heads
 from core.models.rules.states import NGRAMS
 
 Overrides = dict[str, Found]
-CARRIER = "ministral"  # what core.models.formats writes a plain decoder of another format as, shares included
 WHERE_CHANGED = {  # the fields of per_layer_config that change what a layer keeps
     "num_attention_heads", "num_key_value_heads", "head_dim", "v_head_dim", "sliding_window", "attention_chunk_size",
     "kv_lora_rank", "qk_rope_head_dim", "qk_nope_head_dim", "hidden_size", "index_head_dim", "index_topk",
 }  # fmt: skip
 
 
+# The classes that write their own differences as per_layer_config, and leave them out where the file has that key
+WRITTEN_AS_LISTED = {
+    "diffusion_gemma_text", "dots3_note_text", "gemma4_text", "gemma4_unified_text", "step3p5",
+}  # fmt: skip
+
+
 def overrides(part: ConfigPart, kinds: Kinds) -> list[Overrides]:
-    """One mapping per layer, empty where the layer is like the others."""
-    if part.raw.get("per_layer_config") is not None:
-        return _listed(part, len(kinds.kinds))
+    """One mapping per layer, empty where the layer is like the others; what per_layer_config says of it wins."""
+    if "per_layer_config" not in part.raw:
+        return _by_class(part, kinds)
+    listed = _listed(part, len(kinds.kinds))
+    if part.model_type in WRITTEN_AS_LISTED:
+        return listed
+    return [{**own, **changed} for own, changed in zip(_by_class(part, kinds), listed, strict=True)]
+
+
+def _by_class(part: ConfigPart, kinds: Kinds) -> list[Overrides]:
+    """What the class makes of its own keys for some of the layers."""
     by_kind = (kinds_of.SLIDING, second_heads) if part.model_class.own_keys else BY_KIND.get(part.model_type)
     if by_kind is not None:
         kind, rule_of = by_kind
@@ -204,7 +217,7 @@ def shared_from(part: ConfigPart, kinds: Kinds) -> list[int | None]:
     layers = len(kinds.kinds)
     if part.model_type == "mistral_large4_text":
         return _sources(part, layers)
-    if "num_kv_shared_layers" not in part.model_class.defaults and part.model_type != CARRIER:
+    if "num_kv_shared_layers" not in part.model_class.defaults:
         return [None] * layers  # a class that has no such field keeps a cache for every layer, whatever the file says
     shared = part.optional_integer("num_kv_shared_layers", minimum=0)
     if shared is None or not shared.value:

@@ -85,6 +85,8 @@ def test_a_stray_chunk_or_share_counts_as_the_class_and_its_cache_take_it() -> N
     assert windows(config) == [16, 16, 16]
     assert windows(config | {"sliding_window": 7}) == [7, 7, 7]
     assert windows(SMALL | {"model_type": "llama", "num_kv_shared_layers": 2}) == [None, None, None]
+    shared = {"model_type": "ministral", "sliding_window": None, "num_key_value_heads": 8, "head_dim": 16}
+    assert windows(SMALL | shared | {"num_kv_shared_layers": 2}) == [None, None, None]
     assert windows({"model_type": "gpt_neo", "num_layers": 2, "attention_chunk_size": 16}) == [16, 16]
     assert windows({"model_type": "gpt_neo", "num_layers": 2}) == [None, None]
 
@@ -146,3 +148,26 @@ def test_inkling_slides_on_the_layers_that_local_layer_ids_lists() -> None:
     assert kept(text | widths | heads) == [16, 16, 16, 16]
     assert kept(text | widths | heads | {"local_layer_ids": [0, 2]}) == [16, None, 16, None]
     assert kept(text | widths | heads | {"local_layer_ids": []}) == [None, None, None, None]
+
+
+@pytest.mark.parametrize("model_type", ["inkling_text", "inkling2_text"])
+def test_inkling_takes_its_sliding_heads_beside_a_list_of_layers_and_gemma_4_does_not(model_type: str) -> None:
+    """Inkling's own code reads the swa_ keys; Gemma 4's class writes its wide heads as per_layer_config, unless the
+    file has that key, null too. Bytes as transformers 5.24 held them on the meta device."""
+
+    def kept(config: dict[str, Any], listed: Any) -> list[tuple[int, int | None]]:
+        layers = read_config(config | {"per_layer_config": listed}).layers
+        plain = [layer.attention if isinstance(layer, ParallelLayer) else layer for layer in layers]
+        return [(layer.head_dim, layer.window) for layer in plain if isinstance(layer, GroupedAttention)]
+
+    inkling = SMALL | {"model_type": model_type, "num_hidden_layers": 6, "num_key_value_heads": 2, "head_dim": 24}
+    inkling |= {"sliding_window_size" if model_type == "inkling_text" else "sliding_window": 16}
+    assert kept(inkling, {}) == [(128, 16)] * 5 + [(24, None)]
+    assert kept(inkling, {"0": {"sliding_window": 7}})[:2] == [(128, 7), (128, 16)]
+    gemma = SMALL | {"model_type": "gemma4_text", "sliding_window": 16, "head_dim": 16, "num_key_value_heads": 2}
+    gemma |= {"num_hidden_layers": 6}
+    for listed in ({}, None):
+        assert kept(gemma, listed) == [(16, 16)] * 5 + [(16, None)]
+    assert read_config(gemma).layers[-1] == GroupedAttention(
+        num_query_heads=8, num_kv_heads=2, head_dim=512, value_dim=512
+    )
