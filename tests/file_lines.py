@@ -27,6 +27,7 @@ SAYS = {
     ".dockerignore": "what stays out of the image",
     "Dockerfile": "Headroom in a container, CPU and CUDA; linted, not run yet",
     "requirements.lock": "every package that runs, with the hashes of its files; made by make lock",
+    "requirements-cluster.txt": "what a sweep over a Ray cluster needs beside it, pinned",
     "requirements-sharing.txt": "what sign-in on a shared server needs beside it, pinned",
     "core/data/decode_runs/": "decode measurements that ship with Headroom, with device, date and every sample",
     "core/data/uptraining_runs/": "uptraining experiments that ship with Headroom, one per seed and length",

@@ -14,8 +14,10 @@ from tests.file_lines import says, tracked_paths
 from tests.paths import page_files, page_paths
 
 HEAVY = ("streamlit", "torch", "transformers", "huggingface_hub")
-# Loaded by a button, never by a page: the Hub client itself, and the script that writes core/data/model_classes
+# Loaded by a button, never by a page: what speaks with Ray, the Hub client, what writes core/data/model_classes
 ON_DEMAND = (
+    "core.cluster.nodes",
+    "core.cluster.task",
     "core.models.hub.client",
     "core.models.hub.errors",
     "core.models.hub.gguf",

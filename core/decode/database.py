@@ -16,6 +16,12 @@ MIGRATIONS = (
     "CREATE TABLE IF NOT EXISTS runs (run_id TEXT PRIMARY KEY, date TEXT NOT NULL, device TEXT NOT NULL, "
     "device_name TEXT NOT NULL, status TEXT NOT NULL, record TEXT NOT NULL)",
     "CREATE INDEX IF NOT EXISTS runs_by_date ON runs (date)",
+    "CREATE TABLE IF NOT EXISTS sweeps (sweep_id TEXT PRIMARY KEY, date TEXT NOT NULL, status TEXT NOT NULL, "
+    "message TEXT NOT NULL, sweep TEXT NOT NULL)",
+    "CREATE TABLE IF NOT EXISTS sweep_points (sweep_id TEXT NOT NULL, point_id TEXT NOT NULL, number INTEGER NOT NULL, "
+    "device TEXT NOT NULL, job TEXT NOT NULL, state TEXT NOT NULL DEFAULT 'waiting', "
+    "attempts INTEGER NOT NULL DEFAULT 0, doing TEXT NOT NULL DEFAULT '', message TEXT NOT NULL DEFAULT '', "
+    "seconds REAL, record TEXT, place TEXT NOT NULL DEFAULT '{}', PRIMARY KEY (sweep_id, point_id))",
 )
 _DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 

@@ -35,7 +35,8 @@ class RunLine:
 
 
 @contextmanager
-def _open() -> Iterator[sqlite3.Connection]:
+def opened() -> Iterator[sqlite3.Connection]:
+    """A connection to the data directory's file for one operation. Raises StoreUnavailable."""
     folder: Path | str = "the usual folder"
     connection: sqlite3.Connection | None = None
     try:
@@ -74,7 +75,7 @@ def set_aside_files() -> list[Path]:
 
 def save(record: RunRecord) -> None:
     """Keeps a run, replacing one of the same id. Raises StoreUnavailable."""
-    with _open() as db:
+    with opened() as db:
         db.execute("INSERT OR REPLACE INTO runs VALUES (?, ?, ?, ?, ?, ?)", _row(record))
 
 
@@ -83,7 +84,7 @@ def add(record: RunRecord) -> bool:
 
     Raises StoreUnavailable.
     """
-    with _open() as db:
+    with opened() as db:
         return db.execute("INSERT OR IGNORE INTO runs VALUES (?, ?, ?, ?, ?, ?)", _row(record)).rowcount > 0
 
 
@@ -94,21 +95,21 @@ def _row(record: RunRecord) -> tuple[str, ...]:
 def history(limit: int = 200) -> list[RunLine]:
     """The newest runs first. Raises StoreUnavailable."""
     columns = ("run_id", "date", "device", "device_name", "status")
-    with _open() as db:
+    with opened() as db:
         rows = db.execute(f"SELECT {', '.join(columns)} FROM runs ORDER BY date DESC LIMIT ?", (limit,)).fetchall()
     return [RunLine(**dict(zip(columns, row, strict=True))) for row in rows]
 
 
 def load(run_id: str) -> RunRecord | None:
     """One run, or None when there is none of that id. Raises StoreUnavailable."""
-    with _open() as db:
+    with opened() as db:
         row = db.execute("SELECT record FROM runs WHERE run_id = ?", (run_id,)).fetchone()
     return from_json(row[0]) if row else None
 
 
 def delete(run_id: str) -> bool:
     """Removes a run; False when there was none. Raises StoreUnavailable."""
-    with _open() as db:
+    with opened() as db:
         return db.execute("DELETE FROM runs WHERE run_id = ?", (run_id,)).rowcount > 0
 
 

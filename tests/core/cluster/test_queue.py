@@ -1,0 +1,186 @@
+"""The queue of a sweep without Ray: each point once, losses retried, a restart goes on, and what is left is known."""
+
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from core.cluster import kept, queue
+from core.cluster.points import Sweep
+from core.cluster.queue import BUSY, PROGRESS, RECORD, REFUSED, Drive, Told
+from core.decode import database
+from tests.core.cluster.devices import LOSS, Written, record_of
+
+
+@pytest.fixture(autouse=True)
+def data_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HEADROOM_DATA_DIR", str(tmp_path))
+
+
+def a_sweep(**changes: object) -> Sweep:
+    fields = {
+        "num_query_heads": 8, "head_dim": 64, "kv_heads": (8, 1), "contexts": (1024, 512), "batches": (1,),
+        "devices": ("H100", "L4"),
+    }  # fmt: skip
+    return Sweep(**{**fields, **changes})
+
+
+class Time:
+    """A clock that sleeping moves."""
+
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+
+
+def drive(sweep_id: str, *sources: Written, **changes: object) -> str:
+    time = Time()
+    return Drive(sweep_id=sweep_id, sources=sources, clock=time, sleep=time.sleep, **changes).run()
+
+
+def states(sweep_id: str) -> list[str]:
+    return [p.state for p in kept.points(sweep_id)]
+
+
+def test_every_point_gets_one_result_and_no_device_two_runs_at_once():
+    sweep_id = kept.add(a_sweep())
+    devices = Written({"H100": 1, "L4": 1})
+    assert drive(sweep_id, devices) == "complete"
+    assert states(sweep_id) == ["done"] * 8
+    assert sorted(devices.begun) == sorted(p.id for p in a_sweep().points())
+    assert devices.most_at_once == 2
+    first = kept.points(sweep_id)[0]
+    assert (first.place, first.seconds, first.attempts) == ({"host": "n1"}, 2.0, 1)
+    assert first.record == record_of(first.point)
+
+
+def test_a_lost_node_gives_its_point_back_and_the_result_is_there_once():
+    sweep_id, point = kept.add(a_sweep()), a_sweep().points()[3]
+    devices = Written({"H100": 1, "L4": 1}, {point.id: [LOSS, LOSS]})
+    assert drive(sweep_id, devices) == "complete"
+    assert states(sweep_id) == ["done"] * 8
+    assert devices.begun.count(point.id) == 3
+    assert [p.attempts for p in kept.points(sweep_id)] == [1, 1, 1, 3, 1, 1, 1, 1]
+
+
+def test_a_point_that_is_lost_every_time_fails_in_words_and_can_wait_again():
+    sweep_id, point = kept.add(a_sweep()), a_sweep().points()[0]
+    assert drive(sweep_id, Written({"H100": 1, "L4": 1}, {point.id: [LOSS] * 4})) == "complete"
+    assert states(sweep_id) == ["failed", *["done"] * 7]
+    assert kept.points(sweep_id)[0].message == "Lost 4 times, last: The node died."
+    assert kept.find(sweep_id).message == "1 points gave no result."
+    assert kept.try_again(sweep_id) == 1
+    again = Written({"H100": 1, "L4": 1})
+    assert drive(sweep_id, again) == "complete"
+    assert (again.begun, states(sweep_id)) == ([point.id], ["done"] * 8)
+
+
+def test_a_refusal_is_not_tried_again():
+    sweep_id, point = kept.add(a_sweep()), a_sweep().points()[0]
+    devices = Written({"H100": 1, "L4": 1}, {point.id: [Told(point_id="", kind=REFUSED, message="no memory")]})
+    assert drive(sweep_id, devices) == "complete"
+    assert (devices.begun.count(point.id), kept.points(sweep_id)[0].message) == (1, "no memory")
+
+
+def test_a_busy_device_is_waited_for_and_costs_no_attempt():
+    sweep_id, point = kept.add(a_sweep()), a_sweep().points()[0]
+    busy = Told(point_id="", kind=BUSY, message="Another measurement is running on cuda:0")
+    devices = Written({"H100": 1, "L4": 1}, {point.id: [busy] * 6})
+    assert drive(sweep_id, devices) == "complete"
+    assert (devices.begun.count(point.id), kept.points(sweep_id)[0].attempts) == (7, 1)
+
+
+def test_the_next_driver_goes_on_where_one_was_killed():
+    sweep_id = kept.add(a_sweep())
+    points = kept.points(sweep_id)
+    kept.begin(sweep_id)
+    kept.started(sweep_id, points[0].point.id)
+    kept.finish(sweep_id, points[0].point.id, record_of(points[0].point), {}, 1.0)
+    kept.started(sweep_id, points[1].point.id)  # its driver goes here
+    devices = Written({"H100": 1, "L4": 1})
+    assert drive(sweep_id, devices) == "complete"
+    assert sorted(devices.begun) == sorted(p.point.id for p in points[1:])
+    assert [p.attempts for p in kept.points(sweep_id)] == [1, 2, 1, 1, 1, 1, 1, 1]
+
+
+def test_a_second_result_of_a_point_changes_nothing():
+    sweep_id = kept.add(a_sweep())
+    point = kept.points(sweep_id)[0].point
+    assert kept.finish(sweep_id, point.id, record_of(point, 4.0), {"host": "n1"}, 1.0)
+    assert not kept.finish(sweep_id, point.id, record_of(point, 9.0), {"host": "n2"}, 2.0)
+    kept.fail(sweep_id, point.id, "too late", {})
+    first = kept.points(sweep_id)[0]
+    assert (first.state, first.record, first.place) == ("done", record_of(point, 4.0), {"host": "n1"})
+
+
+def test_a_cancelled_sweep_ends_what_runs_and_keeps_what_is_done():
+    sweep_id = kept.add(a_sweep())
+
+    def cancel(told: Told) -> None:
+        kept.end(sweep_id, kept.CANCELLED)
+
+    devices = Written({"H100": 1})
+    assert drive(sweep_id, devices, tell=cancel) == "cancelled"
+    assert (states(sweep_id).count("done"), len(devices.cancelled)) == (1, 1)
+    assert devices.cancelled == devices.begun[1:]
+
+
+def test_without_a_device_for_long_the_sweep_stops_and_says_for_which():
+    sweep_id = kept.add(a_sweep())
+    assert drive(sweep_id, Written({"L4": 2}), patience_seconds=60) == "stopped"
+    assert kept.find(sweep_id).message == "No device took a point for 60 s; waited for: H100. Resume it then."
+    assert sorted(states(sweep_id)) == ["done"] * 4 + ["waiting"] * 4
+
+
+def test_progress_is_kept_and_words_of_an_unknown_point_are_not():
+    sweep_id, point = kept.add(a_sweep()), a_sweep().points()[0]
+    words = Drive(sweep_id=sweep_id, sources=())
+    words._running[point.id] = (point, Written({}))
+    words._take(Told(point_id=point.id, kind=PROGRESS, message="host_kernel at G = 1 (3 of 9)"))
+    words._take(Told(point_id="another", kind=RECORD))
+    assert kept.points(sweep_id)[0].doing == "host_kernel at G = 1 (3 of 9)"
+    assert not words._attempts
+
+
+def test_time_left_is_the_slowest_kind_of_device():
+    sweep_id = kept.add(a_sweep())
+    assert queue.standing(kept.points(sweep_id)).seconds_left is None
+    points = [p.point for p in kept.points(sweep_id)]  # H100 and L4 in turn, four each
+    kept.finish(sweep_id, points[0].id, record_of(points[0]), {}, 3.0)
+    assert queue.standing(kept.points(sweep_id)).seconds_left is None  # of an L4 nothing is known
+    kept.finish(sweep_id, points[1].id, record_of(points[1]), {}, 10.0)
+    kept.started(sweep_id, points[3].id)
+    kept.started(sweep_id, points[5].id)
+    found = queue.standing(kept.points(sweep_id))
+    # H100: 3 left x 3 s; L4: 3 left x 10 s over 2 at once
+    assert (found.done, found.running, found.total, found.seconds_left) == (2, 2, 8, 15.0)
+
+
+def test_one_driver_at_a_time():
+    with (
+        kept.driving("a-sweep-of-this-test"),
+        pytest.raises(kept.AlreadyDriven, match=r"driven already by process \d+"),
+        kept.driving("a-sweep-of-this-test"),
+    ):
+        pass
+
+
+def test_a_sweep_is_listed_found_and_deleted():
+    sweep_id = kept.add(a_sweep())
+    assert [(line.sweep_id, line.status, line.sweep) for line in kept.sweeps()] == [(sweep_id, "under way", a_sweep())]
+    assert kept.delete(sweep_id)
+    assert not kept.delete(sweep_id)
+    with pytest.raises(kept.NoSuchSweep, match=f"no sweep '{sweep_id}'"):
+        kept.find(sweep_id)
+
+
+def test_a_file_of_kept_runs_without_sweeps_gets_them(tmp_path: Path):
+    with sqlite3.connect(tmp_path / database.NAME) as connection:
+        connection.execute(database.MIGRATIONS[0])
+        connection.execute("PRAGMA user_version = 1")
+    connection.close()
+    assert kept.sweeps() == []
