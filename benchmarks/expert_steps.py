@@ -1,10 +1,13 @@
-"""A decode step with experts against what is predicted of it: bytes of the expected distinct experts over bandwidth.
+"""A decode step with experts against what is predicted of it: bytes over bandwidth or FLOPs over rate, part by part.
 
     python -m benchmarks.expert_steps [--batches 1,8,32] [--rounds 30]
 
 A quarter of Mixtral 8x7B in every width: hidden 1,024, 8 query and 2 KV heads of 128, 8 experts of 3,584, 2 a token,
 1,024 tokens a sequence, bf16. Layers with experts drawn anew for every token, beside a read far beyond the cache, in
 interleaved rounds; printed are expected and drawn experts and the measured over the predicted time of a layer.
+
+Two predictions, parts added up: the bound takes this host's highest product rate; the other takes the rate that the
+product in use reaches alone, on one expert's matrix with the few rows that an expert serves.
 """
 
 import argparse
@@ -19,7 +22,7 @@ import torch.nn.functional as F  # noqa: N812  the name that every torch user re
 from core.decode import device as devices
 from core.decode.inputs import make_inputs
 from core.decode.kernels import all_kernels
-from core.decode.measured_roofline import read_turn
+from core.decode.measured_roofline import measure_roofline, read_turn
 from core.decode.plan import DecodeJob, StepShape, layer_read_bytes
 from core.decode.products import MOST_BATCH, fastest_product
 from core.decode.step_layer import Layer, matrix
@@ -29,9 +32,10 @@ SHAPE = StepShape(
 )
 COPIES = 2
 READ_BYTES = 2 * 2**30
+PARTS = ("projections", "experts", "attention")
 
 
-def measured(batch: int, rounds: int) -> dict[str, Any]:
+def measured(batch: int, rounds: int, peak: float) -> dict[str, Any]:
     """One batch: medians of a read's rate and a layer's seconds, and the experts that its calls read."""
     device = torch.device("cpu")
     job = DecodeJob(
@@ -62,12 +66,24 @@ def measured(batch: int, rounds: int) -> dict[str, Any]:
             times.append(seconds)
     woken = [count for layer, _, _ in layers if layer.experts for count in layer.experts.woken]
     read_bytes = layer_read_bytes(job, SHAPE, 2) + job.kv_read_bytes(2)
-    predicted = read_bytes / median(reads)
+    works = layers[0][0].works()
+    bound = sum(work.seconds(median(reads), peak)[0] for work in works)
+    own = _rate(torch.randn(rows, SHAPE.hidden_size).to(dtype), weights, product)
+    predicted = sum(work.seconds(median(reads), min(peak, own))[0] for work in works)
+    rules = [("arithmetic" if work.seconds(median(reads), own)[1] else "reads") for work in works]
     return {
         "batch": batch, "products": name, "expected": SHAPE.experts_read(batch), "drawn": sum(woken) / len(woken),
         "read_mb": read_bytes / 1e6, "layer_ms": median(times) * 1e3, "predicted_ms": predicted * 1e3,
-        "measured_over_predicted": median(times) / predicted,
+        "bound_ms": bound * 1e3, "own_gflops": own / 1e9, "ruled_by": dict(zip(PARTS, rules, strict=True)),
+        "measured_over_predicted": median(times) / predicted, "measured_over_bound": median(times) / bound,
     }  # fmt: skip
+
+
+def _rate(x: torch.Tensor, weights: list[torch.Tensor], product: Any) -> float:
+    """FLOPs a second of one product at these rows, its matrix read anew each time."""
+    fresh = [matrix((SHAPE.intermediate_size, SHAPE.hidden_size), x.device, x.dtype) for _ in range(16)]
+    calls = [devices.time_once(x.device, lambda: product(x, w)) for w in (*weights, *fresh)]  # noqa: B023
+    return 2 * x.shape[0] * fresh[0].numel() / median(calls[2:])
 
 
 def main() -> None:
@@ -76,12 +92,14 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=30)
     options = parser.parse_args()
     with torch.inference_mode():
-        found = [measured(int(batch), options.rounds) for batch in options.batches.split(",")]
+        peak = measure_roofline(torch.device("cpu"), "bfloat16", READ_BYTES).flops_per_second
+        found = [measured(int(batch), options.rounds, peak) for batch in options.batches.split(",")]
     for row in found:
         print(
             f"batch {row['batch']:>3}: {row['expected']:.3f} experts expected, {row['drawn']:.3f} drawn; "
             f"{row['products']}, {row['read_mb']:,.0f} MB, {row['layer_ms']:.2f} ms measured, "
-            f"{row['predicted_ms']:.2f} predicted, {row['measured_over_predicted']:.2f}"
+            f"{row['predicted_ms']:.2f} predicted, {row['measured_over_predicted']:.2f}; bound {row['bound_ms']:.2f}; "
+            f"{row['own_gflops']:.1f} GFLOP/s of {peak / 1e9:.0f}; {row['ruled_by']}"
         )
     print(json.dumps({"host": devices.name_of(torch.device("cpu")), "torch": torch.__version__, "steps": found}))
 

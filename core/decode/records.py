@@ -135,7 +135,8 @@ class StepResult:
     batch_size: int
     products: str = "F.linear"  # what multiplied the weights
     read_bytes: int = 0  # of the whole step: every layer's weights and KV cache, and the head
-    roofline_seconds: float = 0.0  # larger of read_bytes over bandwidth and FLOPs over rate
+    roofline_seconds: float = 0.0  # the sum over its parts: larger of bytes over bandwidth and FLOPs over rate
+    arithmetic_seconds: float = 0.0  # of these, of the parts that FLOPs bound
     bytes_per_second: float = 0.0  # read in the rounds of the step
     layer_samples: tuple[float, ...] = ()
     ends_samples: tuple[float, ...] = ()
@@ -159,6 +160,16 @@ class StepResult:
     @property
     def roofline_fraction(self) -> float | None:
         return self.roofline_seconds / self.step_seconds if self.roofline_seconds else None
+
+    @property
+    def bound_by(self) -> str:
+        """What the roofline's time is spent on: 'reads', 'arithmetic', or both with the share of the latter."""
+        if not self.roofline_seconds:
+            return "not known"
+        share = self.arithmetic_seconds / self.roofline_seconds
+        if share < 0.005:
+            return "reads"
+        return "arithmetic" if share > 0.995 else f"reads, arithmetic for {share:.0%} of it"
 
 
 @dataclass(frozen=True, kw_only=True)

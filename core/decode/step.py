@@ -30,7 +30,7 @@ from core.decode.products import MOST_BATCH, Product, fastest_product
 from core.decode.records import Roofline, RunRecord, StepResult
 from core.decode.rounds import Interleaved, Turn, interleave
 from core.decode.running import Running
-from core.decode.step_layer import Ends, Layer, matrix
+from core.decode.step_layer import Ends, Layer, Work, matrix
 
 ROUNDS = (5, 60)  # least and most
 SECONDS, QUICK_SECONDS = 20.0, 6.0
@@ -197,15 +197,23 @@ def _result(
     assert shape is not None  # measured for a job that has one
     samples, reads = found.samples["layer", g], found.samples.get(READ, ())
     read_bytes = shape.num_layers * (layer.weight_bytes + job.kv_read_bytes(g)) + ends.read_bytes
-    flops = shape.num_layers * (layer.matmul_flops(job.batch_size) + job.attention_flops)
-    flops += 2 * ends.head.numel() * job.batch_size
     rate = median(reads) if reads else roofline.bytes_per_second if roofline else 0.0
-    bounds = (read_bytes / rate, flops / roofline.flops_per_second) if roofline and rate else (0.0,)
+    works = [(shape.num_layers, work) for work in layer.works()]
+    works.append((1, Work(read_bytes=ends.read_bytes, flops=2 * ends.head.numel() * job.batch_size)))
+    bound, arithmetic = _bound(works, rate, roofline.flops_per_second) if roofline and rate else (0.0, 0.0)
     return StepResult(
         kv_heads=g, kernel=names[0], products=names[1], attention_seconds=median(found.samples["attention", g]),
         layer_seconds=median(samples), ends_seconds=median(found.samples[ENDS]), num_layers=shape.num_layers,
         weight_bytes=layer.weight_bytes, batch_size=job.batch_size, read_bytes=read_bytes,
-        roofline_seconds=max(bounds), bytes_per_second=rate, layer_samples=samples, ends_samples=found.samples[ENDS],
+        roofline_seconds=bound, arithmetic_seconds=arithmetic, bytes_per_second=rate, layer_samples=samples,
+        ends_samples=found.samples[ENDS],
         num_experts=shape.num_experts, experts_per_token=shape.experts_per_token,
         experts_expected=shape.experts_read(job.batch_size),
     )  # fmt: skip
+
+
+def _bound(works: list[tuple[int, Work]], bytes_per_second: float, flops_per_second: float) -> tuple[float, float]:
+    """The least seconds of parts done one after the other so many times, and those that arithmetic takes of them."""
+    found = [(times, *work.seconds(bytes_per_second, flops_per_second)) for times, work in works]
+    whole = sum(times * seconds for times, seconds, _ in found)
+    return whole, sum(times * seconds for times, seconds, multiplies in found if multiplies)

@@ -1,5 +1,7 @@
 """What a whole decode step multiplies: one layer's weights, and the ends (embedding, last norm and head)."""
 
+from dataclasses import dataclass
+
 import torch
 import torch.nn.functional as F  # noqa: N812  the name that every torch user reads
 from torch import Tensor
@@ -10,6 +12,19 @@ from core.decode.inputs import Inputs
 from core.decode.kernel import Call
 from core.decode.plan import DecodeJob, StepShape, layer_read_bytes
 from core.decode.products import Product
+
+
+@dataclass(frozen=True, kw_only=True)
+class Work:
+    """One part of a step: the bytes that it reads and the FLOPs that it takes."""
+
+    read_bytes: float
+    flops: float
+
+    def seconds(self, bytes_per_second: float, flops_per_second: float) -> tuple[float, bool]:
+        """The larger of both times, and whether it is the arithmetic's."""
+        reading, multiplying = self.read_bytes / bytes_per_second, self.flops / flops_per_second
+        return max(reading, multiplying), multiplying > reading
 
 
 class Layer:
@@ -64,6 +79,18 @@ class Layer:
         taken = experts * shape.experts_per_token // shape.num_experts if shape.num_experts else experts
         count: int = sum(elements.values()) - experts + taken
         return 2 * batch_size * count
+
+    def works(self) -> tuple[Work, ...]:
+        """Projections (and the router), FFN or experts, and attention over the cache, one after the other."""
+        job, batch = self.job, self.job.batch_size
+        ffn = sum(self.weights[name].numel() for name in ("gate", "up", "down"))
+        others = sum(weight.numel() for weight in self.weights.values()) - ffn
+        read = self.weight_bytes - others * self.dtype.itemsize
+        return (
+            Work(read_bytes=others * self.dtype.itemsize, flops=2 * batch * others),
+            Work(read_bytes=read, flops=self.matmul_flops(batch) - 2 * batch * others),
+            Work(read_bytes=job.kv_read_bytes(self.num_kv_heads), flops=job.attention_flops),
+        )
 
     def decode(self, x: Tensor, cache: Inputs, attend: Call) -> Tensor:
         """x [B, hidden] -> [B, hidden]; the new token's key and value are written into the cache's last place."""

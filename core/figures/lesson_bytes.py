@@ -1,4 +1,4 @@
-"""Pictures of what a decode step reads and computes: the bars, the roof, the share of each sequence, the crossing."""
+"""Pictures of what a decode step reads and computes: bars, roof, each sequence's share, the crossing, the experts."""
 
 from math import log10
 
@@ -240,4 +240,35 @@ def _decades() -> alt.Axis:
     return alt.Axis(tickCount=5, format="~s")
 
 
-PICTURES = {"price": price, "roof": roof, "share": share, "crossing": crossing}
+def experts(colours: Palette, *, batch_size: int) -> Picture:
+    """Gigabytes of DeepSeek-V3's experts that one step reads, for batches from 1 to 256."""
+    rows: list[Row] = []
+    for batch in BATCHES:
+        own, read = batch == batch_size, sums.expert_bytes_read(batch) / 1e9
+        ink = colours.weights if own else mixed(colours.weights, colours.background, 0.4)
+        rows.append({"batch": batch, "read": read, "text": f"{read:,.0f}", "ink": ink, "own": own})
+    whole = sums.EXPERTS_V3.layers * sums.EXPERTS_V3.num_experts * sums.EXPERTS_V3.parameters_each / 1e9
+    x = alt.X("batch:O", title="sequences in the batch", axis=alt.Axis(labelAngle=0, labelFontSize=14))
+    scale = alt.Scale(domain=[0, 1.16 * whole], nice=False)
+    y = alt.Y("read:Q", title="gigabytes of experts read in one step", axis=alt.Axis(tickCount=6), scale=scale)
+    bars = alt.Chart(data(rows)).mark_bar().encode(x=x, y=y, color=alt.Color("ink:N", scale=None))
+    tops = label(rows, colours.text, dy=-9, fontSize=13).encode(
+        x=x, y=y, color=alt.condition("datum.own", alt.value(colours.text), alt.value(colours.muted))
+    )
+    line = alt.Chart(data([{"read": whole}])).mark_rule(color=colours.text, strokeWidth=2, strokeDash=[6, 4])
+    says = [{"read": whole, "text": f"all {sums.EXPERTS_V3.num_experts} experts of every layer: {whole:,.0f} GB"}]
+    named = label(says, colours.text, align="left", dx=6, dy=-10, fontWeight="bold", fontSize=15)
+    woken, read = sums.experts_woken(batch_size), sums.expert_bytes_read(batch_size)
+    sentence = (
+        f"At batch {batch_size}, a layer wakes {woken:,.0f} of its {sums.EXPERTS_V3.num_experts} experts on average: a "
+        f"step reads **{format_bytes(read)}** of them, {format_bytes(read / batch_size)} a sequence."
+    )
+    alt_text = (
+        f"Bars for batches 1 to 256. The experts that a step reads grow from {rows[0]['text']} GB to "
+        f"{rows[-1]['text']} GB, of {whole:,.0f} GB that all of them take. {sentence.replace('**', '')}"
+    )
+    layers = (bars, tops, line.encode(y=y), named.encode(y=y, x=alt.value(0)))
+    return made(alt.layer(*layers).properties(height=320), sentence, alt_text)
+
+
+PICTURES = {"price": price, "roof": roof, "share": share, "crossing": crossing, "experts": experts}

@@ -9,7 +9,9 @@ from dataclasses import dataclass
 
 from core.hardware.accelerators import Accelerator, find_accelerator
 from core.models.head_sharing import Layout
+from core.parameters.count import ExpertGroup
 from core.serving.model_shapes import LLAMA_2_13B
+from core.serving.step_reads import expected_distinct
 from core.serving.tensor_parallel import copies_per_kv_head
 from core.serving.weights import analytic_count
 
@@ -27,6 +29,8 @@ FALCONS = (
     ("Falcon3-7B", 12, 4),
     ("Falcon3-10B", 12, 4),
 )
+# DeepSeek-V3's experts, a byte a weight as it is published; a test holds them against model_registry.yaml
+EXPERTS_V3 = ExpertGroup(layers=58, num_experts=256, experts_per_token=8, parameters_each=3 * 7168 * 2048)
 PARAMETERS_13B = analytic_count(LLAMA_2_13B).total
 BYTES_13B = 2 * PARAMETERS_13B
 
@@ -119,3 +123,13 @@ def windowed_tokens(context_length: int, window: int | None, full_layers: int, n
         raise ValueError(f"{full_layers} full layers of {num_layers}: choose 0 to {num_layers}.")
     capped = context_length if window is None else min(context_length, window)
     return full_layers * context_length + (num_layers - full_layers) * capped
+
+
+def experts_woken(batch_size: int) -> float:
+    """Distinct experts of a layer of DeepSeek-V3 that a step of batch_size sequences reads, under even routing."""
+    return expected_distinct(EXPERTS_V3.num_experts, EXPERTS_V3.experts_per_token, batch_size)
+
+
+def expert_bytes_read(batch_size: int) -> float:
+    """Bytes of experts in all layers that one step of batch_size sequences reads."""
+    return EXPERTS_V3.layers * EXPERTS_V3.parameters_each * experts_woken(batch_size)

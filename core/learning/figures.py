@@ -42,6 +42,7 @@ LLAMA_NODE = ServingJob(
 MQA_BATCH, MQA_CONTEXT, MQA_RANKS = 8, 4_096, 8
 MISTRAL_WINDOW, MISTRAL_LONG, MISTRAL_PROMPT = 4_096, 32_768, 2_000
 FALCON_CONTEXT = 2_048
+EXPERTS_BATCH = 64
 SHARE_CONTEXT, HAND_CONTEXT, HAND_BATCH = 4_096, 4_096, 16
 
 
@@ -56,7 +57,17 @@ class Figure:
 @cache
 def figures() -> dict[str, Figure]:
     """Every figure by name."""
-    groups = (_bottleneck(), _formula(), _see(), _case_mqa(), _case_llama(), _case_mistral(), _case_falcon(), _pick())
+    groups = (
+        _bottleneck(),
+        _experts(),
+        _formula(),
+        _see(),
+        _case_mqa(),
+        _case_llama(),
+        _case_mistral(),
+        _case_falcon(),
+        _pick(),
+    )
     return {name: Figure(text=text, how=how) for group in groups for name, (text, how) in group.items()}
 
 
@@ -98,6 +109,21 @@ def _bottleneck() -> Group:
         "nstar_mha": (f"{parity[40]:,.0f}", f"{weights:,} B / {by_g[40]:,} B a token"),
         "nstar_g8": (f"{parity[8]:,.0f}", f"{weights:,} B / {by_g[8]:,} B a token"),
         "nstar_mqa": (f"{parity[1]:,.0f}", f"{weights:,} B / {by_g[1]:,} B a token"),
+    }
+
+
+def _experts() -> Group:
+    group = sums.EXPERTS_V3
+    all_of, taken, batch = group.num_experts, group.experts_per_token, EXPERTS_BATCH
+    one = f"{group.layers} layers × {group.parameters_each:,} B an expert"
+    woken = f"{sums.experts_woken(batch):,.0f}"
+    return {
+        "v3_experts": (f"{all_of}", "n_routed_experts of DeepSeek-V3's config.json"),
+        "v3_taken": (f"{taken}", "num_experts_per_tok of DeepSeek-V3's config.json"),
+        "v3_batch": (f"{batch}", "chosen for the example"),
+        "v3_woken": (woken, f"{all_of} × (1 - (1 - {taken} / {all_of})^{batch}), even routing"),
+        "v3_read_alone": (format_bytes(sums.expert_bytes_read(1)), f"{taken} × {one}"),
+        "v3_read_batch": (format_bytes(sums.expert_bytes_read(batch)), f"{woken} × {one}"),
     }
 
 

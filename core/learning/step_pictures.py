@@ -92,6 +92,7 @@ _OPENING: dict[tuple[str, str], tuple[StepPicture, ...]] = {
     ("bottleneck", "roof"): (_picture("roof", **_JOB_AT_G),),
     ("bottleneck", "share"): (_picture("share", **_JOB_AT_G),),
     ("bottleneck", "crossing"): (_picture("crossing", **_JOB),),
+    ("bottleneck", "experts"): (_picture("experts", batch_size=_at("batch", 1)),),
     ("formula", "factors"): (_picture("factors", **_FACTORS), _picture("against_memory", **_FACTORS)),
     ("formula", "by-hand"): (
         _picture(

@@ -89,6 +89,15 @@ def _gemma4(outer: Values, text: Values, vision: Values) -> int:
     return vision.size("hidden_size") * text.size("hidden_size")
 
 
+def _minimax_m3(outer: Values, text: Values, vision: Values) -> int:
+    """Each patch to the text's width, then spatial_merge_size^2 of them as one, two matrices with biases each time."""
+    hidden, middle = text.size("hidden_size"), outer.size("projector_hidden_size")
+    merged = hidden * vision.size("spatial_merge_size") ** 2
+    return sum(
+        linear(wide, middle, True) + linear(middle, hidden, True) for wide in (vision.size("hidden_size"), merged)
+    )
+
+
 def _in_tower(outer: Values, text: Values, vision: Values) -> int:
     return 0
 
@@ -116,6 +125,7 @@ COMPOSITES: Mapping[str, Composite] = {
     "qwen2_5_vl": Composite(projector=_in_tower, either_ties=True, flat=True),
     "qwen3_vl": Composite(projector=_in_tower),
     "qwen3_vl_moe": Composite(projector=_in_tower),
+    "minimax_m3_vl": Composite(projector=_minimax_m3, either_ties=True),
     "glm4v": Composite(projector=_in_tower, either_ties=True),
     "glm4v_moe": Composite(projector=_in_tower, either_ties=True),
     "glm46v": Composite(projector=_in_tower, either_ties=True),

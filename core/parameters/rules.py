@@ -53,7 +53,7 @@ HEADS: dict[str, Head] = {
 }
 # Modules beside this one, each with BODIES and perhaps HEADS; asked in this order and imported when it is their turn:
 # most models that people serve stand in the first two, and a command is not to wait for the rest.
-FAMILIES = ("dense", "experts", "recurrent", "mixed", "layered", "gpt", "bert", "custom")
+FAMILIES = ("dense", "experts", "recurrent", "mixed", "layered", "sparse", "gpt", "bert", "custom")
 NEVER_TIED = {"kimi_linear", "bailing_hybrid", "nemotron_h"}
 SAME_BUILD = {"kimi_k2": "deepseek_v3"}  # published code that builds a class of transformers under a name of its own
 

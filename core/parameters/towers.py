@@ -123,6 +123,13 @@ def gemma4(c: Values) -> int:
     return patches + c.layers() * each
 
 
+def minimax_m3(c: Values) -> int:
+    """MiniMax-M3: CLIP's layers over patches of two frames, a norm before them and none after, rotary positions."""
+    width = c.size("hidden_size")
+    patches = c.size("num_channels") * c.size("temporal_patch_size") * c.size("patch_size") ** 2
+    return linear(patches, width) + 2 * width + _encoder(c, width)
+
+
 TOWERS: Mapping[str, Tower] = {
     "clip_vision_model": clip,
     "siglip_vision_model": siglip,
@@ -136,6 +143,7 @@ TOWERS: Mapping[str, Tower] = {
     "qwen3_vl_vision": qwen3_vl,
     "qwen3_vl_moe_vision": qwen3_vl,
     "glm4v_vision": glm4v,
+    "minimax_m3_vl_vision": minimax_m3,
     "glm4v_moe_vision": glm4v,
 }
 

@@ -91,7 +91,7 @@ def test_the_arrows_turn_again_after_a_control_was_clicked_but_not_while_it_is_u
     heading(page, title_of("case-falcon", 1))
 
 
-@pytest.mark.parametrize(("key", "number"), [("roof", 2), ("share", 3), ("crossing", 4)])
+@pytest.mark.parametrize(("key", "number"), [("roof", 2), ("share", 3), ("crossing", 4), ("experts", 5)])
 def test_a_link_opens_its_step_with_its_controls(server: Dashboard, page: Page, key: str, number: int) -> None:
     open_at(page, server, f"bottleneck?bottleneck={number}&bottleneck_batch=64", title_of("bottleneck", number))
     expect(page.get_by_role("slider", name="Batch")).to_have_attribute("aria-valuetext", "64")
@@ -108,11 +108,11 @@ def test_a_turned_step_is_in_the_address(server: Dashboard, page: Page) -> None:
 
 
 def test_a_lesson_is_found_again_as_it_was_left(server: Dashboard, page: Page) -> None:
-    open_at(page, server, "bottleneck?bottleneck=4&bottleneck_batch=16", title_of("bottleneck", 4))
+    open_at(page, server, "bottleneck?bottleneck=5&bottleneck_batch=16", title_of("bottleneck", 5))
     page.get_by_role("button", name="Next lesson").click()
     heading(page, title_of("formula", 1))
     page.locator(".st-key-formula_back_lesson button").first.click()
-    heading(page, title_of("bottleneck", 4))
+    heading(page, title_of("bottleneck", 5))
     assert query(page)["bottleneck_batch"] == ["16"]
 
 

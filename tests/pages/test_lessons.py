@@ -74,12 +74,12 @@ def test_each_lesson_offers_the_arrow_keys(open_page, key):
 
 
 def test_the_last_step_goes_on_to_the_next_lesson(open_page):
-    app = open_page("learn/bottleneck.py", bottleneck="4")
+    app = open_page("learn/bottleneck.py", bottleneck="5")
     assert app.button(key="bottleneck_next_lesson").label == "Next lesson"
     app.button(key="bottleneck_next_lesson").click().run()
     assert app.title[0].value == lesson("formula").steps[0].title
     app.button(key="formula_back_lesson").click().run()
-    assert app.title[0].value == lesson("bottleneck").steps[3].title, "where it was left"
+    assert app.title[0].value == lesson("bottleneck").steps[4].title, "where it was left"
 
 
 def test_the_ends_of_the_walk_go_to_the_map(open_page):

@@ -20,7 +20,7 @@ def show_steps(record: RunRecord, num_query_heads: int, key: str) -> None:
     draw(
         step_chart(record.steps, num_query_heads, current_palette()),
         sentence=f"{_sentence(record.steps)} Bars are measured, the thin line holds half of the samples, the upright "
-        f"mark is what the step's own bytes need.{_scaled(record)}",
+        f"mark is what its parts need, each the longer of its bytes and its arithmetic.{_scaled(record)}",
         alt_text="Measured and predicted milliseconds of a whole decode step: "
         + "; ".join(_spoken(s) for s in record.steps),
         key=f"{key}_step_chart",
@@ -77,6 +77,7 @@ def _row(s: StepResult, size: str) -> dict[str, object]:
         **_experts(s),
         "Read (GB)": f"{s.read_bytes / 1e9:,.2f}",
         "Predicted (ms)": f"{s.roofline_seconds * 1e3:,.1f}",
+        "Bound by": s.bound_by,
         "Of the roofline": share_in_words(fraction),
         f"Tokens/s{size}": f"{s.batch_size / s.step_seconds:,.2f}",
     }

@@ -104,3 +104,10 @@ def test_the_draws_go_round():
 def test_experts_that_cannot_be_are_refused(experts, taken):
     with pytest.raises(InvalidJob, match="experts a token: give 1 to 4,096 experts and at most as many"):
         replace(SHAPE, num_experts=experts, experts_per_token=taken)
+
+
+def test_experts_read_all_that_were_woken_and_multiply_what_each_token_takes():
+    _, experts, _ = Layer(JOB, SHAPE, 2, torch.device("cpu")).works()
+    # two sequences wake 3.5 experts of 3 x 64 x 96 weights of 4 bytes; each goes through two of them
+    assert experts.read_bytes == 3.5 * 3 * 64 * 96 * 4
+    assert experts.flops == 2 * 2 * 2 * 3 * 64 * 96

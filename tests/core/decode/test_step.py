@@ -13,6 +13,7 @@ from core.decode.model_check import check_against_transformers, needed_bytes
 from core.decode.plan import DecodeJob, StepShape, step_read_bytes
 from core.decode.records import Roofline
 from core.decode.run import Run, run_quietly
+from core.decode.step import _bound
 from core.decode.step_layer import Layer
 
 pytestmark = pytest.mark.torch
@@ -154,3 +155,17 @@ def test_the_comparison_needs_memory_and_time(monkeypatch):
     monkeypatch.setattr("core.decode.device.free_bytes", lambda _device: 1_000_000)
     with pytest.raises(RuntimeError, match=r"the two need 0\.0 GB, and 0\.0 are free"):
         check_against_transformers(torch.device("cpu"), "float32", **asked)
+
+
+def test_the_bound_of_a_step_is_the_larger_of_both_for_each_part():
+    """Two sequences: a weight of 4 bytes takes 4 FLOPs. Reads of 2 bytes and 1 FLOP a second bound by arithmetic."""
+    layer = Layer(JOB, SHAPE, 2, torch.device("cpu"))
+    projections, ffn, attention = layer.works()
+    # q, o: 128 x 64 each; k, v: 64 x 64 each; the FFN 3 x 64 x 160; 24 tokens of 2 heads of 32, K and V, 2 sequences
+    assert (projections.read_bytes, projections.flops) == (4 * 24_576, 4 * 24_576)
+    assert (ffn.read_bytes, ffn.flops) == (4 * 30_720, 4 * 30_720)
+    assert (attention.read_bytes, attention.flops) == (24_576, 4 * 4 * 32 * 48)
+    assert ffn.seconds(2.0, 1.0) == (122_880.0, True)
+    assert ffn.seconds(1.0, 2.0) == (122_880.0, False)
+    assert _bound([(3, ffn), (1, attention)], 2.0, 1.0) == (3 * 122_880.0 + 24_576.0, 3 * 122_880.0 + 24_576.0)
+    assert _bound([(3, ffn), (1, attention)], 1.0, 2.0) == (3 * 122_880.0 + 24_576.0, 0.0)

@@ -29,6 +29,9 @@ CASES: list[tuple[str, dict[str, Any], tuple[str, ...]]] = [
     # 7.77 / 8 and 3.36 / 3.35
     ("share", {**JOB, "num_kv_heads": 40}, ("0.97 ms", "**1.00 ms", "3.4 GB")),
     ("crossing", JOB, ("32,768 tokens in flight", "MHA 26.8 GB", "MQA 671.1 MB")),
+    # 256 (1 - (31/32)^64) = 222.4 of 58 x 44,040,192 B; 8 of them alone
+    ("experts", {"batch_size": 64}, ("222 of its 256", "568.2 GB", "8.9 GB a sequence")),
+    ("experts", {"batch_size": 1}, ("8 of its 256", "20.4 GB")),
     ("factors", {**SHAPE, "batch": 16}, ("2 × 40 × 40 × 128 × 2 × 4,096 × 16", "53.7 GB (50.0 GiB)")),
     ("against_memory", {"cache_bytes": 171_039_522_816}, ("2 times", "85.5 GB")),  # twice 81,559 MiB
     ("by_hand", {"model": "Llama-2 70B", "context_length": 4_096, "batch": 1}, ("320 KiB a token", "1.2 GiB")),

@@ -40,6 +40,7 @@ from core.learning.techniques.quantisation import stored_bits
 from core.learning.verdicts import MqaPlan, verdict_on_mqa
 from core.models.head_sharing import PRESETS
 from core.models.registry import load_registry
+from core.parameters import count_by_rule
 from core.serving.inverse import largest_batch
 from core.serving.job import ServingJob
 from core.serving.memory_plan import plan
@@ -277,6 +278,12 @@ def test_constants_from_papers_and_libraries_are_those_of_their_sources() -> Non
     assert transformers.__version__ == TRANSFORMERS_VERSION
     assert transformers.MistralConfig().num_key_value_heads == MISTRAL_DEFAULT
     assert transformers.Gemma3TextConfig().num_key_value_heads == GEMMA3_DEFAULT
+
+
+def test_the_experts_of_the_lesson_are_the_registrys() -> None:
+    config = next(model.config for model in load_registry() if model.repository == "deepseek-ai/DeepSeek-V3")
+    assert count_by_rule(config).expert_groups == (sums.EXPERTS_V3,)
+    assert sums.experts_woken(1) == 8
 
 
 def test_the_falcons_and_presets_are_the_registrys() -> None:

@@ -162,3 +162,36 @@ def test_a_count_can_be_a_key() -> None:
     count = count_by_rule({"model_type": "llama"})
     assert hash(count) == hash(count_by_rule({"model_type": "llama"}))
     assert isinstance(count, ParameterCount)
+
+
+# Counts of transformers 5.24's class on the meta device
+M3 = {
+    "model_type": "minimax_m3_vl_text", "hidden_size": 64, "num_hidden_layers": 4, "num_attention_heads": 4,
+    "num_key_value_heads": 2, "head_dim": 16, "vocab_size": 100, "intermediate_size": 32, "num_local_experts": 4,
+    "num_experts_per_tok": 2, "dense_intermediate_size": 96, "shared_intermediate_size": 48,
+}  # fmt: skip
+M3_MIXED = M3 | {
+    "moe_layer_freq": [0, 1, 1, 0],
+    "sparse_attention_config": {
+        "sparse_attention_freq": [0, 1, 0, 1], "sparse_index_dim": 24, "sparse_num_index_heads": 3,
+    },
+}  # fmt: skip
+M3_TOWER = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4}
+
+
+@pytest.mark.parametrize(
+    ("config", "total"),
+    [
+        (M3, 198_848),
+        (M3_MIXED, 180_000),
+        (M3_MIXED | {"tie_word_embeddings": True}, 173_600),
+        (
+            {"model_type": "minimax_m3_vl", "text_config": M3_MIXED, "vision_config": M3_TOWER}
+            | {"projector_hidden_size": 40},
+            251_632,
+        ),
+    ],
+)
+def test_minimax_m3_counts_indexes_dense_layers_and_its_tower(config: dict[str, Any], total: int) -> None:
+    count = count_by_rule(config)
+    assert count.total == sum(count.parts.values()) == total
