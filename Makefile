@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: run test check test-pythons lint types unit browser-tests browser exports screenshots lock audit clean
+.PHONY: run test test-cluster check test-pythons lint types unit browser-tests browser exports screenshots lock audit clean
 
 run: $(VENV)/.runtime
 	$(BIN)/streamlit run dashboard.py
@@ -27,6 +27,15 @@ unit: $(VENV)/.dev
 # Lint, types and unit tests on each of Python 3.11 to 3.14 that is here; noxfile.py finds them.
 test-pythons: $(VENV)/.dev
 	$(BIN)/nox
+
+# A real Ray on this machine, a head and two nodes, one of them killed; ray lies in a virtual environment of its own.
+test-cluster: $(VENV)-cluster/.made
+	$(VENV)-cluster/bin/python -m pytest -n 0 tests/cluster/on_ray.py
+
+$(VENV)-cluster/.made: requirements-cluster.txt requirements-dev.txt
+	$(PYTHON) -m venv $(VENV)-cluster
+	$(VENV)-cluster/bin/pip install --quiet --disable-pip-version-check -r requirements-cluster.txt -r requirements-dev.txt
+	@touch $@
 
 browser-tests: browser
 	$(BIN)/pytest tests/browser
@@ -71,4 +80,4 @@ audit: $(VENV)/.dev
 	$(BIN)/pip-audit --requirement requirements.lock --require-hashes --disable-pip
 
 clean:
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(VENV)-cluster .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -2,6 +2,7 @@
 
 import streamlit as st
 
+from core.cluster import follow
 from core.decode.plan import InvalidJob
 from core.serving.traffic import TrafficError
 from pages.tools.decode import history, inputs, panel
@@ -19,6 +20,10 @@ if measure_tab.open:
         try:
             asked = inputs.asked()
             panel.measure(asked.job, num_layers=asked.num_layers, key_prefix="bench")
+            if follow.offered():
+                from pages.tools.decode import cluster
+
+                cluster.sweep_panel(asked.job, asked.num_layers)
         except (InvalidJob, TrafficError) as error:
             st.error(str(error))
 if kept_tab.open:

@@ -1,0 +1,96 @@
+"""What the dashboard asks of a cluster, without loading ray: is one named, what has it, start a sweep, how far is it.
+
+Ray speaks in processes of its own (`python -m core.cluster`), so that a lost cluster takes no page along. The driver of
+a sweep ends with the dashboard; the sweep stands in SQLite, and the next dashboard goes on with it.
+"""
+
+import json
+import os
+import subprocess
+import threading
+from importlib.util import find_spec
+
+from core.cluster import kept
+from core.cluster.points import Sweep
+from core.host import children
+
+ADDRESS = "RAY_ADDRESS"
+REPORT_SECONDS = 90.0
+
+
+class NoAnswer(RuntimeError):
+    """The cluster did not say what it has: the message is its driver's."""
+
+
+def offered() -> bool:
+    """Whether RAY_ADDRESS names a cluster and ray is installed; looks at neither."""
+    return bool(os.environ.get(ADDRESS)) and find_spec("ray") is not None
+
+
+def report() -> dict[str, str]:
+    """The cluster's kinds of device by name, each with its sentence; takes seconds. Raises NoAnswer."""
+    child = children.start("-m", "core.cluster", "devices", stderr=subprocess.STDOUT)
+    try:
+        said, _ = child.communicate(timeout=REPORT_SECONDS)
+    except subprocess.TimeoutExpired as e:
+        raise NoAnswer(f"The cluster at {os.environ.get(ADDRESS)} did not answer in {REPORT_SECONDS:,.0f} s.") from e
+    finally:
+        children.close(child)
+    last = (said.strip().splitlines() or ["The cluster's driver said nothing."])[-1]
+    if child.returncode:
+        raise NoAnswer(last)
+    return {kind["name"]: kind["sentence"] for kind in json.loads(last)["kinds"]}
+
+
+_drivers: dict[str, threading.Thread] = {}
+_guard = threading.Lock()
+
+
+def start(sweep: Sweep) -> str:
+    """Keeps the sweep and begins to drive it; returns its id. Raises StoreUnavailable."""
+    sweep_id = kept.add(sweep)
+    go_on(sweep_id)
+    return sweep_id
+
+
+def go_on(sweep_id: str, *, failed_too: bool = False) -> None:
+    """Drives a sweep in a child of this process, unless one does already."""
+    with _guard:
+        thread = _drivers.get(sweep_id)
+        if thread is not None and thread.is_alive():
+            return
+        _drivers[sweep_id] = threading.Thread(
+            target=_drive, args=(sweep_id, failed_too), name=f"sweep-{sweep_id}", daemon=True
+        )
+        _drivers[sweep_id].start()
+
+
+def _drive(sweep_id: str, failed_too: bool) -> None:
+    """The driver from its start to its end. In this thread: Linux ties a child's end to the thread that started it."""
+    more = ("--failed-too",) if failed_too else ()
+    child = children.start("-m", "core.cluster", "resume", sweep_id, "--with-parent", *more)
+    try:
+        assert child.stdout is not None  # it was opened as a pipe
+        for _ in child.stdout:
+            pass  # what it says is in SQLite too
+    finally:
+        children.close(child)
+
+
+def go_on_with_what_was_left() -> None:
+    """Sweeps that were under way when their dashboard ended; the lock of a sweep keeps two drivers apart."""
+    for line in kept.sweeps():
+        if line.status == kept.UNDER_WAY:
+            go_on(line.sweep_id)
+
+
+def is_driven(sweep_id: str) -> bool:
+    """Whether a child of this process drives it."""
+    with _guard:
+        thread = _drivers.get(sweep_id)
+        return thread is not None and thread.is_alive()
+
+
+def cancel(sweep_id: str) -> None:
+    """Its driver ends what runs; finished points stay."""
+    kept.end(sweep_id, kept.CANCELLED, "Cancelled: finished points are kept, and the rest can be resumed.")

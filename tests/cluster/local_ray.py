@@ -1,0 +1,98 @@
+"""A Ray cluster on this machine: a head that computes nothing and nodes of one CPU each, stopped whatever happens.
+
+Each node has a folder for temporary files of its own, so that the lock of 'cpu' is the node's: to Headroom they are
+machines apart. Only processes that were started here are ended, by their numbers.
+"""
+
+import contextlib
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+STORE_BYTES = 80_000_000  # Ray's least is 75 MiB
+UP_SECONDS = 90.0
+
+
+class LocalRay:
+    """`address` is what RAY_ADDRESS is set to; kill(number) takes a node away as a power cut does."""
+
+    def __init__(self, folder: Path, nodes: int) -> None:
+        self._folder = folder
+        self._port, self._client_port = _free_port(), _free_port()
+        self.address = f"127.0.0.1:{self._port}"
+        self.client_address = f"ray://127.0.0.1:{self._client_port}"
+        self._head = self._start(
+            "head", "--head", "--num-cpus=0", f"--port={self._port}", "--include-dashboard=false",
+            f"--temp-dir={folder / 'ray'}", f"--ray-client-server-port={self._client_port}",
+        )  # fmt: skip
+        self._wait_for_head()
+        self.nodes = [self._start(f"node{n}", f"--address={self.address}", "--num-cpus=1") for n in range(nodes)]
+
+    def _start(self, name: str, *options: str) -> "subprocess.Popen[bytes]":
+        own = self._folder / name
+        own.mkdir()
+        with (self._folder / f"{name}.log").open("wb") as log:
+            return subprocess.Popen(
+                [sys.executable, "-m", "ray.scripts.scripts", "start", "--block", "--disable-usage-stats",
+                 f"--object-store-memory={STORE_BYTES}", *options],
+                stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, start_new_session=True,
+                env={**os.environ, "TMPDIR": str(own), "RAY_USAGE_STATS_ENABLED": "0", "RAY_ADDRESS": ""},
+            )  # fmt: skip
+
+    def _wait_for_head(self) -> None:
+        until = time.monotonic() + UP_SECONDS
+        while time.monotonic() < until:
+            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self._port), timeout=1):
+                return
+            if self._head.poll() is not None:
+                break
+            time.sleep(0.2)
+        raise RuntimeError((self._folder / "head.log").read_text(encoding="utf-8", errors="replace")[-2000:])
+
+    def kill(self, number: int) -> None:
+        """Ends a node with all it started."""
+        _end([self.nodes[number]])
+
+    def stop(self) -> None:
+        """Ends every node and the head."""
+        _end([*self.nodes, self._head])
+
+
+def _end(started: list["subprocess.Popen[bytes]"]) -> None:
+    processes: list[Any] = []
+    for process in started:
+        if process.poll() is None:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                whole = psutil.Process(process.pid)
+                processes += [whole, *whole.children(recursive=True)]
+    for process in processes:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.kill()
+    for child in started:
+        child.wait()
+    psutil.wait_procs(processes, timeout=10)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@contextlib.contextmanager
+def local_ray(nodes: int = 2) -> Iterator[LocalRay]:
+    """The cluster for the length of the block; Ray's sockets bound the length of the folder's name."""
+    with tempfile.TemporaryDirectory(prefix="hr", dir="/tmp", ignore_cleanup_errors=True) as folder:
+        cluster = LocalRay(Path(folder), nodes)
+        try:
+            yield cluster
+        finally:
+            cluster.stop()

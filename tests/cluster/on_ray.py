@@ -1,0 +1,119 @@
+"""Sweeps over a real Ray on this machine: a head and two nodes. `make test-cluster` runs it; `make test` does not."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from core.cluster import kept
+from core.cluster.points import Sweep
+from tests.cluster.local_ray import LocalRay, local_ray
+from tests.dashboard import ROOT
+
+SHAPE = ("--query-heads", "4", "--head-dim", "16", "--kernels", "sdpa_enable_gqa")
+
+
+@pytest.fixture
+def ray(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[LocalRay]:
+    monkeypatch.setenv("HEADROOM_DATA_DIR", str(tmp_path))
+    with local_ray() as cluster:
+        monkeypatch.setenv("RAY_ADDRESS", cluster.address)
+        yield cluster
+
+
+def started(*arguments: str) -> "subprocess.Popen[str]":
+    return subprocess.Popen(
+        [sys.executable, "-m", "core.cluster", *arguments], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        text=True, start_new_session=True,
+    )  # fmt: skip
+
+
+def said(process: "subprocess.Popen[str]") -> dict[str, object]:
+    out, errors = process.communicate(timeout=240)
+    assert process.returncode == 0, errors or out
+    return json.loads(out.splitlines()[-1])
+
+
+def newest() -> list[kept.KeptPoint]:
+    lines = kept.sweeps(1)
+    return kept.points(lines[0].sweep_id) if lines else []
+
+
+def wait_for(what, seconds: float = 120.0) -> None:
+    until = time.monotonic() + seconds
+    while not what():
+        assert time.monotonic() < until, [(p.state, p.message) for p in newest()]
+        time.sleep(0.1)
+
+
+def done() -> int:
+    return sum(p.state == kept.DONE for p in newest())
+
+
+def test_a_node_and_a_worker_are_killed_and_no_point_is_lost_or_there_twice(ray: LocalRay):
+    wait_for(lambda: said(started("devices"))["kinds"][:1] != [] and two_nodes())
+    sweep = started("sweep", *SHAPE, "--devices", "CPU", "--kv-heads", "4,2,1", "--contexts", "64,128")
+    wait_for(lambda: done() >= 1)
+    wait_for(lambda: measuring(ray, 1) is not None)
+    killed = measuring(ray, 1)
+    assert killed is not None
+    killed.kill()  # the worker of core.decode, on one node
+    wait_for(lambda: done() >= 2)
+    wait_for(lambda: measuring(ray, 0) is not None)
+    ray.kill(0)
+    assert said(sweep) | {"sweep_id": ""} == {
+        "sweep_id": "", "status": "complete", "done": 6, "failed": 0, "total": 6,
+    }  # fmt: skip
+    points = newest()
+    assert Counter(p.state for p in points) == {"done": 6}
+    assert len({p.record.run_id for p in points if p.record}) == 6
+    assert sum(p.attempts for p in points) >= 8
+    assert {p.place["ray"] for p in points} == {"2.60.0"}
+    assert all(p.place["node"] and p.record and p.record.host["torch"] for p in points)
+
+
+def two_nodes() -> bool:
+    return said(started("devices"))["kinds"][0]["devices"] == 2
+
+
+def measuring(ray: LocalRay, number: int) -> psutil.Process | None:
+    """The child that measures on a node, if one does."""
+    for child in psutil.Process(ray.nodes[number].pid).children(recursive=True):
+        try:
+            if "core.decode" in child.cmdline():
+                return child
+        except psutil.NoSuchProcess:
+            continue
+    return None
+
+
+def test_a_driver_that_is_killed_is_followed_by_one_that_goes_on_through_ray_client(
+    ray: LocalRay, monkeypatch: pytest.MonkeyPatch
+):
+    first = started("sweep", *SHAPE, "--devices", "CPU", "--kv-heads", "4,1", "--contexts", "64,128")
+    wait_for(lambda: done() >= 1)
+    os.killpg(first.pid, 9)
+    first.communicate()
+    before = {p.point.id: p.record for p in newest() if p.state == kept.DONE}
+    monkeypatch.setenv("RAY_ADDRESS", ray.client_address)
+    assert said(started("resume", kept.sweeps()[0].sweep_id))["done"] == 4
+    assert {p.point.id: p.record for p in newest() if p.point.id in before} == before
+
+
+def test_a_cancelled_sweep_ends_its_runs_on_the_nodes(ray: LocalRay):
+    sweep = Sweep(
+        num_query_heads=4, head_dim=16, kv_heads=(4,), contexts=(64, 128, 256), batches=(1,), devices=("CPU",)
+    )  # fmt: skip
+    sweep_id = kept.add(sweep)
+    driver = started("resume", sweep_id)
+    wait_for(lambda: measuring(ray, 0) is not None or measuring(ray, 1) is not None)
+    kept.end(sweep_id, kept.CANCELLED)
+    assert json.loads(driver.communicate(timeout=60)[0].splitlines()[-1])["status"] == "cancelled"
+    wait_for(lambda: measuring(ray, 0) is None and measuring(ray, 1) is None, 20)
