@@ -23,10 +23,11 @@
 
   function stands() {
     const app = document.querySelector('[data-testid="stApp"]')
+    if (app?.dataset.testScriptState !== "notRunning") return false // before a height is asked for, which costs a layout
     const tall = document.querySelector('[data-testid="stMainBlockContainer"]')?.scrollHeight ?? 0
     if (tall !== height) { height = tall; changed = time }
-    return time - changed > STILL_MS && app?.dataset.testScriptState === "notRunning" &&
-      document.fonts.status === "loaded" && all("stSkeleton").length === 0 && all("stVegaLiteChart").every(drawn)
+    return time - changed > STILL_MS && document.fonts.status === "loaded" &&
+      all("stSkeleton").length === 0 && all("stVegaLiteChart").every(drawn)
   }
 
   function waitedEnough() {
