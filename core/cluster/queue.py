@@ -17,6 +17,7 @@ from core.decode.records import RunRecord
 LOOK_SECONDS = 0.2
 MOST_ATTEMPTS = 4
 BUSY_SECONDS = 5.0  # a point waits this long after its device was busy with somebody else's run
+LOSS_SECONDS = 5.0  # and after a loss, times its attempts: a cluster takes a while to see that a node is gone
 PATIENCE_SECONDS = 600.0  # without one device of any kind that is still waited for
 PROGRESS, RECORD, LOST, BUSY, REFUSED = "progress", "record", "lost", "busy", "refused"
 
@@ -143,6 +144,7 @@ class Drive:
             kept.give_back(self.sweep_id, point.id, told.message, counted=False)
             self._waiting.append(point)
         elif told.kind == LOST and self._attempts[point.id] < MOST_ATTEMPTS:
+            self._not_before[point.id] = self.clock() + LOSS_SECONDS * self._attempts[point.id]
             kept.give_back(self.sweep_id, point.id, told.message)
             self._waiting.insert(0, point)
         else:

@@ -24,7 +24,7 @@ UP_SECONDS = 90.0
 class LocalRay:
     """`address` is what RAY_ADDRESS is set to; kill(number) takes a node away as a power cut does."""
 
-    def __init__(self, folder: Path, nodes: int) -> None:
+    def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._port, self._client_port = _free_port(), _free_port()
         self.address = f"127.0.0.1:{self._port}"
@@ -33,8 +33,14 @@ class LocalRay:
             "head", "--head", "--num-cpus=0", f"--port={self._port}", "--include-dashboard=false",
             f"--temp-dir={folder / 'ray'}", f"--ray-client-server-port={self._client_port}",
         )  # fmt: skip
-        self._wait_for_head()
-        self.nodes = [self._start(f"node{n}", f"--address={self.address}", "--num-cpus=1") for n in range(nodes)]
+        self.nodes: list[subprocess.Popen[bytes]] = []
+
+    def start(self, nodes: int) -> None:
+        """Waits for the head, then begins the nodes. Raises RuntimeError with what Ray said instead."""
+        self._wait_for("head", self._head)
+        for number in range(nodes):  # one after the other: of two begun at once, one timed out
+            self.nodes.append(self._start(f"node{number}", f"--address={self.address}", "--num-cpus=1"))
+            self._wait_for(f"node{number}", self.nodes[-1])
 
     def _start(self, name: str, *options: str) -> "subprocess.Popen[bytes]":
         own = self._folder / name
@@ -44,18 +50,17 @@ class LocalRay:
                 [sys.executable, "-m", "ray.scripts.scripts", "start", "--block", "--disable-usage-stats",
                  f"--object-store-memory={STORE_BYTES}", *options],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, start_new_session=True,
-                env={**os.environ, "TMPDIR": str(own), "RAY_USAGE_STATS_ENABLED": "0", "RAY_ADDRESS": ""},
+                env={**os.environ, "TMPDIR": str(own), "RAY_USAGE_STATS_ENABLED": "0", "RAY_ADDRESS": "",
+                     "CXX": "false"},  # no kernel is compiled for every point
             )  # fmt: skip
 
-    def _wait_for_head(self) -> None:
-        until = time.monotonic() + UP_SECONDS
-        while time.monotonic() < until:
-            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self._port), timeout=1):
-                return
-            if self._head.poll() is not None:
-                break
+    def _wait_for(self, name: str, process: "subprocess.Popen[bytes]") -> None:
+        """Until Ray says that it runs. Raises RuntimeError with what it said instead."""
+        log, until = self._folder / f"{name}.log", time.monotonic() + UP_SECONDS
+        while "Ray runtime started" not in log.read_text(encoding="utf-8", errors="replace"):
+            if process.poll() is not None or time.monotonic() > until:
+                raise RuntimeError(f"{name} did not start: {log.read_text(encoding='utf-8', errors='replace')[-2000:]}")
             time.sleep(0.2)
-        raise RuntimeError((self._folder / "head.log").read_text(encoding="utf-8", errors="replace")[-2000:])
 
     def kill(self, number: int) -> None:
         """Ends a node with all it started."""
@@ -91,8 +96,9 @@ def _free_port() -> int:
 def local_ray(nodes: int = 2) -> Iterator[LocalRay]:
     """The cluster for the length of the block; Ray's sockets bound the length of the folder's name."""
     with tempfile.TemporaryDirectory(prefix="hr", dir="/tmp", ignore_cleanup_errors=True) as folder:
-        cluster = LocalRay(Path(folder), nodes)
+        cluster = LocalRay(Path(folder))
         try:
+            cluster.start(nodes)
             yield cluster
         finally:
             cluster.stop()

@@ -79,6 +79,17 @@ def test_a_point_that_is_lost_every_time_fails_in_words_and_can_wait_again():
     assert (again.begun, states(sweep_id)) == ([point.id], ["done"] * 8)
 
 
+def test_a_lost_point_waits_longer_each_time():
+    time, point = Time(), a_sweep().points()[0]
+    words = Drive(sweep_id=kept.add(a_sweep()), sources=(), clock=time)
+    waits = []
+    for attempt in (1, 2, 3):
+        words._attempts[point.id] = attempt
+        words._settle(point, LOSS)
+        waits.append(words._not_before[point.id])
+    assert waits == [5.0, 10.0, 15.0]
+
+
 def test_a_refusal_is_not_tried_again():
     sweep_id, point = kept.add(a_sweep()), a_sweep().points()[0]
     devices = Written({"H100": 1, "L4": 1}, {point.id: [Told(point_id="", kind=REFUSED, message="no memory")]})
