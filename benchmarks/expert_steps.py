@@ -70,7 +70,7 @@ def measured(batch: int, rounds: int, peak: float) -> dict[str, Any]:
     bound = sum(work.seconds(median(reads), peak)[0] for work in works)
     own = _rate(torch.randn(rows, SHAPE.hidden_size).to(dtype), weights, product)
     predicted = sum(work.seconds(median(reads), min(peak, own))[0] for work in works)
-    rules = [("arithmetic" if work.seconds(median(reads), own)[1] else "reads") for work in works]
+    rules = [("arithmetic" if work.seconds(median(reads), min(peak, own))[1] else "reads") for work in works]
     return {
         "batch": batch, "products": name, "expected": SHAPE.experts_read(batch), "drawn": sum(woken) / len(woken),
         "read_mb": read_bytes / 1e6, "layer_ms": median(times) * 1e3, "predicted_ms": predicted * 1e3,

@@ -252,9 +252,13 @@ def experts(colours: Palette, *, batch_size: int) -> Picture:
     scale = alt.Scale(domain=[0, 1.16 * whole], nice=False)
     y = alt.Y("read:Q", title="gigabytes of experts read in one step", axis=alt.Axis(tickCount=6), scale=scale)
     bars = alt.Chart(data(rows)).mark_bar().encode(x=x, y=y, color=alt.Color("ink:N", scale=None))
-    tops = label(rows, colours.text, dy=-9, fontSize=13).encode(
-        x=x, y=y, color=alt.condition("datum.own", alt.value(colours.text), alt.value(colours.muted))
+    ink_of = alt.condition("datum.own", alt.value(colours.text), alt.value(colours.muted))
+    tops = label([row for row in rows if row["read"] <= 0.9 * whole], colours.text, dy=-9, fontSize=13).encode(
+        x=x, y=y, color=ink_of
     )
+    near = [{**row, "read": 0.9 * whole} for row in rows if row["read"] > 0.9 * whole]  # under the line, in the bar
+    in_bar = alt.condition("datum.own", alt.value(colours.on_fill), alt.value(colours.text))
+    inside = label(near, colours.text, fontSize=13).encode(x=x, y=y, color=in_bar)
     line = alt.Chart(data([{"read": whole}])).mark_rule(color=colours.text, strokeWidth=2, strokeDash=[6, 4])
     says = [{"read": whole, "text": f"all {sums.EXPERTS_V3.num_experts} experts of every layer: {whole:,.0f} GB"}]
     named = label(says, colours.text, align="left", dx=6, dy=-10, fontWeight="bold", fontSize=15)
@@ -267,7 +271,7 @@ def experts(colours: Palette, *, batch_size: int) -> Picture:
         f"Bars for batches 1 to 256. The experts that a step reads grow from {rows[0]['text']} GB to "
         f"{rows[-1]['text']} GB, of {whole:,.0f} GB that all of them take. {sentence.replace('**', '')}"
     )
-    layers = (bars, tops, line.encode(y=y), named.encode(y=y, x=alt.value(0)))
+    layers = (bars, tops, inside, line.encode(y=y), named.encode(y=y, x=alt.value(0)))
     return made(alt.layer(*layers).properties(height=320), sentence, alt_text)
 
 
