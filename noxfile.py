@@ -14,7 +14,7 @@ from pathlib import Path
 import nox
 
 PYTHONS = ("3.11", "3.12", "3.13", "3.14")
-FILES = ("requirements-look.txt", "requirements.txt", "requirements-dev.txt")
+FILES = ("requirements-look.txt", "requirements.txt", "requirements-sharing.txt", "requirements-dev.txt")
 nox.options.error_on_missing_interpreters = False
 
 

@@ -1,14 +1,18 @@
 """The house keeps its own promises: nothing heavy loads early, every page is led to, every file says what it is."""
 
+import ast
 import re
 import subprocess
 import sys
 import textwrap
 import tomllib
+from pathlib import Path
 
 import pytest
 
 from core.version import VERSION
+from tests.architecture import module_files
+from tests.conftest import MODULE_MARK
 from tests.dashboard import ROOT
 from tests.file_lines import says, tracked_paths
 from tests.paths import page_files, page_paths
@@ -121,3 +125,27 @@ def test_what_the_security_page_names_is_there() -> None:
     named = re.findall(r"`([a-z_]+/[a-z_/]+\.py)`", (ROOT / "SECURITY.md").read_text(encoding="utf-8"))
     assert len(named) >= 4
     assert [path for path in named if not (ROOT / path).exists()] == []
+
+
+def at_its_top(file: Path) -> set[str]:
+    """What a module imports as it loads: names of modules, and of what is taken from them."""
+    tree = ast.parse(file.read_text(encoding="utf-8"))
+    nodes = [node for node in tree.body if isinstance(node, ast.Import | ast.ImportFrom)]
+    found = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
+    for node in nodes:
+        if isinstance(node, ast.ImportFrom) and node.module:
+            found |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+    return found
+
+
+def test_a_file_that_loads_torch_is_marked_as_a_whole():
+    """Else the tests of a Python without torch end while they are collected, and none of them runs."""
+    tests = {".".join(f.relative_to(ROOT).with_suffix("").parts): f for f in (ROOT / "tests").rglob("*.py")}
+    reads = {name: at_its_top(file) for name, file in (module_files() | tests).items()}
+    loads, before = {"torch", "torch._dynamo"}, 0
+    while len(loads) > before:
+        before = len(loads)
+        loads |= {name for name, imported in reads.items() if imported & loads}
+    files = {name for name in loads & tests.keys() if name.split(".")[-1].startswith("test_")}
+    assert "tests.core.decode.test_kernels" in files
+    assert {name for name in files if MODULE_MARK not in tests[name].read_text("utf-8").splitlines()} == set()

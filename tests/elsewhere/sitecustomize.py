@@ -106,6 +106,8 @@ def become(system: str) -> None:
     for name in LACKING_FUNCTIONS[system]:
         if hasattr(os, name):
             delattr(os, name)
+    if "sched_getaffinity" in LACKING_FUNCTIONS[system] and hasattr(os, "process_cpu_count"):
+        os.process_cpu_count = os.cpu_count  # as os.py of Python 3.13 does where a process has no such set
     for module in (builtins, io, os):
         module.open = _hiding(module.open)  # type: ignore[assignment]
     for name in ("stat", "listdir", "scandir"):

@@ -24,6 +24,12 @@ def _what_a_server_does_once() -> Iterator[None]:
 
 
 @pytest.fixture
+def with_torch(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if it were installed: what the button starts in the test stands in for a worker, and needs none."""
+    monkeypatch.setattr("core.host.packages._is_installed", lambda _name: True)
+
+
+@pytest.fixture
 def open_page(request: pytest.FixtureRequest) -> Iterator[Callable[..., AppTest]]:
     """open_page("learn/layouts.py", layouts_model="Falcon 7B") runs it with the query of a link.
 

@@ -78,6 +78,7 @@ def test_a_gpu_is_held_to_the_quick_limit_and_not_to_the_cpus_memory(open_page: 
     assert "A job that does not fit into the GPU's free memory is scaled down by the run" in said(full)
 
 
+@pytest.mark.usefixtures("with_torch")
 def test_every_kernel_is_tried_unless_quick_is_asked_for(open_page: Opener, monkeypatch):
     asked: list[tuple[DecodeJob, tuple[str, ...]]] = []
 
@@ -97,6 +98,7 @@ def test_every_kernel_is_tried_unless_quick_is_asked_for(open_page: Opener, monk
     assert [(job.quick, options) for job, options in asked] == [(False, ()), (True, ("--memory-limit", "2.0"))]
 
 
+@pytest.mark.usefixtures("with_torch")
 def test_device_and_time_limit_are_set_by_a_link_and_reach_the_run(open_page: Opener, monkeypatch):
     asked: list[DecodeJob] = []
     monkeypatch.setattr(worker, "start", lambda job, *_options: asked.append(job) or Ended(state_of()))

@@ -32,7 +32,7 @@ def host(tmp_path, monkeypatch) -> None:
 
 
 @pytest.fixture
-def started(monkeypatch) -> list[DecodeJob]:
+def started(with_torch, monkeypatch) -> list[DecodeJob]:
     """The jobs that the button hands to the worker."""
     jobs: list[DecodeJob] = []
     monkeypatch.setattr(worker, "start", lambda job, *_options: jobs.append(job) or Ended(job))

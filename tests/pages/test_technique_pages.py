@@ -180,6 +180,7 @@ def test_a_recipe_out_of_range_is_named_and_kept(open_page: OpenPage, name: str,
 WAITS = ("-c", "import sys; sys.stdin.read()")
 
 
+@pytest.mark.usefixtures("with_torch")
 def test_start_watch_and_cancel(open_page: OpenPage, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(runs, "start", lambda recipe: monkeypatch.setattr(runs, "_current", runs.Run(recipe, WAITS)))
     app = open_page("learn/uptraining.py", uptraining="3")

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import pytest
 import torch
 
 from core.decode import gpu_check
@@ -9,6 +10,8 @@ from core.decode.__main__ import EXIT_INVALID, main
 from core.decode.kernel import Kernel, reference
 from core.decode.plan import StepShape
 from core.decode.record_files import from_json
+
+pytestmark = pytest.mark.torch
 
 CPU = torch.device("cpu")
 SMALL = tuple(

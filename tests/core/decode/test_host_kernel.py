@@ -13,6 +13,8 @@ from core.decode.inputs import Inputs, make_inputs
 from core.decode.kernel import Unavailable, reference, relative_error
 from core.decode.plan import DecodeJob
 
+pytestmark = pytest.mark.torch
+
 DTYPES = ("float32", "bfloat16", "float16", "float8_e4m3fn", "int8", "int4")
 # Heads, G, tokens, head_dim: odd contexts, one row and more rows than one pass takes, widths that no vector divides.
 SIZES = ((40, 1, 17, 32), (7, 7, 1, 128), (71, 1, 600, 64), (12, 2, 512, 96), (40, 8, 700, 128), (24, 8, 530, 256))

@@ -3,6 +3,7 @@
 import os
 from dataclasses import replace
 
+import pytest
 import torch
 import torch._dynamo
 
@@ -14,6 +15,8 @@ from core.decode.run import Run, run_quietly
 from core.decode.state import Kept
 from core.host import busy
 from tests.core.decode.records import result
+
+pytestmark = pytest.mark.torch
 
 ROOFLINE = Roofline(bytes_per_second=1e15, flops_per_second=1e15, exp_per_second=1e15)
 JOB = DecodeJob(

@@ -52,6 +52,7 @@ def test_experts_are_told_apart_as_a_rule_tells_them() -> None:
     assert (built.total, built.active, built.routed_experts) == (ruled.total, ruled.active, ruled.routed_experts)
 
 
+@pytest.mark.torch
 def test_a_padded_head_counts_as_the_checkpoint_holds_it() -> None:
     """Inkling-2: transformers 5.24 builds a head of unpadded_vocab_size rows (200,058 by default) of any file."""
     config = {

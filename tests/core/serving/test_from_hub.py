@@ -74,6 +74,10 @@ def test_refusals_keep_their_kind(hub: HubServer) -> None:
     with pytest.raises(HubError) as caught:
         fetch_hub_model("some/nothing", endpoint=hub.url, timeout=1)
     assert caught.value.kind == "not_found"
+
+
+@pytest.mark.torch
+def test_what_cannot_be_built_is_refused(hub: HubServer) -> None:
     hub.add("some/unknown", config={"model_type": "no-such-type"})
     with pytest.raises(SizingError, match="could not be built"):
         fetch_hub_model("some/unknown", endpoint=hub.url, timeout=1)
