@@ -36,6 +36,7 @@ def alone() -> Iterator[None]:
     runs._remembered.clear()
 
 
+@pytest.mark.torch
 def test_a_real_run_reaches_its_end_and_is_remembered() -> None:
     run = runs.start(TINY)
     assert runs.start(TINY) is run  # a second viewer watches the same one
@@ -63,6 +64,7 @@ def test_what_ran_nowhere_has_no_result() -> None:
     assert runs.finished(TINY) is None
 
 
+@pytest.mark.torch
 def test_a_seed_names_a_result() -> None:
     first, second = Run(TINY), Run(TINY)
     for run in (first, second):
@@ -70,6 +72,7 @@ def test_a_seed_names_a_result() -> None:
     assert first.result() == second.result() is not None
 
 
+@pytest.mark.torch
 def test_the_worker_itself_refuses_a_bad_recipe() -> None:
     command = [sys.executable, *COMMAND]
     done = subprocess.run(command, input='{"seed": -1}\n', capture_output=True, text=True, cwd=ROOT, timeout=60)
@@ -80,6 +83,7 @@ def test_the_worker_itself_refuses_a_bad_recipe() -> None:
     }
 
 
+@pytest.mark.torch
 def test_the_worker_ends_with_its_server() -> None:
     long = Recipe(train_steps=2_000, uptrain_percent=50)
     worker = children.start(*COMMAND)
