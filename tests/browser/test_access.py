@@ -1,69 +1,17 @@
-"""Every page in a real Chromium against axe-core, in both themes: no serious and no critical violation.
-
-Also the states that only come up when someone does something, that each page fits its window, at 1280 pixels and on a
-phone upright, and that keyboard focus can be seen.
+"""The states that only come up when someone does something against axe-core, in both themes: no serious and no critical
+violation. Also that keyboard focus can be seen. Each page as it first stands: test_every_page.py.
 """
 
 import re
 from collections.abc import Iterator
-from pathlib import Path
 
-import axe_playwright_python
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page
 
+from tests.browser.axe import violations
 from tests.browser.settle import settle
+from tests.browser.size_tabs import SIZE_TABS
 from tests.dashboard import Dashboard
-from tests.paths import page_paths
-
-# Streamlit's own markup, which no option of it changes: (rule, selector that every node of the violation must match).
-STREAMLITS_OWN: tuple[tuple[str, str], ...] = (
-    # The navigation is <ul><div><li>: st.navigation has no option for its markup. Screen readers still read the links.
-    ("list", '[data-testid="stSidebarNavItems"]'),
-    ("listitem", '[data-testid="stSidebarNavItems"] li'),
-)
-
-SERIOUS = ("serious", "critical")
-
-
-AXE = (Path(axe_playwright_python.__file__).parent / "axe.min.js").read_text(encoding="utf-8")
-RUN = r"""([impacts, streamlits]) => axe.run(document, { resultTypes: ["violations"] }).then(({ violations }) =>
-  violations.filter(({ impact }) => impacts.includes(impact)).flatMap(({ id, impact, nodes }) => nodes
-    .filter(({ target }) => !streamlits.some(([rule, selector]) => rule === id &&
-      document.querySelector(String(target.at(-1))).matches(selector)))
-    .map(({ target, html, failureSummary }) => `${id} (${impact}) ${target.join(" ")}: ${html.slice(0, 160)}
-    ${failureSummary.trim().split("\n").at(-1).trim()}`)))"""
-
-
-def violations(page: Page) -> list[str]:
-    """Rule, impact, selector and what is wrong, one line a node that is not named in STREAMLITS_OWN."""
-    if not page.evaluate("() => 'axe' in window"):
-        page.evaluate(AXE)
-    found: list[str] = page.evaluate(RUN, [SERIOUS, STREAMLITS_OWN])
-    return found
-
-
-def walk_to(tab: Page, url: str, path: str) -> None:
-    """To a page by its link at the side, which a phone folds away; the first page of a tab by its address."""
-    if not tab.url.startswith(url):
-        tab.goto(f"{url}/{path}")
-    else:
-        tab.locator(f'[data-testid="stSidebarNavLink"][href$="/{path}"]').dispatch_event("click")
-        expect(tab).to_have_url(re.compile(re.escape(f"{url}/{path}") + r"(\?|$)"))  # once the server has begun it
-    settle(tab)
-
-
-@pytest.mark.parametrize("theme", ["light", "dark"])
-@pytest.mark.parametrize("path", page_paths())
-def test_no_serious_violation(server: Dashboard, tab: Page, path: str):
-    walk_to(tab, server.url, path)
-    assert violations(tab) == []
-
-
-SIZE_TABS = (
-    "The plan", "The log", "Every G", "Make it fit", "Limits", "Tensor parallel", "Traffic", "Speed and cost",
-    "Measure", "Record",
-)  # fmt: skip
 
 
 def tabs_of_size(page: Page, url: str) -> Iterator[str]:
@@ -142,27 +90,6 @@ def test_no_serious_violation_in_what_comes_up_later(server: Dashboard, page: Pa
     page.emulate_media(color_scheme=theme, reduced_motion="reduce")
     found = {state: violations(page) for state in walk(page, server.url)}
     assert {state: lines for state, lines in found.items() if lines} == {}
-
-
-TABS = [f"size?size_tab={name.replace(' ', '+')}" for name in SIZE_TABS]
-
-
-WIDE = "element => element.scrollWidth > element.clientWidth + 1"
-
-
-def fits(tab: Page) -> bool:
-    return not (tab.get_by_test_id("stMain").evaluate(WIDE) or tab.locator("html").evaluate(WIDE))
-
-
-@pytest.mark.parametrize("width", [390, 1280])
-@pytest.mark.parametrize("path", [*page_paths(), *TABS])
-def test_no_horizontal_scroll(server: Dashboard, tab: Page, path: str):
-    if path in TABS:
-        tab.goto(f"{server.url}/{path}")
-        settle(tab)
-    else:
-        walk_to(tab, server.url, path)
-    assert fits(tab)
 
 
 # Once the press has been drawn: whether what had the focus before still looks as if it had it, and the look of what has

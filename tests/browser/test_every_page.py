@@ -1,16 +1,25 @@
-"""Every picture of every page: no text leaves the picture, and none stands on another. One visit a page and size."""
+"""Every page in a real Chromium, arrived at once a tab: axe-core in both themes, no scrolling sideways, at 1280 pixels
+and on a phone upright, and every picture: no text leaves the picture, and none stands on another.
+"""
 
+import re
+from collections.abc import Callable, Iterator
 from contextlib import suppress
+from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Page, TimeoutError
+from playwright.sync_api import Page, TimeoutError, expect
 
+from tests.browser.axe import violations
+from tests.browser.conftest import quiet
 from tests.browser.settle import settle
+from tests.browser.size_tabs import SIZE_TABS
 from tests.dashboard import Dashboard
 from tests.paths import page_paths
 
-SIZES = {"1280": (1280, 800), "1920": (1920, 1080)}
-REDRAWN_MS = 60_000  # a busy machine draws late, and a room tries its large type again when it rests
+TABS = [f"size?size_tab={name}" for name in SIZE_TABS]
+ROOM = {"width": 1920, "height": 1080}
+REDRAWN_MS = 60_000  # a busy machine draws late
 GIVE_PX = 2.0  # of a glyph box that is empty around its letters
 # An edge of the page's colour under the same words, and words moved onto their own halo, are one text.
 FAULTS = """
@@ -64,21 +73,68 @@ OUTGROWN = """
 """
 
 
-@pytest.mark.parametrize("path", page_paths())
-def test_pictures_hold_their_text(server: Dashboard, page: Page, path: str) -> None:
-    faults: dict[str, list[str]] = {}
-    for name, (width, height) in SIZES.items():
-        page.set_viewport_size({"width": width, "height": height})
-        if name == "1280":
-            page.goto(f"{server.url}/{path}")
-        settle(page)
-        if found := left(page, FAULTS) + left(page, OUTGROWN):
-            faults[name] = found
-    page.goto(f"{server.url}/{path}?present=1")
-    settle(page)
-    if found := left(page, FAULTS):
-        faults["presenting"] = found
-    assert faults == {}
+@pytest.fixture
+def room(tabs: Callable[[str, int], Page]) -> Iterator[Page]:
+    """The module's tab on a projector."""
+    with quiet(tabs("light", ROOM["width"])) as page:
+        page.set_viewport_size(ROOM)
+        yield page
+
+
+def each(paths: list[str]) -> pytest.MarkDecorator:
+    """The tests of one page after each other, so that a tab that stands on it is not sent there again."""
+    return pytest.mark.parametrize("path", paths, scope="module")
+
+
+def walk_to(tab: Page, url: str, path: str) -> None:
+    """To a page by its link at the side, which a phone folds away; the first page of a tab by its address."""
+    page, _, name = path.partition("?size_tab=")
+    if not tab.url.startswith(url):
+        tab.goto(f"{url}/{page}")
+    elif urlsplit(tab.url).path != f"/{page}":
+        tab.locator(f'[data-testid="stSidebarNavLink"][href$="/{page}"]').dispatch_event("click")
+        expect(tab).to_have_url(re.compile(re.escape(f"{url}/{page}") + r"(\?|$)"))  # once the server has begun it
+    if name:
+        tab.get_by_role("tab", name=name, exact=True).click()
+    settle(tab)
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@each(page_paths())
+def test_no_serious_violation(server: Dashboard, tab: Page, path: str):
+    walk_to(tab, server.url, path)
+    assert violations(tab) == []
+
+
+WIDE = "element => element.scrollWidth > element.clientWidth + 1"
+
+
+def fits(tab: Page) -> bool:
+    return not (tab.get_by_test_id("stMain").evaluate(WIDE) or tab.locator("html").evaluate(WIDE))
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+@each([*page_paths(), *TABS])
+def test_no_horizontal_scroll(server: Dashboard, tab: Page, path: str):
+    walk_to(tab, server.url, path)
+    assert fits(tab)
+
+
+@each(page_paths())
+def test_pictures_hold_their_text(server: Dashboard, tab: Page, room: Page, path: str):
+    """At 1280 pixels, at 1920, and presenting."""
+    faults = {}
+    walk_to(tab, server.url, path)
+    faults["1280"] = left(tab, FAULTS) + left(tab, OUTGROWN)
+    desk = tab.viewport_size
+    tab.set_viewport_size(ROOM)
+    settle(tab)
+    faults["1920"] = left(tab, FAULTS) + left(tab, OUTGROWN)
+    tab.set_viewport_size(desk)
+    room.goto(f"{server.url}/{path}?present=1")
+    settle(room)
+    faults["presenting"] = left(room, FAULTS)
+    assert {where: lines for where, lines in faults.items() if lines} == {}
 
 
 def left(page: Page, faults: str) -> list[str]:
