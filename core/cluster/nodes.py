@@ -50,9 +50,10 @@ def connect(address: str) -> None:
             namespace="headroom",
         )  # fmt: skip
     except (ConnectionError, RuntimeError, ValueError, OSError, lost.RayError) as e:
-        said = str(e).strip().splitlines() or [type(e).__name__]
+        said = [line.strip() for line in str(e).splitlines() if line.strip()] or [type(e).__name__]
+        reason = " ".join(dict.fromkeys((said[0], said[-1])))  # a server's traceback says its reason last
         raise NoCluster(
-            f"No Ray cluster was reached at {address!r} ({said[0][:300]}): set RAY_ADDRESS to ray://HEAD:10001, or to "
+            f"No Ray cluster was reached at {address!r} ({reason[:500]}): set RAY_ADDRESS to ray://HEAD:10001, or to "
             "HEAD:6379 on a machine that is a node itself, with the Python and the Ray of the cluster."
         ) from e
 

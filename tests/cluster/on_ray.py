@@ -90,15 +90,12 @@ def measuring(ray: LocalRay, number: int) -> psutil.Process | None:
     return None
 
 
-def test_a_driver_that_is_killed_is_followed_by_one_that_goes_on_through_ray_client(
-    ray: LocalRay, monkeypatch: pytest.MonkeyPatch
-):
+def test_a_driver_that_is_killed_is_followed_by_one_that_goes_on(ray: LocalRay):
     first = started("sweep", *SHAPE, "--devices", "CPU", "--kv-heads", "4,1", "--contexts", "64,128")
     wait_for(lambda: done() >= 1)
     os.killpg(first.pid, 9)
     first.communicate()
     before = {p.point.id: p.record for p in newest() if p.state == kept.DONE}
-    monkeypatch.setenv("RAY_ADDRESS", ray.client_address)
     assert said(started("resume", kept.sweeps()[0].sweep_id))["done"] == 4
     assert {p.point.id: p.record for p in newest() if p.point.id in before} == before
 
