@@ -1,6 +1,6 @@
 """What one request pins of an engine's pool: the groups as rows, their pages as boxes.
 
-A page is solid as far as the request's tokens or states fill it and pale where it is only pinned; a frame in dashes
+A page is solid as far as the request's tokens or states fill it and hatched where it is only pinned; a frame in dashes
 is room that the group has for layers that do not exist.
 """
 
@@ -9,13 +9,14 @@ from typing import Any
 import altair as alt
 
 from core.engines.plan import CacheGroup, EnginePlan
-from core.figures.marks import Picture, boxes, words
+from core.figures.marks import Picture, boxes, lines, words
 from core.figures.palette import Palette
 from core.units import format_bytes
 
 MOST_ROWS, MOST_BOXES = 9, 24
 LEFT, RIGHT = 0.30, 0.86
 ROW_PX = 44
+WIDE_PX, HATCH_PX = 900, 8  # the picture as it is mostly drawn, and from one line of the hatching to the next
 
 
 def pages_rows(plan: EnginePlan) -> list[dict[str, Any]]:
@@ -44,7 +45,7 @@ def pages_chart(plan: EnginePlan, colours: Palette) -> Picture:
     rows = pages_rows(plan)
     most = min(max((row["pages"] for row in rows), default=1), MOST_BOXES)
     width = (RIGHT - LEFT) / most
-    marks: dict[str, list[dict[str, Any]]] = {"pinned": [], "filled": [], "padded": []}
+    marks: dict[str, list[dict[str, Any]]] = {"pinned": [], "filled": [], "padded": [], "hatched": []}
     texts: list[dict[str, Any]] = []
     figures: list[dict[str, Any]] = []
     for place, row in enumerate(rows):
@@ -53,17 +54,21 @@ def pages_chart(plan: EnginePlan, colours: Palette) -> Picture:
         texts.append({"x": LEFT - 0.015, "y": middle, "text": row["name"]})
         drawn = min(row["pages"], most)
         figures.append({"x": LEFT + drawn * width + 0.012, "y": middle, "text": _figure(row)})
+        if row["padded"]:
+            frame = {"left": LEFT + 0.06 * width, "right": LEFT + (drawn - 0.06) * width}
+            marks["padded"].append({**frame, "top": bottom - (bottom - top) * row["padded"], "bottom": bottom})
         for box in range(drawn):
             left = LEFT + box * width + 0.06 * width
             _page(marks, row, box / drawn, drawn, left, 0.88 * width, top, bottom)
     looks: tuple[tuple[str, str, dict[str, Any]], ...] = (
-        ("pinned", colours.ghost, {"stroke": colours.cache, "strokeWidth": 1}),
+        ("pinned", "transparent", {"stroke": colours.cache, "strokeWidth": 1}),
         ("filled", colours.cache, {}),
         ("padded", "transparent", {"stroke": colours.muted, "strokeWidth": 1.5, "strokeDash": [4, 3]}),
     )
     layers = [
         # a layer without marks would be an unnamed picture to a screen reader
         *(boxes(marks[name], fill, **look) for name, fill, look in looks if marks[name]),
+        *([lines(marks["hatched"], colours.cache, width=1)] if marks["hatched"] else []),
         words(texts, colours.text, 13, align="right"),
         words(figures, colours.muted, 12, align="left"),
     ]
@@ -77,12 +82,26 @@ def _page(
     """One page: the part that is filled, from the left of the whole row on, and below it the places of no layer."""
     deep = bottom - top
     padded = top + deep * (1 - row["padded"])
-    marks["pinned"].append({"left": left, "right": left + width, "top": top, "bottom": bottom})
-    if row["padded"]:
-        marks["padded"].append({"left": left, "right": left + width, "top": padded, "bottom": bottom})
+    marks["pinned"].append({"left": left, "right": left + width, "top": top, "bottom": padded})
     share = min(max((row["filled"] / (1 - row["padded"]) - begins) * drawn, 0.0), 1.0)
     if share:
         marks["filled"].append({"left": left, "right": left + share * width, "top": top, "bottom": padded})
+    if share < 1:
+        marks["hatched"] += hatching(left + share * width, left + width, top, padded, deep)
+
+
+def hatching(left: float, right: float, top: float, bottom: float, row_deep: float) -> list[dict[str, Any]]:
+    """Slanted lines that fill a rectangle, cut at its edges; row_deep is 0.72 of a row's height on the plane."""
+    across, down = 1 / WIDE_PX, row_deep / (0.72 * ROW_PX)
+    wide, deep = (right - left) / across, (bottom - top) / down
+    found = []
+    for step in range(1, int((wide + deep) // HATCH_PX) + 1):
+        at = step * HATCH_PX
+        begins, ends = max(0.0, at - deep), min(at, wide)  # from the lower left to the upper right
+        if ends - begins > 1:
+            line = {"x": left + begins * across, "y": top + (at - begins) * down}
+            found.append({**line, "x2": left + ends * across, "y2": top + (at - ends) * down})
+    return found
 
 
 def _figure(row: dict[str, Any]) -> str:

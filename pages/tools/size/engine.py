@@ -6,6 +6,7 @@ import streamlit as st
 
 from core.engines.vllm import TYPE_OF_BITS
 from core.figures.engine_pages import pages_alt_text, pages_chart, pages_rows
+from core.figures.engine_rows import engines_alt_text, engines_chart, engines_sentence
 from core.serving.engine_cache import engine_cache
 from core.serving.engine_why import misleading, why_sentence
 from core.serving.engine_words import NAMES, EngineRow, engine_sentence, requests_sentence, side_by_side
@@ -65,8 +66,8 @@ def show_engine(option: Option) -> None:
                 lambda palette: pages_chart(asked, palette),
             )
             sentence = (
-                "One request: each row a group of layers, each box a page of it. Solid is filled, pale is pinned and "
-                "empty, a dashed frame is room for layers that the model does not have."
+                "One request: each row a group of layers, each box a page of it. Solid is filled, hatched is pinned "
+                "and empty, a dashed frame is room for layers that the model does not have."
             )
             style.draw_spec(spec, sentence=sentence, alt_text=pages_alt_text(asked), key="size_engine_pages")
         for note in asked.notes:
@@ -76,10 +77,15 @@ def show_engine(option: Option) -> None:
         if asked.engine == "vllm":
             _show_check(option.plan)
     _show_misleading(option.plan)
-    st.markdown("**Engines side by side**, for this model, memory and job. Requests are over all copies of the model.")
     found = side_by_side(option.plan.job)
+    spec = cached.chart_spec(
+        f"engines {option.plan.job!r}", st.context.theme.type or "light", lambda palette: engines_chart(found, palette)
+    )
+    sentence = engines_sentence(found, option.plan.job.context_length)
+    style.draw_spec(spec, sentence=sentence, alt_text=engines_alt_text(found), key="size_engines")
     rows = _table(found)
-    st.table(rows)
+    with st.expander("The same as a table; requests are over all copies of the model"):
+        st.table(rows)
     remarks = option.plan.job.model.remarks
     numbers = [
         {
