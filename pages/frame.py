@@ -7,9 +7,10 @@ from pathlib import Path
 import streamlit as st
 
 from pages.server import entry
-from pages.shell import cached, present, share, style
+from pages.shell import cached, lean_reads, present, share, style
 
 ASSETS = Path(__file__).parent / "assets"
+lean_reads.install()
 
 st.set_page_config(
     page_title="Headroom",

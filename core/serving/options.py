@@ -2,7 +2,9 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 
+from core.engines.class_names import Keyed
 from core.engines.plan import EngineError
 from core.serving.job import PAYLOAD, ServingJob
 from core.serving.memory_plan import MemoryPlan, plan
@@ -11,6 +13,7 @@ from core.units import GB
 
 WIDTHS = (16, 8, 4)  # bits of the caches that are compared
 NEAR = 0.03  # a G that misses by less than this share of the budget is worth a word
+KEPT_GRIDS = 32
 NUMBERS = {2: "two", 3: "three", 4: "four"}
 
 
@@ -52,8 +55,14 @@ class OptionGrid:
 def option_grid(job: ServingJob, *, scale_overhead_bits: int = 0) -> OptionGrid:
     """Plans for every allowed G at 16, 8 and 4 bits and the job's own width; below 16 bits the scales are counted.
 
-    Raises SizingError as plan(job) does.
+    Kept by the job, and by the model itself, since models of equal layers may be of different classes: a page that is
+    drawn again for another G, and another viewer's page, ask for the same grid. Raises SizingError as plan(job) does.
     """
+    return _grid(Keyed(job.model), job, scale_overhead_bits)
+
+
+@lru_cache(maxsize=KEPT_GRIDS)
+def _grid(_model: Keyed, job: ServingJob, scale_overhead_bits: int) -> OptionGrid:
     widths = tuple(sorted({*WIDTHS, job.kv_bits}, reverse=True))
     kv_heads: tuple[int | None, ...] = allowed_kv_heads(job.model, job.tensor_parallel) or (None,)
     options = tuple(

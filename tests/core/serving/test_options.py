@@ -1,5 +1,7 @@
 """Every G at every width: the headline's verdict word for word, and the words for other outcomes."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -121,3 +123,12 @@ def test_a_typed_shape_is_the_models_own():
         for wrong in (0, -1, 10**9, 1.5):
             with pytest.raises(SizingError, match=f"{name} is {wrong}: give a whole number"):
                 typed_shape(**{**shape, field: wrong})
+
+
+def test_a_grid_is_kept_by_its_job_and_by_the_model_itself():
+    """An equal model may be of another class, which an engine would read: only the same object is the same model."""
+    assert option_grid(headline()) is option_grid(headline())
+    assert option_grid(headline(batch_size=31)) is not option_grid(headline())
+    copy = replace(LLAMA_2_13B)
+    assert copy == LLAMA_2_13B
+    assert option_grid(headline(model=copy)) is not option_grid(headline())
