@@ -1,0 +1,10 @@
+"""The fuzzer of `python -m tests.fuzz`, with a few inputs: nothing but our own errors."""
+
+from tests.fuzz import fuzz
+
+
+def test_hostile_inputs_are_answered_or_refused():
+    found = fuzz(inputs=60, seed=5)
+    assert found["others"] == {}
+    assert sum(found["ends"].values()) == 60
+    assert {"config answered", "config refused"} <= set(found["ends"])
