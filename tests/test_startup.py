@@ -16,6 +16,8 @@ RUN_EVERY_PAGE = """
 import logging, sys
 logging.disable(logging.CRITICAL)
 from streamlit.testing.v1 import AppTest
+from tests.server_once import look_once
+look_once()
 for script in {scripts!r}:
     app = AppTest.from_file("pages/frame.py", default_timeout=120)
     app.switch_page(script).run()

@@ -14,6 +14,7 @@ from streamlit.testing.v1 import AppTest
 
 from tests.elsewhere import gone
 from tests.paths import page_files
+from tests.server_once import look_once
 
 FRAME = Path(__file__).parents[2] / "pages" / "frame.py"
 FALCON = {  # one layer, 4 query heads on one KV head
@@ -36,6 +37,7 @@ def opened(script: str, **query: str) -> AppTest:
 
 def pages() -> dict[str, Any]:
     """Every page with what went wrong on it, and what it says beside that a person could need."""
+    look_once()
     found: dict[str, Any] = {"wrong": {}, "info": {}}
     for script in page_files():
         app = opened(script, **SECTION.get(script, {}))

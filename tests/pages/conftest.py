@@ -1,25 +1,20 @@
 """Opens a page of the dashboard inside its frame, as a visitor gets it."""
 
 from collections.abc import Callable, Iterator
-from functools import cache
 
 import pytest
 import streamlit as st
-from streamlit.components.v2 import manifest_scanner
-from streamlit.runtime.scriptrunner.script_cache import ScriptCache
-from streamlit.testing.v1 import AppTest, app_test
+from streamlit.testing.v1 import AppTest
 
 from tests.dashboard import ROOT
+from tests.server_once import replacements
 
 
 @pytest.fixture(scope="session", autouse=True)
 def _what_a_server_does_once() -> Iterator[None]:
-    """AppTest starts a server's life anew: a look into every installed package for components with each AppTest, each
-    script compiled with each run. Neither changes while tests run."""
-    scripts = ScriptCache()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(manifest_scanner, "scan_component_manifests", cache(manifest_scanner.scan_component_manifests))
-        patch.setattr(app_test, "ScriptCache", lambda: scripts)
+        for module, name, replacement in replacements():
+            patch.setattr(module, name, replacement)
         yield
 
 
