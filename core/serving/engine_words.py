@@ -153,5 +153,5 @@ def _row_reason(asked: EnginePlan | None, times_payload: float | None) -> str:
     if asked is None:
         return "what the attention pattern needs"
     if times_payload is not None and abs(times_payload - 1) <= WORTH_SAYING:
-        return "its payload, in whole blocks"
+        return "its payload, within a tenth"
     return cause(asked)

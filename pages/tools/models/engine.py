@@ -57,7 +57,7 @@ def _common(engine: str, tensor_parallel: int) -> dict[str, int]:
 
 def _show(asked: EnginePlan, context_length: int, taken: int, payload: int) -> None:
     said = taken_sentence(asked, context_length, taken, payload) or (
-        f"A request of {context_length:,} tokens takes its payload in whole blocks on {asked.version}."
+        f"A request of {context_length:,} tokens takes its payload on {asked.version}, within a tenth."
     )
     st.markdown(f"{said} That is {format_both(taken, 2)} on one accelerator.")
     if pages_rows(asked):
