@@ -90,4 +90,5 @@ def _compiler_that_remembers(tmp_path_factory: pytest.TempPathFactory) -> Iterat
     script.chmod(0o755)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("CXX", str(script))
+        patch.setenv("HEADROOM_CACHE_DIR", str(folder.with_name("cache")))
         yield

@@ -3,6 +3,7 @@
 They are an extra: where no C++ compiler is found the torch arrangements carry the figure.
 """
 
+import contextlib
 import ctypes
 import subprocess
 import tempfile
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import torch
 
+from core.decode.kept_library import is_kept, keep, place_of
 from core.decode.kernel import Unavailable
 from core.host.compiler import cxx_compiler, flags_for_this_cpu, what_to_install
 from core.host.processor import said_by
@@ -45,26 +47,37 @@ def host_library() -> ctypes.CDLL:
 
 @cache
 def built(*more_flags: str) -> ctypes.CDLL | str:
-    """The library, compiled once a process; or why there is none, which is not tried again for every G.
+    """The library, compiled once and kept; or why there is none, which is not tried again for every G.
 
     more_flags hold it below what the processor has: -DHEADROOM_LEVEL=3 is AVX-512 without bf16, 2 AVX2 or NEON.
     """
     compiler = cxx_compiler()
     if not compiler:
         return what_to_install()
+    command = [compiler, *flags_for_this_cpu(), *FLAGS, *more_flags]
+    place = place_of(command, SOURCE)
+    if is_kept(place):
+        with contextlib.suppress(OSError, AttributeError):  # cut short, or of another build: it is compiled anew
+            return with_types(ctypes.CDLL(str(place)))
     with tempfile.TemporaryDirectory(prefix="headroom-kernel-") as folder:
         target = Path(folder) / "host_kernel.so"
-        command = [compiler, *flags_for_this_cpu(), *FLAGS, *more_flags, str(SOURCE), "-o", str(target)]
-        try:
-            done = subprocess.run(
-                command, capture_output=True, text=True, encoding="utf-8", errors="replace", timeout=300, check=False
-            )
-        except (OSError, subprocess.TimeoutExpired) as e:
-            return f"{compiler} did not build it: {e}"
-        if done.returncode:
-            said = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
-            return f"{compiler} did not build it: {said[0][:200]}"
+        refused = _compile([*command, str(SOURCE), "-o", str(target)])
+        if refused:
+            return f"{compiler} did not build it: {refused}"
+        keep(target, place)
         return with_types(ctypes.CDLL(str(target)))  # stays mapped after the file is gone
+
+
+def _compile(command: list[str]) -> str:
+    """What was wrong in a line; empty where it was built."""
+    try:
+        done = subprocess.run(
+            command, capture_output=True, text=True, encoding="utf-8", errors="replace", timeout=300, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired) as e:
+        return str(e)
+    said = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
+    return said[0][:200] if done.returncode else ""
 
 
 def with_types(library: ctypes.CDLL) -> ctypes.CDLL:

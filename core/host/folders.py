@@ -1,6 +1,7 @@
 """Where Headroom keeps what it keeps, by each system's custom (platformdirs)."""
 
 import os
+import stat
 from pathlib import Path
 
 
@@ -16,6 +17,17 @@ def cache_directory() -> Path:
     Cache in %LOCALAPPDATA%'s. Raises OSError as data_directory does."""
     named = os.environ.get("HEADROOM_CACHE_DIR")
     return Path(named) if named else _by_custom("user_cache_path")
+
+
+def is_ours_alone(path: Path) -> bool:
+    """Whether this user owns it and nobody else may write it; False where the system does not say who owns a file.
+
+    Raises OSError where it is not there.
+    """
+    if not hasattr(os, "getuid"):
+        return False
+    found = path.stat()
+    return found.st_uid == os.getuid() and not found.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
 
 
 def _by_custom(kind: str) -> Path:

@@ -113,9 +113,12 @@ def test_without_a_compiler_the_host_kernel_says_so(monkeypatch):
         host_kernel.prepare(inputs_of(8, 2, 300, 64))
 
 
+BUILDS_TO = 'echo "$*" | grep -q -e " -o "'  # and is not only asked what it would run
+
+
 def test_a_compiler_that_fails_is_quoted_and_not_tried_again(monkeypatch, tmp_path):
     compiler = tmp_path / "compiler"
-    compiler.write_text(f"#!/bin/sh\necho tried >> {tmp_path}/log\necho no such thing >&2\nexit 1\n")
+    compiler.write_text(f"#!/bin/sh\n{BUILDS_TO} && echo tried >> {tmp_path}/log\necho no such thing >&2\nexit 1\n")
     compiler.chmod(0o755)
     monkeypatch.setenv("CXX", str(compiler))
     with anew_built():
