@@ -40,7 +40,7 @@ def merge_heads(
     elif method == "first":
         merged = groups[:, 0]
     elif method == "random":
-        merged = np.random.default_rng(seed).normal(0.0, float(weight.std()), groups[:, 0].shape)
+        merged = np.random.default_rng(seed).normal(0.0, float(weight.std()), groups[:, 0].shape).astype(np.float32)
     else:
         raise ValueError(f"conversion method '{method}' is not one of {', '.join(METHODS)}")
     return np.ascontiguousarray(merged.reshape(num_kv_heads * head_dim, hidden), dtype=np.float32)

@@ -147,7 +147,7 @@ class Decoder:
         scores = queries @ keys.transpose(0, 2, 1) / math.sqrt(SHAPE.head_dim)
         scores[:, np.arange(last)[None] > np.arange(first, last)[:, None]] = -np.inf
         shares = np.exp(scores - scores.max(axis=-1, keepdims=True))
-        mixed = shares / shares.sum(axis=-1, keepdims=True) @ values
+        mixed: Array = (shares / shares.sum(axis=-1, keepdims=True) @ values).astype(np.float32, copy=False)
         return self._linear(mixed.transpose(1, 0, 2).reshape(last - first, -1), f"{name}.out")
 
     def _heads(self, x: Array, name: str, heads: int) -> Array:
@@ -159,7 +159,8 @@ class Decoder:
 
     def _norm(self, x: Array, name: str) -> Array:
         scale: Array = self.weights[f"{name}.weight"]
-        normed: Array = x / np.sqrt((x * x).mean(axis=-1, keepdims=True) + EPSILON) * scale
+        root = np.sqrt((x * x).mean(axis=-1, keepdims=True) + EPSILON)
+        normed: Array = (x / root * scale).astype(np.float32, copy=False)
         return normed
 
 
