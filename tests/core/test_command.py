@@ -185,7 +185,8 @@ def test_what_a_notebook_shows_is_escaped_and_whole():
 
 def test_what_pip_installs_is_pinned_as_the_requirements_are():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    text = (ROOT / "requirements.txt").read_text() + (ROOT / "requirements-look.txt").read_text()
+    files = ("requirements.txt", "requirements-look.txt", "requirements-cluster.txt")
+    text = "".join((ROOT / file).read_text(encoding="utf-8") for file in files)
     pins = {line.split("#")[0].strip() for line in text.splitlines()}
     wanted = [*project["dependencies"], *(one for extra in project["optional-dependencies"].values() for one in extra)]
     assert set(wanted) - pins == {"numpy>=2"}
