@@ -40,6 +40,7 @@ class Decision:
     price_per_gpu_hour: float | None = None
     traffic: tuple[Traffic, TrafficFit] | None = None
     picture: Picture | None = None
+    pinned: Table | None = None  # the scenarios that stand side by side
 
 
 def record_document(decision: Decision) -> Document:
@@ -66,6 +67,9 @@ def record_document(decision: Decision) -> Document:
         sections.append(Section(title=title, table=ways_table(decision.ways[:MOST_WAYS])))
     if decision.traffic is not None:
         sections.append(Section(title="Under real traffic", text=traffic_text(*decision.traffic)))
+    if decision.pinned is not None:
+        text = "Pinned for comparison. In brackets what moved against the first; bytes are of one accelerator."
+        sections.append(Section(title="Side by side", text=text, table=decision.pinned))
     sections.append(Section(title="What this record does not know", text=limits_text(decision)))
     return Document(
         title=f"Decision record: {option_name(decision.option)} for {decision.model_name}",

@@ -8,7 +8,7 @@ from core.engines.class_names import Keyed
 from core.engines.plan import EngineError
 from core.serving.job import PAYLOAD, ServingJob
 from core.serving.memory_plan import MemoryPlan, plan
-from core.serving.what_if import allowed_kv_heads
+from core.serving.what_if import allowed_kv_heads, own_kv_heads
 from core.units import GB
 
 WIDTHS = (16, 8, 4)  # bits of the caches that are compared
@@ -51,6 +51,11 @@ class OptionGrid:
         """The largest G that fits at a width; None where none does or G is no dial."""
         return max((g for g in self.fitting(kv_bits) if g is not None), default=None)
 
+    def largest_or_own(self, kv_bits: int) -> int | None:
+        """The largest G that fits at a width; where none does the model's own, else the smallest."""
+        own = own_kv_heads(self.job.model)
+        return self.largest_fitting(kv_bits) or (own if own in self.kv_heads else self.kv_heads[0])
+
 
 def option_grid(job: ServingJob, *, scale_overhead_bits: int = 0) -> OptionGrid:
     """Plans for every allowed G at 16, 8 and 4 bits and the job's own width; below 16 bits the scales are counted.
@@ -66,13 +71,13 @@ def _grid(_model: Keyed, job: ServingJob, scale_overhead_bits: int) -> OptionGri
     widths = tuple(sorted({*WIDTHS, job.kv_bits}, reverse=True))
     kv_heads: tuple[int | None, ...] = allowed_kv_heads(job.model, job.tensor_parallel) or (None,)
     options = tuple(
-        _option(at_width(job.where(num_kv_heads=g), bits, scale_overhead_bits)) for g in kv_heads for bits in widths
+        option_of(at_width(job.where(num_kv_heads=g), bits, scale_overhead_bits)) for g in kv_heads for bits in widths
     )
     return OptionGrid(job=job, widths=widths, kv_heads=kv_heads, options=options)
 
 
-def _option(job: ServingJob) -> Option:
-    """The plan of one choice; of the payload where the engine has no such cache or no such model."""
+def option_of(job: ServingJob) -> Option:
+    """The plan of the job's G and width; of the payload where the engine has no such cache or no such model."""
     try:
         return Option(num_kv_heads=job.num_kv_heads, kv_bits=job.kv_bits, plan=plan(job))
     except EngineError as refused:

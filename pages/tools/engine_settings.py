@@ -20,9 +20,10 @@ def engine_input(column: Any, page: str) -> None:
     )
 
 
-def engine_id(page: str) -> str:
-    """The engine chosen, by its id."""
-    return next(engine for engine, name in NAMES.items() if name == st.session_state[f"{page}_engine"])
+def engine_id(page: str, state: Any = None) -> str:
+    """The engine chosen, by its id; of state where it is given, else of the page's inputs."""
+    chosen = (st.session_state if state is None else state)[f"{page}_engine"]
+    return next(engine for engine, name in NAMES.items() if name == chosen)
 
 
 def settings_inputs(page: str) -> None:
@@ -60,10 +61,10 @@ def _llama_cpp(page: str) -> None:
 _INPUTS = {"vllm": _vllm, "sglang": _sglang, "llama.cpp": _llama_cpp}
 
 
-def settings(page: str) -> tuple[tuple[str, Any], ...]:
+def settings(page: str, state: Any = None) -> tuple[tuple[str, Any], ...]:
     """What differs from the engine's defaults, as pairs of its own keys."""
-    state, found = st.session_state, {}
-    engine = engine_id(page)
+    state, found = st.session_state if state is None else state, {}
+    engine = engine_id(page, state)
     if engine == "vllm":
         found = {"max_batched_tokens": state[f"{page}_vllm_batched"]}
         if state[f"{page}_vllm_type"] != VLLM_TYPES[0]:

@@ -24,9 +24,9 @@ def engine_input(column: Any) -> None:
     engine_settings.engine_input(column, PAGE)
 
 
-def engine_id() -> str:
+def engine_id(state: Any = None) -> str:
     """The engine chosen, by its id."""
-    return engine_settings.engine_id(PAGE)
+    return engine_settings.engine_id(PAGE, state)
 
 
 def settings_inputs() -> None:
@@ -34,9 +34,9 @@ def settings_inputs() -> None:
     engine_settings.settings_inputs(PAGE)
 
 
-def settings() -> tuple[tuple[str, Any], ...]:
+def settings(state: Any = None) -> tuple[tuple[str, Any], ...]:
     """What differs from the engine's defaults."""
-    return engine_settings.settings(PAGE)
+    return engine_settings.settings(PAGE, state)
 
 
 def show_difference(option: Option) -> None:

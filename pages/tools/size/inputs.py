@@ -8,7 +8,7 @@ import streamlit as st
 from core.hardware.accelerators import Accelerator, AcceleratorSources, catalogue
 from core.serving.job import ServingJob
 from core.serving.options import OptionGrid
-from core.serving.what_if import WindowPattern, allowed_kv_heads, own_kv_heads
+from core.serving.what_if import WindowPattern, allowed_kv_heads
 from core.units import GB, MIB
 from pages.shell import cached
 from pages.tools.size import engine, instead, server_log, stored
@@ -70,7 +70,7 @@ def first_inputs(*, serving: bool) -> None:
     )
     device.selectbox(
         "Accelerator",
-        _accelerator_names(),
+        accelerator_names(),
         index=list(catalogue()).index("h100-sxm"),
         key="size_accelerator",
         bind="query-params",
@@ -149,40 +149,42 @@ def _window_inputs(one: Any, two: Any, three: Any, four: Any) -> None:
     st.caption("Global and local layers and the window count only where Windows says that some layers keep one.")
 
 
-def asked(*, serving: bool) -> Asked:
+def asked(*, serving: bool, state: Any = None) -> Asked:
     """The job that the inputs say: of one request where a model is served, on the memory that a server sees.
+
+    state holds other values by the inputs' keys than those on screen, such as a pinned job's.
 
     Raises SizingError, UnsupportedConfig, HubError or StillWaiting.
     """
-    state = st.session_state
-    model = chosen_model(state["size_model"], state["size_parameters"])
+    state = st.session_state if state is None else state
+    model = chosen_model(state["size_model"], state["size_parameters"], state)
     bits, scale_bits = state["size_kv_bits"], state["size_scale_bits"]
     job = ServingJob(
         model=model.spec,
         batch_size=1 if serving else state["size_batch"],
         context_length=state["size_serve_context"] if serving else state["size_context"],
         weight_bits=state["size_weight_bits"],
-        weight_format=stored.weight_format(),
+        weight_format=stored.weight_format(state),
         weight_file_bytes=model.file_bytes,
         kv_bits=bits,
         kv_scale_overhead_bits=0 if bits >= 16 else scale_bits,
         kv_elements_per_scale=state["size_scale_elements"],
-        accelerator=_accelerator(state["size_accelerator"]),
+        accelerator=_accelerator(state["size_accelerator"], state),
         num_accelerators=state["size_count"],
         tensor_parallel=state["size_tp"],
         memory_utilization=state["size_utilisation"],
         runtime_reserve_bytes=state["size_reserve"] * GB,
         freed_parameters="dropped" if serving else state["size_freed"],
-        window_pattern=None if serving else _window_pattern(),
+        window_pattern=None if serving else _window_pattern(state),
         block_size=state["size_block"],
         prefill_chunk=state["size_chunk"],
         parameter_count=model.count,
-        engine=engine.engine_id(),
-        engine_settings=engine.settings(),
+        engine=engine.engine_id(state),
+        engine_settings=engine.settings(state),
         memory_reading="server" if serving else "device",
     )
     job.where(kv_scale_overhead_bits=scale_bits)  # checked at 16 bits too, where it is not used
-    return Asked(model=model, job=server_log.as_measured(job), scale_overhead_bits=scale_bits)
+    return Asked(model=model, job=server_log.as_measured(job, state), scale_overhead_bits=scale_bits)
 
 
 def choose_kv_heads(grid: OptionGrid) -> int | None:
@@ -200,13 +202,7 @@ def choose_kv_heads(grid: OptionGrid) -> int | None:
         bind="query-params",
     )
     by_name = {name: g for g, name in names.items()}
-    return by_name.get(picked or LARGEST) or grid.largest_fitting(grid.job.kv_bits) or fallback_kv_heads(grid)
-
-
-def fallback_kv_heads(grid: OptionGrid) -> int | None:
-    """Where no G fits: the model's own, else the smallest."""
-    own = own_kv_heads(grid.job.model)
-    return own if own in grid.kv_heads else grid.kv_heads[0]
+    return by_name.get(picked or LARGEST) or grid.largest_or_own(grid.job.kv_bits)
 
 
 def choose_wished(job: ServingJob) -> int | None:
@@ -221,7 +217,7 @@ def choose_wished(job: ServingJob) -> int | None:
     return int(picked or usual)
 
 
-def _accelerator_names() -> list[str]:
+def accelerator_names() -> list[str]:
     names = [device.name for device in catalogue().values()]
     return [*names, *([HOST] if cached.host_accelerator() else []), CUSTOM]
 
@@ -237,9 +233,8 @@ def _custom_accelerator_inputs() -> None:
     )
 
 
-def _accelerator(name: str) -> Accelerator | str:
+def _accelerator(name: str, state: Any) -> Accelerator | str:
     if name == CUSTOM:
-        state = st.session_state
         return Accelerator(
             id="custom",
             name="accelerator of your own",
@@ -254,8 +249,7 @@ def _accelerator(name: str) -> Accelerator | str:
     return next(device.id for device in catalogue().values() if device.name == name)
 
 
-def _window_pattern() -> WindowPattern | None:
-    state = st.session_state
+def _window_pattern(state: Any) -> WindowPattern | None:
     if state["size_windows"] == OWN_WINDOWS:
         return None
     return WindowPattern(

@@ -69,19 +69,19 @@ def own_shape_inputs() -> None:
     st.toggle("Input and output embeddings are one matrix", key="size_tied", bind="query-params")
 
 
-def chosen_model(name: str, typed_parameters: int) -> ChosenModel:
+def chosen_model(name: str, typed_parameters: int, state: Any = None) -> ChosenModel:
     """The model of that name: registered, the shape typed in, else a repository id of the Hub.
 
     Raises SizingError, UnsupportedConfig or HubError where it cannot be sized, StillWaiting where the Hub has yet to
     answer or a class is being built.
     """
     if name in (OWN_SHAPE, OWN_FILE):
-        spec = chosen_spec(name)
+        spec = chosen_spec(name, state)
         return ChosenModel(name=name, spec=spec, count=counted(spec, typed_parameters))
     registered = {model.name: model for model in cached.registered_models()}.get(name)
     if registered is None:
         if instead.pasted(name) is not None:
-            spec = chosen_spec(name)
+            spec = chosen_spec(name, state)
             return ChosenModel(name=name, spec=spec, count=counted(spec, typed_parameters))
         found = from_hub(repository_id(name))
         exact = typed_count(typed_parameters) if typed_parameters else found.count
@@ -90,10 +90,10 @@ def chosen_model(name: str, typed_parameters: int) -> ChosenModel:
     return ChosenModel(name=name, spec=spec, count=registered_count(spec, registered, typed_parameters))
 
 
-def chosen_spec(name: str) -> ModelSpec:
-    """The layers of that model, without its count. Raises as chosen_model does."""
+def chosen_spec(name: str, state: Any = None) -> ModelSpec:
+    """The layers of that model, without its count; a typed shape is state's. Raises as chosen_model does."""
     if name == OWN_SHAPE:
-        return _own_shape()
+        return _own_shape(st.session_state if state is None else state)
     if name == OWN_FILE:
         return _own_file()
     if (text := instead.pasted(name)) is not None and name not in {m.name for m in cached.registered_models()}:
@@ -138,8 +138,7 @@ def _own_file() -> ModelSpec:
     return read_document(file.getvalue())
 
 
-def _own_shape() -> ModelSpec:
-    state = st.session_state
+def _own_shape(state: Any) -> ModelSpec:
     return typed_shape(
         num_layers=state["size_layers"],
         num_query_heads=state["size_heads"],

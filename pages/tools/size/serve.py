@@ -24,10 +24,10 @@ from core.serving.serve import (
 from core.serving.what_if import own_kv_heads
 from core.units import format_both
 from pages.shell import cached, share, style
-from pages.tools.size import cache_width, engine, inputs, plan, report, server_log, speed
+from pages.tools.size import beside, cache_width, engine, inputs, plan, report, server_log, speed
 from pages.tools.size.model import say_caution
 
-TABS = ["The plan", "Engine", "The log", "Speed and cost"]
+TABS = ["The plan", "Engine", "The log", "Speed and cost", beside.NAME]
 
 
 def show(asked: inputs.Asked, answer: st.delta_generator.DeltaGenerator) -> None:
@@ -42,7 +42,7 @@ def show(asked: inputs.Asked, answer: st.delta_generator.DeltaGenerator) -> None
         num_kv_heads=None, kv_bits=served.job.kv_bits, plan=served.plan, engine_refusal=served.engine_refusal
     )
     st.subheader("Behind the answer")
-    plan_tab, engine_tab, log_tab, speed_tab = st.tabs(TABS, key="size_serve_tab", bind="query-params")
+    plan_tab, engine_tab, log_tab, speed_tab, beside_tab = st.tabs(TABS, key="size_serve_tab", bind="query-params")
     if plan_tab.open:
         with plan_tab:
             plan.show_plan(option, asked.model.name)
@@ -58,6 +58,9 @@ def show(asked: inputs.Asked, answer: st.delta_generator.DeltaGenerator) -> None
         with speed_tab:
             show_first_token(served)
             speed.show_speed(option)
+    if beside_tab.open:
+        with beside_tab:
+            beside.show(asked.model)
 
 
 def show_first_token(served: Served) -> None:

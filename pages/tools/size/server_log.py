@@ -32,9 +32,9 @@ def left_input(column: Any) -> None:
     )
 
 
-def as_measured(job: ServingJob) -> ServingJob:
+def as_measured(job: ServingJob, state: Any = None) -> ServingJob:
     """The job with the measured memory, where one was given. Raises SizingError."""
-    left = st.session_state["size_left"]
+    left = (st.session_state if state is None else state)["size_left"]
     return calibrated(job, round(left * GIB)) if left else job
 
 

@@ -8,6 +8,7 @@ from core.models.spec import UnsupportedConfig
 from core.serving.options import option_grid
 from core.serving.traffic import TrafficError
 from pages.tools.size import (
+    beside,
     cache_width,
     engine,
     inputs,
@@ -31,7 +32,7 @@ from pages.tools.size.model import say_caution
 
 TABS = [
     "The plan", "Engine", "The log", "Every G", "Make it fit", "Limits", "Tensor parallel", "Traffic", "Speed and cost",
-    "Measure", "Record",
+    "Measure", "Record", beside.NAME,
 ]  # fmt: skip
 
 st.title("Size a serving job")
@@ -74,6 +75,7 @@ st.subheader("Behind the verdict")
     speed_tab,
     measure_tab,
     record_tab,
+    beside_tab,
 ) = st.tabs(TABS, key="size_tab", bind="query-params")
 with ways_tab:
     wished = inputs.choose_wished(asked.job)
@@ -128,4 +130,7 @@ if speed_tab.open:
 if measure_tab.open:
     with measure_tab:
         measure.show_measure(grid, option)
+if beside_tab.open:
+    with beside_tab:
+        beside.show(asked.model)
 report.remember_choice(asked, grid, option, wished)

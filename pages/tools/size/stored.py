@@ -1,5 +1,7 @@
 """In which format the weights are stored: its input, and what the job takes of it."""
 
+from typing import Any
+
 import streamlit as st
 
 from core.parameters.formats import NAMED, PUBLISHED
@@ -21,9 +23,9 @@ def format_input() -> None:
     )
 
 
-def weight_format() -> str | None:
+def weight_format(state: Any = None) -> str | None:
     """The job's weight_format."""
-    chosen = st.session_state["size_weight_format"]
+    chosen = (st.session_state if state is None else state)["size_weight_format"]
     return PUBLISHED if chosen == AS_PUBLISHED else LABELS.get(chosen)
 
 
