@@ -2,5 +2,5 @@
 
 SIZE_TABS = (
     "The plan", "The log", "Every G", "Make it fit", "Limits", "Tensor parallel", "Traffic", "Speed and cost",
-    "Measure", "Record", "Side by side",
+    "Measure", "Side by side", "Record",
 )  # fmt: skip

@@ -32,7 +32,7 @@ from pages.tools.size.model import say_caution
 
 TABS = [
     "The plan", "Engine", "The log", "Every G", "Make it fit", "Limits", "Tensor parallel", "Traffic", "Speed and cost",
-    "Measure", "Record", beside.NAME,
+    "Measure", beside.NAME, "Record",
 ]  # fmt: skip
 
 st.title("Size a serving job")
@@ -74,8 +74,8 @@ st.subheader("Behind the verdict")
     traffic_tab,
     speed_tab,
     measure_tab,
-    record_tab,
     beside_tab,
+    record_tab,
 ) = st.tabs(TABS, key="size_tab", bind="query-params")
 with ways_tab:
     wished = inputs.choose_wished(asked.job)
