@@ -17,7 +17,8 @@ ROOT = Path(__file__).parent
 if str(ROOT) not in sys.path:
     sys.path.insert(0, str(ROOT))
 
-from pages.server import entry, health, logs  # noqa: E402  found by the line above
+from core.models.hub import gate  # noqa: E402  found by the line above
+from pages.server import entry, health, logs  # noqa: E402
 from pages.server.headers import ResponseHeaders  # noqa: E402
 from pages.server.page_html import OursInThePage  # noqa: E402
 from pages.server.wanted import OpenWhatWasWanted  # noqa: E402
@@ -43,6 +44,7 @@ def let_in() -> entry.Entry:
         sys.exit(str(error))
     if set_up.open_to_others:  # a traceback shows paths and values: on a shared server it goes to the log alone
         st.config.set_option("client.showErrorDetails", "none")
+    gate.set_shut(not set_up.reads_with_the_token)
     return set_up
 
 

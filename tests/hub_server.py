@@ -48,6 +48,8 @@ class Repository:
     faults_left: int | None = None  # the fault is over after so many answers; None: never
     parameters: dict[str, int] | None = None  # safetensors elements by dtype, for /api/models
     ignores_ranges: bool = False  # answers 200 with the whole file
+    lets_in: str | None = None  # gated: the token that reads its files; without one 401, with another 403
+    info: bytes | None = None  # what /api/models says, instead of the usual
     large_file_elsewhere: str | None = None  # base URL of the host that holds the bytes: a redirect off the Hub
 
 
@@ -137,6 +139,8 @@ class _Handler(BaseHTTPRequestHandler):
         elif repository.faults_left == 0:
             repository.fault = repository.faults_left = None
             self._file(path)
+        elif repository.lets_in is not None and self.headers.get("Authorization") != f"Bearer {repository.lets_in}":
+            self._refuse("gated_403" if "Authorization" in self.headers else "gated")
         elif repository.fault == "circle":
             self._send(302, {"Location": self.path}, b"")
         elif repository.moved_to is not None:
@@ -217,6 +221,8 @@ class _Handler(BaseHTTPRequestHandler):
             self._refuse(repository.fault)
         elif repository.fault == "not_a_hub":
             self._send(200, {"Content-Type": "text/html"}, b"<html>sign in</html>")
+        elif repository.info is not None:
+            self._send(200, {"Content-Type": "application/json"}, repository.info)
         else:
             info: dict[str, Any] = {"_id": "1", "id": name, "sha": repository.commit}
             info["siblings"] = [{"rfilename": name} for name in repository.files]

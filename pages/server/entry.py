@@ -2,8 +2,9 @@
 
 Headroom listens on localhost. On any other address it starts only with sign-in (Streamlit's OIDC, section [auth] of
 secrets.toml) and a list of who may enter ([headroom] allowed), or with HEADROOM_ALLOW_ANONYMOUS=1, which says that
-whoever reaches the port may use the machine's compute and its HF_TOKEN. A request that arrives on a non-local address
-or for a foreign host name, as behind a proxy or by a rebound name, is held to the same rule.
+whoever reaches the port may use the machine's compute. A request that arrives on a non-local address or for a foreign
+host name, as behind a proxy or by a rebound name, is held to the same rule. What only the server's HF_TOKEN can read on
+the Hub is shown on localhost, and elsewhere to signed-in people where [headroom] says show_gated.
 """
 
 import ipaddress
@@ -27,16 +28,23 @@ class Entry:
     """How people get in. allowed holds addresses ("ada@example.org") and domains ("@example.org"), in lower case.
 
     believe_unverified takes an address that the provider does not call verified: for providers that never say it.
+    show_gated lets signed-in people see what only the server's HF_TOKEN can read on the Hub.
     """
 
     sign_in: bool
     allowed: tuple[str, ...] = ()
     anonymous: bool = False
     believe_unverified: bool = False
+    show_gated: bool = False
 
     @property
     def open_to_others(self) -> bool:
         return self.sign_in or self.anonymous
+
+    @property
+    def reads_with_the_token(self) -> bool:
+        """On a machine of one person the token is theirs; elsewhere its owner must say so, of people whom he named."""
+        return not self.open_to_others or (self.sign_in and self.show_gated)
 
     def refusal(self, person: Mapping[str, object]) -> str | None:
         """Why this signed-in person may not enter, or None. person holds the claims of OpenID Connect Core, 5.1."""
@@ -62,6 +70,7 @@ def entry_as_set_up() -> Entry:
         allowed=tuple(item.strip().lower() for item in allowed),
         anonymous=os.environ.get(ANONYMOUS) == "1",
         believe_unverified=ours.get("believe_unverified", False) is True,
+        show_gated=ours.get("show_gated", False) is True,
     )
 
 
@@ -89,7 +98,7 @@ def check_start(entry: Entry, address: str | None) -> None:
     if not is_local(address) and not entry.open_to_others:
         raise EntryError(
             f"Headroom does not start on {address or 'every address of this machine'} without sign-in: whoever reaches "
-            f"it could run measurements and read with your HF_TOKEN. Set up sign-in (docs/sharing.md), or set "
+            f"it could run measurements. Set up sign-in (docs/sharing.md), or set "
             f"{ANONYMOUS}=1 where the network itself keeps others out."
         )
 

@@ -3,10 +3,11 @@
 import os
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 
-from pages.server.entry import Entry, EntryError, check_start, is_local
+from pages.server.entry import Entry, EntryError, check_start, entry_as_set_up, is_local
 from tests.dashboard import ROOT, free_port
 
 ADA = {"email": "Ada@Example.org", "email_verified": True}
@@ -70,11 +71,39 @@ def test_the_real_command_ends_with_the_sentence():
     assert "Headroom does not start on 0.0.0.0 without sign-in" in done.stderr
 
 
-@pytest.mark.parametrize(("anonymous", "shown"), [("0", "full"), ("1", "none")])
-def test_a_traceback_is_shown_on_this_machine_alone(anonymous, shown):
-    asked = "import dashboard, streamlit as st; print(st.config.get_option('client.showErrorDetails'))"
+@pytest.mark.parametrize(
+    ("entry", "reads"),
+    [
+        (Entry(sign_in=False), True),  # this machine alone: the token is the reader's own
+        (Entry(sign_in=True, allowed=("@example.org",)), False),
+        (Entry(sign_in=True, allowed=("@example.org",), show_gated=True), True),
+        (Entry(sign_in=False, anonymous=True), False),
+        (Entry(sign_in=False, anonymous=True, show_gated=True), False),  # nobody whom the owner named
+    ],
+)
+def test_who_may_see_what_only_the_server_s_token_reads(entry, reads):
+    assert entry.reads_with_the_token is reads
+
+
+@pytest.mark.parametrize(("said", "shown"), [({}, False), ({"show_gated": "yes"}, False), ({"show_gated": True}, True)])
+def test_show_gated_is_said_in_secrets_toml(monkeypatch, said, shown):
+    class Secrets(dict):
+        def load_if_toml_exists(self):
+            return True
+
+    secrets = Secrets(auth={}, headroom={"allowed": ["@example.org"], **said})
+    monkeypatch.setattr("pages.server.entry.st", SimpleNamespace(secrets=secrets))
+    assert entry_as_set_up().show_gated is shown
+
+
+@pytest.mark.parametrize(("anonymous", "shown", "shut"), [("0", "full", "False"), ("1", "none", "True")])
+def test_a_traceback_and_what_a_gate_hides_are_shown_on_this_machine_alone(anonymous, shown, shut):
+    asked = (
+        "import dashboard, streamlit as st; print(st.config.get_option('client.showErrorDetails'))\n"
+        "print(dashboard.gate.is_shut())"
+    )
     done = subprocess.run(
         [sys.executable, "-c", asked], cwd=ROOT, capture_output=True, text=True, timeout=120, check=True,
         env={**os.environ, "HEADROOM_ALLOW_ANONYMOUS": anonymous},
     )  # fmt: skip
-    assert done.stdout.split() == [shown]
+    assert done.stdout.split() == [shown, shut]

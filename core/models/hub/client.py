@@ -18,26 +18,20 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import httpx2  # the HTTP client that huggingface_hub itself is built on
-from huggingface_hub import (
-    HfApi,
-    constants,
-    get_hf_file_metadata,
-    get_session,
-    hf_hub_url,
-    try_to_load_from_cache,
-)
+from huggingface_hub import constants, get_hf_file_metadata, hf_hub_url, try_to_load_from_cache
 from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled, RemoteEntryNotFoundError
-from huggingface_hub.utils import build_hf_headers, hf_raise_for_status  # type: ignore[attr-defined]  # no __all__
 
-from core.models.hub import last_known
+from core.models.hub import answers, gate, last_known
 from core.models.hub.errors import host_of, hub_error
 from core.models.hub.patience import patiently
 from core.models.hub.pulls import HubError, PulledConfig, PullRequest, PullResult, repository_id, too_large
 from core.models.spec import UnsupportedConfig, load_config
 
 MAX_CONFIG_BYTES = 4 * 2**20  # the largest config.json on the Hub that we know of has 0.3 MB
+MAX_PARAMETERS = 10**16
 TIMEOUT_SECONDS = 10.0
 TOTAL_SECONDS = 60.0
 FILENAMES = ("config.json", "params.json")  # params.json: the format of Meta's and Mistral's own releases
@@ -119,7 +113,10 @@ def _last_known(asked: str, revision: str | None, endpoint: str | None) -> Pulle
         config, text = load_config(body), body.decode("utf-8")
     except (UnsupportedConfig, UnicodeDecodeError):
         return None
-    return PulledConfig(requested=asked, text=text, config=config, from_cache=True, **known._asdict())
+    return PulledConfig(
+        requested=asked, text=text, config=config, from_cache=True, repository=known.repository,
+        filename=known.filename, commit=known.commit, etag=known.etag, pulled_at=known.pulled_at,
+    )  # fmt: skip
 
 
 def pull_many(
@@ -162,14 +159,23 @@ def safetensors_parameter_count(
     """Exact element counts from the Hub's own safetensors metadata. Raises HubError."""
     asked = repository_id(repository)
     try:
-        info = HfApi(endpoint=endpoint).model_info(asked, expand=["safetensors"], timeout=timeout)
-    except (HfHubHTTPError, httpx2.HTTPError, OfflineModeIsEnabled, ValueError) as error:
+        info = answers.model_info(asked, timeout=timeout, endpoint=endpoint, expand="safetensors")
+    except (HfHubHTTPError, httpx2.HTTPError, httpx2.InvalidURL, OfflineModeIsEnabled) as error:
         raise hub_error(error, asked, "metadata", endpoint) from error
-    if info.safetensors is None:
+    said = info.get("safetensors")
+    if not isinstance(said, dict):
         raise HubError(
             "not_found", asked, f"The Hub has no safetensors metadata for {asked}: it does not say its size."
         )
-    return ParameterCount(total=info.safetensors.total, by_dtype=dict(info.safetensors.parameters))
+    by_dtype: Any = said.get("parameters")
+    total: Any = said.get("total")
+    if not isinstance(by_dtype, dict) or not all(map(_is_count, (total, *by_dtype.values()))):
+        raise HubError("bad_json", asked, f"The Hub's safetensors metadata for {asked} are no counts.")
+    return ParameterCount(total=total, by_dtype=by_dtype)
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < MAX_PARAMETERS
 
 
 def _work(
@@ -228,7 +234,7 @@ def _pull_file(
 ) -> PulledConfig:
     ends_at = time.monotonic() + 3 * timeout
     url = hf_hub_url(repository, filename, revision=revision, endpoint=endpoint)
-    metadata = get_hf_file_metadata(url, timeout=timeout, endpoint=endpoint)
+    metadata = get_hf_file_metadata(url, token=gate.token(), timeout=timeout, endpoint=endpoint)
     if metadata.commit_hash is None or metadata.etag is None:
         raise HubError(
             "server_error", repository, f"{host_of(endpoint)} does not answer like the Hub. Check HF_ENDPOINT."
@@ -238,7 +244,7 @@ def _pull_file(
     cached = _cached(repository, filename, metadata.commit_hash, metadata.etag)
     if cached is None:
         pinned = hf_hub_url(repository, filename, revision=metadata.commit_hash, endpoint=endpoint)
-        body = _read(pinned, repository, filename, timeout, ends_at)
+        body = answers.read(pinned, repository, filename, timeout=timeout, ends_at=ends_at, max_bytes=MAX_CONFIG_BYTES)
     else:
         body = cached
     try:
@@ -259,23 +265,6 @@ def _pull_file(
         from_cache=cached is not None,
         pulled_at=datetime.now(UTC),
     )
-
-
-def _read(url: str, repository: str, filename: str, timeout: float, ends_at: float) -> bytes:
-    """The body, bounded in bytes and in time: a host that drips is given up at ends_at."""
-    headers = {**build_hf_headers(), "Accept-Encoding": "identity"}
-    body = bytearray()
-    with get_session().stream("GET", url, headers=headers, timeout=timeout) as response:
-        hf_raise_for_status(response)
-        if response.headers.get("Content-Encoding", "identity") != "identity":  # a bomb unpacks before it is counted
-            raise HubError("server_error", repository, f"The answer for {repository} is packed, though asked plain.")
-        for chunk in response.iter_raw():
-            body += chunk
-            if len(body) > MAX_CONFIG_BYTES:
-                raise too_large(repository, filename, MAX_CONFIG_BYTES)
-            if time.monotonic() > ends_at:
-                raise httpx2.ReadTimeout("the body came too slowly")
-    return bytes(body)
 
 
 def _cached(repository: str, filename: str, commit: str, etag: str) -> bytes | None:

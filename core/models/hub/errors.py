@@ -13,6 +13,7 @@ from huggingface_hub.errors import (
     RevisionNotFoundError,
 )
 
+from core.models.hub import gate
 from core.models.hub.patience import retry_after_seconds
 from core.models.hub.pulls import HubError
 
@@ -39,6 +40,8 @@ def hub_error(error: Exception, repository: str, filename: str, endpoint: str | 
 def _from_status(error: HfHubHTTPError, repository: str, filename: str) -> HubError:
     status = error.response.status_code
     page = f"https://huggingface.co/{repository}"
+    if gate.is_shut() and (status == 403 or isinstance(error, GatedRepoError)):
+        return HubError("gated", repository, f"{repository} is gated. {gate.SHUT}")
     if isinstance(error, GatedRepoError):
         sentence = (
             f"{repository} is gated. Accept its conditions at {page}, then start Headroom with that account's HF_TOKEN."
@@ -47,7 +50,8 @@ def _from_status(error: HfHubHTTPError, repository: str, filename: str) -> HubEr
     if isinstance(error, RevisionNotFoundError):
         return HubError("not_found", repository, f"{repository} has no such revision. Leave it out to read main.")
     if isinstance(error, RepositoryNotFoundError):
-        sentence = f"The Hub shows no {repository}. Check the spelling; a private one needs an HF_TOKEN that sees it."
+        private = "is not shown here" if gate.is_shut() else "needs an HF_TOKEN that sees it"
+        sentence = f"The Hub shows no {repository}. Check the spelling; a private one {private}."
         return HubError("not_found", repository, sentence)
     if status == 401:
         return HubError("bad_token", repository, "The Hub does not accept this HF_TOKEN. Renew it, or unset it.")
@@ -59,7 +63,8 @@ def _from_status(error: HfHubHTTPError, repository: str, filename: str) -> HubEr
     if status == 429:
         wait = retry_after_seconds(error.response.headers)
         when = "in a few minutes" if wait is None else f"in {wait:.0f} seconds"
-        sentence = f"The Hub takes no more requests for now. Try again {when}; an HF_TOKEN raises the limit."
+        raised = "" if gate.is_shut() else "; an HF_TOKEN raises the limit"
+        sentence = f"The Hub takes no more requests for now. Try again {when}{raised}."
         return HubError("rate_limited", repository, sentence)
     return HubError("server_error", repository, f"The Hub answered {status} for {repository}. Try again later.")
 

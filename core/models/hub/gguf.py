@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import httpx2
-from huggingface_hub import HfApi, get_hf_file_metadata, get_session, hf_hub_url
+from huggingface_hub import get_hf_file_metadata, hf_hub_url
 from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
-from huggingface_hub.utils import build_hf_headers, hf_raise_for_status  # type: ignore[attr-defined]  # no __all__
 
 from core.models.gguf.header import metadata_of
+from core.models.hub import answers, gate
 from core.models.hub.client import TIMEOUT_SECONDS
 from core.models.hub.errors import host_of, hub_error
 from core.models.hub.pulls import HubError, repository_id
@@ -75,8 +75,8 @@ def pull_gguf(
 
 
 def _only_file(repository: str, revision: str | None, timeout: float, endpoint: str | None) -> str:
-    info = HfApi(endpoint=endpoint).model_info(repository, revision=revision, timeout=timeout)
-    names = sorted(name.rfilename for name in info.siblings or () if name.rfilename.endswith(ENDING))
+    info = answers.model_info(repository, revision=revision, timeout=timeout, endpoint=endpoint)
+    names = sorted(name for name in answers.file_names(info) if name.endswith(ENDING))
     models = [name for name in names if "mmproj" not in name.rsplit("/", 1)[-1].lower()]
     if len(models) == 1:
         return models[0]
@@ -90,8 +90,9 @@ def _only_file(repository: str, revision: str | None, timeout: float, endpoint: 
 def _pull(repository: str, filename: str, revision: str | None, timeout: float, endpoint: str | None) -> PulledHeader:
     ends_at = time.monotonic() + 3 * timeout
     about = get_hf_file_metadata(
-        hf_hub_url(repository, filename, revision=revision, endpoint=endpoint), timeout=timeout, endpoint=endpoint
-    )
+        hf_hub_url(repository, filename, revision=revision, endpoint=endpoint), token=gate.token(), timeout=timeout,
+        endpoint=endpoint,
+    )  # fmt: skip
     if about.commit_hash is None:
         raise HubError(
             "server_error", repository, f"{host_of(endpoint)} does not answer like the Hub. Check HF_ENDPOINT."
@@ -102,7 +103,7 @@ def _pull(repository: str, filename: str, revision: str | None, timeout: float, 
     def read_start(count: int) -> bytes:
         most = count if about.size is None else min(count, about.size)
         if len(held) < most:
-            held.extend(_read_range(url, len(held), most, timeout, ends_at))
+            held.extend(answers.read_range(url, repository, len(held), most, timeout=timeout, ends_at=ends_at))
         return bytes(held)
 
     try:
@@ -117,19 +118,3 @@ def _pull(repository: str, filename: str, revision: str | None, timeout: float, 
         read_bytes=len(held),
         metadata=metadata,
     )
-
-
-def _read_range(url: str, start: int, end: int, timeout: float, ends_at: float) -> bytes:
-    """Bytes start to end - 1. A host that ignores the range is read to `end` and left."""
-    headers = {**build_hf_headers(), "Accept-Encoding": "identity", "Range": f"bytes={start}-{end - 1}"}
-    body = bytearray()
-    with get_session().stream("GET", url, headers=headers, timeout=timeout) as response:
-        hf_raise_for_status(response)
-        skip = 0 if response.status_code == httpx2.codes.PARTIAL_CONTENT else start
-        for chunk in response.iter_bytes():
-            body += chunk
-            if len(body) >= skip + end - start:
-                break
-            if time.monotonic() > ends_at:
-                raise httpx2.ReadTimeout("the body came too slowly")
-    return bytes(body[skip : skip + end - start])

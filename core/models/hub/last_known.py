@@ -8,8 +8,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
 
-from huggingface_hub import constants
+from huggingface_hub import constants, get_token
 
+from core.models.hub import gate
 from core.models.hub.pulls import Kind, PulledConfig
 
 # What may pass by itself. A gate, a wrong token or a file that is gone says something new, and is not papered over.
@@ -24,6 +25,7 @@ class LastKnown(NamedTuple):
     commit: str
     etag: str
     pulled_at: datetime
+    open_to_all: bool  # read without a token
 
 
 def keep(pulled: PulledConfig, revision: str | None, endpoint: str | None) -> None:
@@ -31,7 +33,7 @@ def keep(pulled: PulledConfig, revision: str | None, endpoint: str | None) -> No
     target = _file(pulled.requested, revision, endpoint)
     known = {
         "repository": pulled.repository, "filename": pulled.filename, "commit": pulled.commit, "etag": pulled.etag,
-        "pulled_at": pulled.pulled_at.isoformat(),
+        "pulled_at": pulled.pulled_at.isoformat(), "open_to_all": gate.is_shut() or get_token() is None,
     }  # fmt: skip
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -43,11 +45,13 @@ def keep(pulled: PulledConfig, revision: str | None, endpoint: str | None) -> No
 
 
 def find(repository: str, revision: str | None, endpoint: str | None) -> LastKnown | None:
-    """What keep() wrote for this repository, revision and endpoint; None where nothing readable is there."""
+    """What keep() wrote for this repository, revision and endpoint; None where nothing readable, or to be shown, is."""
     try:
         known = json.loads(_file(repository, revision, endpoint).read_text(encoding="utf-8"))
-        at = datetime.fromisoformat(known.pop("pulled_at"))
-        return LastKnown(**{name: str(value) for name, value in known.items()}, pulled_at=at)
+        at, open_to_all = datetime.fromisoformat(known.pop("pulled_at")), known.pop("open_to_all", False) is True
+        if gate.is_shut() and not open_to_all:
+            return None
+        return LastKnown(**{name: str(value) for name, value in known.items()}, pulled_at=at, open_to_all=open_to_all)
     except (OSError, ValueError, TypeError, KeyError, AttributeError):
         return None
 

@@ -5,20 +5,18 @@ where nothing is packed; for packed integers (GPTQ, MXFP4, nf4) it counts what t
 themselves are read by ranged requests, 100 kB or the header's own length of each file.
 """
 
+import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import httpx2
-from huggingface_hub import HfApi
-from huggingface_hub.errors import (
-    HfHubHTTPError,
-    NotASafetensorsRepoError,
-    OfflineModeIsEnabled,
-    SafetensorsParsingError,
-)
+from huggingface_hub import hf_hub_url
+from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
 
+from core.models.hub import answers
 from core.models.hub.errors import hub_error
-from core.models.hub.pulls import HubError, repository_id
+from core.models.hub.pulls import HubError, repository_id, too_large
 
 BITS = {
     "F64": 64, "F32": 32, "F16": 16, "BF16": 16, "F8_E4M3": 8, "F8_E5M2": 8, "F8_E8M0": 8, "I64": 64, "I32": 32,
@@ -26,6 +24,10 @@ BITS = {
 }  # fmt: skip
 MAX_FILES = 400
 AT_ONCE = 8
+FIRST_BYTES = 100_001  # holds nearly every header: one request a file
+MAX_HEADER_BYTES = 8 * 2**20  # some 60,000 tensors; a shard of a large model holds some hundred
+MAX_HEADER_VALUES = 1_000_000
+MAX_FILE_BYTES = 2**50
 
 
 def plain_bytes(by_dtype: Mapping[str, int]) -> int | None:
@@ -39,26 +41,54 @@ def plain_bytes(by_dtype: Mapping[str, int]) -> int | None:
 def header_bytes(repository: str, revision: str, *, timeout: float, endpoint: str | None = None) -> int:
     """Bytes of all tensors by the headers of model*.safetensors at that revision. Raises HubError."""
     asked = repository_id(repository)
-    api = HfApi(endpoint=endpoint)
     try:
-        info = api.model_info(asked, revision=revision, timeout=timeout)
-        names = [file.rfilename for file in info.siblings or [] if _is_weights(file.rfilename)]
+        info = answers.model_info(asked, revision=revision, timeout=timeout, endpoint=endpoint)
+        names = [name for name in answers.file_names(info) if _is_weights(name)]
         if not 0 < len(names) <= MAX_FILES:
             raise HubError(
                 "not_found", asked, f"{asked} holds {len(names)} safetensors files: their headers say no size."
             )
-        with ThreadPoolExecutor(max_workers=AT_ONCE) as pool:
-            read = pool.map(
-                lambda name: api.parse_safetensors_file_metadata(asked, name, revision=revision, timeout=timeout), names
+        read = partial(_header, asked, revision, timeout, endpoint)
+        with ThreadPoolExecutor(max_workers=AT_ONCE) as pool:  # read together, parsed one at a time
+            return sum(
+                _tensor_bytes(body, asked, name) for name, body in zip(names, pool.map(read, names), strict=True)
             )
-            headers = list(read)
-    except (HfHubHTTPError, httpx2.HTTPError, OfflineModeIsEnabled, ValueError) as error:
+    except (HfHubHTTPError, httpx2.HTTPError, httpx2.InvalidURL, OfflineModeIsEnabled) as error:
         raise hub_error(error, asked, "weights", endpoint) from error
-    # a header that is no object of tensors fails inside of huggingface_hub in ways of its own
-    except (SafetensorsParsingError, NotASafetensorsRepoError, AttributeError, KeyError, TypeError) as error:
-        raise HubError("not_found", asked, f"A safetensors header of {asked} cannot be read.") from error
-    places = [tensor.data_offsets for header in headers for tensor in header.tensors.values()]
-    return sum(end - start for start, end in places)
+
+
+def _header(repository: str, revision: str, timeout: float, endpoint: str | None, name: str) -> bytes:
+    """The JSON at a file's start, behind its length in 8 bytes (the format's README, "Format")."""
+    ends_at = time.monotonic() + 3 * timeout
+    url = hf_hub_url(repository, name, revision=revision, endpoint=endpoint)
+    start = answers.read_range(url, repository, 0, FIRST_BYTES, timeout=timeout, ends_at=ends_at)
+    length = int.from_bytes(start[:8], "little")
+    if length > MAX_HEADER_BYTES:
+        raise too_large(repository, f"The header of {name}", MAX_HEADER_BYTES)
+    if len(start) < 8 + length:
+        start += answers.read_range(url, repository, len(start), 8 + length, timeout=timeout, ends_at=ends_at)
+    if len(start) < max(8 + length, 10):
+        raise HubError("bad_json", repository, f"The header of {name} of {repository} ends too early.")
+    return start[8 : 8 + length]
+
+
+def _tensor_bytes(header: bytes, repository: str, name: str) -> int:
+    what = f"The header of {name}"
+    entries = answers.answered_object(header, repository, what, MAX_HEADER_BYTES, MAX_HEADER_VALUES)
+    tensors = [entry for key, entry in entries.items() if key != "__metadata__"]
+    sizes = [_place_bytes(entry.get("data_offsets")) if isinstance(entry, dict) else None for entry in tensors]
+    known = [size for size in sizes if size is not None]
+    if len(known) < len(sizes):
+        raise HubError("bad_json", repository, f"{what} of {repository} holds a tensor without its place.")
+    return sum(known)
+
+
+def _place_bytes(place: object) -> int | None:
+    """end - start of [start, end]; None where it is no place in a file."""
+    if not isinstance(place, list) or len(place) != 2 or not all(type(value) is int for value in place):
+        return None
+    start, end = place
+    return int(end - start) if 0 <= start <= end < MAX_FILE_BYTES else None
 
 
 def _is_weights(name: str) -> bool:

@@ -55,6 +55,10 @@ def test_the_bytes_may_lie_on_another_host_which_is_told_no_token(
         store.add("bucket/x", files={NAME: hub.repositories["someone/tiny-GGUF"].files[NAME]})
         hub.repositories["someone/tiny-GGUF"].large_file_elsewhere = f"{store.url}/bucket/x/resolve/main"
         hub.repositories["someone/tiny-GGUF"].commit = COMMIT
+        with pytest.raises(HubError, match="which was not followed"):
+            pull_gguf("someone/tiny-GGUF", NAME, endpoint=hub.url)
+        assert store.asked == []
+        monkeypatch.setenv("HEADROOM_STORAGE_HOSTS", store.url.removeprefix("http://"))
         pulled = pull_gguf("someone/tiny-GGUF", NAME, endpoint=hub.url)
         assert {asked.authorization for asked in store.asked} == {None}
     assert pulled.metadata["llama.block_count"] == 2
