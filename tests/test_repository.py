@@ -22,6 +22,7 @@ HEAVY = ("streamlit", "torch", "transformers", "huggingface_hub")
 ON_DEMAND = (
     "core.cluster.nodes",
     "core.cluster.task",
+    "core.models.hub.answers",
     "core.models.hub.client",
     "core.models.hub.errors",
     "core.models.hub.gguf",
