@@ -2,8 +2,10 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# Our bytecode is written down, else each of the many processes of the tests compiles all of it.
+unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: run test test-cluster check test-pythons lint types unit browser-tests browser exports screenshots lock audit clean
+.PHONY: run test test-cluster check slow test-pythons lint types unit browser-tests browser exports screenshots lock audit clean
 
 run: $(VENV)/.runtime
 	$(BIN)/streamlit run dashboard.py
@@ -20,9 +22,13 @@ lint: $(VENV)/.dev
 types: $(VENV)/.dev
 	$(BIN)/mypy
 
-# What starts no torch, no server and no browser; `make test` runs those too.
+# What starts no torch, no server and no browser and is quick; `make test` runs the others too. tests/slow.txt names what
+# is slow, and `make slow` finds it out again.
 unit: $(VENV)/.dev
-	$(BIN)/pytest --ignore=tests/browser --ignore=tests/server -m "not torch"
+	$(BIN)/pytest --ignore=tests/browser --ignore=tests/server -m "not torch and not slow"
+
+slow: $(VENV)/.dev
+	$(BIN)/python -m tests.slow
 
 # Lint, types and unit tests on each of Python 3.11 to 3.14 that is here; noxfile.py finds them.
 test-pythons: $(VENV)/.dev

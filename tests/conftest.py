@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.slow import function_of, slow_tests
+
 ONCE = Path(__file__).with_name("compile_once.py")
 HAS_TORCH = find_spec("torch") is not None
 MODULE_MARK = "pytestmark = pytest.mark.torch"
@@ -24,6 +26,7 @@ settings.load_profile("gate")
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "torch: needs torch, which looking does without")
+    config.addinivalue_line("markers", "slow: left out of `make check`; slow.txt names them")
 
 
 class LeftOut(pytest.Module):
@@ -38,7 +41,12 @@ def pytest_pycollect_makemodule(module_path: Path, parent: pytest.Collector) -> 
     return LeftOut.from_parent(parent, path=module_path) if left_out else None
 
 
+@pytest.hookimpl(tryfirst=True)  # before -m chooses
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    slow = slow_tests()
+    for item in items:
+        if function_of(item.nodeid) in slow:
+            item.add_marker("slow")
     if HAS_TORCH:
         return
     left_out = [item for item in items if item.get_closest_marker("torch")]
