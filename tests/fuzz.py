@@ -4,8 +4,9 @@
     python -m tests.fuzz --inputs 2000 --seed 7
 
 Each input is a config of the registry with some of its values replaced, the bytes of one with some changed, or a
-server's log with some changed. What can be read is planned on an engine and sized as a job. Exit 1 where an exception
-was not ours, or where memory went on growing in the second half by more than GROWTH_MIB.
+server's log, a CSV of traffic, an exported run or a link with some changed. What can be read is planned on an engine
+and sized as a job. Exit 1 where an exception was not ours, or where memory went on growing in the second half by more
+than GROWTH_MIB.
 """
 
 import argparse
@@ -17,23 +18,39 @@ import traceback
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
+from copy import deepcopy
 from typing import Any
 
 import psutil
 
+from core.decode.record_files import InvalidRecord, from_csv, from_json, to_csv
 from core.engines.face import MODULES, plan_cache
 from core.engines.logs.figures import LogError
 from core.engines.logs.reader import read_log
 from core.errors import SizingError
+from core.learning.ask import AskError, ask
 from core.models.formats.document import read_document
+from core.models.hub.gguf import gguf_address
+from core.models.hub.pulls import HubError, repository_id
 from core.models.registry import load_registry
 from core.models.spec import UnsupportedConfig
+from core.reports.links import read_differently, view_link
 from core.serving.job import ServingJob
 from core.serving.memory_plan import plan
+from core.serving.traffic import TrafficError, csv_traffic
+from pages.server.wanted import view_to_open
 from tests.dashboard import ROOT
 
 GROWTH_MIB = 16
-OURS = (SizingError, UnsupportedConfig, LogError)  # EngineError is a SizingError
+OURS = (
+    SizingError,
+    UnsupportedConfig,
+    LogError,
+    TrafficError,
+    InvalidRecord,
+    HubError,
+    AskError,
+)  # EngineError is a SizingError
 OFTEN = ("text_config", "layer_types", "quantization_config", "head_dim", "sliding_window")
 HOSTILE: tuple[Any, ...] = (
     None, True, False, 0, -1, 1, 3, 7, 2**31, 2**63, 10**30, 0.5, -0.0, float("nan"), float("inf"), "", "8", "NaN",
@@ -41,6 +58,38 @@ HOSTILE: tuple[Any, ...] = (
 )  # fmt: skip
 CONFIGS = tuple(dict(known.config) for known in load_registry())
 LOGS = tuple(path.read_bytes() for path in sorted((ROOT / "tests" / "data" / "engines" / "logs").glob("*")))
+
+
+TRAFFIC = b"prompt_tokens,output_tokens\n" + b"".join(b"%d,%d\n" % (64 * row + 1, 8 * row + 1) for row in range(200))
+RUNS = tuple(path.read_text() for path in sorted((ROOT / "core" / "data" / "decode_runs").glob("*.json")))
+LINK = b"https://huggingface.co/tiiuae/falcon-7b/blob/main/a.gguf?size_g=8&size_context=65536&made=0.2.0-1f0c93ab"
+
+
+def read_run(chance: random.Random) -> None:
+    """An exported run with one value replaced, or its text changed, as JSON or as CSV."""
+    text = chance.choice(RUNS)
+    way = chance.randrange(3)
+    if way == 0:
+        record = json.loads(text)
+        part = chance.choice([record, *record["results"][:3]])
+        part[chance.choice(list(part))] = chance.choice(HOSTILE)
+        from_json(json.dumps(record))
+    elif way == 1:
+        from_json(changed_bytes(text.encode(), chance, most=200_000).decode(errors="replace"))
+    else:
+        from_csv(changed_bytes(to_csv(from_json(text)).encode(), chance, most=200_000).decode(errors="replace"))
+
+
+def follow(chance: random.Random) -> None:
+    """A link or what somebody typed: its address, its query, a repository, a question."""
+    text = changed_bytes(LINK, chance).decode(errors="replace")
+    gguf_address(text)
+    view_to_open(text)
+    read_differently(text[-20:], "0.3.0-00000000")
+    view_link("/size", {"size_g": text})
+    with suppress(*OURS):
+        ask(text)
+    repository_id(text)
 
 
 def changed_config(chance: random.Random) -> bytes:
@@ -54,19 +103,19 @@ def changed_config(chance: random.Random) -> bytes:
         if way == 0:
             config.pop(key, None)
         elif way == 1:
-            config[key] = chance.choice(HOSTILE)
+            config[key] = deepcopy(chance.choice(HOSTILE))
         elif way == 2:
-            config[key] = chance.choice(CONFIGS).get(key, chance.choice(HOSTILE))
+            config[key] = deepcopy(chance.choice(CONFIGS).get(key, chance.choice(HOSTILE)))
         elif isinstance(config.get(key), list) and config[key]:
-            config[key][chance.randrange(len(config[key]))] = chance.choice(HOSTILE)
+            config[key][chance.randrange(len(config[key]))] = deepcopy(chance.choice(HOSTILE))
         else:
             config = {"text_config": config, "model_type": chance.choice(CONFIGS)["model_type"]}
     return json.dumps(config).encode()
 
 
-def changed_bytes(data: bytes, chance: random.Random) -> bytes:
+def changed_bytes(data: bytes, chance: random.Random, *, most: int = 20_000) -> bytes:
     """Some bytes replaced, a piece cut out or written twice."""
-    made = bytearray(data[:20_000])
+    made = bytearray(data[:most])
     for _ in range(chance.randint(1, 8)):
         at = chance.randrange(len(made) + 1)
         way = chance.randrange(3)
@@ -91,7 +140,14 @@ def read_and_sized(data: bytes, chance: random.Random) -> None:
 
 def one(chance: random.Random) -> tuple[str, Callable[[], object]]:
     """The next input: what it is, and what is done with it."""
-    kind = chance.choices(("config", "bytes", "log"), (8, 2, 1))[0]
+    kind = chance.choices(("config", "bytes", "log", "traffic", "run", "link"), (8, 2, 1, 1, 1, 1))[0]
+    if kind == "run":
+        return kind, lambda: read_run(chance)
+    if kind == "link":
+        return kind, lambda: follow(chance)
+    if kind == "traffic":
+        rows, longest = changed_bytes(TRAFFIC, chance), chance.choice((1, 512, 131_072))
+        return kind, lambda: csv_traffic(rows, longest_context=longest)
     if kind == "log" and LOGS:
         log = changed_bytes(chance.choice(LOGS), chance)
         return kind, lambda: read_log(log)

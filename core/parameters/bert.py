@@ -78,7 +78,7 @@ def _embeddings(t: Tally, c: Values, width: int, *, positions: bool) -> None:
 
 def _layers(t: Tally, c: Values, bias: bool = True) -> None:
     hidden, layers = c.size("hidden_size"), c.layers()
-    if c.flag(c.get("add_cross_attention", False)):
+    if c.flag_or("add_cross_attention", False):
         raise NotByRule("add_cross_attention is true")
     if hidden % c.size("num_attention_heads"):
         raise NotByRule("heads do not divide hidden_size")

@@ -40,7 +40,7 @@ def _language_model(tally: Tally, values: Values, rule: Rule, tied: bool | None)
     """Adds body and head; gives whether they share a matrix. tied: what the outer object says, None where there is
     none."""
     rule.body(tally, values)
-    said = values.flag(values.get("tie_word_embeddings", True)) if tied is None else tied
+    said = values.flag_or("tie_word_embeddings", True) if tied is None else tied
     is_one = rule.may_tie and said
     rule.head(tally, values, is_one)
     values.check()

@@ -161,7 +161,7 @@ def add_tower(t: Tally, outer: Values, text: Values, rule: Composite) -> None:
 
 
 def is_tied(outer: Values, text: Values, rule: Composite) -> bool:
-    said = outer.flag(outer.get("tie_word_embeddings", True))
+    said = outer.flag_or("tie_word_embeddings", True)
     if rule.projector is None:
-        return text.flag(text.get("tie_word_embeddings", True))
-    return said or (rule.either_ties and text.flag(text.get("tie_word_embeddings", False)))
+        return text.flag_or("tie_word_embeddings", True)
+    return said or (rule.either_ties and text.flag_or("tie_word_embeddings", False))

@@ -104,7 +104,7 @@ def latent_dense(t: Tally, c: Values) -> None:
     hidden, layers = c.size("hidden_size"), c.layers()
     t.add("embedding", c.size("vocab_size") * hidden)
     latent(t, c, layers, query_rank=False)
-    bias = c.flag(c.get("mlp_bias", False))
+    bias = c.flag_or("mlp_bias", False)
     t.add("dense_ffn", layers * gated(hidden, c.size("intermediate_size"), bias))
     t.add("norms", (2 * layers + 1) * hidden)
 

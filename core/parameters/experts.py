@@ -227,7 +227,7 @@ def longcat(t: Tally, c: Values) -> None:
         raise NotByRule("qk_head_dim is no sum of its parts")
     latent(t, c, 2 * layers, query_rank=True)
     t.add("dense_ffn", 2 * layers * gated(hidden, c.size("ffn_hidden_size")))
-    router = linear(hidden, experts + zero, c.flag(c.get("router_bias", False)))
+    router = linear(hidden, experts + zero, c.flag_or("router_bias", False))
     routed(t, layers, experts=experts, per_token=c.size("moe_topk"), each=gated(hidden, width), router=router)
     t.add("routed_experts", layers * zero * 2 * width * hidden)
     t.add("norms", (4 * layers + 1) * hidden)

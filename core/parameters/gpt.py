@@ -100,8 +100,8 @@ def opt(t: Tally, c: Values) -> None:
     t.add("other", 2 * hidden * narrow if narrow != hidden else 0)
     square_attention(t, hidden, layers, bias)
     t.add("dense_ffn", layers * plain(hidden, c.size("ffn_dim"), bias))
-    last = c.flag("do_layer_norm_before") and not c.flag(c.get("_remove_final_layer_norm", False))
-    affine = c.flag(c.get("layer_norm_elementwise_affine", True))
+    last = c.flag("do_layer_norm_before") and not c.flag_or("_remove_final_layer_norm", False)
+    affine = c.flag_or("layer_norm_elementwise_affine", True)
     t.add("norms", (2 * layers + (1 if last else 0)) * 2 * hidden if affine else 0)
 
 
@@ -165,7 +165,7 @@ def _embeddings(t: Tally, c: Values, hidden: int, positions: int = 0) -> None:
 
 
 def _without_cross_attention(c: Values) -> None:
-    if c.flag(c.get("add_cross_attention", False)):
+    if c.flag_or("add_cross_attention", False):
         raise NotByRule("add_cross_attention is true")
 
 

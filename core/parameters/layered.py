@@ -71,13 +71,13 @@ def gemma4_text(t: Tally, c: Values) -> None:
     for (dim, groups, kv_matrices), times in shapes.items():
         _attention(t, c, times, dim, groups, kv_matrices)
     width = c.size("intermediate_size")
-    wide = shared if c.flag(c.get("use_double_wide_mlp", False)) else 0
+    wide = shared if c.flag_or("use_double_wide_mlp", False) else 0
     t.add("dense_ffn", (layers - wide) * gated(hidden, width) + wide * gated(hidden, 2 * width))
     t.add("norms", (4 * layers + 1) * hidden)
     narrow = c.size_or_none("hidden_size_per_layer_input", 0)
     if narrow:
         _per_layer_inputs(t, c, layers, narrow)
-    if c.flag(c.get("enable_moe_block", False)):
+    if c.flag_or("enable_moe_block", False):
         _gemma4_experts(t, c, layers)
 
 

@@ -120,7 +120,7 @@ def falcon_h1(t: Tally, c: Values) -> None:
     hidden, layers = c.size("hidden_size"), c.layers()
     inner = c.size_or_none("mamba_d_ssm") or c.size("mamba_expand") * hidden
     grouped(t, c, layers, qkv="attention_bias", out="attention_bias")
-    norm = c.flag(c.get("mamba_rms_norm", False))
+    norm = c.flag_or("mamba_rms_norm", False)
     t.add("recurrent", layers * _mamba2_of(c, inner=inner, norm=norm, out_bias="projectors_bias"))
     t.add("dense_ffn", layers * gated(hidden, c.size("intermediate_size"), c.flag("mlp_bias")))
     _ends(t, c, layers)

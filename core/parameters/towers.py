@@ -49,7 +49,7 @@ def siglip2(c: Values) -> int:
 
 
 def _pooling_head(c: Values, width: int) -> int:
-    if not c.flag(c.get("vision_use_head", True)):
+    if not c.flag_or("vision_use_head", True):
         return 0
     return width + 4 * linear(width, width, True) + 2 * width + plain(width, c.size("intermediate_size"), True)
 

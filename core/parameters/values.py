@@ -85,7 +85,13 @@ class Values:
         """A JSON boolean under name (null is false, as torch reads it); a boolean given stays as it is."""
         if isinstance(name, bool):
             return name
-        value = self.get(name)
+        return self._boolean(name, self.get(name))
+
+    def flag_or(self, name: str, default: bool) -> bool:
+        """A JSON boolean under name, default where it is absent."""
+        return self._boolean(name, self.get(name, default))
+
+    def _boolean(self, name: str, value: object) -> bool:
         if value is not None and not isinstance(value, bool):
             raise NotByRule(f"{self.path}{name} is {shown(value)}")
         return bool(value)

@@ -195,3 +195,13 @@ M3_TOWER = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, 
 def test_minimax_m3_counts_indexes_dense_layers_and_its_tower(config: dict[str, Any], total: int) -> None:
     count = count_by_rule(config)
     assert count.total == sum(count.parts.values()) == total
+
+
+@pytest.mark.parametrize("said", [[1], "hidden_size", 1])
+def test_a_switch_that_is_no_boolean_is_not_counted_by_rule(said):
+    config = {
+        "model_type": "llama", "hidden_size": 32, "intermediate_size": 48, "num_attention_heads": 4,
+        "num_hidden_layers": 2, "vocab_size": 64, "tie_word_embeddings": said,
+    }  # fmt: skip
+    with pytest.raises(NotByRule, match="tie_word_embeddings"):
+        count_by_rule(config)
