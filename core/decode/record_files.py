@@ -204,6 +204,8 @@ def from_csv(text: str) -> RunRecord:
         rows = list(csv.DictReader(io.StringIO(text)))
         if not rows or not rows[0].get("run"):
             raise InvalidRecord("no line with a column 'run': export the run again.")
+        if any(value is None for row in rows for value in row.values()):
+            raise InvalidRecord("a line ends before its last column: export the run again.")
         return from_dict({**json.loads(rows[0]["run"]), "results": [_csv_result(row) for row in rows]})
     except (KeyError, ValueError, TypeError, csv.Error) as e:
         if isinstance(e, InvalidRecord):

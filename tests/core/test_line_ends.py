@@ -7,7 +7,7 @@ import yaml
 
 from core.api import read_document
 from core.decode.__main__ import load_run
-from core.decode.record_files import from_csv, from_json, to_csv, to_json
+from core.decode.record_files import InvalidRecord, from_csv, from_json, to_csv, to_json
 from core.models.gguf.dump import read_dump
 from core.serving.traffic import csv_traffic
 from tests.core.decode.records import run_record
@@ -56,3 +56,9 @@ def test_a_measured_run(tmp_path):
     for name, text in (("run.csv", to_csv(record)), ("run.json", to_json(record))):
         (tmp_path / name).write_bytes(as_on_windows(text.replace("\r\n", "\n")))
         assert load_run(str(tmp_path / name)) == record
+
+
+def test_a_line_that_ends_early_is_named():
+    text = to_csv(run_record())
+    with pytest.raises(InvalidRecord, match="a line ends before its last column"):
+        from_csv(f"{text}1,2\n")

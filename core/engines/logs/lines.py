@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 
-from core.engines.logs.figures import LogFigure
+from core.engines.logs.figures import LogError, LogFigure
 
 MOST_HITS = 512  # lines of one kind: a start prints a few for each rank
 MOST_LINE = 65_536  # characters: a line of all arguments is long, a dump is longer
@@ -34,8 +34,12 @@ def first_rank(lines: Iterator[str]) -> list[str]:
 
 
 def number(printed: str, *, scale: float = 1, line: str = "") -> LogFigure:
-    """'7.71' -> 7.71 to half of its last digit; '290,864' -> a count, exact."""
+    """'7.71' -> 7.71 to half of its last digit; '290,864' -> a count, exact. Raises LogError for '8.28.23'."""
     plain = printed.replace(",", "").replace("_", "")
     digits = len(plain.partition(".")[2])
     half = 0.5 * 10.0**-digits * scale if digits or scale != 1 else 0.0
-    return LogFigure(value=float(plain) * scale, half_step=half, line=line[:400])
+    try:
+        value = float(plain) * scale
+    except ValueError as e:
+        raise LogError(f"{printed[:40]!r} is no number, in the line {line[:80]!r}: paste it as it was printed.") from e
+    return LogFigure(value=value, half_step=half, line=line[:400])

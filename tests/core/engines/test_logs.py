@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from core.engines.logs import MOST_CHARACTERS, LogError, ServerLog, read_log
+from core.engines.logs.lines import number
 
 DATA = Path(__file__).parents[2] / "data" / "engines"
 GIB, MIB = 2**30, 2**20
@@ -150,3 +151,8 @@ def test_ten_megabytes_around_a_start_change_nothing():
 def test_a_text_that_is_no_log_is_refused_in_a_sentence(data: str | bytes, said: str):
     with pytest.raises(LogError, match=said):
         read_log(data)
+
+
+def test_a_figure_that_is_no_number_is_named():
+    with pytest.raises(LogError, match=r"'8\.28\.23' is no number, in the line"):
+        number("8.28.23", line="Available KV cache memory: 8.28.23 GiB")
