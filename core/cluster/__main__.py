@@ -14,6 +14,7 @@ from core.cluster import kept, queue
 from core.cluster.compare import Prices, compared
 from core.cluster.local import ThisHost
 from core.cluster.points import HOST, Sweep
+from core.decode.arguments import integers
 from core.decode.plan import ELEMENT_BYTES, InvalidJob, StepShape
 from core.decode.record_files import InvalidRecord
 from core.decode.store import StoreUnavailable
@@ -39,13 +40,13 @@ def parser() -> argparse.ArgumentParser:
     sweep = commands.add_parser("sweep", help="measure every G at every context, batch and dtype on every device")
     sweep.add_argument("--query-heads", type=int, default=40)
     sweep.add_argument("--head-dim", type=int, default=128)
-    sweep.add_argument("--kv-heads", type=_integers, default=(40, 8, 1), help="G, comma separated: 40,8,1")
-    sweep.add_argument("--contexts", type=_integers, default=(16384,), help="tokens, comma separated")
-    sweep.add_argument("--batches", type=_integers, default=(1,), help="sequences, comma separated")
+    sweep.add_argument("--kv-heads", type=integers, default=(40, 8, 1), help="G, comma separated: 40,8,1")
+    sweep.add_argument("--contexts", type=integers, default=(16384,), help="tokens, comma separated")
+    sweep.add_argument("--batches", type=integers, default=(1,), help="sequences, comma separated")
     sweep.add_argument("--dtypes", type=_names, default=("bfloat16",), help=f"of {', '.join(ELEMENT_BYTES)}")
     sweep.add_argument("--devices", type=_names, default=(HOST,), help="host, and kinds as `devices` prints them")
     sweep.add_argument("--kernels", type=_names, default=())
-    sweep.add_argument("--step", type=_integers, default=(), help="layers,hidden,ffn,vocabulary: time whole steps too")
+    sweep.add_argument("--step", type=integers, default=(), help="layers,hidden,ffn,vocabulary: time whole steps too")
     sweep.add_argument("--time-limit", type=float, default=300.0, help="seconds of one point")
     sweep.add_argument(
         "--full", action="store_true", help="more samples, and kernels that are compiled for every shape"
@@ -61,13 +62,6 @@ def parser() -> argparse.ArgumentParser:
             command.add_argument("--failed-too", action="store_true", help="points that failed wait again")
             command.add_argument("--with-parent", action="store_true", help=argparse.SUPPRESS)
     return top
-
-
-def _integers(text: str) -> tuple[int, ...]:
-    try:
-        return tuple(int(part) for part in text.split(","))
-    except ValueError as e:
-        raise argparse.ArgumentTypeError(f"{text!r}: give whole numbers separated by commas") from e
 
 
 def _names(text: str) -> tuple[str, ...]:

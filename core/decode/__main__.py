@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from core.decode import store
+from core.decode.arguments import integers
 from core.decode.device_lock import DeviceBusy, device_lock
 from core.decode.plan import ELEMENT_BYTES, DecodeJob, InvalidJob, StepShape
 from core.decode.record_files import InvalidRecord, from_csv, from_json, result_from, roofline_from, to_json
@@ -26,7 +27,7 @@ def parser() -> argparse.ArgumentParser:
     commands = top.add_subparsers(dest="command", required=True)
     run = commands.add_parser("run", help="measure every kernel at every G")
     run.add_argument("--query-heads", type=int, default=40)
-    run.add_argument("--kv-heads", type=_integers, default=(40, 8, 1), help="G, comma separated: 40,8,1")
+    run.add_argument("--kv-heads", type=integers, default=(40, 8, 1), help="G, comma separated: 40,8,1")
     run.add_argument("--head-dim", type=int, default=128)
     run.add_argument("--context", type=int, default=16384, help="tokens held by each sequence")
     run.add_argument("--batch", type=int, default=1)
@@ -42,7 +43,7 @@ def parser() -> argparse.ArgumentParser:
     )
     run.add_argument(
         "--step",
-        type=_integers,
+        type=integers,
         default=(),
         help="layers,hidden,ffn,vocabulary[,experts,per token]: time a whole step too",
     )
@@ -66,19 +67,12 @@ def parser() -> argparse.ArgumentParser:
     return top
 
 
-def _integers(text: str) -> tuple[int, ...]:
-    try:
-        return tuple(int(part) for part in text.split(","))
-    except ValueError as e:
-        raise argparse.ArgumentTypeError(f"{text!r}: give whole numbers separated by commas") from e
-
-
 def _lengths(text: str) -> tuple[int, ...]:
     """The numbers themselves, or @ and the file that holds them: a batch of thousands is too long for a command."""
     if not text.startswith("@"):
-        return _integers(text)
+        return integers(text)
     try:
-        return _integers(Path(text[1:]).read_text(encoding="utf-8"))
+        return integers(Path(text[1:]).read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as e:
         raise argparse.ArgumentTypeError(f"{text[1:]!r} cannot be read: {e}") from e
 

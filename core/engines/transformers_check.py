@@ -7,7 +7,6 @@ stands alone.
 """
 
 import json
-import subprocess
 import threading
 import time
 from collections.abc import Mapping
@@ -117,7 +116,13 @@ def _run(question: str, time_limit_seconds: float, cancelled: threading.Event | 
     """The worker's last line of output as a mapping; the process never outlives this call."""
     process = children.start("-m", "core.engines.transformers_check_worker")
     try:
-        output = _wait(process, question, time_limit_seconds, cancelled)
+        output = children.answer(process, question, time_limit_seconds, cancelled)
+    except children.Cancelled:
+        raise CacheCheckError("The check was cancelled.") from None
+    except TimeoutError:
+        raise CacheCheckError(
+            f"The check took longer than {time_limit_seconds:.0f} s and was stopped. Try a smaller context."
+        ) from None
     finally:
         children.close(process)
     if process.returncode != 0 or not output.strip():
@@ -127,25 +132,6 @@ def _run(question: str, time_limit_seconds: float, cancelled: threading.Event | 
         )
     answer: dict[str, Any] = json.loads(output.strip().splitlines()[-1])
     return answer
-
-
-def _wait(
-    process: "subprocess.Popen[str]", question: str, time_limit_seconds: float, cancelled: threading.Event | None
-) -> str:
-    deadline = time.monotonic() + time_limit_seconds
-    pending: str | None = question
-    while True:
-        try:
-            output, _ = process.communicate(pending, timeout=0.2)
-            return output
-        except subprocess.TimeoutExpired:
-            pending = None
-        if cancelled is not None and cancelled.is_set():
-            raise CacheCheckError("The check was cancelled.")
-        if time.monotonic() > deadline:
-            raise CacheCheckError(
-                f"The check took longer than {time_limit_seconds:.0f} s and was stopped. Try a smaller context."
-            )
 
 
 def measurement(answer: Mapping[str, Any], seconds: float) -> CacheMeasurement:

@@ -7,7 +7,6 @@ that HEADROOM_VLLM_PYTHON names, else the server's own. `compare` lays its answe
 import json
 import os
 import shutil
-import subprocess
 import threading
 import time
 from collections.abc import Mapping
@@ -127,7 +126,11 @@ def _run(
     """The worker's last line of output as a mapping; the process never outlives this call."""
     process = children.start("-m", "core.engines.vllm_check_worker", python=python)
     try:
-        output = _wait(process, question, time_limit_seconds, cancelled)
+        output = children.answer(process, question, time_limit_seconds, cancelled)
+    except children.Cancelled:
+        raise VllmCheckError("The check was cancelled.") from None
+    except TimeoutError:
+        raise VllmCheckError(f"vLLM took longer than {time_limit_seconds:.0f} s and was stopped.") from None
     finally:
         children.close(process)
     try:
@@ -138,24 +141,6 @@ def _run(
             "has vLLM."
         ) from None
     return answer
-
-
-def _wait(
-    process: "subprocess.Popen[str]", question: str, time_limit_seconds: float, cancelled: threading.Event | None
-) -> str:
-    deadline = time.monotonic() + time_limit_seconds
-    pending: str | None = question
-    while True:
-        try:
-            return process.communicate(pending, timeout=0.2)[0]
-        except subprocess.TimeoutExpired:
-            pending = None
-        except OSError:  # it ended before it read the question
-            return ""
-        if cancelled is not None and cancelled.is_set():
-            raise VllmCheckError("The check was cancelled.")
-        if time.monotonic() > deadline:
-            raise VllmCheckError(f"vLLM took longer than {time_limit_seconds:.0f} s and was stopped.")
 
 
 def compare(ours: EnginePlan, theirs: VllmAnswer) -> tuple[FigureBeside, ...]:

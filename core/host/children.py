@@ -9,6 +9,8 @@ import os
 import signal
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, Any
@@ -17,6 +19,7 @@ from core.host.guard import ENDED_BY_MEMORY, PARENT
 from core.host.optional import psutil
 
 ROOT = Path(__file__).resolve().parents[2]
+LOOK_SECONDS = 0.2  # between two looks at a cancel and the clock
 SIGKILL = 9  # by number: Windows has no such name
 # Windows says by status what elsewhere is a signal (ntstatus.h); Popen gives it as an unsigned number.
 NO_MEMORY, ACCESS_VIOLATION, FIRST_STATUS = (0xC0000017, 0xC000012D), 0xC0000005, 0x80000000
@@ -48,6 +51,33 @@ def _environment(own: Mapping[str, str] | None) -> dict[str, str]:
         **found, "PYTHONPATH": os.pathsep.join(dict.fromkeys(paths)), "PYTHONIOENCODING": "utf-8",
         PARENT: str(os.getpid()),
     }  # fmt: skip
+
+
+class Cancelled(Exception):
+    """Somebody no longer wants the answer."""
+
+
+def answer(
+    process: "subprocess.Popen[str]", question: str, time_limit_seconds: float, cancelled: threading.Event | None
+) -> str:
+    """All that a worker prints for one question, looked after while it works; the caller close()s it.
+
+    Empty where it ended before it read the question. Raises TimeoutError past the limit, and Cancelled once the event
+    is set.
+    """
+    deadline = time.monotonic() + time_limit_seconds
+    pending: str | None = question
+    while True:
+        try:
+            return process.communicate(pending, timeout=LOOK_SECONDS)[0]
+        except subprocess.TimeoutExpired:
+            pending = None
+        except OSError:
+            return ""
+        if cancelled is not None and cancelled.is_set():
+            raise Cancelled
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"no answer within {time_limit_seconds:.0f} s")
 
 
 def end(process: "subprocess.Popen[str]") -> None:

@@ -24,10 +24,7 @@ from core.models.rules.file_bytes import json_object
 STORAGE = (".huggingface.co", ".hf.co")  # cdn-lfs.huggingface.co, cas-bridge.xethub.hf.co, ...
 STORAGE_HOSTS = "HEADROOM_STORAGE_HOSTS"
 MAX_REDIRECTS = 5
-MAX_INFO_BYTES, MAX_INFO_VALUES = (
-    8 * 2**20,
-    200_000,
-)  # ten thousand files are said in 1 MiB
+MAX_INFO_BYTES, MAX_INFO_VALUES = 8 * 2**20, 200_000  # ten thousand files are said in 1 MiB
 
 
 def read(url: str, repository: str, what: str, *, timeout: float, ends_at: float, max_bytes: int) -> bytes:
