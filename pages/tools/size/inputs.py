@@ -24,6 +24,8 @@ from pages.tools.size.model import (
 
 CUSTOM = "An accelerator of your own"
 HOST = "This host's GPU"
+# What an accelerator of one's own opens on: the H100 SXM5's figures.
+OF_AN_OWN_ACCELERATOR: dict[str, Any] = {"size_own_mib": 81_559, "size_own_bandwidth": 3_350.0, "size_own_flops": 989.4}
 LARGEST = "Largest that fits"
 OWN_WINDOWS = "The model's own"
 SERVE, CHOOSE = "Serve a model", "Choose G"
@@ -223,14 +225,13 @@ def accelerator_names() -> list[str]:
 
 
 def _custom_accelerator_inputs() -> None:
-    one, two, three = st.columns(3)
-    one.number_input("Memory that it reports, MiB", value=81_559, step=1_024, key="size_own_mib", bind="query-params")
-    two.number_input(
-        "Bandwidth, GB/s (0: unknown)", value=3_350.0, step=50.0, key="size_own_bandwidth", bind="query-params"
+    inputs = (
+        ("Memory that it reports, MiB", "size_own_mib", 1_024),
+        ("Bandwidth, GB/s (0: unknown)", "size_own_bandwidth", 50.0),
+        ("Dense BF16, TFLOP/s (0: unknown)", "size_own_flops", 10.0),
     )
-    three.number_input(
-        "Dense BF16, TFLOP/s (0: unknown)", value=989.4, step=10.0, key="size_own_flops", bind="query-params"
-    )
+    for column, (label, key, step) in zip(st.columns(3), inputs, strict=True):
+        column.number_input(label, value=OF_AN_OWN_ACCELERATOR[key], step=step, key=key, bind="query-params")
 
 
 def _accelerator(name: str, state: Any) -> Accelerator | str:
