@@ -93,3 +93,17 @@ def test_a_cluster_that_does_not_answer_is_said_and_this_host_stays(
     app = open_page(PAGE)
     assert "No Ray cluster was reached" in app.warning[0].value
     assert app.multiselect(key="bench_sweep_devices").options == ["host"]
+
+
+def test_a_sweep_that_was_cancelled_is_resumed_by_its_button(open_page: Opener, a_cluster: list[str]):
+    sweep_id = kept.add(
+        Sweep(num_query_heads=8, head_dim=64, kv_heads=(8, 1), contexts=(1024,), batches=(2,), devices=("host",))
+    )
+    app = open_page(PAGE)
+    app.button(key="bench_sweep_cancel").click().run()
+    assert kept.status(sweep_id) == kept.CANCELLED
+    app.run()
+    driven_before = len(a_cluster)
+    app.button(key="bench_sweep_resume").click().run()
+    assert not app.exception
+    assert a_cluster[driven_before:] == [sweep_id]

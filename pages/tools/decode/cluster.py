@@ -14,6 +14,7 @@ from core.decode.records import KernelResult
 from core.decode.store import StoreUnavailable
 from pages.shell.style import current_palette, draw
 
+LOOK_SECONDS = 2.0
 report = st.cache_data(ttl=60, show_spinner="Asking the cluster what it has", max_entries=1)(follow.report)
 
 
@@ -38,7 +39,8 @@ def sweep_panel(job: DecodeJob, num_layers: int) -> None:
     if lines:
         names = {line.sweep_id: f"{line.date[:16].replace('T', ' ')} UTC · {line.status}" for line in lines}
         chosen = st.selectbox("Sweep", list(names), format_func=lambda i: names[i], key="bench_sweep")
-        _follow(chosen, num_layers)
+        goes_on = _goes_on(next(line for line in lines if line.sweep_id == chosen))
+        st.fragment(_follow, run_every=LOOK_SECONDS if goes_on else None)(chosen, num_layers, goes_on)
 
 
 def _ask(job: DecodeJob, devices: list[str]) -> None:
@@ -68,14 +70,20 @@ def _integers(name: str, text: str) -> tuple[int, ...]:
         raise InvalidJob(f"{name} is {text!r}: give whole numbers separated by commas, such as 4096,16384.") from e
 
 
-@st.fragment(run_every=2.0)
-def _follow(sweep_id: str, num_layers: int) -> None:
-    """The sweep as it stands, every two seconds."""
+def _goes_on(line: kept.SweepLine) -> bool:
+    """Whether there is more to come: its driver takes a moment to begin, and to end."""
+    return line.status == kept.UNDER_WAY or follow.is_driven(line.sweep_id)
+
+
+def _follow(sweep_id: str, num_layers: int, goes_on: bool) -> None:
+    """The sweep as it stands, looked at again while it goes on."""
     try:
         line, points = kept.find(sweep_id), kept.points(sweep_id)
     except (kept.NoSuchSweep, StoreUnavailable, InvalidRecord) as error:
         st.warning(str(error))
         return
+    if goes_on != _goes_on(line):
+        st.rerun()  # its name says so too
     now = standing(points)
     st.progress((now.done + now.failed) / now.total, text=in_words(now, line.status))
     if line.message:
@@ -90,6 +98,7 @@ def _follow(sweep_id: str, num_layers: int) -> None:
             follow.cancel(sweep_id)
     elif now.done < now.total and st.button("Resume the sweep", icon=":material/play_arrow:", key="bench_sweep_resume"):
         follow.go_on(sweep_id, failed_too=True)
+        st.rerun()
     _compare(line.sweep, points, num_layers)
 
 
@@ -116,10 +125,9 @@ def _compare(sweep: Sweep, points: Sequence[kept.KeptPoint], num_layers: int) ->
         st.caption("Give what an hour of each device costs, and the cheapest is named; no price is assumed.")
     st.dataframe([_row(row) for row in rows], hide_index=True, key="bench_sweep_rows")
     job = rows[-1].job  # the largest that is done
-    for device, column in zip(sweep.devices, columns, strict=True):
+    for device in sweep.devices:  # below each other: what a bar says of itself takes the page's width
         if mine := _best_of(points, device, job):
-            with column:
-                _chart(mine, sweep.num_query_heads, device, _shape(rows[-1]))
+            _chart(mine, sweep.num_query_heads, device, _shape(rows[-1]))
 
 
 def _best_of(points: Sequence[kept.KeptPoint], device: str, job: tuple[int, int, str]) -> tuple[KernelResult, ...]:
