@@ -2,6 +2,7 @@
 
 import ctypes
 import math
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -46,6 +47,17 @@ def test_every_format_at_every_size_is_attention_over_the_stored_numbers(build, 
     for size in SIZES:
         inputs = inputs_of(*size, dtype)
         assert relative_error(host_kernel.prepare(inputs, kernel)(), reference(inputs)) < most, size
+
+
+@pytest.mark.skipif(shutil.which("clang++") is None, reason="no clang++ here")
+def test_clang_builds_the_kernel_that_a_mac_builds(monkeypatch):
+    monkeypatch.setenv("CXX", "clang++")
+    kernel = host_library.built.__wrapped__("-O0")  # not what this process has of g++
+    assert not isinstance(kernel, str), kernel
+    for dtype in DTYPES:
+        inputs = inputs_of(12, 2, 77, 96, dtype)
+        most = 4e-3 if dtype == "bfloat16" and "bf16" in host_library.instruction_set(kernel) else 2e-6
+        assert relative_error(host_kernel.prepare(inputs, kernel)(), reference(inputs)) < most, dtype
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
