@@ -23,10 +23,10 @@ from functools import cache
 warnings.simplefilter("ignore")
 from streamlit.components.v2 import manifest_scanner
 from streamlit.runtime.scriptrunner.script_cache import ScriptCache
-from streamlit.testing.v1 import AppTest, app_test
+from streamlit.testing.v1 import AppTest, app_test, local_script_runner
 manifest_scanner.scan_component_manifests = cache(manifest_scanner.scan_component_manifests)
 scripts = ScriptCache()
-app_test.ScriptCache = lambda: scripts
+app_test.ScriptCache = local_script_runner.ScriptCache = lambda: scripts
 from tests.paths import page_files, page_paths
 said, sys.stdout = sys.stdout, sys.stderr
 print(json.dumps(dict(zip(page_paths(), page_files()))), file=said, flush=True)

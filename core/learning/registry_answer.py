@@ -1,4 +1,4 @@
-"""Which registered models use which layout, and with which G: read from the registry each time it is asked."""
+"""Which registered models use which layout, and with which G: read from the registry as it stands."""
 
 from collections import Counter
 from collections.abc import Sequence

@@ -5,7 +5,7 @@ import streamlit as st
 
 from core.learning import faq, glossary
 from core.learning.places import place
-from core.learning.registry_answer import by_kv_heads, kinds_by_model, sentence
+from core.learning.registry_answer import by_kv_heads, sentence
 from core.models.registry import RegistryError
 from pages.shell import cached, present, share
 
@@ -24,10 +24,11 @@ def answer(found: faq.Entry) -> None:
 def registry() -> None:
     """Every model of the registry with its kind and G; in a room, how many have which G."""
     try:
-        rows = kinds_by_model(cached.registered_models())
+        models = cached.registered_models()
     except RegistryError as refused:
         st.error(str(refused))
         return
+    rows = cached.kinds_by_model(tuple(model.name for model in models), models)
     st.markdown(sentence(rows))
     kind = st.segmented_control("Show", ["GQA", "MQA", "MHA", "MLA", "other"], default="GQA", required=True,
                                 key="faq_kind", bind="query-params")  # fmt: skip

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from core.figures.palette import Palette
     from core.hardware.accelerators import HostAccelerator
     from core.learning.ideas import IdeaBytes
+    from core.learning.registry_answer import ModelKind
     from core.models.registry import RegisteredModel
     from core.models.spec import ModelSpec
     from core.parameters import ParameterCount
@@ -64,6 +65,14 @@ def registered_models() -> "tuple[RegisteredModel, ...]":
     from core.models.registry import load_registry  # noqa: PLC0415
 
     return load_registry()
+
+
+@st.cache_resource(ttl=86_400, max_entries=2, show_spinner=False)
+def kinds_by_model(names: tuple[str, ...], _models: "Sequence[RegisteredModel]") -> "tuple[ModelKind, ...]":
+    """Each model's kind and G, read once for all sessions. names are those of _models, which say what is read."""
+    from core.learning import registry_answer  # noqa: PLC0415
+
+    return registry_answer.kinds_by_model(_models)
 
 
 @st.cache_resource(ttl=86_400, max_entries=256, show_spinner=False)
