@@ -1,7 +1,8 @@
 """What one request pins of an engine's pool: the groups as rows, their pages as boxes.
 
 A page is solid as far as the request's tokens or states fill it and hatched where it is only pinned; a frame in dashes
-is room that the group has for layers that do not exist.
+is room that the group has for layers that do not exist. Where groups have pages of several sizes a row is as long as
+its bytes; a row of more pages than can be told apart is cut, or one stretch.
 """
 
 from typing import Any
@@ -15,6 +16,8 @@ from core.units import format_bytes
 
 MOST_ROWS, MOST_BOXES = 9, 24
 LEFT, RIGHT = 0.30, 0.86
+LEAST = 0.012  # of the picture: a box that is narrower is no box
+CUT = "…"
 ROW_PX = 44
 WIDE_PX, HATCH_PX = 900, 8  # the picture as it is mostly drawn, and from one line of the hatching to the next
 
@@ -43,23 +46,26 @@ def _row(group: CacheGroup) -> dict[str, Any]:
 def pages_chart(plan: EnginePlan, colours: Palette) -> Picture:
     """The picture; rows as pages_rows has them."""
     rows = pages_rows(plan)
-    most = min(max((row["pages"] for row in rows), default=1), MOST_BOXES)
-    width = (RIGHT - LEFT) / most
     marks: dict[str, list[dict[str, Any]]] = {"pinned": [], "filled": [], "padded": [], "hatched": []}
     texts: list[dict[str, Any]] = []
     figures: list[dict[str, Any]] = []
+    cuts: list[dict[str, Any]] = []
     for place, row in enumerate(rows):
         top, bottom = (place + 0.14) / len(rows), (place + 0.86) / len(rows)
         middle = (top + bottom) / 2
         texts.append({"x": LEFT - 0.015, "y": middle, "text": row["name"]})
-        drawn = min(row["pages"], most)
+        drawn, width = _boxes(row, rows)
+        cut = drawn - 2 if 1 < drawn < row["pages"] else None  # the place of what is left out
         figures.append({"x": LEFT + drawn * width + 0.012, "y": middle, "text": _figure(row)})
         if row["padded"]:
             frame = {"left": LEFT + 0.06 * width, "right": LEFT + (drawn - 0.06) * width}
             marks["padded"].append({**frame, "top": bottom - (bottom - top) * row["padded"], "bottom": bottom})
         for box in range(drawn):
             left = LEFT + box * width + 0.06 * width
-            _page(marks, row, box / drawn, drawn, left, 0.88 * width, top, bottom)
+            if box == cut:
+                cuts.append({"x": left + 0.44 * width, "y": middle, "text": CUT})
+            else:
+                _page(marks, row, box / drawn, drawn, left, 0.88 * width, top, bottom)
     looks: tuple[tuple[str, str, dict[str, Any]], ...] = (
         ("pinned", "transparent", {"stroke": colours.cache, "strokeWidth": 1}),
         ("filled", colours.cache, {}),
@@ -71,8 +77,20 @@ def pages_chart(plan: EnginePlan, colours: Palette) -> Picture:
         *([lines(marks["hatched"], colours.cache, width=1)] if marks["hatched"] else []),
         words(texts, colours.text, 13, align="right"),
         words(figures, colours.muted, 12, align="left"),
+        *([words(cuts, colours.text, 13, bold=True)] if cuts else []),
     ]
     return alt.layer(*layers).properties(width="container", height=ROW_PX * max(len(rows), 1))
+
+
+def _boxes(row: dict[str, Any], rows: list[dict[str, Any]]) -> tuple[int, float]:
+    """How many boxes a row has and how wide one is: as many as pages where every group has pages of one size, else
+    as long as its bytes."""
+    if len({other["page_bytes"] for other in rows}) == 1:
+        most = min(max(other["pages"] for other in rows), MOST_BOXES)
+        return min(row["pages"], most), (RIGHT - LEFT) / most
+    long = max((RIGHT - LEFT) * row["pinned"] / max(other["pinned"] for other in rows), LEAST / 2)
+    drawn = row["pages"] if long / row["pages"] >= LEAST else 1
+    return drawn, long / drawn
 
 
 def _page(

@@ -50,17 +50,33 @@ def engine_sentence(plan: MemoryPlan) -> str:
         return ""
     batch = plan.job.batch_per_replica
     payload = payload_of_a_request(plan)
-    return taken_sentence(asked, plan.job.context_length, plan.kv_reserved_bytes / batch, payload)
+    taken, states = plan.kv_reserved_bytes / batch, states_of_a_request(plan.job)
+    return taken_sentence(asked, plan.job.context_length, taken, payload, states)
 
 
-def taken_sentence(asked: EnginePlan, context_length: int, taken_bytes: float, payload_bytes: float) -> str:
+def states_of_a_request(job: ServingJob) -> int:
+    """The constant states of one request on one rank, as the attention pattern needs them."""
+    return footprint(job.where(engine=PAYLOAD, engine_settings=(), block_size=1)).state_bytes(1)
+
+
+def taken_sentence(
+    asked: EnginePlan, context_length: int, taken_bytes: float, payload_bytes: float, state_bytes: int = 0
+) -> str:
     """The same for any model: what a request takes on one rank beside its payload; empty within a tenth."""
     if not payload_bytes or abs(taken_bytes / payload_bytes - 1) <= WORTH_SAYING:
         return ""
+    beside = _states_alone(taken_bytes, payload_bytes, state_bytes)
     return (
         f"A request of {context_length:,} tokens takes {taken_bytes / payload_bytes:,.3g} times its keys and values on "
-        f"{asked.version}: {cause(asked)}."
+        f"{asked.version}: {beside or cause(asked)}."
     )
+
+
+def _states_alone(taken_bytes: float, payload_bytes: float, state_bytes: int) -> str:
+    """That states of constant size are what is beside the payload; empty where something else is too."""
+    if not state_bytes or abs(taken_bytes - payload_bytes - state_bytes) > WORTH_SAYING * (payload_bytes + state_bytes):
+        return ""
+    return f"states of constant size, {format_bytes(state_bytes)}, stand beside them"
 
 
 def cause(asked: EnginePlan) -> str:
@@ -72,12 +88,17 @@ def cause(asked: EnginePlan) -> str:
         pinned = sum(group.pages_per_request or 0 for group in asked.groups)
         said = [f"{_count(len(states), 'group')} of states {_pin(states)}"]
         said += [f"{_count(number, 'group')} of {kind} {_pin([one])}" for (kind, one), number in _by_kind(others)]
-        return f"{' and '.join(said)}, {pinned} pages of {format_bytes(pages.pop() or 0)}"
+        wider = next((note for note in asked.notes if note.name == "cache type"), None)
+        fewer = "" if wider is None else "; fewer bits put more tokens into a page, which stays as large as a state"
+        return f"{' and '.join(said)}, {pinned} pages of {format_bytes(pages.pop() or 0)}{fewer}"
     if asked.engine == "sglang" and states:
         slots, each = states[0].pages_per_request or 1, format_bytes(states[0].page_bytes or 0)
         return (
             f"{_count(slots, 'slot')} of {each} {'are' if slots > 1 else 'is'} set aside for the states of each request"
         )
+    ignored = next((note for note in asked.notes if note.name == "cache type" and note.result == "ignored"), None)
+    if ignored is not None:
+        return _as_clause(ignored.reason.rstrip("."))
     told = [note for note in asked.notes if note.reason and note.name not in ("capacity", "requests", "concurrency")]
     reasons = [note.reason.rstrip(".") for note in told]
     return _as_clause(reasons[-1]) if reasons else "its pages are not full"
@@ -138,20 +159,21 @@ def _row(job: ServingJob, engine: str) -> EngineRow:
     except (EngineError, ImportError) as refused:
         return EngineRow(engine=engine, refusal=str(refused))
     asked = None if cache is None else cache.plan(1, at.context_length)
-    base = footprint(job.where(engine=PAYLOAD, engine_settings=(), block_size=1)).reserved_bytes(1, at.context_length)
+    own = footprint(job.where(engine=PAYLOAD, engine_settings=(), block_size=1))
+    base, states = own.reserved_bytes(1, at.context_length), own.state_bytes(1)
     return EngineRow(
         engine=engine,
         version=asked.version if asked is not None else "",
         request_bytes=each,
         times_payload=each / base if base else None,
         requests=requests,
-        reason=_row_reason(asked, each / base if base else None),
+        reason=_row_reason(asked, each, base, states),
     )
 
 
-def _row_reason(asked: EnginePlan | None, times_payload: float | None) -> str:
+def _row_reason(asked: EnginePlan | None, taken: int, base: int, states: int) -> str:
     if asked is None:
-        return "what the attention pattern needs"
-    if times_payload is not None and abs(times_payload - 1) <= WORTH_SAYING:
+        return "what the attention pattern needs" + (", states included" if states else "")
+    if base and abs(taken / base - 1) <= WORTH_SAYING:
         return "its payload, within a tenth"
-    return cause(asked)
+    return _states_alone(taken, base, states) or cause(asked)

@@ -183,6 +183,7 @@ def groups_of(layout: Layout, sizes: Sizes, context: int | None) -> tuple[CacheG
                 num_layers=layout.states.layers,
                 page_bytes=sizes.rates.slot_bytes,
                 pages_per_request=sizes.rates.slots_per_request,
+                filled_bytes=sizes.rates.slot_bytes,  # the running state; the other slots are copies and room for them
             )
         )
     return tuple(groups)

@@ -5,8 +5,10 @@ from functools import lru_cache
 from core.engines.plan import CacheGroup, PlanNote
 from core.engines.vllm.blocks import FLASH_MLA_BLOCK, KERNEL_BLOCK
 from core.engines.vllm.caches import WINDOW_KINDS, Kind, LayerCache
+from core.engines.vllm.classes import CACHE_TYPE_IGNORED
 from core.engines.vllm.groups import Group
 from core.engines.vllm.layout import Layout
+from core.engines.vllm.own import SIXTEEN_BITS
 
 COUNTED_IN = "The figure counts the null block in, which no request gets."
 HELD_BACK = "One block is held back for padding (the null block)."
@@ -42,9 +44,27 @@ def notes_of(
 
 
 @lru_cache(maxsize=4096)
-def _fixed(layout: Layout) -> tuple[PlanNote, PlanNote]:
+def _fixed(layout: Layout) -> tuple[PlanNote, ...]:
     """What does not depend on the job."""
-    return _block(layout), _pool(layout)
+    return _block(layout), _pool(layout), *_cache_type(layout)
+
+
+def _cache_type(layout: Layout) -> tuple[PlanNote, ...]:
+    """Why fewer bits save nothing, or little: a class that takes no cache type, or pages as large as a state."""
+    asked = layout.settings.cache_type
+    if asked in SIXTEEN_BITS or not layout.attends:
+        return ()
+    if layout.model.text_class in CACHE_TYPE_IGNORED:
+        why = f"The class {layout.model.text_class} passes no cache type on: its cache keeps the model's own 16 bits."
+        result = "ignored"
+    elif layout.state_bytes is not None:
+        why = "Fewer bits put more tokens into a page; the page stays as large as a state, and a request pins as many "
+        why += "of them for its states as before."
+        result = f"{layout.block_size:,} tokens in a page"
+    else:
+        return ()
+    name = f"--kv-cache-dtype {asked}"
+    return (PlanNote(name="cache type", formula=name, numbers="", result=result, reason=why),)
 
 
 def _block(layout: Layout) -> PlanNote:

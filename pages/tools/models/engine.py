@@ -42,7 +42,7 @@ def show_engine(spec: ModelSpec, context_length: int, tensor_parallel: int) -> N
     except (EngineError, SizingError) as refused:
         st.warning(plain(str(refused)), icon=":material/info:")
         return
-    _show(asked, context_length, held_bytes(asked, batch_size=1), payload)
+    _show(asked, context_length, held_bytes(asked, batch_size=1), payload, spec.state_bytes() // tensor_parallel)
     if engine == "vllm":
         ranks = (("tensor_parallel", tensor_parallel),)
         vllm_check.show(spec, context_length, engine_settings.settings(PAGE) + ranks, key="models_vllm_check")
@@ -55,8 +55,8 @@ def _common(engine: str, tensor_parallel: int) -> dict[str, int]:
     return common if named or engine == "transformers" else {**common, "cache_bits": BITS}
 
 
-def _show(asked: EnginePlan, context_length: int, taken: int, payload: int) -> None:
-    said = taken_sentence(asked, context_length, taken, payload) or (
+def _show(asked: EnginePlan, context_length: int, taken: int, payload: int, states: int) -> None:
+    said = taken_sentence(asked, context_length, taken, payload, states) or (
         f"A request of {context_length:,} tokens takes its payload on {asked.version}, within a tenth."
     )
     st.markdown(f"{said} That is {format_both(taken, 2)} on one accelerator.")

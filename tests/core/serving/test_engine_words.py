@@ -39,8 +39,32 @@ def test_engines_side_by_side_have_figures_or_a_reason():
     rows = {row.engine: row for row in side_by_side(hybrid())}
     assert set(rows) == {"vllm", "sglang", "llama.cpp", "mlx", "transformers", "payload"}
     assert rows["vllm"].request_bytes == 10 * 14_155_776
-    assert rows["payload"].reason == "what the attention pattern needs"
     assert all(row.refusal or row.requests is not None for row in rows.values())
+
+
+def test_states_alone_are_said_where_nothing_else_is_beside_the_payload():
+    """36 states of 32 x 128 x 128 x 4 + 4 x 8,192 x 2 bytes are 77,856,768, beside 512 x 24,576 bytes."""
+    said = engine_sentence(plan(hybrid(engine="transformers")))
+    assert said.endswith("on transformers 5.23.0: states of constant size, 77.9 MB, stand beside them.")
+    rows = {row.engine: row for row in side_by_side(hybrid())}
+    assert rows["transformers"].reason == rows["mlx"].reason == "states of constant size, 77.9 MB, stand beside them"
+    assert rows["payload"].reason == "what the attention pattern needs, states included"
+
+
+def test_why_fewer_bits_save_nothing_is_said():
+    """Falcon's class passes no cache type on: 2,048 tokens x 32 layers x 2 x 64 x 2 bytes, whatever the type."""
+    spec = read_config(next(model.config for model in load_registry() if model.name == "Falcon-7B"))
+    job = ServingJob(model=spec, batch_size=1, context_length=2048, engine="vllm", kv_bits=8)
+    made = plan(job)
+    assert made.kv_reserved_bytes == 2048 * 32 * 2 * 64 * 2
+    assert engine_sentence(made) == (
+        "A request of 2,048 tokens takes 2 times its keys and values on vLLM 0.33.0: the class FalconForCausalLM "
+        "passes no cache type on: its cache keeps the model's own 16 bits."
+    )
+    assert "fewer bits put more tokens into a page, which stays as large as a state" in cause(
+        plan(hybrid(kv_bits=8)).engine_plan
+    )
+    assert "fewer bits" not in cause(plan(hybrid()).engine_plan)
 
 
 def test_sglang_s_cause_is_the_slots_that_it_sets_aside():
