@@ -5,7 +5,8 @@ from typing import Any, Literal
 import altair as alt
 
 from core.figures.palette import Palette, mixed
-from core.serving.serve import MemoryPart, Served, memory_parts
+from core.serving.budget import is_another_server_s
+from core.serving.serve import MemoryPart, Served, device_words, memory_parts
 from core.units import GB, format_bytes
 
 MOST_BOXES = 64  # requests beyond it are drawn as one stretch
@@ -99,4 +100,8 @@ def _budget_words(served: Served) -> str:
 def memory_alt_text(served: Served) -> str:
     """Every stretch with its size, in order."""
     said = ", ".join(f"{part.says} {format_bytes(part.num_bytes)}" for part in memory_parts(served))
-    return f"One {served.job.device.name}: {said}; the budget is {format_bytes(served.plan.budget_bytes)}."
+    whole = f"One {served.job.device.name}"
+    if is_another_server_s(served.job):
+        words = device_words(served.job)
+        whole = f"{words[:1].upper()}{words[1:]}"
+    return f"{whole}: {said}; the budget is {format_bytes(served.plan.budget_bytes)}."

@@ -10,6 +10,7 @@ from functools import lru_cache
 from math import floor
 
 from core.serving.job import PAYLOAD, ServingJob
+from core.units import format_binary
 
 
 def budget_bytes(job: ServingJob) -> int:
@@ -29,6 +30,11 @@ def budget_formula(job: ServingJob) -> tuple[str, str]:
     return f"memory × utilisation, rounded down{kept}", f"{budget:,}"
 
 
+def is_another_server_s(job: ServingJob) -> bool:
+    """Whether the log left more for the cache than this accelerator could: the budget is then that server's."""
+    return job.measured is not None and job.measured.beyond_bytes > 0
+
+
 def counted_by_server(job: ServingJob) -> bool:
     """Whether the budget is a share of what a server sees, and not of the device's own reading."""
     return job.engine != PAYLOAD and job.memory_reading == "server"
@@ -43,6 +49,9 @@ def budget_memory_bytes(job: ServingJob) -> int:
 
 def budget_basis(job: ServingJob) -> str:
     """One sentence: which reading of the memory that is, with its source."""
+    if job.measured is not None and is_another_server_s(job):
+        left = format_binary(job.measured.cache_bytes, 2)
+        return f"Weights, and the {left} that the server's log left for the cache: more than the accelerator above has."
     return job.device.server_basis if counted_by_server(job) else job.device.memory_basis
 
 

@@ -17,7 +17,14 @@ from core.engines.plan import EnginePlan
 from core.models.notebook import html_table
 from core.models.spec import ModelSpec
 from core.parameters.formats import PUBLISHED
-from core.serving.budget import budget_basis, budget_bytes, budget_formula, counted_by_server, share_bytes
+from core.serving.budget import (
+    budget_basis,
+    budget_bytes,
+    budget_formula,
+    counted_by_server,
+    is_another_server_s,
+    share_bytes,
+)
 from core.serving.footprint import footprint
 from core.serving.job import ServingJob
 from core.serving.kv_ledger import KvLedger, kv_ledger
@@ -87,6 +94,8 @@ class MemoryPlan:
     @property
     def memory_reading_decides(self) -> bool:
         """Whether the product's GB and the device's own reading give different verdicts: say which one was used."""
+        if is_another_server_s(self.job):
+            return False
         within = self.total_bytes <= self.budget_bytes
         return within != (self.total_bytes <= self.nominal_budget_bytes)
 
@@ -103,7 +112,7 @@ class MemoryPlan:
         if device.memory_nominal_bytes is None or device.memory_reported_bytes is None:
             return f"{device.memory_basis} T{budget[1:]}."
         gb = f"{device.memory_nominal_bytes / GB:g}"
-        if counted_by_server(self.job):
+        if counted_by_server(self.job) or is_another_server_s(self.job):
             return f"{budget_basis(self.job)} T{budget[1:]}."
         nominal = f"{gb} x 10^9 bytes x {self.job.memory_utilization:g} would be {_both(self.nominal_budget_bytes)}"
         own = f"the device reports {device.memory_reported_bytes / MIB:,.0f} MiB, so {budget}"
@@ -300,7 +309,9 @@ def _budget_line(plan: MemoryPlan) -> PlanLine:
     formula, substituted = budget_formula(plan.job)
     return PlanLine(
         key="budget",
-        label=f"Budget of one {plan.job.device.name}",
+        label="Budget by the server's log"
+        if is_another_server_s(plan.job)
+        else f"Budget of one {plan.job.device.name}",
         formula=formula,
         substituted=substituted,
         num_bytes=plan.budget_bytes,

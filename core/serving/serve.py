@@ -6,12 +6,12 @@ import re
 from dataclasses import dataclass
 
 from core.engines.plan import EngineError
-from core.serving.budget import budget_memory_bytes
+from core.serving.budget import budget_memory_bytes, is_another_server_s
 from core.serving.inverse import Answer, fewest_accelerators, largest_batch, longest_context
 from core.serving.job import PAYLOAD, ServingJob
 from core.serving.memory_plan import MemoryPlan, plan
 from core.serving.what_if import allowed_kv_heads, own_kv_heads
-from core.units import format_both
+from core.units import format_binary, format_both
 
 ONE_REQUEST = {"batch_size": 1}
 
@@ -88,8 +88,11 @@ def model_words(name: str) -> str:
 
 
 def device_words(job: ServingJob) -> str:
-    """'one H100 SXM5 80 GB', or '4 × H100 SXM5 80 GB'."""
+    """'one H100 SXM5 80 GB', '4 × H100 SXM5 80 GB', or what a log said of a server that has more."""
     name = job.device.name
+    if job.measured is not None and is_another_server_s(job):
+        each = " on each rank" if job.tensor_parallel > 1 else ""
+        return f"a server with {format_binary(job.measured.cache_bytes, 2)} for the cache{each}"
     return f"one {name}" if job.num_accelerators == 1 else f"{job.num_accelerators:,} × {name}"
 
 
@@ -164,6 +167,8 @@ def memory_parts(served: Served) -> tuple[MemoryPart, ...]:
 def _not_filled(made: MemoryPlan) -> list[MemoryPart]:
     memory, counted = made.job.device.memory_bytes or 0, budget_memory_bytes(made.job)
     outside = counted - made.budget_bytes
+    if is_another_server_s(made.job):
+        return [MemoryPart(name="free", num_bytes=made.headroom_bytes, says="free: not enough for one more")]
     left = made.job.device.memory_free_bytes
     shared = f", or the system's: it leaves {format_both(left, 2)}" if left is not None else ""
     return [

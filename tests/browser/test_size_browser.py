@@ -31,6 +31,17 @@ def test_the_verdict_moves_with_g_and_batch_and_a_link_reopens_it(server: Dashbo
     expect(elsewhere.get_by_label("Batch", exact=True)).to_have_value("4")
 
 
+def test_why_so_many_requests_is_two_clicks_away_and_a_link(server: Dashboard, page: Page, elsewhere: Page):
+    page.goto(f"{server.url}/size")
+    page.get_by_role("button", name="Questions that people ask").click()
+    page.get_by_text("Why does Qwen3-Next serve 52 requests on SGLang").click()
+    why = "Why 52 at once: the states' share of the memory has 262 slots, and 5 slots are set aside for each request"
+    expect(page.get_by_text(why)).to_be_visible()
+    expect(page).to_have_url(re.compile(r"size_serve_context=512"))
+    elsewhere.goto(page.url)
+    expect(elsewhere.get_by_text(why)).to_be_visible()
+
+
 def test_a_way_to_fit_is_one_click(server: Dashboard, page: Page):
     page.goto(f"{server.url}/size?size_tab=Make+it+fit")
     expect(page.get_by_text("ways to make G = 8 fit")).to_be_visible()

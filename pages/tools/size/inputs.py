@@ -56,7 +56,6 @@ def choose_job() -> bool:
         bind="query-params",
         label_visibility="collapsed",
     )
-    st.caption(JOBS[picked or CHOOSE])
     return picked == SERVE
 
 

@@ -111,8 +111,16 @@ def stand(text: str) -> None:
     values = values_of(text)
     for key in DEFAULTS:
         if key in state or values[key] != DEFAULTS[key]:
-            state[key] = values[key]
+            put(key, values[key])
     state["size_width_of"] = (values["size_model"], str(getattr(state.get("size_upload"), "file_id", "")))
+
+
+def put(key: str, value: Any) -> None:
+    """Sets an input before the page runs again; one that is not drawn yet has to be put into the address too."""
+    drawn = key in st.session_state
+    st.session_state[key] = value
+    if not drawn:
+        st.query_params[key] = str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _is_file(name: str) -> bool:

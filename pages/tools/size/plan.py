@@ -5,7 +5,7 @@ from typing import Any
 import streamlit as st
 
 from core.hardware.accelerators import explain_memory
-from core.serving.budget import counted_by_server
+from core.serving.budget import budget_basis, counted_by_server, is_another_server_s
 from core.serving.memory_plan import MemoryPlan
 from core.serving.options import Option, OptionGrid, width_name
 from core.units import GB, GIB, format_both
@@ -59,6 +59,9 @@ def _json(plan: MemoryPlan, name: str) -> bytes:
 def show_what_gb_means(plan: MemoryPlan) -> None:
     """What the product's GB are on this device."""
     device = plan.job.device
+    if is_another_server_s(plan.job):
+        st.caption(budget_basis(plan.job))
+        return
     st.markdown(f"**What the memory in the name means.** {explain_memory(device)}")
     if counted_by_server(plan.job):
         st.caption(f"{device.server_basis} Of it the engine may use {plan.budget_bytes / GB:.2f} GB.")

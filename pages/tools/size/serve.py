@@ -5,7 +5,9 @@ from typing import Any
 import streamlit as st
 
 from core.figures.serve_memory import memory_alt_text, memory_chart
+from core.serving.budget import is_another_server_s
 from core.serving.engine_why import why_sentence
+from core.serving.engine_words import engine_sentence
 from core.serving.inverse import Answer
 from core.serving.options import Option
 from core.serving.prefill import prefill_bound
@@ -90,16 +92,20 @@ def show_answer(name: str, served: Served) -> None:
     st.markdown(f"### {first_line(name, served)}")
     if served.engine_refusal:
         st.warning(f"Counted as payload. {served.engine_refusal}", icon=":material/info:")
-    st.markdown(why_sentence(served.plan))
+    st.markdown(" ".join(filter(None, [why_sentence(served.plan), engine_sentence(served.plan)])))
     report.copy_served(name, served)
     longest, fewest = st.columns(2)
     _card(longest, "Longest context, one request", served.longest, "tokens", longest_sentence(served))
-    _card(fewest, f"Fewest {served.job.device.name} for one request", served.fewest, "", fewest_sentence(served))
+    _card(fewest, f"Fewest {_each(served)} for one request", served.fewest, "", fewest_sentence(served))
     theme = st.context.theme.type or "light"
     spec = cached.chart_spec(f"serve {served.plan.job!r}", theme, lambda palette: memory_chart(served, palette))
     style.draw_spec(spec, sentence=_sentence(served), alt_text=memory_alt_text(served), key="size_memory")
     st.caption(" · ".join(f"{part.says} {format_both(part.num_bytes, 2)}" for part in memory_parts(served)))
     show_other_heads(served)
+
+
+def _each(served: Served) -> str:
+    return "accelerators of that server" if is_another_server_s(served.job) else served.job.device.name
 
 
 def _card(column: st.delta_generator.DeltaGenerator, label: str, found: Answer, unit: str, why: str) -> None:

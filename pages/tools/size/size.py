@@ -17,6 +17,7 @@ from pages.tools.size import (
     measure,
     parts,
     plan,
+    questions,
     ranks,
     record,
     report,
@@ -36,7 +37,10 @@ TABS = [
 ]  # fmt: skip
 
 st.title("Size a serving job")
-serving = inputs.choose_job()
+with st.container(horizontal=True, vertical_alignment="center"):
+    serving = inputs.choose_job()
+    questions.menu()
+st.caption(inputs.JOBS[inputs.SERVE if serving else inputs.CHOOSE])
 cache_width.take_width()
 inputs.first_inputs(serving=serving)
 answer = st.container()

@@ -10,7 +10,7 @@ from core.figures.palette import Palette
 from core.figures.sizing import options_alt_text, options_chart
 from core.hardware.accelerators import explain_memory
 from core.reports.pictures import Picture
-from core.serving.budget import counted_by_server
+from core.serving.budget import budget_basis, counted_by_server, is_another_server_s
 from core.serving.memory_plan import MemoryPlan
 from core.serving.options import Option, OptionGrid, near_misses, option_sentence, verdict
 from core.serving.what_if import query_heads
@@ -73,6 +73,9 @@ def options_sentence(plan: MemoryPlan) -> str:
     """What the picture of every option shows."""
     count = plan.job.num_accelerators
     where = f"one of {count}" if count > 1 else "one"
+    if is_another_server_s(plan.job):
+        against = f"{plan.budget_bytes / GB:.2f} GB. {budget_basis(plan.job)}"
+        return f"Weights, KV cache and reserve for every G, against {against}"
     return (
         f"Weights, KV cache and reserve for every G, against the {plan.budget_bytes / GB:.2f} GB that {where} "
         f"{plan.job.device.name} gives."

@@ -6,6 +6,7 @@ from core.serving.calibrated import calibrated
 from core.serving.inverse import largest_batch
 from core.serving.job import ServingJob
 from core.serving.memory_plan import plan
+from core.serving.serve import device_words
 from core.serving.ways_to_fit import ways_to_fit
 from core.serving.weights import typed_count
 
@@ -45,3 +46,13 @@ def test_the_rest_of_the_machine_stays_while_the_job_changes():
     assert lighter.engine_plan.max_concurrency == (20 * GIB + 8_000_000_000) // 2**21 / 512
     assert all(way.job.measured == job.measured for way in ways_to_fit(job.where(batch_size=40)))
     assert calibrated(job, 20 * GIB) == job
+
+
+def test_a_log_with_more_than_the_accelerator_has_is_another_server_s():
+    """16 GB of weights and 100 GiB are more than an H100: nothing is said of its 80 GB."""
+    made = plan(calibrated(llama(), 100 * GIB))
+    assert device_words(made.job) == "a server with 100.00 GiB for the cache"
+    assert not made.memory_reading_decides
+    assert made.memory_sentence.startswith("Weights, and the 100.00 GiB that the server's log left for the cache")
+    assert next(line.label for line in made.lines if line.key == "budget") == "Budget by the server's log"
+    assert device_words(calibrated(llama(), 20 * GIB)) == "one H100 SXM5 80 GB"
