@@ -3,6 +3,17 @@
 from core.engines.plan import EnginePlan
 
 
+def pool_share_bytes(plan: EnginePlan, *, context_length: int) -> float | None:
+    """What one request of that length takes away from SGLang's pools: its tokens with the window tokens that are set
+    aside beside each of them whether it fills them or not, and its slots; None for an engine without such pools."""
+    if plan.engine != "sglang" or plan.bytes_per_token is None:
+        return None
+    slots = sum(
+        (group.page_bytes or 0) * (group.pages_per_request or 0) for group in plan.groups if group.kind == "state"
+    )
+    return plan.bytes_per_token * context_length + slots
+
+
 def held_bytes(plan: EnginePlan, *, batch_size: int) -> int:
     """Bytes that the batch takes, states included, for a plan that was asked with the job's context_length.
 

@@ -9,7 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 
+from core.engines.class_names import named_class
 from core.engines.face import plan_cache
+from core.engines.held import held_bytes, pool_share_bytes
 from core.engines.plan import EngineError
 from core.models.attention import (
     CompressedAttention,
@@ -26,7 +28,7 @@ from core.models.spec import ModelSpec, read_config
 
 CONTEXT = 32_768
 FACTORS = ("2", "L", "G", "head_dim", "context", "batch", "bytes", "reads")
-ENGINES = ("vllm", "llama.cpp", "mlx")
+ENGINES = ("vllm", "sglang", "llama.cpp", "mlx")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,6 +104,10 @@ IDEAS: tuple[Idea, ...] = (
         does="Most layers hold a recurrent state of constant size, or no attention at all; few keep keys and values.",
         keys=("layer_types", "full_attention_interval", "attn_layer_period", "block_configs"),
         g_means="It counts in the layers that are left: a factor on a smaller L. The state does not know it.",
+        published=(
+            Published(says="Mean of eight tasks at 128k tokens, 48B: all layers MLA 52.2, one in four 54.5; with "
+                      "another linear layer 51.2.", where="Kimi Linear, Table 5", arxiv="2510.26692"),
+        ),
     ),
     Idea(
         key="shorter", name="Windows, chunks, sinks", factors=("context",), model="gpt-oss-20b",
@@ -134,6 +140,10 @@ IDEAS: tuple[Idea, ...] = (
         does="An index picks the tokens that a step attends to. Reads fall; storage does not, and grows by index keys.",
         keys=("index_topk", "index_head_dim", "index_n_heads"),
         g_means="What is stored still goes with it, or with the latent. What is read goes with index_topk.",
+        published=(
+            Published(says="Mean of nine tasks at 27B, trained so from the start: sparse 0.456, full attention 0.443.",
+                      where="Native Sparse Attention, Table 1", arxiv="2502.11089"),
+        ),
     ),
     Idea(
         key="bits", name="Fewer bits", factors=("bytes",), model="Llama-3.1 8B",
@@ -215,12 +225,12 @@ def engine_bytes(spec: ModelSpec) -> dict[str, float | str]:
     found: dict[str, float | str] = {}
     for engine in ENGINES:
         try:
-            plan = plan_cache(spec, engine=engine, context_length=CONTEXT)
+            plan = plan_cache(named_class(spec), engine=engine, context_length=CONTEXT)
         except EngineError as refused:
             found[engine] = str(refused)
         else:
-            if plan.request_bytes is not None:
-                found[plan.version] = plan.request_bytes / CONTEXT
+            share = pool_share_bytes(plan, context_length=CONTEXT)
+            found[plan.version] = (held_bytes(plan, batch_size=1) if share is None else share) / CONTEXT
     return found
 
 

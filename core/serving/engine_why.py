@@ -79,7 +79,10 @@ def _why_sglang(asked: EnginePlan, context: int) -> str:
     full, window = asked.capacity_tokens or 0, asked.window_capacity_tokens
     if window is not None and full // max(context, 1) > held:
         return f"Why {held:,} at once: the window pool has {window:,} tokens, full before the {full:,} others."
-    return f"Why {held:,} at once: the pool has {full:,} tokens, and each request takes {context:,} of them."
+    share = ""
+    if window is not None and asked.bytes_per_token is not None:
+        share = f" of {format_bytes(asked.bytes_per_token)}, with the window tokens that are set aside for each"
+    return f"Why {held:,} at once: the pool has {full:,} tokens{share}, and each request takes {context:,} of them."
 
 
 def _why_llama_cpp(plan: MemoryPlan, left: int) -> str:

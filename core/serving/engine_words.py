@@ -4,6 +4,7 @@ from collections import Counter
 from dataclasses import dataclass
 from math import floor
 
+from core.engines.held import pool_share_bytes
 from core.engines.plan import CacheGroup, EngineError, EnginePlan
 from core.serving.engine_cache import engine_cache
 from core.serving.footprint import footprint
@@ -167,13 +168,16 @@ def _row(job: ServingJob, engine: str) -> EngineRow:
         request_bytes=each,
         times_payload=each / base if base else None,
         requests=requests,
-        reason=_row_reason(asked, each, base, states),
+        reason=_row_reason(asked, each, base, states, at.context_length),
     )
 
 
-def _row_reason(asked: EnginePlan | None, taken: int, base: int, states: int) -> str:
+def _row_reason(asked: EnginePlan | None, taken: int, base: int, states: int, context: int) -> str:
     if asked is None:
         return "what the attention pattern needs" + (", states included" if states else "")
     if base and abs(taken / base - 1) <= WORTH_SAYING:
+        share = pool_share_bytes(asked, context_length=context)
+        if share is not None and share / base - 1 > WORTH_SAYING:
+            return f"window tokens are set aside for each token of the pool: that is {share / base:.3g} times"
         return "its payload, within a tenth"
     return _states_alone(taken, base, states) or cause(asked)

@@ -42,7 +42,7 @@ function show(state) {
   const mark = part[1] > 1 ? `${title} · ${part[0]} of ${part[1]}` : title
   if (state.mark.textContent !== mark) state.mark.textContent = mark
   state.done.style.width = `${(100 * (place - 1 + part[0] / part[1])) / pages}%`
-  const words = state.data.note || alts()
+  const words = state.data.note || (state.data.notes ?? [])[wanted] || alts()
   if (state.panel.textContent !== words) state.panel.textContent = words
   if (state.window && !state.window.closed) {
     state.window.document.title = mark

@@ -105,9 +105,11 @@ def _keep_screen() -> None:
 
 
 def _lesson(page: st.Page) -> dict[str, object]:
-    """For a lesson: its key, which of its steps is shown, and that step's note."""
+    """For a lesson: its key, which of its steps is shown, and that step's note; for another page a note a screen."""
     if page.url_path not in share.LESSONS:
-        return {"lesson": "", "note": ""}
+        from core.learning.page_notes import notes_of  # noqa: PLC0415  for whoever presents, as below
+
+        return {"lesson": "", "note": "", "notes": list(notes_of(page.url_path))}
     from core.learning.figures import texts  # noqa: PLC0415  computed for whoever presents, not for every visitor
 
     lesson = lessons.lesson(page.url_path)

@@ -32,6 +32,7 @@ def settings_inputs(page: str) -> None:
     if engine not in _INPUTS:
         return
     _INPUTS[engine](page)
+    st.caption(_WORDS[engine])
 
 
 def _vllm(page: str) -> None:
@@ -58,6 +59,15 @@ def _llama_cpp(page: str) -> None:
     three.toggle("Windows in full", value=False, key=f"{page}_ll_swa", bind="query-params")
 
 
+_WORDS = {
+    "vllm": "`--max-num-batched-tokens`: tokens of all requests in one step. `--kv-cache-dtype`: how the cache stores "
+    "a number. `--enable-prefix-caching`: prompts that begin alike share what is cached of their beginning.",
+    "sglang": "`--max-running-requests`. `--swa-full-tokens-ratio`: window tokens set aside for each token. "
+    "`--mamba-full-memory-ratio`: memory for recurrent states, to that for tokens. Off: `--disable-radix-cache`, "
+    "which shares the beginnings of prompts.",
+    "llama.cpp": "`-ub`: tokens computed at once. `--kv-unified`: all slots share one context. `--swa-full`: layers "
+    "with a window keep every token.",
+}
 _INPUTS = {"vllm": _vllm, "sglang": _sglang, "llama.cpp": _llama_cpp}
 
 

@@ -140,6 +140,15 @@ def test_where_a_page_has_no_notes_the_pictures_speak(room: Page):
     expect(notes).to_contain_text("GQA diagram: a row of 64 query heads")
 
 
+def test_a_page_says_a_note_of_its_own_for_each_screen(server: Dashboard, page: Page):
+    enter(page, f"{server.url}/bound?present=1")
+    page.keyboard.press("n")
+    notes = page.get_by_role("complementary", name="Speaker notes")
+    expect(notes).to_contain_text("A dot left of the ridge waits for memory")
+    page.keyboard.press("PageDown")
+    expect(notes).to_contain_text("The same claim on a real machine")
+
+
 def test_w_puts_the_notes_into_a_window_that_follows(server: Dashboard, page: Page):
     enter(page, f"{server.url}/bottleneck?present=1")
     with page.expect_popup() as opened:

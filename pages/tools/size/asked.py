@@ -19,7 +19,7 @@ SERVE = (("size_serve_context", "Tokens of a request", 32_768),)
 CHOOSE = (
     ("size_batch", "Batch", 32),
     ("size_context", "Context, tokens", 65_536),
-    ("size_g", "G to weigh", "Largest that fits"),
+    ("size_g", "G to look at", "Largest that fits"),
     ("size_wish", "G to make fit", "8"),
     ("size_freed", "Parameters that G frees", "dropped"),
     ("size_windows", "Windows", "The model's own"),

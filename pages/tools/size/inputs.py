@@ -31,9 +31,15 @@ OWN_WINDOWS = "The model's own"
 SERVE, CHOOSE = "Serve a model", "Choose G"
 JOBS = {
     SERVE: "Does this model fit, how many requests, how long a context, how many accelerators. G is the model's own.",
-    CHOOSE: "Which G fits a job, for a model that is still to be trained or uptrained.",
+    CHOOSE: "Which G, the number of KV heads, fits a job: for a model that is still to be trained, or to be turned "
+    "into one of fewer KV heads by more training.",
 }
 PATTERN = "Some layers keep a window"
+WORDS = (
+    "**Memory utilisation**: the share of its memory that a server may fill. **Runtime reserve**: of that, what is "
+    "kept for activations and the server itself. **Block**: tokens of a page of the cache. **Prefill chunk**: tokens "
+    "of a prompt that one step reads. **Scale bits**: below 16 bits so many elements share a scale of so many bits."
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,6 +144,7 @@ def more_inputs(*, serving: bool) -> None:
         four.number_input("Elements per scale", value=64, step=16, key="size_scale_elements", bind="query-params")
         if not serving:
             _window_inputs(one, two, three, four)
+        st.caption(WORDS)
         engine.settings_inputs()
         server_log.left_input(st.columns(4)[0])
 

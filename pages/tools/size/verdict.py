@@ -18,6 +18,7 @@ from core.units import GB
 from pages.shell import cached, style
 
 MOST_SOURCES = 3
+PARTS = "Weights, KV cache and the server's own reserve for every G"
 
 
 def show_verdict(grid: OptionGrid, option: Option, wished: int | None) -> None:
@@ -75,11 +76,8 @@ def options_sentence(plan: MemoryPlan) -> str:
     where = f"one of {count}" if count > 1 else "one"
     if is_another_server_s(plan.job):
         against = f"{plan.budget_bytes / GB:.2f} GB. {budget_basis(plan.job)}"
-        return f"Weights, KV cache and reserve for every G, against {against}"
-    return (
-        f"Weights, KV cache and reserve for every G, against the {plan.budget_bytes / GB:.2f} GB that {where} "
-        f"{plan.job.device.name} gives."
-    )
+        return f"{PARTS}, against {against}"
+    return f"{PARTS}, against the {plan.budget_bytes / GB:.2f} GB that {where} {plan.job.device.name} gives."
 
 
 def options_spec(grid: OptionGrid, option: Option, theme: str) -> dict[str, Any]:

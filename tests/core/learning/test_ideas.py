@@ -106,7 +106,12 @@ def test_engines_say_what_they_take() -> None:
     size = ideas.size_of(idea("latent"))
     assert size is not None
     assert size.kept == 61 * 576 * 2
-    assert len(size.engines) == 3
+    assert len(size.engines) == 4
+    assert size.engines["SGLang 0.5.23"] == 61 * 576 * 2
+    hybrid = ideas.size_of(idea("fewer-layers"))
+    assert hybrid is not None
+    # 12 layers x 2 x 2 heads x 256 x 2 bytes a token, and five slots of 77,266,944 bytes of states
+    assert hybrid.engines["SGLang 0.5.23"] == pytest.approx(24_576 + 5 * 77_266_944 / 32_768)
 
 
 def test_published_figures_are_those_of_the_evidence() -> None:

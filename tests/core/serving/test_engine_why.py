@@ -49,9 +49,12 @@ def test_why_vllm_serves_45_and_how_many_prompts_stay_cached():
 
 
 def test_why_a_window_pool_is_full_first():
-    """gpt-oss at 1,024 tokens: 128 + 128 + 2 window tokens a request, of 0.8 of the tokens: requests end it."""
+    """gpt-oss: 12 full layers x 2 x 8 x 64 x 2 bytes a token, and 0.8 of as many for windows: 44,236.8 bytes."""
     made = planned("gpt-oss-20b", "sglang", context_length=32_768)
-    assert "at once: the pool has" in why_sentence(made)
+    assert why_sentence(made) == (
+        "Why 29 at once: the pool has 970,903 tokens of 44.2 kB, with the window tokens that are set aside for each, "
+        "and each request takes 32,768 of them."
+    )
     assert misleading(made) == ()
 
 

@@ -51,6 +51,13 @@ def test_states_alone_are_said_where_nothing_else_is_beside_the_payload():
     assert rows["payload"].reason == "what the attention pattern needs, states included"
 
 
+def test_a_window_pool_costs_more_than_it_holds():
+    """gpt-oss on SGLang: 0.8 window tokens for every token, whatever the window: 1.8 times (12 of 24 layers slide)."""
+    spec = read_config(next(model.config for model in load_registry() if model.name == "gpt-oss-20b"))
+    rows = {row.engine: row for row in side_by_side(hybrid(context_length=32_768).where(model=spec, engine="vllm"))}
+    assert rows["sglang"].reason == ("window tokens are set aside for each token of the pool: that is 1.79 times")
+
+
 def test_why_fewer_bits_save_nothing_is_said():
     """Falcon's class passes no cache type on: 2,048 tokens x 32 layers x 2 x 64 x 2 bytes, whatever the type."""
     spec = read_config(next(model.config for model in load_registry() if model.name == "Falcon-7B"))
