@@ -5,6 +5,7 @@ legacy pages/ discovery from answering the first deep link after a start with a 
 and gives one place for response headers and for ending measurements when the server stops.
 """
 
+import os
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -27,7 +28,11 @@ from pages.shell import picture_height  # noqa: E402
 
 @asynccontextmanager
 async def lifespan(_app: st.App) -> AsyncIterator[None]:
-    """Nothing to start; on the way out, every measurement still running is ended with the server."""
+    """Sweeps that the last server left under way go on; on the way out, every measurement still running is ended."""
+    if os.environ.get("RAY_ADDRESS"):
+        from core.cluster import follow  # noqa: PLC0415  loads only where a cluster is named
+
+        follow.go_on_after_a_restart()
     yield
     for name in ("core.decode.worker", "core.uptraining.runs"):
         runs = sys.modules.get(name)  # never imported: then nothing was ever started

@@ -5,6 +5,7 @@ a sweep ends with the dashboard; the sweep stands in SQLite, and the next dashbo
 """
 
 import json
+import logging
 import os
 import subprocess
 import threading
@@ -12,10 +13,12 @@ from importlib.util import find_spec
 
 from core.cluster import kept
 from core.cluster.points import Sweep
+from core.decode.store import StoreUnavailable
 from core.host import children
 
 ADDRESS = "RAY_ADDRESS"
 REPORT_SECONDS = 90.0
+LOG = logging.getLogger("headroom.runs")
 
 
 class NoAnswer(RuntimeError):
@@ -82,6 +85,16 @@ def go_on_with_what_was_left() -> None:
     for line in kept.sweeps():
         if line.status == kept.UNDER_WAY:
             go_on(line.sweep_id)
+
+
+def go_on_after_a_restart() -> None:
+    """At a server's start: what was left goes on without a page being opened; nothing where no cluster is named."""
+    if not offered():
+        return
+    try:
+        go_on_with_what_was_left()
+    except StoreUnavailable as e:
+        LOG.warning("sweeps were not resumed", extra={"why": str(e)})  # the page says so too
 
 
 def is_driven(sweep_id: str) -> bool:

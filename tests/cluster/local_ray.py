@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ import psutil
 
 STORE_BYTES = 80_000_000  # Ray's least is 75 MiB
 UP_SECONDS = 90.0
+ONE_CPU_EACH = (("--num-cpus=1",), ("--num-cpus=1",))
 
 
 class LocalRay:
@@ -35,12 +36,17 @@ class LocalRay:
         )  # fmt: skip
         self.nodes: list[subprocess.Popen[bytes]] = []
 
-    def start(self, nodes: int) -> None:
-        """Waits for the head, then begins the nodes. Raises RuntimeError with what Ray said instead."""
+    def start(self, nodes: Sequence[Sequence[str]]) -> None:
+        """Waits for the head, then begins a node for each list of options. Raises RuntimeError with what Ray said."""
         self._wait_for("head", self._head)
-        for number in range(nodes):  # one after the other: of two begun at once, one timed out
-            self.nodes.append(self._start(f"node{number}", f"--address={self.address}", "--num-cpus=1"))
+        for number, options in enumerate(nodes):  # one after the other: of two begun at once, one timed out
+            self.nodes.append(self._start(f"node{number}", f"--address={self.address}", *options))
             self._wait_for(f"node{number}", self.nodes[-1])
+
+    @property
+    def pids(self) -> list[int]:
+        """Of the head and the nodes."""
+        return [process.pid for process in (self._head, *self.nodes)]
 
     def _start(self, name: str, *options: str) -> "subprocess.Popen[bytes]":
         own = self._folder / name
@@ -93,8 +99,9 @@ def _free_port() -> int:
 
 
 @contextlib.contextmanager
-def local_ray(nodes: int = 2) -> Iterator[LocalRay]:
-    """The cluster for the length of the block; Ray's sockets bound the length of the folder's name."""
+def local_ray(nodes: Sequence[Sequence[str]] = ONE_CPU_EACH) -> Iterator[LocalRay]:
+    """The cluster for the length of the block, a node for each list of `ray start`'s options; Ray's sockets bound the
+    length of the folder's name."""
     with tempfile.TemporaryDirectory(prefix="hr", dir="/tmp", ignore_cleanup_errors=True) as folder:
         cluster = LocalRay(Path(folder))
         try:

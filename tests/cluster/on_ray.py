@@ -7,7 +7,9 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -28,14 +30,25 @@ def ray(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[LocalRay]:
         yield cluster
 
 
-def started(*arguments: str) -> "subprocess.Popen[str]":
+@pytest.fixture
+def claimed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[LocalRay]:
+    """Nodes that claim two H100s and one L4, which nobody has."""
+    monkeypatch.setenv("HEADROOM_DATA_DIR", str(tmp_path))
+    h100 = ("--num-cpus=3", "--num-gpus=2", '--resources={"accelerator_type:H100": 1}')
+    l4 = ("--num-cpus=2", "--num-gpus=1", '--resources={"accelerator_type:L4": 1}')
+    with local_ray((h100, l4)) as cluster:
+        monkeypatch.setenv("RAY_ADDRESS", cluster.address)
+        yield cluster
+
+
+def started(*arguments: str, module: str = "core.cluster") -> "subprocess.Popen[str]":
     return subprocess.Popen(
-        [sys.executable, "-m", "core.cluster", *arguments], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        [sys.executable, "-m", module, *arguments], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         text=True, start_new_session=True,
     )  # fmt: skip
 
 
-def said(process: "subprocess.Popen[str]") -> dict[str, object]:
+def said(process: "subprocess.Popen[str]") -> Any:
     out, errors = process.communicate(timeout=240)
     assert process.returncode == 0, errors or out
     return json.loads(out.splitlines()[-1])
@@ -110,3 +123,36 @@ def test_a_cancelled_sweep_ends_its_runs_on_the_nodes(ray: LocalRay):
     kept.end(sweep_id, kept.CANCELLED)
     assert json.loads(driver.communicate(timeout=60)[0].splitlines()[-1])["status"] == "cancelled"
     wait_for(lambda: measuring(ray, 0) is None and measuring(ray, 1) is None, 20)
+
+
+def test_a_whole_sweep_goes_over_the_clients_address(ray: LocalRay, monkeypatch: pytest.MonkeyPatch):
+    """As from a laptop that is no node: ray://HEAD:10001."""
+    monkeypatch.setenv("RAY_ADDRESS", ray.client_address)
+    sweep = said(started("sweep", *SHAPE, "--devices", "CPU", "--kv-heads", "4,1", "--contexts", "64"))
+    assert (sweep["status"], sweep["done"], sweep["failed"]) == ("complete", 2, 0)
+    points = newest()
+    assert len({p.record.run_id for p in points if p.record}) == 2
+    assert all(p.place["node"] and p.seconds for p in points)
+
+
+def test_runs_that_ask_for_a_gpu_get_the_kind_by_name_and_no_two_hold_one_at_a_time(claimed: LocalRay):
+    kinds = said(started("devices"))["kinds"]
+    assert [(kind["name"], kind["devices"]) for kind in kinds] == [("H100", 2), ("L4", 1)]
+    placed = said(started(module="tests.cluster.placed"))
+    assert Counter((p["kind"], p["state"]) for p in placed) == {("H100", "done"): 4, ("L4", "done"): 4}
+    nodes = {kind: {p["node"] for p in placed if p["kind"] == kind} for kind in ("H100", "L4")}
+    assert [len(found) for found in nodes.values()] == [1, 1]
+    assert nodes["H100"] != nodes["L4"]
+    assert {p["gpu"] for p in placed if p["kind"] == "H100"} == {"0", "1"}
+    assert all(p["shown"] == p["gpu"] for p in placed)  # what torch would see, and what the device's lock is named by
+    for device in {(p["node"], p["gpu"]) for p in placed}:
+        held = sorted((float(p["begun"]), float(p["ended"])) for p in placed if (p["node"], p["gpu"]) == device)
+        assert all(ended <= begun for (_, ended), (begun, _) in pairwise(held))
+
+
+def test_a_node_that_claims_a_gpu_torch_does_not_see_refuses_the_point_by_name(claimed: LocalRay):
+    driver = started("sweep", *SHAPE, "--devices", "L4", "--kv-heads", "4", "--contexts", "64")
+    driver.communicate(timeout=240)
+    [point] = newest()
+    assert (point.state, point.attempts) == ("failed", 1)  # the next attempt would say the same
+    assert "torch sees no GPU here" in point.message

@@ -53,6 +53,25 @@ def test_this_host_and_the_reported_kinds_are_offered_and_a_sweep_begins(open_pa
     assert set(a_cluster) == {kept.sweeps()[0].sweep_id}
 
 
+def test_a_link_says_the_sweep_and_a_full_measurement_can_be_asked_for(open_page: Opener, a_cluster: list[str]):
+    app = open_page(
+        PAGE, bench_sweep_devices="H100", bench_sweep_contexts="512,1024", bench_sweep_batches="2,4",
+        bench_sweep_dtypes="float16", bench_sweep_size="Full: every kernel", bench_kv_heads="8",
+    )  # fmt: skip
+    app.button(key="bench_sweep_start").click().run()
+    [line] = kept.sweeps()
+    sweep = line.sweep
+    assert (sweep.devices, sweep.contexts, sweep.batches) == (("H100",), (512, 1024), (2, 4))
+    assert (sweep.dtypes, sweep.kv_heads, sweep.quick) == (("float16",), (8,), False)
+
+
+def test_contexts_and_batches_left_empty_are_the_jobs_own(open_page: Opener, a_cluster: list[str]):
+    app = open_page(PAGE, bench_sweep_devices="H100", bench_context="2048", bench_batch="3", bench_kv_heads="8")
+    app.button(key="bench_sweep_start").click().run()
+    [line] = kept.sweeps()
+    assert (line.sweep.contexts, line.sweep.batches, line.sweep.quick) == ((2048,), (3,), True)
+
+
 def test_contexts_that_are_no_numbers_are_said_and_stay(open_page: Opener, a_cluster: list[str]):
     app = open_page(PAGE)
     app.text_input(key="bench_sweep_contexts").set_value("4k").run()

@@ -15,6 +15,7 @@ from core.decode.store import StoreUnavailable
 from pages.shell.style import current_palette, draw
 
 LOOK_SECONDS = 2.0
+QUICK, FULL = "Quick: fewer samples", "Full: every kernel"
 report = st.cache_data(ttl=60, show_spinner="Asking the cluster what it has", max_entries=1)(follow.report)
 
 
@@ -44,16 +45,27 @@ def sweep_panel(job: DecodeJob, num_layers: int) -> None:
 
 
 def _ask(job: DecodeJob, devices: list[str]) -> None:
+    """The inputs of a sweep, each in the page's link; contexts and batches left empty are the job's own."""
     columns = st.columns([3, 3, 2, 3])
-    chosen = columns[0].multiselect("Devices", devices, default=devices, key="bench_sweep_devices")
-    contexts = columns[1].text_input("Contexts, tokens", str(job.context_length), key="bench_sweep_contexts")
-    batches = columns[2].text_input("Batches", str(job.batch_size), key="bench_sweep_batches")
-    dtypes = columns[3].multiselect("Caches", list(ELEMENT_BYTES), default=[job.dtype], key="bench_sweep_dtypes")
+    chosen = columns[0].multiselect("Devices", devices, default=devices, key="bench_sweep_devices", bind="query-params")
+    contexts = columns[1].text_input(
+        "Contexts, tokens", placeholder=str(job.context_length), key="bench_sweep_contexts", bind="query-params"
+    )
+    batches = columns[2].text_input(
+        "Batches", placeholder=str(job.batch_size), key="bench_sweep_batches", bind="query-params"
+    )
+    dtypes = columns[3].multiselect(
+        "Caches", list(ELEMENT_BYTES), default=[job.dtype], key="bench_sweep_dtypes", bind="query-params"
+    )
+    size = st.segmented_control(
+        "Each point", (QUICK, FULL), default=QUICK, key="bench_sweep_size", bind="query-params", required=True
+    )
     try:
         sweep = Sweep(
             num_query_heads=job.num_query_heads, head_dim=job.head_dim, kv_heads=job.kv_heads,
-            contexts=_integers("contexts", contexts), batches=_integers("batches", batches), dtypes=tuple(dtypes),
-            devices=tuple(chosen), step=job.step, seconds_limit=job.seconds_limit,
+            contexts=_integers("contexts", contexts) or (job.context_length,),
+            batches=_integers("batches", batches) or (job.batch_size,), dtypes=tuple(dtypes), devices=tuple(chosen),
+            step=job.step, quick=size == QUICK, seconds_limit=job.seconds_limit,
         )  # fmt: skip
     except InvalidJob as error:
         st.error(str(error))
@@ -113,7 +125,7 @@ def _compare(sweep: Sweep, points: Sequence[kept.KeptPoint], num_layers: int) ->
     """Prices, the table of what is done, the cheapest of each job, and a chart for each device."""
     columns = st.columns(len(sweep.devices))
     asked = {
-        device: column.number_input(f"{device}, price an hour", 0.0, key=f"bench_price_{device}")
+        device: column.number_input(f"{device}, price an hour", 0.0, key=f"bench_price_{device}", bind="query-params")
         for device, column in zip(sweep.devices, columns, strict=True)
     }
     rows = compared(points, prices={d: price for d, price in asked.items() if price}, num_layers=num_layers)

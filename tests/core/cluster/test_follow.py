@@ -1,0 +1,44 @@
+"""What a server does with sweeps that the last one left: it goes on with those under way, without a page being open."""
+
+from pathlib import Path
+
+import pytest
+
+from core.cluster import follow, kept
+from core.cluster.points import Sweep
+from core.decode.store import StoreUnavailable
+
+SWEEP = Sweep(num_query_heads=8, head_dim=64, kv_heads=(8,), contexts=(1024,), batches=(2,), devices=("H100",))
+
+
+@pytest.fixture
+def driven(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The sweeps that were to be driven, with a cluster named."""
+    found: list[str] = []
+    monkeypatch.setenv("HEADROOM_DATA_DIR", str(tmp_path))
+    monkeypatch.setattr(follow, "offered", lambda: True)
+    monkeypatch.setattr(follow, "go_on", lambda sweep_id: found.append(sweep_id))
+    return found
+
+
+def test_a_new_server_goes_on_with_what_was_under_way_alone(driven: list[str]):
+    under_way, cancelled = kept.add(SWEEP), kept.add(SWEEP)
+    kept.end(cancelled, kept.CANCELLED)
+    follow.go_on_after_a_restart()
+    assert driven == [under_way]
+
+
+def test_without_a_cluster_a_server_looks_at_nothing(driven: list[str], monkeypatch: pytest.MonkeyPatch):
+    kept.add(SWEEP)
+    monkeypatch.setattr(follow, "offered", lambda: False)
+    follow.go_on_after_a_restart()
+    assert driven == []
+
+
+def test_a_store_that_cannot_be_read_keeps_no_server_from_starting(driven: list[str], monkeypatch: pytest.MonkeyPatch):
+    def no_store() -> list[kept.SweepLine]:
+        raise StoreUnavailable("the disk is full")
+
+    monkeypatch.setattr(kept, "sweeps", no_store)
+    follow.go_on_after_a_restart()
+    assert driven == []
