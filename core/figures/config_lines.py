@@ -70,7 +70,7 @@ def config_html(lines: Sequence[ConfigLine], colours: Palette) -> str:
         if line.decides:
             style = f"border-left:4px solid {colours.keys_values};background:{colours.panel}"
             words = _figures(line.decides)
-            figure = f'<span style="color:{colours.keys_values};text-align:right">{html.escape(words)}</span>'
+            figure = f'<span style="font-weight:600;text-align:right">{html.escape(words)}</span>'
         rows.append(
             f'<div style="{style};display:flex;justify-content:space-between;gap:1.5em;padding:0 .6em">'
             f'<span style="white-space:pre-wrap;overflow-wrap:anywhere;flex:1 0 62%">'

@@ -80,7 +80,8 @@ def _next() -> None:
 
 st.title("After G")
 st.markdown(
-    "The cache is `2 · L · G · head_dim · context · batch · bytes`. G was the first factor that the field turned. Each "
+    "The cache is `2 · L · G · head_dim · context · batch · bytes`: keys and values, of L layers, for G KV heads of "
+    "head_dim numbers, for each token of each sequence. G was the first factor that the field turned. Each "
     "later idea turns another one; most models of today turn several."
 )
 key = st.pills("Idea", list(NAMES), format_func=NAMES.__getitem__, default="latent", required=True,

@@ -25,9 +25,11 @@ def controls() -> tuple[str, int, int]:
 
 st.title("When memory stops binding")
 st.markdown(
-    "A read of the cache can serve several tokens: those that a draft model or a multi-token head proposed, checked in "
-    "one step. Then the same bytes carry k times the arithmetic. **Batch and prefill chunks help the weights' reading "
-    "alone; k helps the cache's too.** MLA in its absorbed form starts where k would have to take others."
+    "The ridge of an accelerator is the arithmetic that it can do while one byte arrives: left of it memory decides, "
+    "right of it arithmetic. A read of the cache can serve several tokens: those that a draft model or a multi-token "
+    "head proposed, checked in one step. Then the same bytes carry k times the arithmetic. **Batch and prefill chunks "
+    "help the weights' reading alone; k helps the cache's too.** MLA in its absorbed form, where all query heads read "
+    "the latent as it is, starts where k would have to take others."
 )
 accelerator, batch, chunk = controls()
 theme = st.context.theme.type or "light"
@@ -35,7 +37,7 @@ drawn = cached.bound_picture("ridge", theme, accelerator=accelerator, batch_size
 style.draw_spec(drawn.spec, sentence=drawn.sentence, alt_text=drawn.alt_text, key="bound_ridge")
 st.markdown(
     "**For which jobs does a smaller G buy no more time?** For those whose dot lies right of the ridge, and for those "
-    "far below N* tokens in flight, where the weights decide. It still buys room: more sequences, longer ones."
+    "with so few tokens in a step that reading the weights decides. It still buys room: more sequences, longer ones."
 )
 st.header("Measured on a CPU", anchor="measured", divider="gray")
 drawn = cached.bound_picture("measured", theme)

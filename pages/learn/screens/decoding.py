@@ -44,7 +44,8 @@ def controls(name: str) -> tuple[str, str]:
     )
     known = catalogue()
     chosen = second.selectbox(
-        "Roof of", [key for key in ACCELERATORS if key in known], format_func=lambda key: known[key].name,
+        "Accelerator whose limits are drawn",
+        [key for key in ACCELERATORS if key in known], format_func=lambda key: known[key].name,
         key=f"{name}_roof", bind="query-params",
     )  # fmt: skip
     return prompt, chosen
