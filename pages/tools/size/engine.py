@@ -4,6 +4,7 @@ from typing import Any
 
 import streamlit as st
 
+from core.engines.plan import EnginePlan
 from core.engines.vllm import TYPE_OF_BITS
 from core.figures.engine_pages import pages_alt_text, pages_chart, pages_rows
 from core.figures.engine_rows import engines_alt_text, engines_chart, engines_sentence
@@ -53,7 +54,7 @@ def show_why(option: Option) -> None:
 
 
 def show_engine(option: Option) -> None:
-    """The engine's pages as a picture, its lines, and the other engines beside it."""
+    """The engine's pages as a picture, the other engines beside it, and its lines."""
     asked = option.plan.engine_plan
     if asked is None:
         st.markdown(option.engine_refusal or "The payload has no pages: choose an engine beside the accelerator.")
@@ -70,13 +71,25 @@ def show_engine(option: Option) -> None:
                 "and empty, a dashed frame is room for layers that the model does not have."
             )
             style.draw_spec(spec, sentence=sentence, alt_text=pages_alt_text(asked), key="size_engine_pages")
-        for note in asked.notes:
-            st.markdown(f"**{note.name.capitalize()}** · {note.formula}  \n`{note.numbers or '–'} = {note.result}`")
-            if note.reason:
-                st.caption(note.reason)
+    _show_misleading(option.plan)
+    _show_side_by_side(option)
+    if asked is not None:
+        _show_lines(asked)
         if asked.engine == "vllm":
             _show_check(option.plan)
-    _show_misleading(option.plan)
+
+
+def _show_lines(asked: EnginePlan) -> None:
+    """The plan of the engine line by line, each with its numbers and why."""
+    st.markdown(f"**{asked.version}, line by line**")
+    for note in asked.notes:
+        st.markdown(f"**{note.name.capitalize()}** · {note.formula}  \n`{note.numbers or '–'} = {note.result}`")
+        if note.reason:
+            st.caption(note.reason)
+
+
+def _show_side_by_side(option: Option) -> None:
+    """What each engine takes for the same job, as a picture and as a table."""
     found = side_by_side(option.plan.job)
     spec = cached.chart_spec(
         f"engines {option.plan.job!r}", st.context.theme.type or "light", lambda palette: engines_chart(found, palette)
