@@ -1,7 +1,10 @@
 """Every export of every page, in light and dark, and a look at each: `make exports`, or `python -m tests.exports`.
 
-Files go to --out. Decks are rendered by LibreOffice where it is installed. It ends with 1, and says where, when text
-leaves its box, boxes overlap, something leaves its slide, a number is broken, or a PNG has other colours than its SVG.
+    python -m tests.exports --page size --theme dark    # one page, one theme
+
+Files go to --out. Each view's verdict is printed as soon as its files are written; decks are rendered by LibreOffice
+where it is installed. It ends with 1, and says where, when text leaves its box, boxes overlap, something leaves its
+slide, a number is broken, a PNG has other colours than its SVG, or type in a picture for a paper is below 7 points.
 """
 
 import argparse
@@ -21,6 +24,7 @@ from typing import Any
 from unittest import mock
 
 import streamlit as st
+import vl_convert
 from PIL import Image
 from pptx import Presentation
 from pypdfium2 import PdfDocument
@@ -36,7 +40,9 @@ from tests.dashboard import ROOT
 EMU_A_POINT = 12_700
 SLACK_POINTS = 3.0  # a letter may hang over its box so far
 LARGE_PX, THIN_PX = 40, 3  # of one colour; a mark that is an edge alone has none of it unmixed
+LINE_END_HYPHEN = "\x02"  # what PDFium says for a hyphen that ends a line
 NUMBER = re.compile(r"\d[\d,.]*\d")
+THEMES = ("light", "dark")
 QUERIES: dict[str, tuple[dict[str, str], ...]] = {
     "tools/size/size.py": ({}, {"size_job": "Serve a model"}, {"size_tab": "Traffic", "size_batch": "16"}),
     "tools/decode/benchmark.py": ({"bench_tab": "Recorded runs"},),
@@ -102,11 +108,26 @@ def _picture(picture: pictures.Picture, view: Seen, colours: Palette, stem: Path
     stem.with_suffix(".svg").write_text(svg, encoding="utf-8")
     stem.with_suffix(".png").write_bytes(png)
     yield from (f"{stem.name}.png, {said}" for said in colour_problems(svg, png))
+    yield from (f"{stem.name}.svg, {said}" for said in page_problems(bytes(vl_convert.svg_to_pdf(svg))))
     for width_cm, of in ((pictures.COLUMN_CM, "column"), (pictures.PAGE_CM, "page")):
         paper = pictures.paper_svg(picture, width_cm=width_cm, colours=colours)
         stem.with_name(f"{stem.name}-{of}.svg").write_text(paper, encoding="utf-8")
         drawn = pictures.paper_png(picture, width_cm=width_cm, colours=colours)
         stem.with_name(f"{stem.name}-{of}.png").write_bytes(drawn)
+        yield from (f"{stem.name}-{of}, {said}" for said in paper_problems(paper, drawn, width_cm))
+
+
+def paper_problems(svg: str, png: bytes, width_cm: float) -> Iterator[str]:
+    """A width that is not the column's, type that a printed paper is too small for, and letters that are cut."""
+    wide = Image.open(BytesIO(png)).size[0]
+    if abs(wide - width_cm / 2.54 * pictures.PAPER_DPI) > 2:
+        yield f"its PNG is {wide} px wide"
+    found = re.search(r'viewBox="0 0 ([\d.]+)', svg)
+    points = width_cm / 2.54 * 72 / float(found[1]) if found else 0
+    smallest = min((float(size) for size in re.findall(r'font-size="([\d.]+)px"', svg)), default=12.0) * points
+    if smallest < pictures.PAPER_POINTS - 0.01:
+        yield f"its smallest type is {smallest:.1f} points"
+    yield from page_problems(bytes(vl_convert.svg_to_pdf(svg)))
 
 
 def colour_problems(svg: str, png: bytes) -> list[str]:
@@ -155,7 +176,7 @@ def letters(page: Any) -> list[Letter]:
     high, text = page.get_height(), page.get_textpage()
     found = []
     for place in range(text.count_chars()):
-        character = text.get_text_range(place, 1)
+        character = text.get_text_range(place, 1).replace(LINE_END_HYPHEN, "-")
         if character.strip():
             left, bottom, right, top = text.get_charbox(place)
             found.append(Letter(character, left, high - top, right, high - bottom))
@@ -209,42 +230,65 @@ def _inside(letter: Letter, shape: Any) -> bool:
     return letter.left >= left and letter.right <= right and letter.top >= top and letter.bottom <= foot
 
 
-def rendered(decks: list[Path], out: Path) -> Iterator[tuple[Path, Path]]:
-    """Each deck with the PDF that LibreOffice makes of it; nothing where it is not installed."""
-    office = shutil.which("soffice")
-    if office is None:
-        print("LibreOffice is not installed: decks are checked by their boxes alone.")
-        return
-    with TemporaryDirectory() as profile:
-        command = [office, f"-env:UserInstallation=file://{profile}", "--headless", "--convert-to", "pdf",
-                   "--outdir", str(out), *map(str, decks)]  # fmt: skip
-        subprocess.run(command, check=True, timeout=1_200, capture_output=True)
-    yield from ((deck, out / f"{deck.stem}.pdf") for deck in decks)
+@dataclass(frozen=True)
+class Office:
+    """LibreOffice with a profile of its own, which it makes at its first deck."""
+
+    command: str
+    profile: str
+
+    def rendered(self, deck: Path, out: Path) -> Path:
+        """The PDF that it makes of the deck."""
+        subprocess.run(
+            [self.command, f"-env:UserInstallation=file://{self.profile}", "--headless", "--convert-to", "pdf",
+             "--outdir", str(out), str(deck)],
+            check=True, timeout=600, capture_output=True,
+        )  # fmt: skip
+        return out / f"{deck.stem}.pdf"
+
+
+def problems(view: Seen, colours: Palette, out: Path, office: Office | None, *, with_pictures: bool) -> list[str]:
+    """Everything that is wrong with one view's files, its deck as the office draws it included."""
+    found = list(written(view, colours, out, with_pictures=with_pictures))
+    if office is not None:
+        deck = out / f"{view.name}.pptx"
+        made = office.rendered(deck, out / "office")
+        found += [f"{deck.name}, {said}" for said in text_problems(deck.read_bytes(), made.read_bytes())]
+    return found
+
+
+def looked_at(options: argparse.Namespace, office: Office | None) -> Iterator[tuple[Seen, list[str]]]:
+    """Each view that was asked for, with what is wrong with it."""
+    known = {Path(script).stem: script for script in scripts()}
+    if unknown := set(options.page or ()) - set(known):
+        raise SystemExit(f"--page is {', '.join(sorted(unknown))}: there are {', '.join(known)}")
+    asked = [known[page] for page in options.page or known]
+    for script in asked:
+        for theme in (options.theme,) if options.theme else THEMES:
+            for query in QUERIES.get(script, ({},)):
+                view = seen(script, query, theme)
+                pictured = not options.without_pictures
+                yield view, problems(view, palette(theme), options.out, office, with_pictures=pictured)
 
 
 def main(arguments: list[str]) -> int:
-    """Writes, looks and says; 1 where something is wrong."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    """Writes, looks and says, view by view; 1 where something is wrong."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=ROOT / "exports")
-    parser.add_argument("--only", default="", help="pages whose script has this in its path")
-    parser.add_argument("--themes", default="light,dark")
+    parser.add_argument("--page", nargs="+", help="these pages alone, by their scripts' names: size, models, case_mqa")
+    parser.add_argument("--theme", choices=THEMES, help="one theme alone")
     parser.add_argument("--without-pictures", action="store_true", help="documents alone")
     options = parser.parse_args(arguments)
     options.out.mkdir(parents=True, exist_ok=True)
-    wrong: list[str] = []
-    decks: list[Path] = []
-    for script in (script for script in scripts() if options.only in script):
-        for theme in options.themes.split(","):
-            for query in QUERIES.get(script, ({},)):
-                view = seen(script, query, theme)
-                colours = palette(theme)
-                wrong += written(view, colours, options.out, with_pictures=not options.without_pictures)
-                decks.append(options.out / f"{view.name}.pptx")
-                print(f"{view.name}: {len(view.pictures)} pictures", flush=True)
-    office = options.out / "office"
-    for deck, made in rendered(decks, office):
-        wrong += [f"{deck.name}, {said}" for said in text_problems(deck.read_bytes(), made.read_bytes())]
-    print("\n".join(wrong) or f"{len(decks)} views, nothing wrong")
+    wrong, views, command = 0, 0, shutil.which("soffice")
+    if command is None:
+        print("LibreOffice is not installed: decks are checked by their boxes alone.")
+    with TemporaryDirectory() as profile:
+        for view, found in looked_at(options, Office(command, profile) if command else None):
+            views, wrong = views + 1, wrong + len(found)
+            print(f"{view.name}, {len(view.pictures)} pictures: {f'{len(found)} wrong' if found else 'nothing wrong'}")
+            print(*(f"  {said}" for said in found), sep="\n", flush=True) if found else sys.stdout.flush()
+    print(f"{views} views, {wrong} wrong" if wrong else f"{views} views, nothing wrong")
     return 1 if wrong else 0
 
 
