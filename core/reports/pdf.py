@@ -9,8 +9,9 @@ from io import BytesIO
 
 from core.figures.palette import Palette
 from core.reports.exports import Document
-from core.reports.pages import CELL_SIDE_IN, CELL_TOP_IN, Drawing, Grid, Item, Page, Paper, Words, laid_out, opening
+from core.reports.pages import CELL_SIDE_IN, CELL_TOP_IN, Drawing, Grid, Item, Page, Paper, Words, opening
 from core.reports.pictures import FONTS, chart_svg, placed
+from core.reports.speaker import noted_pages
 from core.reports.text_width import LINE_EM, wrap
 
 PX_PER_IN = 72  # vl-convert takes a px of an SVG for a point
@@ -18,12 +19,12 @@ ASCENT_EM = 0.93  # from the top of a line to its base
 
 
 def pdf(document: Document, colours: Palette, paper: Paper) -> bytes:
-    """The title, then each section on pages of its own. Raises ExportError."""
+    """The title, then each section on pages of its own, and what its speaker is told. Raises ExportError."""
     import vl_convert  # noqa: PLC0415  a JavaScript engine: loaded for the first file that someone asks for
     from pypdfium2 import PdfDocument  # type: ignore[import-untyped]  # noqa: PLC0415  as above
 
     drawn = [_page(opening(document, paper), colours, paper)]
-    drawn += [_page(_items(page), colours, paper) for page in laid_out(document, paper)]
+    drawn += [_page(_items(page), colours, paper) for page in noted_pages(document, paper)]
     whole = PdfDocument.new()
     try:
         for svg in drawn:

@@ -5,11 +5,13 @@ from itertools import combinations
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pypdfium2 import PdfDocument
 
 from core.figures.palette import LIGHT
 from core.reports.exports import Document, Picture, Section, Table
 from core.reports.pages import A4, CELL_SIDE_IN, SLIDE, Drawing, Grid, Item, Page, Paper, Words, headline, laid_out
 from core.reports.pdf import pdf
+from core.reports.speaker import noted_pages
 from core.reports.text_width import fitting_points, width_in, words_height, wrap
 
 PAPERS = pytest.mark.parametrize("paper", [SLIDE, A4], ids=["slide", "A4"])
@@ -134,16 +136,56 @@ def box(item: Item) -> tuple[float, float, float, float]:
 
 
 def test_a_pdf_s_text_can_be_selected_one_page_a_section():
-    from pypdfium2 import PdfDocument
-
     sections = (Section(title="Verdict", text="It needs 368.27 GB and lacks 291.30 GB."),
                 Section(title="The job", table=(("Input", "Value"), (("Context", "65,536"),))))  # fmt: skip
-    made = PdfDocument(pdf(Document(title="Size", source=SOURCE, sections=sections), LIGHT, A4))
-    said = [page.get_textpage().get_text_range() for page in made]
-    assert [" ".join(text.split()) for text in said] == [
+    made = pdf(Document(title="Size", source=SOURCE, sections=sections), LIGHT, A4)
+    assert said(made) == [
         f"Size {SOURCE}",
         f"Verdict It needs 368.27 GB and lacks 291.30 GB. {SOURCE}",
         f"The job Input Value Context 65,536 {SOURCE}",
     ]
-    assert [round(length) for length in made[0].get_size()] == [595, 842]
-    made.close()
+    document = PdfDocument(made)
+    assert [round(length) for length in document[0].get_size()] == [595, 842]
+    document.close()
+
+
+@PAPERS
+@settings(max_examples=20, deadline=None)
+@given(text=st.text("words 12,3.\n", max_size=2_000), note=st.text("note 4.\n", min_size=1, max_size=3_000))
+def test_a_note_stands_on_its_pages_over_nothing(paper, text, note):
+    section = Section(title="A step", text=text, note=note, picture=PICTURE)
+    for page in noted_pages(Document(title="T", source=SOURCE, sections=(section, section)), paper):
+        assert not problems(page, paper)
+
+
+def test_a_pdf_says_what_the_speaker_is_told():
+    """On paper below what it is about; as slides at the end, since a slide in a PDF has no notes."""
+    sections = (Section(title="Seven factors", text="One product.", note="Ask **who** knows L."),
+                Section(title="By hand", text="320 KiB."))  # fmt: skip
+    document = Document(title="Post-it", source=SOURCE, sections=sections)
+    assert said(pdf(document, LIGHT, A4))[1:] == [
+        f"Seven factors One product. For the speaker: Ask who knows L. {SOURCE}",
+        f"By hand 320 KiB. {SOURCE}",
+    ]
+    assert said(pdf(document, LIGHT, SLIDE))[1:] == [
+        f"Seven factors One product. {SOURCE}",
+        f"By hand 320 KiB. {SOURCE}",
+        f"For the speaker Seven factors: Ask who knows L. {SOURCE}",
+    ]
+
+
+def test_a_note_without_room_takes_a_page_after_its_section():
+    section = Section(title="Long", text="A line of words. " * 300, note="Be brief. " * 300)
+    pages = noted_pages(Document(title="T", source=SOURCE, sections=(section,)), A4)
+    assert len(pages) == 2
+    last = pages[-1].items[-1]
+    assert isinstance(last, Words)
+    assert last.text == f"For the speaker: {'Be brief. ' * 300}".strip()
+
+
+def said(made: bytes) -> list[str]:
+    """The words of each page."""
+    document = PdfDocument(made)
+    found = [" ".join(page.get_textpage().get_text_range().split()) for page in document]
+    document.close()
+    return found
