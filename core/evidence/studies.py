@@ -143,8 +143,8 @@ def figure_rows(dots: Sequence[Dot]) -> list[dict[str, object]]:
         {
             "Study": dot.study.label,
             "Layout": dot.variant,
-            "Change against MHA": dot.change,
-            "Unit": "points" if dot.scale == "points" else "% perplexity",
+            "Change against MHA (points)": dot.change if dot.scale == "points" else None,
+            "Change against MHA (% perplexity)": dot.change if dot.scale == "perplexity" else None,
             "Measure": dot.study.measure,
             "Training": dot.study.training,
             "Parameters held equal": "yes" if dot.study.parameters_held_equal else "no",

@@ -108,7 +108,14 @@ def table_row(model: ComparedModel) -> Row:
         "Layers": layers_text(spec),
         "Facts": " ".join((model.facts, *spec.remarks)),
         "Bytes per token": spec.cache_bytes_per_token(),
+        **_window_columns(spec),
     }
+
+
+def _window_columns(spec: ModelSpec) -> Row:
+    """For a spreadsheet: the window that most layers have, and how many have it."""
+    (window, count) = next(iter(_windows(spec)[0].most_common(1)), (None, 0))
+    return {"Window (tokens)": window, "Layers with that window": count}
 
 
 def kind_word(spec: ModelSpec) -> str:
@@ -153,18 +160,20 @@ def layers_text(spec: ModelSpec) -> str:
     return " + ".join(f"{count} × ({words})" for words, count in counts.items())
 
 
-def window_text(spec: ModelSpec) -> str:
-    """'none', '4,096' on all layers that keep a cache, or '1,024 (25/30)' where only some do."""
+def _windows(spec: ModelSpec) -> tuple[Counter[int], int]:
+    """How many layers have which window, and how many keep a cache at all."""
     caching = [
         layer for layer in map(attention_of, spec.layers) if isinstance(layer, GroupedAttention | LatentAttention)
     ]
-    windows = Counter(layer.window for layer in caching if layer.window is not None)
+    return Counter(layer.window for layer in caching if layer.window is not None), len(caching)
+
+
+def window_text(spec: ModelSpec) -> str:
+    """'none', '4,096' on all layers that keep a cache, or '1,024 (25/30)' where only some do."""
+    windows, caching = _windows(spec)
     if not windows:
         return "none"
-    parts = [
-        f"{window:,}" + ("" if count == len(caching) else f" ({count}/{len(caching)})")
-        for window, count in windows.items()
-    ]
+    parts = [f"{window:,}" + ("" if count == caching else f" ({count}/{caching})") for window, count in windows.items()]
     return ", ".join(parts)
 
 

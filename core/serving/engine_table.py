@@ -44,7 +44,8 @@ class TableRow:
     refused: str = ""
 
 
-COLUMNS = tuple(field.name for field in fields(TableRow))
+FIELDS = tuple(field.name for field in fields(TableRow))
+COLUMNS = tuple({"context_length": "context_tokens"}.get(name, name) for name in FIELDS)  # of the CSV, with units
 
 
 def engine_table(
@@ -104,7 +105,7 @@ def table_csv(rows: Sequence[TableRow]) -> str:
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(COLUMNS)
     for row in rows:
-        values = (getattr(row, name) for name in COLUMNS)
+        values = (getattr(row, name) for name in FIELDS)
         writer.writerow(["" if value is None else f"{value:.4g}" if isinstance(value, float) else safe(value)
                          for value in values])  # fmt: skip
     return text.getvalue()

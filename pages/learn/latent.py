@@ -4,10 +4,13 @@ import pandas as pd
 import streamlit as st
 
 from core.learning.techniques.published import published
+from core.learning.techniques.tables import MLA_SENTENCE, mla_rows
 from core.units import format_count
 from pages.learn.screens import technique
+from pages.shell import share
 
 HEADS = (1, 2, 4, 8, 16, 32, 64, 128)
+ELEMENTS = "Cached elements per token"
 RANKS = (1, 2, 4, 8, 16)
 
 
@@ -29,20 +32,13 @@ def ranks() -> None:
 
 def evidence() -> None:
     """DeepSeek-V2's own comparison."""
-    table = published()["mla"]
-    rows = [
-        {
-            "model": row["model"],
-            "attention": row["kind"],
-            "cached elements per token": format_count(row["kv_elements_per_token"]),
-            **{name: f"{row[key]:.1f}" for name, key in
-               (("BBH", "bbh"), ("MMLU", "mmlu"), ("C-Eval", "ceval"), ("CMMLU", "cmmlu"))},
-        }
-        for row in table["rows"]
-    ]  # fmt: skip
-    st.markdown("**MLA keeps a small part of MHA's cache and scores at or above it on most benchmarks.**")
-    st.table(pd.DataFrame(rows), hide_index=True, border="horizontal")
-    technique.cite(table.source)
+    rows = mla_rows()
+    shown = [{head: f"{cell:.1f}" if isinstance(cell, float) else cell for head, cell in row.items()}
+             | {ELEMENTS: format_count(int(row[ELEMENTS]))} for row in rows]  # fmt: skip
+    st.markdown(f"**{MLA_SENTENCE}**")
+    st.table(pd.DataFrame(shown), hide_index=True, border="horizontal")
+    share.save_csv(rows, key="latent_published_csv", file_name="headroom-mla.csv", shown=shown)
+    technique.cite(published()["mla"].source)
 
 
 technique.page(

@@ -4,10 +4,10 @@ import pandas as pd
 import streamlit as st
 
 from core.learning.techniques.published import published
-from core.learning.techniques.quantisation import BITS, stored_bits
-from core.models.head_sharing import Layout
+from core.learning.techniques.tables import stored_rows, stored_sentence
 from core.units import format_binary
 from pages.learn.screens import technique
+from pages.shell import share
 
 GROUPS = (16, 32, 64, 128)
 
@@ -15,16 +15,19 @@ GROUPS = (16, 32, 64, 128)
 def bits() -> None:
     """Stored bits for a group size, and what a token of a model keeps with each G."""
     group = st.select_slider("Group, elements", GROUPS, 32, key="quantisation_group", bind="query-params")
-    token = Layout(num_query_heads=32, num_kv_heads=32, head_dim=128, num_layers=32)
-    rows = []
-    for width in (16, *BITS):
-        stored = stored_bits(width, group)
-        row = {"bits": str(width), "with scales": f"{stored:g}"}
-        for g in (32, 8, 4, 1):
-            row[f"G = {g}"] = format_binary(token.with_kv_heads(g).kv_bytes_per_token * stored / 16)
-        rows.append(row)
-    st.markdown(f"**Bytes of one token, for 32 layers and head_dim 128, with groups of {group}.**")
-    st.table(pd.DataFrame(rows), hide_index=True, border="horizontal")
+    rows = stored_rows(group)
+    shown = [{_short(head): _in_words(head, cell) for head, cell in row.items()} for row in rows]
+    st.markdown(f"**{stored_sentence(group)}**")
+    st.table(pd.DataFrame(shown), hide_index=True, border="horizontal")
+    share.save_csv(rows, key="quantisation_bits_csv", file_name="headroom-stored-bits.csv", shown=shown)
+
+
+def _short(head: str) -> str:
+    return head.split(" (")[0].lower() if head.startswith(("Bits", "With")) else head.split(" (")[0]
+
+
+def _in_words(head: str, cell: float) -> str:
+    return format_binary(cell) if head.startswith("G =") else f"{cell:g}"
 
 
 def error() -> None:

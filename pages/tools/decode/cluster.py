@@ -12,6 +12,7 @@ from core.decode.plan import ELEMENT_BYTES, DecodeJob, InvalidJob
 from core.decode.record_files import InvalidRecord
 from core.decode.records import KernelResult
 from core.decode.store import StoreUnavailable
+from pages.shell import share
 from pages.shell.style import current_palette, draw
 
 LOOK_SECONDS = 2.0
@@ -135,7 +136,10 @@ def _compare(sweep: Sweep, points: Sequence[kept.KeptPoint], num_layers: int) ->
         st.markdown(f"**Cheapest for {_shape(best)}: {best.device} at G = {best.kv_heads}**, {_cost(best)}.")
     if not any(asked.values()):
         st.caption("Give what an hour of each device costs, and the cheapest is named; no price is assumed.")
-    st.dataframe([_row(row) for row in rows], hide_index=True, key="bench_sweep_rows")
+    shown = [_row(row) for row in rows]
+    st.dataframe(shown, hide_index=True, key="bench_sweep_rows")
+    numbers = list(map(_numbers, rows))
+    share.save_csv(numbers, key="bench_sweep_csv", file_name="headroom-sweep.csv", shown=shown)
     job = rows[-1].job  # the largest that is done
     for device in sweep.devices:  # below each other: what a bar says of itself takes the page's width
         if mine := _best_of(points, device, job):
@@ -180,4 +184,15 @@ def _row(row: Compared) -> dict[str, object]:
         "Device": row.device, "Name": row.device_name, "Node": row.node, "G": row.kv_heads,
         "Job": _shape(row), "Step (ms)": f"{row.step_seconds * 1e3:,.3f}", "of": row.what,
         "Of the bandwidth": "fits the cache" if share is None else f"{share:.0%}", "Cost": _cost(row),
+    }  # fmt: skip
+
+
+def _numbers(row: Compared) -> dict[str, object]:
+    """The same for a spreadsheet; cost is in the currency of the prices that were given."""
+    return {
+        "Device": row.device, "Name": row.device_name, "Node": row.node, "G": row.kv_heads,
+        "Sequences": row.batch_size, "Context (tokens)": row.context_length, "Arithmetic": row.dtype,
+        "Step (ms)": row.step_seconds * 1e3, "of": row.what,
+        "Of the bandwidth (%)": None if row.bandwidth_fraction is None else 100 * row.bandwidth_fraction,
+        "Cost (of 10^6 tokens, in the prices' currency)": row.cost_per_million, "Why no cost": row.why_no_cost,
     }  # fmt: skip

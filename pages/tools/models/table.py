@@ -13,6 +13,7 @@ WIDTH: dict[str, int] = {
     "Model": 118, "Family": 78, "Kind": 86, "H": 40, "G": 40, "head_dim": 72, "L": 40, "Window": 94, "KiB/token": 76,
     "Declared by": 162, "Status": 90, "Layers": 260, "Facts": 620,
 }  # fmt: skip
+IN_THE_CSV = ("Bytes per token", "Window (tokens)", "Layers with that window")  # alone
 LEFT_OUT_IN_A_ROOM = ("Status", "Layers", "Facts")
 HELP = {
     "H": "Query heads of a layer.",
@@ -30,7 +31,7 @@ def frame(models: Sequence[ComparedModel], families: Sequence[str] = ()) -> pd.D
     table = pd.DataFrame([table_row(model) for model in models])
     if families:
         table.insert(1, "Family", list(families))
-    for column in ("H", "G", "head_dim", "L", "Bytes per token"):
+    for column in ("H", "G", "head_dim", "L", *IN_THE_CSV):
         if column in table:
             table[column] = table[column].astype("Int64")
     return table
@@ -51,11 +52,13 @@ def show(table: pd.DataFrame, *, key: str, file_name: str) -> None:
         "KiB/token", help=HELP["KiB/token"], width=widths.get("KiB/token"), format="%.1f"
     )
     columns |= dict.fromkeys(LEFT_OUT_IN_A_ROOM if in_a_room else ())
-    columns["Bytes per token"] = None  # in the CSV alone
+    columns |= dict.fromkeys(IN_THE_CSV)
     tall: Literal["content"] | int = "content" if len(table) <= MAX_COMPARED else 460
     st.dataframe(table, hide_index=True, column_config=columns, key=key, alt=_alt(table), height=tall, placeholder="–")
-    rows = [{str(name): cell for name, cell in row.items()} for row in table.to_dict("records")]
-    share.save_csv(rows, key=f"{key}_csv", file_name=file_name)
+    lines = [{str(name): cell for name, cell in row.items()} for row in table.to_dict("records")]
+    rows = [{name: cell for name, cell in line.items() if name != "Window"} for line in lines]
+    shown = [{name: cell for name, cell in line.items() if name not in IN_THE_CSV[1:]} for line in lines]
+    share.save_csv(rows, key=f"{key}_csv", file_name=file_name, shown=shown)
 
 
 def _alt(table: pd.DataFrame) -> str:

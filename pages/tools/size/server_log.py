@@ -7,6 +7,7 @@ import streamlit as st
 from core.engines.logs import LogError, ServerLog, read_log
 from core.engines.plan import EngineError
 from core.figures.comparison import plain
+from core.reports.tables import amount_and_unit
 from core.serving.calibrated import calibrated
 from core.serving.engine_words import NAMES
 from core.serving.job import ServingJob
@@ -73,7 +74,8 @@ def _show_rows(log: ServerLog, rows: tuple[LogRow, ...]) -> None:
         for row in rows
     ]
     st.table([{**line, "Why": plain(line["Why"])} for line in table])
-    share.save_csv(table, key="size_log_csv", file_name="headroom-log.csv")
+    rows_apart = [_amounts(line) for line in table]
+    share.save_csv(rows_apart, key="size_log_csv", file_name="headroom-log.csv", shown=table)
     gib = take_gib(log)
     if gib is None:
         return
@@ -94,3 +96,11 @@ def _take(gib: float, engine: str, ranks: object) -> None:
     if isinstance(ranks, int):
         state["size_tp"] = ranks
         state["size_count"] = max(state["size_count"] // ranks, 1) * ranks
+
+
+def _amounts(line: dict[str, str]) -> dict[str, str]:
+    """The line for a spreadsheet: figures differ in their units, so each has a column for it."""
+    apart = {name: amount_and_unit(line[name]) for name in ("The log", "Ours")}
+    figures = {name: number for name, (number, _) in apart.items()}
+    unit = next((unit for _, unit in apart.values() if unit), "")
+    return {"Figure": line["Figure"], "Unit": unit, **figures, "Verdict": line["Verdict"], "Why": line["Why"]}
