@@ -1,9 +1,14 @@
 """The first screen: what Headroom answers, and one click to each job."""
 
+from typing import TYPE_CHECKING
+
 import streamlit as st
 
 from core.version import VERSION
-from pages.shell import cached, style
+from pages.shell import cached, share, style
+
+if TYPE_CHECKING:
+    from core.reports.closing import Rests
 
 JOBS = (
     ("learn/bottleneck.py", "Learn", "why decoding waits for memory, and what G changes."),
@@ -18,6 +23,13 @@ def job_card(script: str, verb: str, text: str) -> None:
     with st.container(border=True, height="stretch", gap="small"):
         st.page_link(script, label=f"**{verb}**", icon=":material/arrow_forward:")
         st.markdown(text)
+
+
+def rests(_colours: object) -> "Rests":
+    """What the verdict rests on, for a file."""
+    from core.reports.rests.headline import headline_rests  # noqa: PLC0415  with the first file
+
+    return headline_rests()
 
 
 st.title("How many KV heads do you need, and how many fit?")
@@ -37,4 +49,5 @@ style.draw_spec(
     f"H100. {verdict} G = 8 fits at none of the three.",
     key="overview_headline",
 )
+share.remember_answer(verdict, rests)
 st.caption(f"Headroom {VERSION}")

@@ -14,10 +14,12 @@ FORMULA = (
 def figures_section(
     rows: Sequence[Mapping[str, object]], title: str = "The fastest correct kernel of each G"
 ) -> Section:
-    """The page's own table, every figure with half of its samples."""
+    """The page's own table turned, a column a G: it has more figures than a slide is wide."""
     heads = tuple(rows[0]) if rows else ()
-    cells = tuple(tuple(str(row.get(head, "")) or "–" for head in heads) for row in rows)
-    return Section(title=title, text=FORMULA, table=(heads, cells))
+    cells = [tuple(str(row.get(head, "")) or "–" for head in heads) for row in rows]
+    columns = (heads[0] if heads else "", *(row[0] for row in cells))
+    turned = tuple(zip(heads[1:], *(row[1:] for row in cells), strict=True))
+    return Section(title=title, text=FORMULA, table=(columns, turned))
 
 
 def machine_section(record: RunRecord) -> Section:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from core.figures.comparison import ComparedModel, attention_of, plain, table_row
 from core.models.attention import GroupedAttention, LatentAttention
 from core.models.spec import ModelSpec
+from core.reports.closing import Rests, Sourced
 from core.reports.exports import Section, Table
 
 BYTES = 2  # of a 16-bit cache's element, as on the page
@@ -32,8 +33,20 @@ def models_sections(models: Sequence[ComparedModel]) -> tuple[Section, ...]:
         ("Model", "Layers × KV heads × (key + value width) × bytes", "Bytes per token"),
         tuple((name, token_formula(spec), f"{spec.cache_bytes_per_token():,}") for name, spec, _ in read),
     )
-    text = "\n\n".join([HELD, *said])
-    return (*parts, Section(title="Bytes of a token, reckoned out", text=text, table=formulas))
+    return (*parts, Section(title="Bytes of a token, reckoned out", text="\n\n".join(said), table=formulas))
+
+
+def models_rests(models: Sequence[ComparedModel]) -> Rests:
+    """What says each model's heads, and what a token's bytes rest on; its formulas are among the sections."""
+    return Rests(
+        said=f"{len(models)} models side by side: which G each chose, and what a token then costs.",
+        evidence=tuple(
+            Sourced(says=f"{model.name}: {model.spec.declared_kv_heads}", source=plain(model.facts))
+            for model in models
+            if model.spec is not None
+        ),
+        assumed=(HELD,),
+    )
 
 
 def token_formula(spec: ModelSpec) -> str:

@@ -1,5 +1,8 @@
 """After G: what each later idea attacks in the formula of the cache, with layout, keys, bytes and quality."""
 
+from functools import partial
+from typing import TYPE_CHECKING
+
 import streamlit as st
 
 from core.learning import ideas
@@ -7,7 +10,10 @@ from core.learning.drills import LARGEST_SEED
 from core.learning.ideas import CONTEXT, FACTORS, Idea
 from core.learning.later_drills import later_question
 from core.units import format_binary
-from pages.shell import cached, style
+from pages.shell import cached, share, style
+
+if TYPE_CHECKING:
+    from core.reports.closing import Rests
 
 NAMES = {found.key: found.name for found in ideas.IDEAS}
 
@@ -61,6 +67,19 @@ def words(found: Idea) -> None:
         st.caption("Quality: no table that we could read compares it with the same model without it, so none is shown.")
 
 
+def answer(found: Idea) -> str:
+    """What it does, and which factors it attacks."""
+    attacks = " and ".join("what a step reads" if factor == "reads" else factor for factor in found.factors)
+    return f"{found.name} turns {attacks}: {found.does}"
+
+
+def rests(found: Idea, _colours: object) -> "Rests":
+    """What the answer rests on, for a file."""
+    from core.reports.rests.ideas import idea_rests  # noqa: PLC0415  with the first file
+
+    return idea_rests(found)
+
+
 @st.fragment
 def drill() -> None:
     """One question; its answer is said once an option is chosen."""
@@ -96,5 +115,6 @@ with right:
 st.header("Every model of the registry on the map", anchor="map", divider="gray")
 drawn = cached.idea_map(st.context.theme.type or "light")
 style.draw_spec(drawn.spec, sentence=drawn.sentence, alt_text=drawn.alt_text, key="after_map")
+share.remember_answer(answer(chosen), partial(rests, chosen))
 st.header("Drill", anchor="drill", divider="gray")
 drill()

@@ -1,10 +1,16 @@
 """When memory stops binding: batch, drafted tokens, MLA's absorbed form and prefill chunks against the ridge."""
 
+from functools import partial
+from typing import TYPE_CHECKING
+
 import streamlit as st
 
 from core.hardware.accelerators import catalogue
 from core.learning.bound import measured
-from pages.shell import cached, style
+from pages.shell import cached, share, style
+
+if TYPE_CHECKING:
+    from core.reports.closing import Rests
 
 ACCELERATORS = ("h100-sxm", "a100-80-sxm", "b200", "l4")
 BATCHES, CHUNKS = (1, 8, 32, 128, 512), (0, 256, 1_024, 4_096)
@@ -23,6 +29,13 @@ def controls() -> tuple[str, int, int]:
     return accelerator, batch, chunk
 
 
+def rests(accelerator: str, batch: int, chunk: int, _colours: object) -> "Rests":
+    """What the answer rests on, for a file."""
+    from core.reports.rests.bound import bound_rests  # noqa: PLC0415  with the first file
+
+    return bound_rests(catalogue()[accelerator], batch, chunk)
+
+
 st.title("When memory stops binding")
 st.markdown(
     "The ridge of an accelerator is the arithmetic that it can do while one byte arrives: left of it memory decides, "
@@ -35,6 +48,7 @@ accelerator, batch, chunk = controls()
 theme = st.context.theme.type or "light"
 drawn = cached.bound_picture("ridge", theme, accelerator=accelerator, batch_size=batch, chunk=chunk)
 style.draw_spec(drawn.spec, sentence=drawn.sentence, alt_text=drawn.alt_text, key="bound_ridge")
+share.remember_answer(drawn.sentence, partial(rests, accelerator, batch, chunk))
 st.markdown(
     "**For which jobs does a smaller G buy no more time?** For those whose dot lies right of the ridge, and for those "
     "with so few tokens in a step that reading the weights decides. It still buys room: more sequences, longer ones."

@@ -1,10 +1,16 @@
 """MHA, GQA and MQA drawn for a real model or a shape of one's own: choose G, and picture, formula and bytes follow."""
 
+from functools import partial
+from typing import TYPE_CHECKING
+
 import streamlit as st
 
 from core.models.head_sharing import PRESETS, Layout, LayoutError, alt_text, divisors, formula, outline, sentence
 from core.units import format_binary
-from pages.shell import cached, style
+from pages.shell import cached, share, style
+
+if TYPE_CHECKING:
+    from core.reports.closing import Rests
 
 OWN = "A shape of your own"
 BY_NAME = {preset.name: preset for preset in PRESETS}
@@ -75,12 +81,20 @@ def _typical_kv_heads(num_query_heads: int) -> int:
     return max((d for d in between if d <= max(num_query_heads / 4, between[0])), default=num_query_heads)
 
 
+def rests(layout: Layout, name: str, _colours: object) -> "Rests":
+    """What the answer rests on, for a file."""
+    from core.reports.rests.layouts import layouts_rests  # noqa: PLC0415  with the first file
+
+    return layouts_rests(layout, BY_NAME.get(name))
+
+
 @st.fragment
 def follow(model: Layout) -> None:
     """G, and all that follows it: a fragment, so that a click on G reruns nothing else."""
     chosen = choose_kv_heads(model)
     picture(chosen, 900, key="layouts_main")
     figures(chosen)
+    share.remember_answer(sentence(chosen), partial(rests, chosen, st.session_state["layouts_model"]))
     if (preset := BY_NAME.get(st.session_state["layouts_model"])) is not None:
         st.caption(
             f"{preset.name} chose G = {preset.layout.num_kv_heads} ({preset.layout.kind}); "

@@ -1,12 +1,17 @@
 """The lesson map in one screen: four phases as columns, what stands beside the walk, and what this browser has seen."""
 
+from typing import TYPE_CHECKING
+
 import streamlit as st
 
 from core.learning.lessons import PHASES, Lesson, lessons
 from core.learning.places import place
 from core.learning.techniques import texts
 from pages.learn.screens.lesson import link_to
-from pages.shell import progress
+from pages.shell import progress, share
+
+if TYPE_CHECKING:
+    from core.reports.closing import Rests
 
 LATER = ("watch", "after", "bound")
 
@@ -47,6 +52,13 @@ def forget() -> None:
     )
 
 
+def rests(_colours: object) -> "Rests":
+    """What all lessons rest on, for a file."""
+    from core.reports.rests.walks import lesson_rests  # noqa: PLC0415  with the first file
+
+    return lesson_rests(lessons())
+
+
 st.title("Lesson map")
 st.markdown("From a cache that eats a GPU to a G that you can defend. Walk it with the arrow keys, or start anywhere.")
 with st.container(key="map_phases"):
@@ -60,4 +72,5 @@ for column, (phase, name) in zip(columns, PHASES.items(), strict=True):
 with columns[-1]:
     beside()
     forget()
+share.remember_answer("From a cache that eats a GPU to a G that you can defend.", rests)
 progress.sync()

@@ -1,10 +1,15 @@
 """The quiz over the path: one question a screen, the reason after each answer, the place kept in the browser."""
 
+from typing import TYPE_CHECKING
+
 import streamlit as st
 
 from core.learning import quiz
 from core.learning.places import place
-from pages.shell import progress
+from pages.shell import progress, share
+
+if TYPE_CHECKING:
+    from core.reports.closing import Rests
 
 QUESTIONS = quiz.questions()
 
@@ -95,10 +100,18 @@ def clear() -> None:
     st.session_state["quiz_number"] = 1
 
 
+def rests(_colours: object) -> "Rests":
+    """Every question, its answer in the note, for a file."""
+    from core.reports.rests.reading import quiz_rests  # noqa: PLC0415  with the first file
+
+    return quiz_rests(QUESTIONS)
+
+
 st.title("Quiz")
 number = begin()
 show(number)
 turn(number)
+share.remember_answer(f"{len(QUESTIONS)} questions over the path, from the cache to a G that you can defend.", rests)
 score = quiz.score(progress.current())
 st.progress(score.answered / score.total, text=score.sentence)
 with st.container(horizontal=True, vertical_alignment="center"):

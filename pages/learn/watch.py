@@ -1,11 +1,25 @@
 """Watch it decode: a small real transformer writes, and every row of its KV cache is counted, at three G at once."""
 
+from functools import partial
+from typing import TYPE_CHECKING
+
 import streamlit as st
 
 from core.uptraining.small_decoder import Watched
 from pages.learn.screens import decoding
+from pages.shell import share
+
+if TYPE_CHECKING:
+    from core.reports.closing import Rests
 
 NAME = "watch"
+
+
+def rests(found: Watched, here: int, _colours: object) -> "Rests":
+    """What the step's figures rest on, for a file."""
+    from core.reports.rests.watching import watch_rests  # noqa: PLC0415  with the first file
+
+    return watch_rests(found, here)
 
 
 def screen(found: Watched, accelerator: str) -> None:
@@ -15,6 +29,7 @@ def screen(found: Watched, accelerator: str) -> None:
     st.title(decoding.heading(found, here), anchor=False)
     decoding.turn_buttons(NAME, here, found.last, keys=True)
     decoding.picture(NAME, found, here, accelerator)
+    share.remember_answer(decoding.said(found, here), partial(rests, found, here))
     if was_playing != decoding.plays(NAME) or decoding.just_pressed(NAME):
         st.rerun()  # the fragment's own clock starts and stops with the whole page
 

@@ -1,11 +1,17 @@
 """Ask: passages of the lessons that answer a question, with links; off-topic questions are declined."""
 
+from functools import partial
+from typing import TYPE_CHECKING
+
 import streamlit as st
 
 from core.learning import ask, ask_model
 from core.learning.ask_passages import Passage
 from core.learning.memory_answer import memory_answers
-from pages.shell import cached
+from pages.shell import cached, share
+
+if TYPE_CHECKING:
+    from core.reports.closing import Rests
 
 EXAMPLES = (
     "Why is the KV cache the bottleneck?",
@@ -44,7 +50,7 @@ def in_a_models_words(question: str, passages: tuple[Passage, ...]) -> None:
     st.caption(f"Written by {model.model} from passages {', '.join(map(str, grounded.cited))} below. Check them.")
 
 
-def of_the_registry(question: str) -> bool:
+def of_the_registry(question: str) -> list[str]:
     """What the models that the question names take, where it asks for memory."""
     found = memory_answers(question, cached.registered_models())
     for answer in found:
@@ -56,7 +62,23 @@ def of_the_registry(question: str) -> bool:
                 icon=":material/memory:",
                 query_params={"size_model": answer.model, "size_job": "Serve a model"},
             )
-    return bool(found)
+    return [answer.sentence for answer in found]
+
+
+def rests(passages: tuple[Passage, ...], computed: list[str], _colours: object) -> "Rests":
+    """What answers the question, for a file."""
+    from core.reports.rests.reading import ask_rests  # noqa: PLC0415  with the first file
+
+    return ask_rests(passages, computed)
+
+
+def answered(question: str, found: ask.Answer, computed: bool) -> str:
+    """The question, and in a few words what answers it."""
+    if found.is_declined:
+        return f"{question.strip()} {'Computed for the registry.' if computed else ask.DECLINED}"
+    if found.asks_for_a_prediction:
+        return f"{question.strip()} {ask.NO_PREDICTION}"
+    return f"{question.strip()} {found.passages[0].title}"
 
 
 st.title("Ask")
@@ -83,6 +105,8 @@ else:
         st.info(ask.NO_PREDICTION)
     else:
         in_a_models_words(question, answer.passages)
+    said = answered(question, answer, bool(computed))
+    share.remember_answer(said, partial(rests, answer.passages, computed))
     for number, found in enumerate(answer.passages, start=1):
         passage(number, found)
 with st.expander("What this cannot do"):

@@ -1,6 +1,7 @@
 """Engines: what each takes for a request of every registry model, and how many it serves, at three lengths."""
 
-from typing import Any
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
@@ -9,6 +10,9 @@ from core.serving.engine_table import CONTEXTS, ENGINES, TableRow, engine_table,
 from core.serving.engine_words import NAMES
 from core.units import format_bytes
 from pages.shell import cached, share
+
+if TYPE_CHECKING:
+    from core.reports.closing import Rests
 
 EVERY = "Every engine"
 
@@ -46,6 +50,13 @@ def most(found: list[TableRow]) -> str:
     )
 
 
+def rests(found: list[TableRow], _colours: object) -> "Rests":
+    """What the answer rests on, for a file."""
+    from core.reports.rests.engines import engines_rests  # noqa: PLC0415  with the first file
+
+    return engines_rests(found)
+
+
 st.title("What each engine takes")
 st.markdown(
     "Every model of the registry on every engine, computed when this page opens: one rank, a 16-bit cache, the "
@@ -72,6 +83,7 @@ if not found:
     st.info("No model of the registry is called so.")
 else:
     st.markdown(most(found))
+    share.remember_answer(most(found), partial(rests, found))
     st.dataframe(
         [shown(row) for row in found],
         hide_index=True,

@@ -1,5 +1,8 @@
 """What papers report about fewer KV heads, fewer bits and windows: every figure with its source and caveat."""
 
+from functools import partial
+from typing import TYPE_CHECKING
+
 import streamlit as st
 
 from core.evidence import studies as evidence
@@ -8,6 +11,9 @@ from core.evidence.studies import Dot
 from core.figures.evidence import Scale
 from pages.shell import share
 from pages.shell.quality import draw_quality
+
+if TYPE_CHECKING:
+    from core.reports.closing import Rests
 
 ANY = "Either"
 HELD = {ANY: None, "Spent again": True, "Dropped": False}
@@ -98,6 +104,22 @@ def statement(finding: Finding) -> None:
         st.caption(f"{finding.caveat}  \n{source_line(finding)}")
 
 
+def answer(dots: tuple[Dot, ...]) -> str:
+    """The ranges of what is shown, layout by layout."""
+    by_kind = ((kind, evidence.range_text([dot for dot in dots if dot.kind == kind])) for kind in ("GQA", "MQA"))
+    said = "; ".join(f"{kind} {ranges}" for kind, ranges in by_kind if ranges)
+    if not said:
+        return "No study in this selection compares fewer KV heads with MHA."
+    return f"Against each study's own MHA: {said}."
+
+
+def rests(dots: tuple[Dot, ...], findings: tuple[Finding, ...], _colours: object) -> "Rests":
+    """What the answer rests on, for a file."""
+    from core.reports.rests.published import evidence_rests  # noqa: PLC0415  with the first file
+
+    return evidence_rests(dots, findings)
+
+
 st.title("Evidence")
 st.markdown(
     "What papers report when the same model is trained with fewer KV heads. The studies differ in size, training "
@@ -115,8 +137,10 @@ st.subheader("What else is published")
 topic = st.selectbox(
     "Topic", list(TOPIC_NAMES), format_func=lambda name: TOPIC_NAMES[name], key="evidence_topic", bind="query-params"
 )
-for found in evidence.findings_for(topic):
+findings = evidence.findings_for(topic)
+for found in findings:
     statement(found)
+share.remember_answer(answer(chosen), partial(rests, chosen, findings))
 with st.expander("Every study with its table, caveat and source"):
     for study in evidence.published().comparisons:
         st.markdown(

@@ -1,5 +1,8 @@
 """FAQ: what people ask, in short answers with links; which models use GQA is read from the registry as it stands."""
 
+from functools import partial
+from typing import TYPE_CHECKING
+
 import pandas as pd
 import streamlit as st
 
@@ -8,6 +11,9 @@ from core.learning.places import place
 from core.learning.registry_answer import by_kv_heads, sentence
 from core.models.registry import RegistryError
 from pages.shell import cached, present, share
+
+if TYPE_CHECKING:
+    from core.reports.closing import Rests
 
 
 def answer(found: faq.Entry) -> None:
@@ -59,9 +65,20 @@ def for_a_desk() -> None:
             answer(entry)
 
 
+def rests(kind: str, _colours: object) -> "Rests":
+    """Every question with its answer, for a file."""
+    from core.reports.rests.reading import faq_rests  # noqa: PLC0415  with the first file
+
+    return faq_rests(kinds_by_model(cached.registered_models()), kind)
+
+
 st.title("FAQ")
 st.markdown("Short answers. Every figure is computed or cited, and each answer links to where it is worked out.")
 if present.in_a_room():
     for_a_room()
 else:
     for_a_desk()
+share.remember_answer(
+    f"{len(faq.entries())} questions about G and the KV cache, each with its answer.",
+    partial(rests, st.session_state.get("faq_kind") or "GQA"),
+)

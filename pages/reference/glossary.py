@@ -1,13 +1,18 @@
 """Glossary: the words of the field as this dashboard uses them, searchable, each with the page that explains it."""
 
 from collections.abc import Sequence
+from functools import partial
+from typing import TYPE_CHECKING
 
 import streamlit as st
 
 from core.learning import glossary, glossary_themes
 from core.learning.glossary import Term
 from core.learning.places import place
-from pages.shell import present
+from pages.shell import present, share
+
+if TYPE_CHECKING:
+    from core.reports.closing import Rests
 
 
 def entry(term: Term) -> None:
@@ -49,6 +54,13 @@ def for_a_room(found: Sequence[Term]) -> None:
                     leads_to(key)
 
 
+def rests(wanted: str, found: Sequence[Term], _colours: object) -> "Rests":
+    """The terms by theme, or what was sought, for a file."""
+    from core.reports.rests.reading import glossary_rests  # noqa: PLC0415  with the first file
+
+    return glossary_rests(glossary_themes.sought(wanted, found) if wanted else glossary_themes.themes())
+
+
 st.title("Glossary")
 wanted = st.text_input("Find a word", key="glossary_find", bind="query-params", placeholder="KV head, sharding, H2O…")
 found = glossary.find(wanted)
@@ -58,3 +70,4 @@ elif present.in_a_room():
     for_a_room(found)
 else:
     for_a_desk(found)
+share.remember_answer(f"{len(found)} words of the field, as this dashboard uses them.", partial(rests, wanted, found))

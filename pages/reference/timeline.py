@@ -1,23 +1,33 @@
 """Every model of the registry by the month it came out and what a token of a long sequence costs it."""
 
-import csv
-import io
+from functools import partial
+from typing import TYPE_CHECKING
 
 import streamlit as st
 
 from core.models.registry import RegisteredModel
-from pages.shell import cached, style
+from pages.shell import cached, share, style
+
+if TYPE_CHECKING:
+    from core.reports.closing import Rests
 
 MODELS = "tools/models/models.py"
 
 
-def dates(models: tuple[RegisteredModel, ...]) -> str:
-    """Name, month and what says so, as CSV."""
-    text = io.StringIO()
-    write = csv.writer(text)
-    write.writerow(("Model", "Released", "Date from"))
-    write.writerows((model.name, model.released, model.release_source) for model in models)
-    return text.getvalue()
+def dates(models: tuple[RegisteredModel, ...]) -> list[dict[str, str | None]]:
+    """Name, month and what says so."""
+    return [
+        {"Model": model.name, "Released (year-month)": model.released, "Date from": model.release_source}
+        for model in models
+    ]
+
+
+def rests(models: tuple[RegisteredModel, ...], _colours: object) -> "Rests":
+    """What the answer rests on, for a file."""
+    from core.figures.timeline import dots  # noqa: PLC0415  altair loads with the picture
+    from core.reports.rests.timeline import timeline_rests  # noqa: PLC0415  with the first file
+
+    return timeline_rests(dots(models))
 
 
 def open_on_models(name: str) -> None:
@@ -33,6 +43,7 @@ st.markdown(
 models = cached.registered_models()
 drawn = cached.timeline(st.context.theme.type or "light")
 state = style.draw_spec(drawn.spec, sentence=drawn.sentence, alt_text=drawn.alt_text, key="timeline_dots", clicked=True)
+share.remember_answer(drawn.sentence, partial(rests, models))
 picked = (state or {}).get("selection", {}).get("dot") or []
 if picked and picked[0].get("model"):
     open_on_models(picked[0]["model"])
@@ -45,15 +56,8 @@ with st.container(horizontal=True, vertical_alignment="bottom"):
         key="timeline_open",
         width=320,
     )
-    st.download_button(
-        "Save the dates with their sources",
-        data=lambda: dates(models),
-        file_name="headroom-release-dates.csv",
-        mime="text/csv",
-        icon=":material/download:",
-        key="timeline_csv",
-        on_click="ignore",
-    )
+    label = "Save the dates with their sources"
+    share.save_csv(dates(models), key="timeline_csv", file_name="headroom-release-dates.csv", label=label)
 st.caption(
     "A dot stands at the first of its month: the month is what most sources give. Dots that would hide each other are "
     "moved apart to the right. Hover over a dot for G, the layers "

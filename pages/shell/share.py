@@ -6,67 +6,39 @@ are opened, and a file is made when it is asked for, in a thread of its own.
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
 from core.figures.palette import Palette, palette
 from core.learning import lessons as core_lessons
+from core.learning.techniques import texts as techniques
 from core.reports import links
 from core.reports.exports import Document, Picture, Section
+from pages.shell import copy_link
+
+if TYPE_CHECKING:
+    from core.reports.closing import Rests
 
 LESSONS = frozenset(core_lessons.ORDER)
+WALKS = LESSONS | frozenset(techniques.ORDER)  # pages of several steps, whose files hold every step
 _PICTURES, _TABLES, _PAGE, _WALK = "_share_pictures", "_share_tables", "_share_page", "_share_walk"
 _REPORT, _ANSWER, _FOLLOWED, _AFTER = "_share_report", "_share_answer", "_share_followed", "_share_after"
+_RESTS = "_share_rests"
 Report = Callable[[Palette], Sequence[Section]]
-
-_LINK_HTML = """
-<button type="button" id="copy">Copy link</button>
-<label id="shown" hidden>Link to this view<input id="address" readonly></label>
-"""
-_LINK_CSS = """
-button { font: 400 .875rem/1.6 var(--st-font); color: var(--st-text-color); width: 100%; min-height: 2.5rem;
-  cursor: pointer; background: var(--st-background-color); border: 1px solid var(--st-border-color);
-  border-radius: var(--st-button-radius); }
-button:focus-visible, input:focus-visible { outline: 3px solid var(--st-primary-color); outline-offset: 1px; }
-label { display: block; margin-top: .5rem; font: 400 .875rem/1.4 var(--st-font); color: var(--st-text-color); }
-label[hidden] { display: none; }
-input { width: 100%; box-sizing: border-box; font: inherit; padding: .4rem; color: inherit;
-  background: var(--st-secondary-background-color); border: 1px solid var(--st-border-color); }
-"""
-_LINK_JS = """
-export default function ({ parentElement }) {
-  const button = parentElement.querySelector("#copy")
-  const shown = parentElement.querySelector("#shown")
-  const address = parentElement.querySelector("#address")
-  button.onclick = async () => {
-    const link = window.location.href
-    try {
-      await navigator.clipboard.writeText(link)
-      button.textContent = "Link copied"
-      setTimeout(() => { button.textContent = "Copy link" }, 2000)
-    } catch {
-      // no clipboard without https or permission: show the address, selected, ready to be copied by hand
-      shown.hidden = false
-      address.value = link
-      address.select()
-    }
-  }
-}
-"""
-_copy_link = st.components.v2.component("headroom_copy_link", html=_LINK_HTML, css=_LINK_CSS, js=_LINK_JS)
+MakeRests = Callable[[Palette], "Rests"]
 
 
 def begin(page: st.Page) -> None:
     """A page begins to run: forget the pictures of the last one, but not those of the lesson that is being walked."""
     st.session_state[_PICTURES] = {}
     st.session_state[_TABLES] = {}
-    st.session_state[_REPORT] = None
+    st.session_state[_REPORT] = st.session_state[_RESTS] = None
     st.session_state[_ANSWER], st.session_state[_AFTER] = "", {}
     _follow(page)
     if st.session_state.get(_WALK, ("",))[0] != page.url_path:
         st.session_state[_WALK] = (page.url_path, {})
-    if page.url_path in LESSONS:
+    if page.url_path in WALKS:
         st.session_state[_WALK][1].pop(lesson_step(page.url_path), None)
     st.session_state[_PAGE] = page
 
@@ -75,8 +47,14 @@ def remember(name: str, picture: Picture) -> None:
     """A picture was drawn; drawn again under the same name it takes the place of the old one."""
     st.session_state.setdefault(_PICTURES, {})[name] = picture
     page = st.session_state.get(_PAGE)
-    if page is not None and page.url_path in LESSONS:
+    if page is not None and page.url_path in WALKS:
         st.session_state[_WALK][1].setdefault(lesson_step(page.url_path), {})[name] = picture
+
+
+def walked_pictures() -> dict[str, Picture]:
+    """Every picture of this walk that was on screen in this visit, by its name, whatever its step."""
+    walked: dict[int, dict[str, Picture]] = st.session_state[_WALK][1]
+    return {name: picture for pictures in walked.values() for name, picture in pictures.items()}
 
 
 def remember_table(name: str, section: Callable[[], Section]) -> None:
@@ -92,10 +70,18 @@ def remember_report(report: Report, *, answer: str) -> None:
     st.session_state[_REPORT], st.session_state[_ANSWER] = report, answer
 
 
-def remember_sections(make: Callable[[], Sequence[Section]], *, after: str, answer: str) -> None:
-    """Sections that stand after the picture of that name, made when a file asks for them; and the page's answer."""
+def remember_sections(make: Callable[[], Sequence[Section]], *, after: str) -> None:
+    """Sections that stand after the picture of that name, made when a file asks for them."""
     st.session_state[_AFTER][after] = make
-    st.session_state[_ANSWER] = answer
+
+
+def remember_answer(answer: str, make: MakeRests) -> None:
+    """The page's answer in a sentence, which opens its files, and what makes what it rests on when one is asked for.
+
+    A page with a report of its own has said its answer there: a part that it shares with another page changes nothing.
+    """
+    if st.session_state.get(_REPORT) is None:
+        st.session_state[_ANSWER], st.session_state[_RESTS] = answer, make
 
 
 def _follow(page: st.Page) -> None:
@@ -183,7 +169,7 @@ def view_menu() -> None:
     document, colours = view_document(), _colours()
     stem = exports.file_stem(_title())
     with menu:
-        _copy_link(key="share_link")
+        copy_link.button(signed_link(), made=_made())
         _file("Report, one HTML file", f"{stem}.html", "text/html",
               lambda: exports.html_report(document(), colours).encode())  # fmt: skip
         _file("Slides, .pptx with text to edit", f"{stem}.pptx",
@@ -233,8 +219,9 @@ def copy_markdown(key: str, make: Callable[[], str]) -> None:
 
 def _csv(rows: Sequence[Mapping[str, Any]]) -> bytes:
     from core.host.spreadsheet import csv_text  # noqa: PLC0415  needed for a file alone
+    from core.reports.tables import spreadsheet_rows  # noqa: PLC0415  as above
 
-    return csv_text(rows).encode()
+    return csv_text(spreadsheet_rows(rows)).encode()
 
 
 def _markdown(rows: Sequence[Mapping[str, Any]]) -> str:
@@ -258,10 +245,28 @@ def view_document() -> Callable[[], Document]:
     if report is not None:
         return lambda: Document(title=title, source=source, sections=(*report(colours), *ends))
     query = {key: st.query_params.get_all(key) for key in st.query_params}
-    ends = [*closing.asked_section(path, query), *ends]
+    answer, rests, body = st.session_state.get(_ANSWER, ""), st.session_state.get(_RESTS), _body(path)
+
+    def sections() -> Iterator[Section]:
+        if rests is None:
+            yield from body()
+            yield from closing.asked_section(path, query)
+            return
+        found = rests(colours)
+        yield closing.opening_section(answer, found.said, path, query)
+        yield from body()
+        yield from found.body
+        yield from closing.rest_sections(found)
+
+    return lambda: Document(title=title, source=source, sections=(*sections(), *ends))
+
+
+def _body(path: str) -> Callable[[], Iterator[Section] | tuple[Section, ...]]:
+    """A walk's steps, else the view's pictures and tables in order."""
     if path in LESSONS or path == "map":
-        sections = _walk_sections(path)
-        return lambda: Document(title=title, source=source, sections=(*sections(), *ends))
+        return _walk_sections(path)
+    if path in WALKS:  # a technique page's answer lays out all of it
+        return lambda: ()
     pictures: dict[str, Picture] = dict(st.session_state.get(_PICTURES, {}))
     tables = list(st.session_state.get(_TABLES, {}).values())
     after = dict(st.session_state.get(_AFTER, {}))
@@ -272,7 +277,7 @@ def view_document() -> Callable[[], Document]:
             yield from after[name]() if name in after else ()
         yield from (make() for make in tables)
 
-    return lambda: Document(title=title, source=source, sections=(*drawn(), *ends))
+    return drawn
 
 
 def _walk_sections(path: str) -> Callable[[], tuple[Section, ...]]:

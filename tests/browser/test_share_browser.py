@@ -1,6 +1,7 @@
 """Sharing in a real Chromium: the link, a picture as a file, a report and slides; and what a menu costs closed."""
 
 import csv
+import re
 import struct
 import xml.etree.ElementTree as ET
 from io import BytesIO, StringIO
@@ -11,6 +12,7 @@ import pytest
 from playwright.sync_api import Page, expect
 from pptx import Presentation
 
+from core.version import VERSION
 from tests.browser.settle import settle
 from tests.dashboard import Dashboard
 
@@ -36,7 +38,9 @@ def test_copy_link_copies_the_address_of_the_view(server: Dashboard, page: Page)
     page.get_by_role("button", name="Share").click()
     page.get_by_role("button", name="Copy link").click()
     expect(page.get_by_role("button", name="Link copied")).to_be_visible()
-    assert page.evaluate("navigator.clipboard.readText()") == page.url
+    address, _, made = page.evaluate("navigator.clipboard.readText()").partition("&made=")
+    assert parse_qsl(urlsplit(address).query) == parse_qsl(urlsplit(page.url).query)
+    assert re.fullmatch(rf"{re.escape(VERSION)}-[0-9a-f]{{8}}", made)
     assert page.url.endswith(VIEW)
 
 
@@ -73,7 +77,7 @@ def test_without_a_clipboard_the_address_is_shown(server: Dashboard, page: Page)
     open_view(server, page)
     page.get_by_role("button", name="Share").click()
     page.get_by_role("button", name="Copy link").click()
-    expect(page.get_by_label("Link to this view")).to_have_value(page.url)
+    expect(page.get_by_label("Link to this view")).to_have_value(re.compile(rf"/{re.escape(VIEW)}&made="))
 
 
 def test_a_picture_saves_as_svg_with_title_and_source(server: Dashboard, page: Page):

@@ -103,6 +103,13 @@ def picture(name: str, found: Watched, here: int, accelerator: str) -> None:
     )  # fmt: skip
 
 
+def said(found: Watched, here: int) -> str:
+    """The sentence over the picture."""
+    from core.figures import watch  # noqa: PLC0415
+
+    return watch.sentence(found, here)
+
+
 def heading(found: Watched, here: int) -> str:
     """The step in words: a heading that changes with it, by which the keys see that a turn has landed."""
     from core.figures import watch  # noqa: PLC0415

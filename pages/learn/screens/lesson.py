@@ -11,7 +11,8 @@ needs nothing but the same call.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
@@ -21,8 +22,11 @@ from core.learning import glossary, lessons
 from core.learning.figures import figures, texts
 from core.learning.lessons import Lesson, Step
 from core.models.head_sharing import Layout, LayoutError, alt_text, sentence
-from pages.shell import cached, progress, style
+from pages.shell import cached, progress, share, style
 from pages.shell.walk import Stop, walk
+
+if TYPE_CHECKING:
+    from core.reports.closing import Rests
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,8 +103,15 @@ def run(key: str, screens: Mapping[str, Screen]) -> None:
             ask(lesson, step)
         _origins(step)
     _keep_link(lesson)
+    share.remember_answer(lesson.promise, partial(_rests, lesson))
     progress.saw(lesson.key, number)
     progress.send()
+
+
+def _rests(lesson: Lesson, _colours: object) -> "Rests":
+    from core.reports.rests.walks import lesson_rests  # noqa: PLC0415  with the first file
+
+    return lesson_rests((lesson,))
 
 
 def _stop(other: Lesson | None, label: str) -> Stop:

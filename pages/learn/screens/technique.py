@@ -10,7 +10,8 @@ click away.
 
 import re
 from collections.abc import Callable, Mapping
-from typing import Any
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
@@ -20,8 +21,13 @@ from core.learning.figures import figures as lesson_figures
 from core.learning.techniques import texts
 from core.learning.techniques.figures import figures, filled
 from core.learning.techniques.texts import Section, Topic
-from pages.shell import cached, present, progress, style
+from core.reports.exports import Picture
+from pages.shell import cached, present, progress, share, style
 from pages.shell.walk import Stop, walk
+
+if TYPE_CHECKING:
+    from core.figures.palette import Palette
+    from core.reports.closing import Rests
 
 LONG = 3  # breaks between paragraphs
 MAP = Stop(label="Lesson map", help="All lessons at a glance", script="learn/map.py")
@@ -37,7 +43,14 @@ def page(key: str, drawn: Mapping[str, Callable[[], None]]) -> None:
         _whole(topic, drawn)
     else:
         _one(topic, drawn)
+    share.remember_answer(topic.promise, partial(_rests, topic, share.walked_pictures()))
     progress.send()
+
+
+def _rests(topic: Topic, seen: Mapping[str, Picture], colours: "Palette") -> "Rests":
+    from core.reports.rests.techniques import technique_rests  # noqa: PLC0415  with the first file
+
+    return technique_rests(topic, seen, colours)
 
 
 def _whole(topic: Topic, drawn: Mapping[str, Callable[[], None]]) -> None:

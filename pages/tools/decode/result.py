@@ -1,6 +1,8 @@
 """A measurement on screen: prediction against measurement, every kernel tried, and where each figure came from."""
 
 from collections.abc import Sequence
+from functools import partial
+from typing import TYPE_CHECKING
 
 import streamlit as st
 
@@ -10,6 +12,9 @@ from core.reports.measured import figures_section, machine_section
 from pages.shell import share
 from pages.shell.style import current_palette, draw
 from pages.tools.decode.step import show_steps
+
+if TYPE_CHECKING:
+    from core.reports.closing import Rests
 
 LIMIT_SENTENCE = (
     "A kernel came out faster than the limit measured beside it. That is a defect of the limit, measured too low while "
@@ -52,7 +57,9 @@ def show_result(
         st.dataframe(rows, hide_index=True, key=f"{key}_best")
         if not brief:
             share.save_csv(rows, key=f"{key}_best_csv", file_name="headroom-measured.csv")
-            share.remember_table(f"{key}_best", lambda: figures_section(rows))
+            share.remember_sections(lambda: [figures_section(rows)], after=f"{key}_chart")
+            if record is not None:
+                share.remember_answer(_sentence(best), partial(_rests, record))
         if any(r.limit_failed for r in best):
             st.warning(LIMIT_SENTENCE)
     if not brief:
@@ -67,24 +74,30 @@ def _draw_best(
 ) -> None:
     from core.figures.decode import best_chart  # noqa: PLC0415  altair loads with the first picture, not the page
 
-    best = [r for r in results if r.best]
-    most, least = max(best, key=lambda r: r.kv_heads), min(best, key=lambda r: r.kv_heads)
-    times = (most.median_seconds or 0) / (least.median_seconds or 1)
-    sentence = (
-        f"**One layer's step takes {times:,.1f} times as long at G = {most.kv_heads} as at G = {least.kv_heads}.**"
-    )
-    if most is least:
-        sentence = f"**G = {most.kv_heads} takes {(most.median_seconds or 0) * 1e3:,.2f} ms{_reached(most.share)}.**"
-    if brief:
-        sentence = "**The fastest correct kernel of each G so far.**"
+    best = tuple(r for r in results if r.best)
+    sentence = "The fastest correct kernel of each G so far." if brief else _sentence(best)
     scaled = f" Measured at 1/{record.scale:,.0f} of the job's tokens." if record and record.scale > 1 else ""
     draw(
         best_chart(results, num_query_heads, current_palette()),
-        sentence=f"{sentence} Bars are measured, the upright mark is what the roofline predicts.{scaled}",
+        sentence=f"**{sentence}** Bars are measured, the upright mark is what the roofline predicts.{scaled}",
         alt_text="Measured and predicted milliseconds of one layer's decode attention: "
         + "; ".join(map(_spoken, best)),
         key=f"{key}_chart",
     )
+
+
+def _sentence(best: tuple[KernelResult, ...]) -> str:
+    most, least = max(best, key=lambda r: r.kv_heads), min(best, key=lambda r: r.kv_heads)
+    if most is least:
+        return f"G = {most.kv_heads} takes {(most.median_seconds or 0) * 1e3:,.2f} ms{_reached(most.share)}."
+    times = (most.median_seconds or 0) / (least.median_seconds or 1)
+    return f"One layer's step takes {times:,.1f} times as long at G = {most.kv_heads} as at G = {least.kv_heads}."
+
+
+def _rests(record: RunRecord, _colours: object) -> "Rests":
+    from core.reports.rests.measured import measured_rests  # noqa: PLC0415  with the first file
+
+    return measured_rests(record)
 
 
 def _reached(share: str) -> str:

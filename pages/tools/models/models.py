@@ -6,7 +6,7 @@ import streamlit as st
 
 from core.figures import comparison
 from core.figures.comparison import MAX_COMPARED, ComparedModel, plain
-from core.reports.models_report import models_sections
+from core.reports.models_report import models_rests, models_sections
 from pages.shell import cached, share, style
 from pages.tools.models import check, detail, pick, pull, table, weigh
 
@@ -120,9 +120,8 @@ if readable:
     bytes_per_token(readable, ghosts)
     st.subheader("Side by side")
     table.show(table.frame(models), key="models_table", file_name="headroom-models.csv")
-    share.remember_sections(
-        partial(models_sections, models), after="models_bytes", answer=comparison.headline(readable)
-    )
+    share.remember_sections(partial(models_sections, models), after="models_bytes")
+    share.remember_answer(comparison.headline(readable), lambda _: models_rests(readable))
     failures(names)
     st.subheader("Cache against context")
     growth(readable)
