@@ -87,8 +87,8 @@ def rest_sections(rests: Rests) -> tuple[Section, ...]:
 
 
 def points(sentences: Sequence[str]) -> str:
-    """Sentences as a list, a paragraph each."""
-    return "\n".join(f"- {sentence}" for sentence in sentences)
+    """Sentences as a numbered list, a paragraph each."""
+    return "\n\n".join(f"{number}. {sentence}" for number, sentence in enumerate(sentences, start=1))
 
 
 def versions_section(*, link: str, written: str) -> Section:

@@ -138,7 +138,7 @@ def test_the_overview_s_plans_are_written_out_and_add_up():
 def test_a_lesson_carries_its_figures_and_its_findings(lesson):
     rests = lesson_rests((lesson,))
     assert len(rests.evidence) == len({id for step in lesson.steps for id in step.evidence})
-    assert rests.said.count("\n- ") == len(lesson.steps) - 1
+    assert rests.said.count("\n\n") == len(lesson.steps) - 1
     assert all(all(line) for line in rests.formulas)
 
 
