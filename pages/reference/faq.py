@@ -67,9 +67,11 @@ def for_a_desk() -> None:
 
 def rests(kind: str, _colours: object) -> "Rests":
     """Every question with its answer, for a file."""
-    from core.reports.rests.reading import faq_rests  # noqa: PLC0415  with the first file
+    from core.learning.registry_answer import kinds_by_model  # noqa: PLC0415  with the first file
+    from core.models.registry import load_registry  # noqa: PLC0415  as above
+    from core.reports.rests.reading import faq_rests  # noqa: PLC0415  as above
 
-    return faq_rests(kinds_by_model(cached.registered_models()), kind)
+    return faq_rests(kinds_by_model(load_registry()), kind)
 
 
 st.title("FAQ")
