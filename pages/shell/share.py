@@ -165,6 +165,7 @@ def view_menu() -> None:
     if not menu.open:
         return
     from core.reports import exports, pages, pdf, slides  # noqa: PLC0415
+    from core.reports.decision_record import document_markdown  # noqa: PLC0415
 
     document, colours = view_document(), _colours()
     stem = exports.file_stem(_title())
@@ -179,6 +180,8 @@ def view_menu() -> None:
               lambda: pdf.pdf(document(), colours, pages.A4))  # fmt: skip
         _file("Slides, PDF", f"{stem}-slides.pdf", "application/pdf",
               lambda: pdf.pdf(document(), colours, pages.SLIDE))  # fmt: skip
+        _file("Report without pictures, Markdown", f"{stem}.md", "text/markdown",
+              lambda: document_markdown(document()).encode())  # fmt: skip
 
 
 def save_csv(

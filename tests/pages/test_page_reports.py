@@ -15,6 +15,7 @@ from streamlit.testing.v1 import AppTest
 
 from core.figures.palette import LIGHT
 from core.reports import slides
+from core.reports.decision_record import document_markdown
 from core.reports.exports import Document, html_report, plain
 from core.reports.pages import A4, SLIDE
 from core.reports.pdf import pdf
@@ -122,6 +123,7 @@ def test_each_file_opened_again_holds_the_answer_to_the_digit(script: str, open_
     assert figures
     deck = Presentation(BytesIO(slides.deck(found, LIGHT)))
     opened = {"deck": " ".join(map(slide_words, deck.slides)), "report": page_words(html_report(found, LIGHT))}
+    opened["Markdown"] = document_markdown(found)
     for paper in (A4, SLIDE):
         made = PdfDocument(pdf(found, LIGHT, paper))
         opened[f"PDF of {paper.width_in:g} in"] = " ".join(page.get_textpage().get_text_range() for page in made)
