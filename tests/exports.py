@@ -40,7 +40,7 @@ from tests.dashboard import ROOT
 EMU_A_POINT = 12_700
 SLACK_POINTS = 3.0  # a letter may hang over its box so far
 LARGE_PX, THIN_PX = 40, 3  # of one colour; a mark that is an edge alone has none of it unmixed
-LINE_END_HYPHEN = "\x02"  # what PDFium says for a hyphen that ends a line
+LINE_END_HYPHEN = "\ufffe"  # what PDFium says for a hyphen that ends a line
 NUMBER = re.compile(r"\d[\d,.]*\d")
 THEMES = ("light", "dark")
 QUERIES: dict[str, tuple[dict[str, str], ...]] = {

@@ -1,7 +1,7 @@
 """What an input of an address is called: 'layouts_g64' is 'KV heads G', as the page labels it.
 
 Most pages call the same thing by the same end of its key; where an end means something else on one page, the whole key
-stands here. tests/pages/test_asked_words.py holds every bound key of the pages to this list.
+stands here. A key that nobody named is spelled out.
 """
 
 import re
@@ -41,7 +41,10 @@ OF_ONE_PAGE = {
     "bench_mean": "Mean context at the end, tokens", "bench_other": "Compared with",
     "bench_p95": "Context that 95 % end below, tokens", "bench_recorded": "Recorded run", "bench_run": "Run",
     "bench_run_size": "Size of the run", "bench_seconds": "Time limit, s", "bench_share": "Share generated",
-    "bench_tab": "Tab", "bench_vocab": "Vocabulary", "bench_whole": "A whole decode step too",
+    "bench_sweep_batches": "Batches of the sweep", "bench_sweep_contexts": "Contexts of the sweep, tokens",
+    "bench_sweep_devices": "Devices of the sweep", "bench_sweep_dtypes": "Arithmetic of the sweep",
+    "bench_sweep_size": "Size of the sweep's runs", "bench_tab": "Tab",
+    "bench_vocab": "Vocabulary", "bench_whole": "A whole decode step too",
     "case-mqa_bits": "A low-bit cache is planned", "faq_kind": "Models shown", "faq_open": "Question open",
     "levers_kept": "Kept, %", "models_context": "Tokens", "size_run_size": "Size of the run",
     "latent_g": "G of the GQA layer", "uptraining_mine_against": "Loss of this run against",
@@ -49,8 +52,8 @@ OF_ONE_PAGE = {
 }  # fmt: skip
 
 
-def words_for(path: str, key: str) -> str:
-    """The words of a key of the page at that path; a key that nobody named is its own name, spelled out."""
+def words_for(key: str) -> str:
+    """The words of a key; a key that nobody named is its own end, spelled out."""
     if key in OF_ONE_PAGE:
         return OF_ONE_PAGE[key]
     end = key.split("_", 1)[1] if "_" in key else key
@@ -64,4 +67,5 @@ def words_for(path: str, key: str) -> str:
         return "File"
     if end.split("_")[0] in WORDS:  # the end of a step's own control is the step's name
         return WORDS[end.split("_")[0]]
-    return key.removeprefix(f"{path}_").replace("_", " ")
+    said = end.replace("_", " ")
+    return f"{said[:1].upper()}{said[1:]}"

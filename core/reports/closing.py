@@ -60,7 +60,7 @@ def opening_section(answer: str, said: str, path: str, query: Mapping[str, str |
 def asked_rows(path: str, query: Mapping[str, str | list[str]]) -> tuple[tuple[str, str], ...]:
     """Every input of the address by its name on the page, with its value."""
     return tuple(
-        (words_for(path, key), ", ".join(value) if isinstance(value, list) else value)
+        (words_for(key), ", ".join(value) if isinstance(value, list) else value)
         for key, value in query.items()
         if key != path  # a walk's own key is the step on screen: the file has every step
     )
