@@ -24,10 +24,11 @@ import streamlit as st
 from streamlit.testing.v1 import AppTest
 from tests.paths import page_files, page_paths
 try:
+    from core.figures.palette import LIGHT
     from pages.shell import share
 except ImportError:  # until 0.1
+    from core.palette import LIGHT
     from pages.parts import share
-from core.figures.palette import LIGHT
 from core.reports import slides
 from core.reports.exports import html_report
 said, sys.stdout = sys.stdout, sys.stderr

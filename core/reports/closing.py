@@ -43,7 +43,8 @@ class Rests:
 
 def cited(record: Source, says: str) -> Sourced:
     """A record of the evidence under what it says, with citation, address and how it was read."""
-    parts = (record.citation, record.link, CONFIDENCES[record.confidence])
+    read = CONFIDENCES[record.confidence]
+    parts = (record.citation, record.link, f"{read[:1].upper()}{read[1:]}")
     return Sourced(says=f"{says} {record.caveat}".strip(), source=". ".join(filter(None, parts)))
 
 

@@ -17,7 +17,7 @@ from core.learning.techniques.published import published
 from core.learning.techniques.tables import MLA_SENTENCE, mla_rows, stored_rows, stored_sentence
 from core.learning.techniques.texts import Section as Part
 from core.learning.techniques.texts import Topic
-from core.reports.closing import Rests, Sourced, cited
+from core.reports.closing import Rests, Sourced, cited, points
 from core.reports.exports import Picture, Section, Table
 from core.reports.tables import table_of
 
@@ -58,6 +58,7 @@ def technique_rests(topic: Topic, seen: Mapping[str, Picture], colours: Palette)
     first = {name: filled(part.title) for part, name in reversed(named)}
     names = dict.fromkeys(name for _, name in named)
     return Rests(
+        said=points([filled(part.title) for part in topic.sections]),
         body=tuple(_section(topic, part, seen, colours) for part in topic.sections),
         formulas=tuple((first[name], known[name].how, known[name].text) for name in names),
         evidence=tuple(_sources(topic)),
@@ -99,7 +100,9 @@ def _picture(key: str, slug: str, seen: Mapping[str, Picture], colours: Palette)
 def _table(key: str, slug: str) -> tuple[str, Table] | None:
     if (key, slug) == ("quantisation", "bits"):
         return stored_sentence(GROUP), table_of(stored_rows(GROUP))
-    return (MLA_SENTENCE, table_of(mla_rows())) if (key, slug) == ("latent", "published") else None
+    scores = [{head: f"{cell:.1f}" if isinstance(cell, float) else cell for head, cell in row.items()}
+              for row in mla_rows()]  # fmt: skip
+    return (MLA_SENTENCE, table_of(scores)) if (key, slug) == ("latent", "published") else None
 
 
 def _recorded() -> dict[str, Any]:
