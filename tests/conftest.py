@@ -2,26 +2,46 @@
 
 import ast
 import os
+import pickle
+import re
 import shutil
 import sys
 from collections.abc import Iterator
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
 
+from core.models import registry
 from tests.slow import function_of, slow_tests
 
 ONCE = Path(__file__).with_name("compile_once.py")
 HAS_TORCH = find_spec("torch") is not None
 MODULE_MARK = "pytestmark = pytest.mark.torch"
+WITHOUT_TORCH = re.compile(r"^not torch( and .*)?$")  # of -m, as `make check` says it: seconds of every process
 
 # What decides whether a change may land answers the same twice, on a busy machine too: each property draws the same
 # examples every time and may take its time. `pytest --hypothesis-profile=search` draws others each time.
 settings.register_profile("search", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("gate", settings.get_profile("search"), derandomize=True, database=None)
 settings.load_profile("gate")
+
+_read_registry = registry.load_registry
+
+
+@cache
+def _registry_once() -> bytes:
+    return pickle.dumps(_read_registry())
+
+
+def _load_registry(path: Path = registry.REGISTRY_PATH) -> tuple[registry.RegisteredModel, ...]:
+    """Read once a process, and each time new: what one test does to a config is not what the next one reads."""
+    return pickle.loads(_registry_once()) if path == registry.REGISTRY_PATH else _read_registry(path)
+
+
+registry.load_registry = _load_registry
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -30,15 +50,15 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 class LeftOut(pytest.Module):
-    """A file whose tests all need torch may import it at its top: it is not loaded, whoever names it."""
+    """A file whose tests all need torch may import it at its top: where none of them runs it is not loaded."""
 
     def collect(self) -> list[pytest.Item | pytest.Collector]:
         return []
 
 
 def pytest_pycollect_makemodule(module_path: Path, parent: pytest.Collector) -> pytest.Module | None:
-    left_out = not HAS_TORCH and _is_marked_whole(module_path)
-    return LeftOut.from_parent(parent, path=module_path) if left_out else None
+    unwanted = not HAS_TORCH or WITHOUT_TORCH.search(parent.config.option.markexpr)
+    return LeftOut.from_parent(parent, path=module_path) if unwanted and _is_marked_whole(module_path) else None
 
 
 @pytest.hookimpl(tryfirst=True)  # before -m chooses
