@@ -18,6 +18,7 @@ AXIS_HEIGHT = 50  # px under the rows: ticks, labels, title
 NARROW_PX = 260  # of the rows alone, as on a phone upright: there names and labels say less
 LINE_HEIGHT = 14  # px between the three lines of a study's name
 NEAR = 0.075  # of the axis: half of what a label takes; nearer to the zero line it stands on its own side of it
+ROOM = 0.3  # of the dots' own span, on the better side: what is written at the zero line and beside dots near it
 AXIS = {
     "points": ("Mean benchmark points against MHA", "worse ←  MHA  → better"),
     "perplexity": ("Perplexity against MHA, %, reversed", "worse ←  MHA  → better"),
@@ -51,8 +52,9 @@ def quality_chart(dots: Sequence[Dot], scale: Scale, palette: Palette) -> alt.La
     order = list(dict.fromkeys(row["study"] for row in rows))
     lowest = min(*(row["change"] for row in rows), 0)
     highest = max(*(row["change"] for row in rows), 0)
-    room = 0.12 * (highest - lowest or 1)
-    domain = [lowest - room, highest + room]
+    span = highest - lowest or 1
+    worse, better = 0.12 * span, ROOM * span
+    domain = [lowest - worse, highest + better] if scale == "points" else [lowest - better, highest + worse]
     x_scale = alt.Scale(domain=domain, reverse=scale == "perplexity", nice=False, zero=False)
     axis_title, direction = AXIS[scale]
     x = alt.X("change:Q", title=axis_title, scale=x_scale, axis=alt.Axis(grid=True, tickCount=8))
@@ -70,7 +72,9 @@ def quality_chart(dots: Sequence[Dot], scale: Scale, palette: Palette) -> alt.La
     return alt.layer(
         line.mark_rule(color=palette.text, strokeWidth=1.5).encode(x=alt.X("zero:Q", scale=x_scale)),
         line.mark_text(dy=-12, fontWeight=600, color=palette.text).encode(
-            x=alt.X("zero:Q", scale=x_scale), y=alt.value(0), text="says:N"
+            x=alt.X("zero:Q", scale=x_scale),
+            y=alt.value(0),
+            text=alt.value(alt.ExprRef(f"width < {NARROW_PX} ? 'MHA' : datum.says")),
         ),
         base.mark_line(color=mixed(palette.line, palette.background, 0.7), strokeWidth=2).encode(x=x, detail="study:N"),
         *_dots(base, rows, x, kind_scale, palette),

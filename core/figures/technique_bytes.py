@@ -40,7 +40,7 @@ def multiply(colours: Palette, *, num_kv_heads: int) -> Picture:
     alt_text = "Bars of tokens in the pool: " + "; ".join(f"{row['bar']}: {row['text']}" for row in ends)
     order = [row["bar"] for row in ends]
     title = f"thousands of tokens in {POOL_BYTES // GB} GB"
-    chart = stacked_bars(rows, ends, order, 1.75 * max(row["at"] for row in ends), title, colours, room_px=240)
+    chart = stacked_bars(rows, ends, order, 2.05 * max(row["at"] for row in ends), title, colours, room_px=240)
     return made(chart, sentence, f"{alt_text}.")
 
 

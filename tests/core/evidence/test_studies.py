@@ -149,6 +149,12 @@ def test_the_picture_has_one_dot_a_result_and_no_curve():
     assert "DeepSeek-V2 study, 7B: GQA-8 −3.92 points" in quality_alt_text(all_dots(), "points")
 
 
+def test_words_at_the_zero_line_have_room_on_the_better_side():
+    """From -8.22 to +0.50: 0.12 of 8.72 beyond the worst, 0.3 of it beyond the best, which a room of 320 px needs."""
+    spec = quality_chart(all_dots(), "points", LIGHT).to_dict()
+    assert spec["layer"][0]["encoding"]["x"]["scale"]["domain"] == pytest.approx([-9.2664, 3.116])
+
+
 def test_better_is_to_the_right_on_both_scales():
     def reversed_axis(scale) -> bool:
         spec = quality_chart(all_dots(), scale, LIGHT).to_dict()
