@@ -9,22 +9,30 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import cycle
 
+import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812  the name that every torch user reads
 from torch import Tensor
 
 from core.decode.plan import StepShape
-from core.decode.products import MOST_BATCH, Product
+from core.decode.products import Product, grouped_product, host_product
 
 DRAWS = 64  # routings to go round; drawn before anything is timed
 
 
 @dataclass(frozen=True, kw_only=True)
 class Routing:
-    """One step's choice: chosen [B, k], and by expert the rows of the batch that it serves and their place in k."""
+    """One step's choice: chosen [B, k], and by expert the rows of the batch that it serves and their place in k.
+
+    rows and places [B k] are the same of all experts, one after the other; experts and first say whose they are.
+    """
 
     chosen: Tensor
     served: Mapping[int, tuple[Tensor, Tensor]]
+    rows: Tensor
+    places: Tensor
+    experts: np.ndarray
+    first: np.ndarray
 
 
 def routing_of(chosen: Tensor) -> Routing:
@@ -33,7 +41,12 @@ def routing_of(chosen: Tensor) -> Routing:
     for expert in chosen.unique().tolist():
         rows, places = torch.where(chosen == expert)
         served[expert] = rows, places
-    return Routing(chosen=chosen, served=served)
+    all_rows, all_places = (torch.cat(lists) for lists in zip(*served.values(), strict=True))
+    counts = [len(rows) for rows, _ in served.values()]
+    return Routing(
+        chosen=chosen, served=served, rows=all_rows, places=all_places,
+        experts=np.array(list(served), np.int64), first=np.cumsum([0, *counts], dtype=np.int64),
+    )  # fmt: skip
 
 
 def drawn_routing(shape: StepShape, batch_size: int, device: torch.device, generator: torch.Generator) -> Routing:
@@ -65,13 +78,19 @@ class Experts:
         """x [B, hidden] through the experts that the routing names."""
         logits = self.product(x, self.router).float()
         shares = logits.gather(-1, routing.chosen).softmax(-1).to(x.dtype)
+        if self.product is host_product:
+            return self._all_at_once(x, shares, routing)
         out = torch.zeros_like(x)
         for expert, (rows, places) in routing.served.items():
             one = x[rows]
-            wide = F.silu(self._times(one, self.gate[expert])) * self._times(one, self.up[expert])
-            out.index_add_(0, rows, self._times(wide, self.down[expert]) * shares[rows, places, None])
+            wide = F.silu(self.product(one, self.gate[expert])) * self.product(one, self.up[expert])
+            out.index_add_(0, rows, self.product(wide, self.down[expert]) * shares[rows, places, None])
         return out
 
-    def _times(self, x: Tensor, weights: Tensor) -> Tensor:
-        """An expert may serve more rows than the host's product takes."""
-        return (self.product if x.shape[0] <= MOST_BATCH else F.linear)(x, weights)
+    def _all_at_once(self, x: Tensor, shares: Tensor, routing: Routing) -> Tensor:
+        """Three products over all experts, their rows shared out among the threads; each woken expert is read once."""
+        whose = routing.experts, routing.first
+        mine = x[routing.rows]
+        wide = F.silu(grouped_product(mine, self.gate, *whose)) * grouped_product(mine, self.up, *whose)
+        given = grouped_product(wide, self.down, *whose) * shares[routing.rows, routing.places, None]
+        return torch.zeros_like(x).index_add_(0, routing.rows, given)

@@ -88,7 +88,9 @@ def with_types(library: ctypes.CDLL) -> ctypes.CDLL:
         [whole, *[address] * 4, *[whole] * 7, ctypes.c_float, address, address, address, address]
     )  # fmt: skip
     library.headroom_decode.restype = None
-    library.headroom_multiply.argtypes = [whole, address, address, *[whole] * 4, address, address]
+    library.headroom_multiply.argtypes = (
+        [whole, address, address, whole, address, address, *[whole] * 3, address, address]
+    )  # fmt: skip
     library.headroom_multiply.restype = None
     library.headroom_read.argtypes = [address, ctypes.c_size_t, whole, whole, address]
     library.headroom_read.restype = ctypes.c_uint32

@@ -9,6 +9,7 @@ from functools import partial
 from itertools import cycle
 from statistics import median
 
+import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812  the name that every torch user reads
 from torch import Tensor
@@ -21,23 +22,39 @@ from core.decode.plan import ERROR_LIMITS
 Product = Callable[[Tensor, Tensor], Tensor]
 TORCH, HOST = "F.linear", "host_product"
 MULTIPLIED = (torch.float32, torch.bfloat16, torch.float16)
-MOST_BATCH = 8  # host_kernel.cpp: sequences whose products share one read of the weights
 TURNS = 7
 
 
 def host_product(x: Tensor, weights: Tensor) -> Tensor:
     """x [B, K] times weights [N, K], as F.linear -> [B, N]; sums in float32. Raises Unavailable for other shapes."""
-    (batch, columns), rows = x.shape, weights.shape[0]
+    return _multiplied(x, weights[None], np.zeros(1, np.int64), np.array([0, x.shape[0]], np.int64))
+
+
+def grouped_product(x: Tensor, weights: Tensor, which: np.ndarray, first: np.ndarray) -> Tensor:
+    """Rows first[g] to first[g + 1] of x [R, K] times weights[which[g]] of [E, N, K] -> [R, N]; each matrix read once.
+
+    which [groups] and first [groups + 1]. Raises Unavailable for other shapes, ValueError for other groups.
+    """
+    if first[0] != 0 or first[-1] != x.shape[0] or (np.diff(first) < 0).any():
+        raise ValueError(f"the groups end at row {first[-1]} of {x.shape[0]}, or not one behind the other")
+    if len(first) != len(which) + 1 or (which < 0).any() or (which >= weights.shape[0]).any():
+        raise ValueError(f"the groups name matrices beyond the {weights.shape[0]} given")
+    return _multiplied(x, weights, which.astype(np.int64), first.astype(np.int64))
+
+
+def _multiplied(x: Tensor, weights: Tensor, which: np.ndarray, first: np.ndarray) -> Tensor:
+    """The library's product, its sums in float32, in x's dtype."""
+    (tokens, columns), rows = x.shape, weights.shape[1]
     width = 32 if x.dtype == torch.bfloat16 else 16
     if x.device.type != "cpu" or x.dtype not in MULTIPLIED or not weights.is_contiguous():
         raise Unavailable("multiplies float32, bfloat16 and float16 on a CPU")
-    if batch > MOST_BATCH or columns % width:
-        raise Unavailable(f"multiplies up to {MOST_BATCH} sequences, of widths that are multiples of {width}")
+    if columns % width:
+        raise Unavailable(f"multiplies widths that are multiples of {width}")
     library = host_library()
-    x, out = x.contiguous(), torch.empty(batch, rows)
+    x, out = x.contiguous(), torch.empty(tokens, rows)
     library.headroom_multiply(
-        KINDS[x.dtype], weights.data_ptr(), x.data_ptr(), batch, rows, columns, torch.get_num_threads(),
-        out.data_ptr(), threads_of_torch(),
+        KINDS[x.dtype], weights.data_ptr(), x.data_ptr(), len(which), which.ctypes.data, first.ctypes.data, rows,
+        columns, torch.get_num_threads(), out.data_ptr(), threads_of_torch(),
     )  # fmt: skip
     return out.to(x.dtype)
 

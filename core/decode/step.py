@@ -16,7 +16,6 @@ from itertools import cycle
 from statistics import median
 
 import torch
-import torch.nn.functional as F  # noqa: N812  the name that every torch user reads
 from torch import Tensor
 
 from core.decode import device as devices
@@ -26,7 +25,7 @@ from core.decode.inputs import offsets, part_of
 from core.decode.kernel import NATURAL, Call, Kernel
 from core.decode.measured_roofline import read_turn
 from core.decode.plan import StepShape, step_copies, step_memory_bytes
-from core.decode.products import MOST_BATCH, Product, fastest_product
+from core.decode.products import Product, fastest_product
 from core.decode.records import Roofline, RunRecord, StepResult
 from core.decode.rounds import Interleaved, Turn, interleave
 from core.decode.running import Running
@@ -111,10 +110,7 @@ def _product(run: Running, shape: StepShape) -> tuple[str, Product]:
     if shape.num_experts:  # an expert serves a part of the batch
         rows = max(1, round(rows * shape.experts_per_token / shape.experts_read(rows)))
     x = torch.randn(rows, shape.hidden_size, device=run.device).to(dtype)
-    name, product = fastest_product(x, [matrix(sizes, run.device, dtype) for _ in range(2)])
-    if run.job.batch_size <= MOST_BATCH:
-        return name, product
-    return name, lambda x, weights: (product if x.shape[0] <= MOST_BATCH else F.linear)(x, weights)
+    return fastest_product(x, [matrix(sizes, run.device, dtype) for _ in range(2)])
 
 
 class _Stack:

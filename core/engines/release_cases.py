@@ -9,6 +9,7 @@ from there: a list under an alias that was not seen, and a window that a class d
 from collections.abc import Iterator
 from typing import Any
 
+from core.engines.release_needs import NEEDS, OUTER
 from core.models.rules.class_defaults import ModelClass, model_classes
 from core.models.rules.text_part import TEXT_KEYS
 
@@ -32,7 +33,7 @@ def small(model_type: str) -> Config:
     known = model_classes()[model_type]
     key = _nested_key(known)
     if key is not None:
-        return {"model_type": model_type, key: small(known.parts[key].model_type)}
+        return {"model_type": model_type, key: small(known.parts[key].model_type)} | OUTER.get(model_type, {})
     config: Config = {"model_type": model_type}
     for name, value in USUAL.items():
         own = known.aliases.get(name, name)
@@ -43,7 +44,7 @@ def small(model_type: str) -> Config:
         config["head_dim"] = 24
     if "kv_lora_rank" in config and "num_key_value_heads" in config:
         config["num_key_value_heads"] = 8  # a latent is expanded to every query head
-    return config | TOKENS
+    return config | TOKENS | NEEDS.get(model_type, {})
 
 
 def _nested_key(known: ModelClass) -> str | None:
@@ -67,7 +68,7 @@ def variations(model_type: str) -> Iterator[tuple[str, Config]]:
 def _nestings(model_type: str, key: str, inner: Config) -> Iterator[tuple[str, Config]]:
     """A language model inside a composite file, in other places than its own; every variation of it where transformers
     has no language model for the nested type alone."""
-    outer: Config = {"model_type": model_type}
+    outer: Config = {"model_type": model_type} | OUTER.get(model_type, {})
     nested = inner["model_type"]
     yield f"{key} without model_type", outer | {key: {name: inner[name] for name in inner if name != "model_type"}}
     yield f"{key} null", outer | {key: None}

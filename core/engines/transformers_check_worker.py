@@ -73,11 +73,12 @@ def _build(config: Mapping[str, Any]) -> Any:
         raise ValueError(f"transformers {transformers.__version__} has no model_type {model_type!r}")
     plain = known[model_type]._decode_special_floats(dict(config))  # as transformers reads its own saved files
     outer = known[model_type].from_dict(plain)
-    text = getattr(outer, "thinker_config", outer).get_text_config(decoder=True)
+    thinker = getattr(outer, "thinker_config", outer)
+    text = thinker.get_text_config(decoder=True)
     return _first_that_builds(
         (transformers.AutoModelForCausalLM, text),
         (transformers.AutoModel, text),
-        (transformers.AutoModelForImageTextToText, outer),
+        (transformers.AutoModelForImageTextToText, thinker),
         (transformers.AutoModelForCausalLM, outer),
         (transformers.AutoModel, outer),
     )
@@ -226,6 +227,7 @@ def _without_experts(model: Any) -> Iterator[None]:
 def _shapes_only() -> Iterator[None]:
     """Questions about values (is a mask all ones?) have no answer on the meta device: answer as for a plain prompt."""
     import torch  # noqa: PLC0415, TID251
+    from torch.fx.experimental import _config  # noqa: PLC0415, TID251
 
     originals = {name: getattr(torch.Tensor, name) for name in ("__bool__", "item", "tolist")}
     plain = {
@@ -236,7 +238,8 @@ def _shapes_only() -> Iterator[None]:
     for name, function in plain.items():
         setattr(torch.Tensor, name, function)
     try:
-        yield
+        with _config.patch(meta_nonzero_assume_all_nonzero=True):
+            yield
     finally:
         for name, original in originals.items():
             setattr(torch.Tensor, name, original)

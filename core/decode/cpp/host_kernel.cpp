@@ -61,12 +61,13 @@ extern "C" void headroom_decode(int kind, const float* query, const void* keys, 
        result);
 }
 
-// One token's matrix products: x [batch][columns], weights [rows][columns], out [batch][rows] in float32; kinds 0 to 2.
-// batch is at most 8, columns a multiple of 32 (bfloat16) or 16.
-extern "C" void headroom_multiply(int kind, const void* weights, const void* x, int batch, int rows, int columns,
-                                  int threads, float* out, void* parallel) {
+// Tokens' products with matrices, or with the experts that each drew: x [tokens][columns], weights [..][rows][columns],
+// out [tokens][rows] in float32; tokens first[g] to first[g + 1] meet matrix which[g]. Kinds 0 to 2, columns a multiple
+// of 32 (bfloat16) or 16.
+extern "C" void headroom_multiply(int kind, const void* weights, const void* x, int groups, const int64_t* which,
+                                  const int64_t* first, int rows, int columns, int threads, float* out, void* parallel) {
   const auto work = kind == 1 ? multiply<Bf16> : kind == 2 ? multiply<Half> : multiply<Float>;
-  work((const uint8_t*)weights, (const uint8_t*)x, batch, rows, columns, threads, (Parallel)parallel, out);
+  work((const uint8_t*)weights, (const uint8_t*)x, groups, which, first, rows, columns, threads, (Parallel)parallel, out);
 }
 
 extern "C" uint32_t headroom_read(const void* data, size_t bytes, int ahead, int threads, void* parallel) {

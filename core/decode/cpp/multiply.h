@@ -1,58 +1,99 @@
-// One token's products with weights: x [batch][columns], weights [rows][columns], each weight read once for the batch.
+// Products of a step's tokens with weights: x [tokens][columns], weights [groups][rows][columns], each row of weights
+// read once however many tokens take it. A group is one matrix, or one expert of a layer and the tokens that drew it.
 #pragma once
 #include "attend.h"
 #include "threads.h"
 
 namespace {
 
-constexpr int MOST_BATCH = 8;  // sequences whose products share one read of the weights
-constexpr int PIECE = 32;      // rows of weights that a thread takes at a time
+constexpr int PIECE = 32;                        // rows of weights that a thread takes at a time
+constexpr int TOGETHER = MANY_REGISTERS ? 8 : 6; // tokens of one pass: their sums for two rows of weights fill registers
 
-// out[BATCH][rows] = x[BATCH][columns] . weights[rows][columns], rows first to last: one stream of weights, read once.
-// Weights lie as torch stores them; a factor of a pair meets the same factor of x, whatever the order in between.
-template <class F, int BATCH>
-void multiply_rows(const uint8_t* weights, const uint8_t* x, int first, int last, int rows, int columns, float* out) {
+// out[TOKENS][ROWS] += x[TOKENS][columns] . weights[ROWS][columns]; out's rows lie `stride` apart. FIRST: of the passes
+// over these rows of weights, the one that finds them in memory. Weights lie as torch stores them; a factor of a pair
+// meets the same factor of x, whatever the order in between.
+template <class F, int TOKENS, int ROWS, bool FIRST>
+inline void multiply_tile(const uint8_t* weights, const uint8_t* x, int columns, float* out, size_t stride) {
   constexpr int ELEMENT = F::BYTES / LANES / F::STEP, VECTOR = WIDTH * F::STEP, MOST = MANY_REGISTERS ? 16 : 8;
-  constexpr int CHAINS = BATCH == 1 ? 8 : BATCH * 4 <= MOST ? 4 : BATCH * 2 <= MOST ? 2 : 1;
-  for (int n = first; n < last; ++n) {
-    const uint8_t* w = weights + size_t(n) * columns * ELEMENT;
-    floats sums[BATCH][CHAINS] = {};
-    for (int k = 0; k < columns; k += CHAINS * VECTOR)
+  constexpr int SUMS = TOKENS * ROWS, CHAINS = SUMS == 1 ? 8 : SUMS * 4 <= MOST ? 4 : SUMS * 2 <= MOST ? 2 : 1;
+  const size_t line = size_t(columns) * ELEMENT;
+  floats sums[ROWS][TOKENS][CHAINS] = {};
+  for (int k = 0; k < columns; k += CHAINS * VECTOR)
 #pragma GCC unroll 8
-      for (int j = 0; j < CHAINS; ++j) {
-        const int at = k + j * VECTOR;
-        if (at >= columns) break;
-        if (VECTOR * ELEMENT == 64 || j % (64 / (VECTOR * ELEMENT)) == 0) fetch(w + at * ELEMENT);
-        auto factor = [&](auto place) __attribute__((always_inline)) {
-          constexpr int J = decltype(place)::value;
-          const auto with = F::template get<J>(w + at * ELEMENT, 0);
+    for (int j = 0; j < CHAINS; ++j) {
+      const int at = k + j * VECTOR;
+      if (at >= columns) break;
+      if constexpr (FIRST)
+        if (VECTOR * ELEMENT == 64 || at * ELEMENT % 64 == 0)
+#pragma GCC unroll 2
+          for (int r = 0; r < ROWS; ++r) fetch(weights + r * line + at * ELEMENT);
+      auto factor = [&](auto place) __attribute__((always_inline)) {
+        constexpr int J = decltype(place)::value;
+        typename F::lanes with[ROWS];
+#pragma GCC unroll 2
+        for (int r = 0; r < ROWS; ++r) with[r] = F::template get<J>(weights + r * line + at * ELEMENT, 0);
 #pragma GCC unroll 8
-          for (int b = 0; b < BATCH; ++b)
-            sums[b][j] = F::step(sums[b][j], with, F::template get<J>(x + (size_t(b) * columns + at) * ELEMENT, 0));
-        };
-        factor(std::integral_constant<int, 0>{});
-        if constexpr (F::SUBS == 2) factor(std::integral_constant<int, 1>{});
-      }
-    for (int b = 0; b < BATCH; ++b) {
-      floats sum = sums[b][0];
-      for (int j = 1; j < CHAINS; ++j) sum += sums[b][j];
-      out[size_t(b) * rows + n] = sum_of(sum);
+        for (int t = 0; t < TOKENS; ++t) {
+          const auto one = F::template get<J>(x + t * line + at * ELEMENT, 0);
+#pragma GCC unroll 2
+          for (int r = 0; r < ROWS; ++r) sums[r][t][j] = F::step(sums[r][t][j], with[r], one);
+        }
+      };
+      factor(std::integral_constant<int, 0>{});
+      if constexpr (F::SUBS == 2) factor(std::integral_constant<int, 1>{});
     }
+  for (int t = 0; t < TOKENS; ++t)
+    for (int r = 0; r < ROWS; ++r) {
+      floats sum = sums[r][t][0];
+      for (int j = 1; j < CHAINS; ++j) sum += sums[r][t][j];
+      out[t * stride + r] = sum_of(sum);
+    }
+}
+
+template <class F, int ROWS, bool FIRST, int TOKENS = TOGETHER>
+inline void multiply_pass(const uint8_t* weights, const uint8_t* x, int tokens, int columns, float* out, size_t stride) {
+  if constexpr (TOKENS > 0) {
+    if (tokens != TOKENS) return multiply_pass<F, ROWS, FIRST, TOKENS - 1>(weights, x, tokens, columns, out, stride);
+    multiply_tile<F, TOKENS, ROWS, FIRST>(weights, x, columns, out, stride);
   }
 }
 
-template <class F, int BATCH = MOST_BATCH>
-void multiply(const uint8_t* weights, const uint8_t* x, int batch, int rows, int columns, int threads,
-              Parallel parallel, float* out) {
-  if constexpr (BATCH > 0) {
-    if (batch != BATCH) return multiply<F, BATCH - 1>(weights, x, batch, rows, columns, threads, parallel, out);
-    std::atomic<int> next{0};
-    auto work = [&] {
-      for (int first; (first = next.fetch_add(PIECE)) < rows;)
-        multiply_rows<F, BATCH>(weights, x, first, first + PIECE < rows ? first + PIECE : rows, rows, columns, out);
-    };
-    on_threads(threads, parallel, work);
+// ROWS rows of weights with every token, TOGETHER at a time: from the second pass on the rows are in the first cache.
+template <class F, int ROWS>
+inline void multiply_rows(const uint8_t* weights, const uint8_t* x, int tokens, int columns, float* out, size_t stride) {
+  constexpr int ELEMENT = F::BYTES / LANES / F::STEP;
+  for (int done = 0; done < tokens;) {
+    const int some = rows_of_pass(tokens, TOGETHER, done);
+    const uint8_t* from = x + size_t(done) * columns * ELEMENT;
+    float* to = out + done * stride;
+    if (done == 0) multiply_pass<F, ROWS, true>(weights, from, some, columns, to, stride);
+    else multiply_pass<F, ROWS, false>(weights, from, some, columns, to, stride);
+    done += some;
   }
+}
+
+// Tokens of group g are first[g] to first[g + 1] of x and out; they meet matrix which[g] of weights.
+template <class F>
+void multiply(const uint8_t* weights, const uint8_t* x, int groups, const int64_t* which, const int64_t* first, int rows,
+              int columns, int threads, Parallel parallel, float* out) {
+  constexpr int ELEMENT = F::BYTES / LANES / F::STEP;
+  const size_t line = size_t(columns) * ELEMENT, pieces = (rows + PIECE - 1) / PIECE;
+  std::atomic<size_t> next{0};
+  auto work = [&] {
+    for (size_t item; (item = next++) < groups * pieces;) {
+      const size_t group = item / pieces;
+      const int begin = int(item % pieces) * PIECE, end = begin + PIECE < rows ? begin + PIECE : rows;
+      const int tokens = int(first[group + 1] - first[group]);
+      const uint8_t* w = weights + size_t(which[group]) * rows * line;
+      const uint8_t* from = x + size_t(first[group]) * line;
+      float* to = out + size_t(first[group]) * rows;
+      int n = begin;
+      if (tokens > 2)  // fewer read one stream of weights, which is what bounds them
+        for (; n + 2 <= end; n += 2) multiply_rows<F, 2>(w + n * line, from, tokens, columns, to + n, rows);
+      for (; n < end; ++n) multiply_rows<F, 1>(w + n * line, from, tokens, columns, to + n, rows);
+    }
+  };
+  on_threads(threads, parallel, work);
 }
 
 }  // namespace

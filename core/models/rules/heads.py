@@ -175,6 +175,8 @@ def jetmoe(part: ConfigPart) -> Heads:
     kv, experts = part.integer("num_key_value_heads"), part.integer("num_experts_per_tok")
     query = rule(kv.value * experts.value, "Query heads are KV heads x num_experts_per_tok.", kv, experts)
     width = part.integer("head_dim")  # the class maps it to kv_channels
+    if width.value % 2:  # of one element the class's rotary makes more, as many as the release's rotary is wide
+        part.refuse("head_dim", "its rotary embedding turns pairs of elements, so an even number is needed")
     declared = declared_by(part, "num_key_value_heads")
     return Heads(query=query, kv=kv, key_width=width, value_width=width, declared=declared)
 

@@ -53,6 +53,11 @@ NOT_ANSWERED = {
     "xlnet": "it keeps hidden states rather than keys and values",
     "blt": "it works on bytes, in patches of a length that depends on the text",
 }
+MEASURED = "Its file cannot say how much: measure it, or give the config.json of a model that keeps keys and values."
+INSTEAD = {  # where another file says it
+    "gemma4_assistant": "Give the config.json of the model that it assists.",
+    "gemma4_unified_assistant": "Give the config.json of the model that it assists.",
+}
 OTHER_FILES = {  # a key that gives the wrong file of a repository away, and what that file is
     "peft_type": "a PEFT adapter's settings (adapter_config.json)",
     "_diffusers_version": "a diffusers model",
@@ -87,7 +92,8 @@ def text_part(config: Mapping[str, Any]) -> ConfigPart:
         model_class = model_classes().get(model_type)
         if model_type in NOT_ANSWERED:
             raise UnsupportedConfig(
-                f"{path}model_type is {shown(model_type)}: {NOT_ANSWERED[model_type]}. Measure it instead."
+                f"{path}model_type is {shown(model_type)}: {NOT_ANSWERED[model_type]}. "
+                f"{INSTEAD.get(model_type, MEASURED)}"
             )
         inner = _inner(raw, path, model_type, model_class)
         if inner is None:

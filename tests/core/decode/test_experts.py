@@ -4,9 +4,11 @@ from dataclasses import replace
 
 import pytest
 import torch
+import torch.nn.functional as F  # noqa: N812  the name that every torch user reads
 
 from core.decode.experts import DRAWS, drawn_routing, routing_of
 from core.decode.plan import DecodeJob, InvalidJob, StepShape, layer_weight_bytes, step_read_bytes
+from core.decode.products import host_product
 from core.decode.records import Roofline
 from core.decode.run import Run, run_quietly
 from core.decode.step_layer import Layer
@@ -22,7 +24,8 @@ JOB = DecodeJob(
 )  # fmt: skip
 
 
-def test_our_experts_are_mixtrals():
+@pytest.mark.parametrize("product", [F.linear, host_product])
+def test_our_experts_are_mixtrals(product):
     from transformers import MixtralConfig
     from transformers.models.mixtral.modeling_mixtral import MixtralSparseMoeBlock
 
@@ -30,7 +33,7 @@ def test_our_experts_are_mixtrals():
         hidden_size=64, intermediate_size=96, num_local_experts=8, num_experts_per_tok=2, experts_implementation="eager"
     )
     theirs = MixtralSparseMoeBlock(config).eval()
-    layer = Layer(replace(JOB, batch_size=5), SHAPE, 2, torch.device("cpu"))
+    layer = Layer(replace(JOB, batch_size=5), SHAPE, 2, torch.device("cpu"), product)
     w, ours = layer.weights, layer.experts
     assert ours is not None
     theirs.load_state_dict(

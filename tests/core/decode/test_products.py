@@ -1,5 +1,6 @@
 """The products of a step's weights: ours against float32 arithmetic, and which of the two is taken."""
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812  the name that every torch user reads
@@ -22,7 +23,7 @@ def drawn(batch: int, columns: int, rows: int, dtype: torch.dtype) -> tuple[torc
 
 
 @pytest.mark.parametrize("name", DTYPES)
-@pytest.mark.parametrize("batch", [1, 2, 5, 8])
+@pytest.mark.parametrize("batch", [1, 2, 5, 8, 13, 33])  # passes of 6 or 8 tokens, two rows of weights at a time
 @pytest.mark.parametrize(("columns", "rows"), [(32, 1), (96, 31), (1056, 70)])  # 1,056 is no multiple of a turn
 def test_our_product_is_the_product(name, batch, columns, rows):
     x, weights = drawn(batch, columns, rows, DTYPES[name])
@@ -34,7 +35,6 @@ def test_our_product_is_the_product(name, batch, columns, rows):
 @pytest.mark.parametrize(
     ("batch", "columns", "dtype", "reason"),
     [
-        (9, 32, torch.bfloat16, "up to 8 sequences"),
         (1, 48, torch.bfloat16, "multiples of 32"),
         (1, 24, torch.float32, "multiples of 16"),
         (1, 32, torch.float64, "float32, bfloat16 and float16"),
@@ -45,6 +45,33 @@ def test_other_shapes_are_refused_with_the_reason_and_left_to_torch(batch, colum
     with pytest.raises(Unavailable, match=reason):
         products.host_product(x, weights)
     assert products.fastest_product(x, [weights]) == ("F.linear", F.linear)
+
+
+@pytest.mark.parametrize("name", DTYPES)
+def test_each_group_meets_its_own_matrix(name):
+    x, flat = drawn(16, 96, 5 * 31, DTYPES[name])
+    weights = flat.view(5, 31, 96)
+    which, first = np.array([4, 0, 2]), np.array([0, 1, 1, 16])  # one token, none, and fifteen
+    found = products.grouped_product(x, weights, which, first)
+    wide = x.float(), weights.float()
+    meant = torch.cat((wide[0][:1] @ wide[1][4].T, wide[0][1:] @ wide[1][2].T))
+    assert (found.shape, found.dtype) == ((16, 31), DTYPES[name])
+    assert relative_error(found, meant) < ERROR_LIMITS[name]
+
+
+@pytest.mark.parametrize(
+    ("which", "first", "says"),
+    [
+        ([0], [0, 3], "the groups end at row 3 of 4"),
+        ([0, 1], [0, 5, 4], "the groups end at row 4 of 4"),
+        ([2], [0, 4], "matrices beyond the 2 given"),
+        ([0], [0, 1, 4], "matrices beyond the 2 given"),
+    ],
+)
+def test_groups_outside_their_arrays_are_refused(which, first, says):
+    x, weights = torch.zeros(4, 32), torch.zeros(2, 8, 32)
+    with pytest.raises(ValueError, match=says):
+        products.grouped_product(x, weights, np.array(which), np.array(first))
 
 
 def test_a_product_with_wrong_numbers_is_not_taken(monkeypatch):
