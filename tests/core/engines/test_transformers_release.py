@@ -8,6 +8,7 @@ import pytest
 
 from core.engines import transformers_release as release
 from core.engines.release_cases import small, variations
+from core.engines.release_needs import NEEDS, OUTER
 from core.models.rules import class_defaults
 from core.models.rules.text_part import nested_text_types
 
@@ -87,3 +88,11 @@ def test_a_nested_model_is_tried_in_other_places_and_varied_where_it_stands_in_n
     assert len(nested) == 6
     alone = dict(variations("step3p7"))
     assert alone["text_config: sliding_window 7"]["text_config"]["sliding_window"] == 7
+
+
+def test_what_a_class_needs_to_build_is_said_of_types_that_are_known() -> None:
+    known = class_defaults.model_classes()
+    assert NEEDS.keys() | OUTER.keys() <= known.keys()
+    assert small("deepseek_v3")["n_group"] == 1  # eight groups of four experts have none each
+    assert small("cosmos3_edge")["text_config"]["rope_parameters"]["mrope_section"] == [4, 4, 4]
+    assert small("dots3_note")["audio_config"] == {"adapter_out_dim": 128}
