@@ -12,6 +12,7 @@ from itertools import cycle
 import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812  the name that every torch user reads
+from numpy.typing import NDArray
 from torch import Tensor
 
 from core.decode.plan import StepShape
@@ -31,8 +32,8 @@ class Routing:
     served: Mapping[int, tuple[Tensor, Tensor]]
     rows: Tensor
     places: Tensor
-    experts: np.ndarray
-    first: np.ndarray
+    experts: NDArray[np.int64]
+    first: NDArray[np.int64]
 
 
 def routing_of(chosen: Tensor) -> Routing:

@@ -12,6 +12,7 @@ from statistics import median
 import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812  the name that every torch user reads
+from numpy.typing import NDArray
 from torch import Tensor
 
 from core.decode import device as devices
@@ -30,7 +31,7 @@ def host_product(x: Tensor, weights: Tensor) -> Tensor:
     return _multiplied(x, weights[None], np.zeros(1, np.int64), np.array([0, x.shape[0]], np.int64))
 
 
-def grouped_product(x: Tensor, weights: Tensor, which: np.ndarray, first: np.ndarray) -> Tensor:
+def grouped_product(x: Tensor, weights: Tensor, which: NDArray[np.int64], first: NDArray[np.int64]) -> Tensor:
     """Rows first[g] to first[g + 1] of x [R, K] times weights[which[g]] of [E, N, K] -> [R, N]; each matrix read once.
 
     which [groups] and first [groups + 1]. Raises Unavailable for other shapes, ValueError for other groups.
@@ -42,7 +43,7 @@ def grouped_product(x: Tensor, weights: Tensor, which: np.ndarray, first: np.nda
     return _multiplied(x, weights, which.astype(np.int64), first.astype(np.int64))
 
 
-def _multiplied(x: Tensor, weights: Tensor, which: np.ndarray, first: np.ndarray) -> Tensor:
+def _multiplied(x: Tensor, weights: Tensor, which: NDArray[np.int64], first: NDArray[np.int64]) -> Tensor:
     """The library's product, its sums in float32, in x's dtype."""
     (tokens, columns), rows = x.shape, weights.shape[1]
     width = 32 if x.dtype == torch.bfloat16 else 16
