@@ -36,7 +36,8 @@ def place_of(command: Sequence[str], source: Path) -> Path | None:
         return None
     if said.returncode or not said.stderr or not ours:
         return None
-    parts = (*(part.encode() for part in command), said.stdout, said.stderr, source.read_bytes())
+    texts = (path.read_bytes() for path in (source, *sorted(source.parent.glob("*.h"))))
+    parts = (*(part.encode() for part in command), said.stdout, said.stderr, *texts)
     key = hashlib.sha256(b"".join(len(part).to_bytes(8, "big") + part for part in parts)).hexdigest()
     return folder / f"{key}.so"
 

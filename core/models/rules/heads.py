@@ -62,11 +62,15 @@ def kv_heads(part: ConfigPart, query: Found, name: str = "num_key_value_heads") 
     return found
 
 
+# Classes of transformers 5.24 that build with head_dim 0, which is none: "head_dim or hidden_size // heads"
+ZERO_IS_NONE = {"minimax", "mistral", "mixtral", "moshi", "qwen3_vl_moe_text", "starcoder2"}
+
+
 def key_width(part: ConfigPart, query: Found) -> Found:
     """head_dim where the class reads it, else hidden_size / query heads (which must be whole)."""
     if part.model_class.head_dim != "computed" and part.model_class.head_dim != "absent":
-        found = part.optional_integer("head_dim")
-        if found is not None:
+        found = part.optional_integer("head_dim", minimum=0 if part.model_type in ZERO_IS_NONE else 1)
+        if found is not None and found.value:
             return found
     return divided(part, "hidden_size", query)
 

@@ -28,6 +28,10 @@ WRITTEN_AS_LISTED = {
 }  # fmt: skip
 
 
+# Classes whose layers look at the model's own fields: Bailing's does not build then, JetMoE's keeps something else
+ONE_WIDTH = {"bailing_hybrid", "jetmoe"}
+
+
 def overrides(part: ConfigPart, kinds: Kinds) -> list[Overrides]:
     """One mapping per layer, empty where the layer is like the others; what per_layer_config says of it wins."""
     if "per_layer_config" not in part.raw:
@@ -70,6 +74,12 @@ def _listed(part: ConfigPart, layers: int) -> list[Overrides]:
             )
         if changed.get("skip"):
             part.refuse("per_layer_config", f"layer {number} skips sub-layers, which this reader does not follow")
+        if part.model_type in ONE_WIDTH and (named := sorted(changed.keys() & WHERE_CHANGED)):
+            part.refuse(
+                "per_layer_config",
+                f"{part.model_class.name} reads {named[0]} once for all layers, and layer {number} has its own",
+                "Delete it there, or pick another model.",
+            )
         keys = {name: (f"{part.path}per_layer_config.{index}.{name}",) for name in changed}  # saved files write "02"
         result[number] = {
             name: Found(value=value, source="config", keys=keys[name])

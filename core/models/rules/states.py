@@ -128,7 +128,8 @@ def _kimi(part: ConfigPart, name: str, other: str) -> Found:
 def lightning(part: ConfigPart) -> tuple[str, int, int, tuple[Found, ...]]:
     """MiniMax lightning attention: heads x width x width in the type of the model, no convolution."""
     heads = part.integer("num_attention_heads")
-    width = part.optional_integer("head_dim") or _whole_width(part, heads)
+    stated = part.optional_integer("head_dim", minimum=0)  # "head_dim or hidden_size // heads" in the class
+    width = stated if stated is not None and stated.value else _whole_width(part, heads)
     return "lightning attention", heads.value * width.value**2, 0, (heads, width)
 
 

@@ -181,3 +181,21 @@ def test_inkling_takes_its_sliding_heads_beside_a_list_of_layers_and_gemma_4_doe
     assert read_config(gemma).layers[-1] == GroupedAttention(
         num_query_heads=8, num_kv_heads=2, head_dim=512, value_dim=512
     )
+
+
+@pytest.mark.parametrize("model_type", ["mistral", "mixtral", "minimax", "moshi", "starcoder2"])
+def test_a_head_width_of_zero_is_none_where_the_class_takes_it_so(model_type: str) -> None:
+    layers = read_config(SMALL | {"model_type": model_type, "num_key_value_heads": 2, "head_dim": 0}).layers
+    assert {layer.head_dim for layer in layers if isinstance(layer, GroupedAttention)} == {16}  # 128 / 8
+    with pytest.raises(UnsupportedConfig, match="head_dim is 0: the number has to lie between 1"):
+        read_config(SMALL | {"model_type": "llama", "head_dim": 0})  # its class does not run
+
+
+@pytest.mark.parametrize(("model_type", "field"), [("jetmoe", "head_dim"), ("bailing_hybrid", "kv_lora_rank")])
+def test_a_layers_own_width_is_refused_where_the_class_has_one_for_all(model_type: str, field: str) -> None:
+    config = SMALL | {"model_type": model_type, "per_layer_config": {"2": {field: 32}}}
+    with pytest.raises(
+        UnsupportedConfig, match=f"per_layer_config is .* reads {field} once for all layers, and layer 2"
+    ):
+        read_config(config)
+    assert len(read_config(config | {"per_layer_config": {"2": {"vocab_size": 9}}}).layers) == 3
