@@ -19,6 +19,7 @@ CHART_WIDTH_PX = 860  # what a chart is drawn at before it is enlarged to the sl
 FONTS = "Arial, 'Liberation Sans', Helvetica, sans-serif"  # of one width, on every system
 COLUMN_CM, PAGE_CM = 8.5, 17.5  # a column of a paper, and its page
 PAPER_DPI, PAPER_POINTS = 600, 7  # the smallest type of a picture in a paper
+FRAMES = 5  # tried for a picture in a paper, each wider than the one before
 
 _ASIDE = 0xE000  # private characters: where an escaped one waits while markup is taken out
 
@@ -101,10 +102,51 @@ def _for_paper(spec: dict[str, Any], width_cm: float) -> tuple[str, tuple[float,
         if smallest >= PAPER_POINTS:
             break
         drawn_at *= 0.98 * smallest / PAPER_POINTS
-    least = PAPER_POINTS * svg_size(svg)[0] / points
-    svg = re.sub(r'font-size="([\d.]+)px"', lambda found: f'font-size="{max(float(found[1]), least):.2f}px"', svg)
-    body = svg.split(">", 1)[1].rsplit("</svg>", 1)[0]
-    return f'<g fill="none" stroke-miterlimit="10">{body}</g>', svg_size(svg)
+    return _with_its_letters(svg, points)
+
+
+def _with_its_letters(svg: str, points: float) -> tuple[str, tuple[float, float]]:
+    """The drawing with its smallest type 7 points at that width, in a frame that no letter leaves, and the frame's px.
+
+    Type that is set larger where it stands may leave its drawing; a wider frame makes it smaller again.
+    """
+    left, top, right, foot = 0.0, 0.0, *svg_size(svg)
+    body = ""
+    for _ in range(FRAMES):
+        wide, high = right - left, foot - top
+        least = PAPER_POINTS * wide / points
+        inside = _at_least(svg, least).split(">", 1)[1].rsplit("</svg>", 1)[0]
+        body = f'<g transform="translate({-left:.2f} {-top:.2f})" fill="none" stroke-miterlimit="10">{inside}</g>'
+        found = _letters_frame(body, wide, high)
+        if found[0] >= 0 and found[1] >= 0 and found[2] <= wide and found[3] <= high:
+            break
+        right, foot = max(right, left + found[2] + 1), max(foot, top + found[3] + 1)
+        left, top = min(left, left + found[0] - 1), min(top, top + found[1] - 1)
+    return body, (wide, high)
+
+
+def _at_least(svg: str, least_px: float) -> str:
+    return re.sub(r'font-size="([\d.]+)px"', lambda found: f'font-size="{max(float(found[1]), least_px):.2f}px"', svg)
+
+
+def _letters_frame(body: str, wide: float, high: float) -> tuple[float, float, float, float]:
+    """Left, top, right and foot of all letters in px, as they are drawn."""
+    import vl_convert  # noqa: PLC0415  as below
+    from pypdfium2 import PdfDocument  # type: ignore[import-untyped]  # noqa: PLC0415  for a file alone
+
+    drawn = (
+        f'<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" width="{wide:g}" '
+        f'height="{high:g}" viewBox="0 0 {wide:g} {high:g}">{body}</svg>'
+    )
+    document = PdfDocument(bytes(vl_convert.svg_to_pdf(drawn)))
+    page = document[0]
+    text, tall = page.get_textpage(), page.get_height()
+    scale = wide / page.get_width()
+    boxes = [text.get_charbox(place) for place in range(text.count_chars()) if text.get_text_range(place, 1).strip()]
+    document.close()
+    sides = [(left, tall - top, right, tall - foot) for left, foot, right, top in boxes] or [(0.0, 0.0, 0.0, 0.0)]
+    lefts, tops, rights, feet = zip(*sides, strict=True)
+    return min(lefts) * scale, min(tops) * scale, max(rights) * scale, max(feet) * scale
 
 
 def _type_sizes(svg: str) -> list[float]:

@@ -6,8 +6,12 @@ import xml.etree.ElementTree as ET
 from io import BytesIO
 
 import pytest
+import vl_convert
 from pptx import Presentation
+from pypdfium2 import PdfDocument
 
+from core.evidence.studies import all_dots
+from core.figures.evidence import quality_chart
 from core.figures.house import dress
 from core.figures.layouts import layout_chart
 from core.figures.palette import DARK, LIGHT
@@ -169,6 +173,24 @@ def test_a_picture_for_a_paper_is_as_wide_as_its_column_in_type_of_seven_points(
     png = paper_png(picture(), width_cm=width_cm, colours=LIGHT)
     width, _ = struct.unpack(">II", png[16:24])
     assert width == pytest.approx(width_cm / 2.54 * 600, abs=2)
+
+
+@pytest.mark.parametrize("width_cm", [8.5, 17.5])
+def test_no_letter_leaves_a_picture_for_a_paper(width_cm):
+    """Rows of words beside bars: what does not stretch is drawn wide, and its type is set larger where it stands."""
+    spec = quality_chart([dot for dot in all_dots() if dot.scale == "points"], "points", LIGHT).to_dict()
+    drawn = paper_svg(Picture(sentence="Dots", alt_text="Dots.", spec=dress(spec, LIGHT)), width_cm=width_cm,
+                      colours=LIGHT)  # fmt: skip
+    document = PdfDocument(bytes(vl_convert.svg_to_pdf(drawn)))
+    wide, high = document[0].get_size()
+    text = document[0].get_textpage()
+    boxes = [text.get_charbox(at) for at in range(text.count_chars()) if text.get_text_range(at, 1).strip()]
+    document.close()
+    assert len(boxes) > 100
+    assert min(left for left, _, _, _ in boxes) >= 0
+    assert min(foot for _, foot, _, _ in boxes) >= 0
+    assert max(right for _, _, right, _ in boxes) <= wide
+    assert max(top for _, _, _, top in boxes) <= high
 
 
 def test_a_slide_s_picture_is_an_svg_with_a_png_behind_it():
