@@ -105,7 +105,8 @@ def statement(finding: Finding) -> None:
 
 
 def answer(dots: tuple[Dot, ...]) -> str:
-    """The ranges of what is shown, layout by layout."""
+    """The ranges of what is shown, layout by layout: of benchmarks, or of perplexity where there are none."""
+    dots = tuple(dot for dot in dots if dot.scale == "points") or dots
     by_kind = ((kind, evidence.range_text([dot for dot in dots if dot.kind == kind])) for kind in ("GQA", "MQA"))
     said = "; ".join(f"{kind} {ranges}" for kind, ranges in by_kind if ranges)
     if not said:

@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 
 from core.evidence.records import Finding
-from core.evidence.studies import Dot
+from core.evidence.studies import Dot, range_text
 from core.reports.closing import Rests, cited
 
+SPENT = "Filled dots spent the freed parameters again, on a wider or deeper model; rings did not."
 ASSUMED = (
     "The studies differ in size, training length, task and in whether the freed parameters were spent again. Each is "
     "held against its own MHA, and no line joins two of them.",
@@ -19,11 +20,19 @@ def evidence_rests(dots: Sequence[Dot], findings: Sequence[Finding]) -> Rests:
     told = [cited(study, f"{study.label}: {study.measure}; {study.training}; {study.how_held}.")
             for study in studies.values()]  # fmt: skip
     return Rests(
-        said="Filled dots spent the freed parameters again, on a wider or deeper model; rings did not.",
+        said=" ".join(filter(None, (_loss(dots), SPENT))),
         formulas=tuple((f"{dot.study.label}, {dot.variant}", _change(dot), dot.change_text) for dot in dots),
         evidence=(*told, *(cited(finding, finding.statement) for finding in findings)),
         assumed=ASSUMED,
     )
+
+
+def _loss(dots: Sequence[Dot]) -> str:
+    """The ranges of perplexity, which stand beside the answer's benchmarks."""
+    of_loss = [dot for dot in dots if dot.scale == "perplexity"]
+    by_kind = ((kind, range_text([dot for dot in of_loss if dot.kind == kind])) for kind in ("GQA", "MQA"))
+    said = "; ".join(f"{kind} {ranges}" for kind, ranges in by_kind if ranges)
+    return f"Language-model loss: {said}." if said else ""
 
 
 def _change(dot: Dot) -> str:
