@@ -14,6 +14,19 @@ from tests.browser.size_tabs import SIZE_TABS
 from tests.dashboard import Dashboard
 
 
+FAULTY = """<html lang="en"><title>A page</title><main><h1>Title</h1><h4>Three levels down</h4>
+<button></button><p style="color: #ccc; background: #fff">Pale</p><img src="data:,"></main></html>"""
+
+
+def test_what_axe_calls_serious_or_critical_is_found_and_nothing_else(page: Page):
+    page.set_content(FAULTY)
+    assert sorted(line.split(":")[0] for line in violations(page)) == [
+        "button-name (critical) button", "color-contrast (serious) p", "image-alt (critical) img",
+    ]  # fmt: skip
+    everything = "() => axe.run().then(({ violations }) => violations.map(({ id, impact }) => [id, impact]))"
+    assert ["heading-order", "moderate"] in page.evaluate(everything)
+
+
 def tabs_of_size(page: Page, url: str) -> Iterator[str]:
     """Every tab, what folds out, and inputs that no default shows."""
     page.goto(f"{url}/size")
