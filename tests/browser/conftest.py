@@ -22,7 +22,9 @@ LAUNCH_ARGS = [
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
+    "--process-per-site",  # pages of one context share a renderer, and what it has compiled: see `kept`
 ]
+SITE = "http://localhost/"  # of every dashboard of the tests: a port is no other site
 
 
 # How Streamlit says in its log that a page asks for something twice, late or no longer: none of it is said here.
@@ -56,10 +58,14 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dashboard]:
 def kept(browser: Browser, arguments: dict[str, object]) -> Iterator[BrowserContext]:
     """A browser context for all tests of a worker: a file that it has loaded and compiled need not come again.
 
-    Its first page stays empty: a window that closes costs another one.
+    Its first page stays, empty: a window that closes costs another one, and so does the renderer of the last page of a
+    site.
     """
     context = browser.new_context(**arguments)  # type: ignore[arg-type]
-    context.new_page()
+    blank = context.new_page()
+    blank.route(SITE, lambda route: route.fulfill(body=""))
+    blank.goto(SITE)
+    blank.unroute(SITE)
     yield context
     context.close()
 

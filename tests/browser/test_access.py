@@ -13,7 +13,6 @@ from tests.browser.settle import settle
 from tests.browser.size_tabs import SIZE_TABS
 from tests.dashboard import Dashboard
 
-
 FAULTY = """<html lang="en"><title>A page</title><main><h1>Title</h1><h4>Three levels down</h4>
 <button></button><p style="color: #ccc; background: #fff">Pale</p><img src="data:,"></main></html>"""
 
