@@ -17,6 +17,7 @@ from core.units import format_bytes
 MOST_ROWS, MOST_BOXES = 9, 24
 LEFT, RIGHT = 0.30, 0.86
 LEAST = 0.012  # of the picture: a box that is narrower is no box
+GAP = 0.006  # on either side of a box, at most
 CUT = "…"
 ROW_PX = 44
 WIDE_PX, HATCH_PX = 900, 8  # the picture as it is mostly drawn, and from one line of the hatching to the next
@@ -40,6 +41,7 @@ def _row(group: CacheGroup) -> dict[str, Any]:
         "filled": filled / pinned if pinned else 0.0,
         "padded": group.padded_layers / places if places else 0.0,
         "pinned": pinned,
+        "place_bytes": page_bytes * places // max(group.num_layers, 1),  # of a page with the places of no layer
     }
 
 
@@ -55,17 +57,18 @@ def pages_chart(plan: EnginePlan, colours: Palette) -> Picture:
         middle = (top + bottom) / 2
         texts.append({"x": LEFT - 0.015, "y": middle, "text": row["name"]})
         drawn, width = _boxes(row, rows)
+        gap = min(0.06 * width, GAP)
         cut = drawn - 2 if 1 < drawn < row["pages"] else None  # the place of what is left out
         figures.append({"x": LEFT + drawn * width + 0.012, "y": middle, "text": _figure(row)})
         if row["padded"]:
-            frame = {"left": LEFT + 0.06 * width, "right": LEFT + (drawn - 0.06) * width}
+            frame = {"left": LEFT + gap, "right": LEFT + drawn * width - gap}
             marks["padded"].append({**frame, "top": bottom - (bottom - top) * row["padded"], "bottom": bottom})
         for box in range(drawn):
-            left = LEFT + box * width + 0.06 * width
+            left = LEFT + box * width + gap
             if box == cut:
-                cuts.append({"x": left + 0.44 * width, "y": middle, "text": CUT})
+                cuts.append({"x": LEFT + (box + 0.5) * width, "y": middle, "text": CUT})
             else:
-                _page(marks, row, box / drawn, drawn, left, 0.88 * width, top, bottom)
+                _page(marks, row, box / drawn, drawn, left, width - 2 * gap, top, bottom)
     looks: tuple[tuple[str, str, dict[str, Any]], ...] = (
         ("pinned", "transparent", {"stroke": colours.cache, "strokeWidth": 1}),
         ("filled", colours.cache, {}),
@@ -84,11 +87,13 @@ def pages_chart(plan: EnginePlan, colours: Palette) -> Picture:
 
 def _boxes(row: dict[str, Any], rows: list[dict[str, Any]]) -> tuple[int, float]:
     """How many boxes a row has and how wide one is: as many as pages where every group has pages of one size, else
-    as long as its bytes."""
-    if len({other["page_bytes"] for other in rows}) == 1:
+    as long as its bytes, and so where several rows would be cut."""
+    long_rows = sum(other["pages"] > MOST_BOXES for other in rows)
+    if len({other["place_bytes"] for other in rows}) == 1 and long_rows < 2:
         most = min(max(other["pages"] for other in rows), MOST_BOXES)
         return min(row["pages"], most), (RIGHT - LEFT) / most
-    long = max((RIGHT - LEFT) * row["pinned"] / max(other["pinned"] for other in rows), LEAST / 2)
+    taken = [other["pages"] * other["place_bytes"] for other in rows]
+    long = max((RIGHT - LEFT) * row["pages"] * row["place_bytes"] / max(taken), LEAST / 2)
     drawn = row["pages"] if long / row["pages"] >= LEAST else 1
     return drawn, long / drawn
 

@@ -137,6 +137,8 @@ def requests_sentence(plan: MemoryPlan) -> str:
     if asked is None:
         return ""
     if asked.max_concurrency is None:
+        if asked.fits is not False:  # llama.cpp allocates for its slots and counts no requests
+            return ""
         return f"{asked.version} does not hold one such request in what is left."
     knob = next((note for note in asked.notes if note.name == "requests"), None)
     why = f" ({knob.result}). {knob.reason}" if knob is not None else "."

@@ -45,6 +45,14 @@ def test_a_row_is_as_long_as_its_bytes_where_pages_differ():
     assert len([box for box in filled if box["top"] > 0.5]) == 1
 
 
+def test_rows_that_would_all_be_cut_are_as_long_as_their_bytes():
+    """Gemma-3 on vLLM at 32,768 tokens: six window groups pin 321 pages each, full attention 2,048 of the same size."""
+    rows, _, _ = drawn("Gemma-3 27B", "vllm", context_length=32_768)
+    assert [len(row) for row in rows] == [1] * 7
+    window, full = (row[0][1] - row[0][0] for row in (rows[0], rows[-1]))
+    assert full / window == pytest.approx(2048 / 321, rel=0.15)
+
+
 def test_a_row_of_many_pages_is_cut():
     """57 pages of attention beside three of each state: 24 boxes' room, one of it for what is left out."""
     rows, texts, _ = drawn("Qwen3-Next 80B-A3B", "vllm", context_length=32_768)

@@ -74,6 +74,14 @@ def test_why_fewer_bits_save_nothing_is_said():
     assert "fewer bits" not in cause(plan(hybrid()).engine_plan)
 
 
+def test_llama_cpp_is_not_said_to_hold_none():
+    """It allocates the context of its slots, and its plan counts no requests."""
+    spec = read_config(next(model.config for model in load_registry() if model.name == "Llama-3.1 8B"))
+    made = plan(ServingJob(model=spec, batch_size=4, context_length=8192, engine="llama.cpp"))
+    assert made.fits
+    assert requests_sentence(made) == ""
+
+
 def test_sglang_s_cause_is_the_slots_that_it_sets_aside():
     """36 layers of states take 77,266,944 bytes a slot, and 5 slots a request."""
     made = plan(hybrid(engine="sglang"))
