@@ -141,8 +141,9 @@ def requests_sentence(plan: MemoryPlan) -> str:
             return ""
         return f"{asked.version} does not hold one such request in what is left."
     knob = next((note for note in asked.notes if note.name == "requests"), None)
-    why = f" ({knob.result}). {knob.reason}" if knob is not None else "."
     served = floor(asked.max_concurrency)
+    decides = knob is not None and asked.max_running_requests in (None, served)  # else tokens or windows end first
+    why = f" ({knob.result}). {knob.reason}" if knob is not None and decides else "."
     return f"{asked.version} serves {served:,} such request{'s' if served != 1 else ''} at once on one copy{why}"
 
 

@@ -35,6 +35,13 @@ def test_what_caps_the_requests_is_said_with_the_knob_that_moves_it():
     assert "--mamba-full-memory-ratio" in said
 
 
+def test_a_knob_that_would_move_nothing_is_not_named():
+    """At 262,144 tokens the pool's tokens end before the state slots do."""
+    said = requests_sentence(plan(hybrid(engine="sglang", context_length=262_144)))
+    assert "such request" in said
+    assert "To move it" not in said
+
+
 def test_engines_side_by_side_have_figures_or_a_reason():
     rows = {row.engine: row for row in side_by_side(hybrid())}
     assert set(rows) == {"vllm", "sglang", "llama.cpp", "mlx", "transformers", "payload"}
