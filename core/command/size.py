@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from core.command.beside import add_beside_arguments, beside_answer, beside_fields, beside_words
 from core.engines.face import MODULES
 from core.errors import SizingError
 from core.models.formats.document import read_document
@@ -28,6 +29,7 @@ EXAMPLES = """examples:
   python -m core size Qwen/Qwen3-32B --gpu h100-sxm --context 32768 --engine vllm --json
   python -m core size ./config.json --context 8192 --batch 16 --cache-bits 8 --json
   python -m core size "Mixtral 8x7B" --gpu rtx4090 --weight-format gguf-q4_k_m
+  python -m core size Qwen/Qwen3-32B --engine vllm --draft Qwen/Qwen3-8B --shared-prefix 4000 --offload-gb 64
 """
 
 
@@ -52,6 +54,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help="of the engine, such as max_batched_tokens=8192; may be repeated")  # fmt: skip
     parser.add_argument("--cache-memory-gib", type=float, default=None, help="what the server logged as left for it")
     parser.add_argument("--parameters", type=int, default=None, help="an exact count, where none can be had")
+    add_beside_arguments(parser)
     parser.add_argument("--json", action="store_true", help="one JSON object")
 
 
@@ -135,6 +138,7 @@ def _job(spec: ModelSpec, count: ParameterCount | None, options: argparse.Namesp
         parameter_count=count,
         engine=options.engine,
         engine_settings=_settings(options.setting),
+        **beside_fields(options, lambda name: model_of(name, 1)[0]),
     )
     measured = options.cache_memory_gib
     return job if measured is None else calibrated(job, round(measured * GIB))
@@ -194,6 +198,7 @@ def answer_of(made: MemoryPlan, name: str) -> dict[str, Any]:
         "longest_context": int(longest_context(job)),
         "fewest_accelerators": int(fewest_accelerators(job)),
         "remarks": list(job.model.remarks),
+        **beside_answer(made),
     }
 
 
@@ -233,6 +238,7 @@ def in_words(answer: dict[str, Any], made: MemoryPlan) -> str:
         f"  weights                         {format_both(made.weight_bytes, 2)}",
         f"  cache                           {format_both(cache, 2)}",
         f"  budget of one accelerator       {format_both(made.budget_bytes, 2)}",
+        *beside_words(answer, made),
     ]
     return "\n".join(rows)
 

@@ -26,5 +26,5 @@ def held_bytes(plan: EnginePlan, *, batch_size: int) -> int:
         states = sum(group.filled_bytes or 0 for group in plan.groups if group.kind == "state")
         return (plan.request_bytes or 0) + states
     if plan.request_bytes is not None:
-        return plan.request_bytes * batch_size
+        return plan.request_bytes * batch_size - (plan.shared_bytes or 0) * (batch_size - 1)
     return batch_size * sum((group.page_bytes or 0) * (group.pages_per_request or 0) for group in plan.groups)

@@ -54,6 +54,7 @@ class EnginePlan:
     state_slots: int | None = None
     slots_per_request: int | None = None
     max_running_requests: int | None = None
+    shared_bytes: int | None = None  # of request_bytes, what requests with a shared prefix hold once together
     layer_bytes: tuple[int, ...] | None = None  # one number for each layer that holds a cache
     groups: tuple[CacheGroup, ...] = ()
     notes: tuple[PlanNote, ...] = ()

@@ -36,6 +36,7 @@ class EngineCache:
     tensor_parallel: int
     cache_bits: int
     settings: tuple[tuple[str, Any], ...]
+    shared_prefix: int = 0  # given to an engine that shares whole blocks of it
 
     def plan(self, batch: int, context_length: int, available_bytes: int | None = None) -> EnginePlan:
         """The engine's plan for the batch. Raises EngineError."""
@@ -44,10 +45,14 @@ class EngineCache:
             job["available_bytes"] = max(available_bytes, 0)
         if self.tensor_parallel > 1:
             job["tensor_parallel"] = self.tensor_parallel
-        asked = dict(self.settings)
+        asked = self._asked()
         if "cache_type" not in asked:
             job["cache_bits"] = self.cache_bits
         return plan_cache(self.spec, engine=self.engine, **job, **asked)
+
+    def _asked(self) -> dict[str, Any]:
+        asked = dict(self.settings)
+        return {**asked, "shared_prefix": self.shared_prefix} if self.shared_prefix else asked
 
     def columns(self, batches: "Column", contexts: "Column", available_bytes: "Column") -> "Columns":
         """The same for many batches and contexts: what each takes, states included, and whether it is served from the
@@ -55,7 +60,7 @@ class EngineCache:
         from core.engines.columns import columns  # noqa: PLC0415  numpy, which a single job does without
 
         common: dict[str, Any] = {} if self.tensor_parallel == 1 else {"tensor_parallel": self.tensor_parallel}
-        asked = dict(self.settings)
+        asked = self._asked()
         if "cache_type" not in asked:
             common["cache_bits"] = self.cache_bits
         return columns(
@@ -82,9 +87,44 @@ def engine_cache(job: ServingJob) -> EngineCache | None:
             f"window_pattern is a what-if, and {job.engine} serves the windows that the model's class has. "
             "Leave the pattern out, or take the payload."
         )
+    if job.shared_prefix and job.engine != "vllm":
+        raise EngineError(
+            f"shared_prefix is {job.shared_prefix:,}: what {job.engine} holds once of it is not stated here. Leave it "
+            "out, or take vLLM or the payload."
+        )
     return EngineCache(
         engine=job.engine,
         spec=engine_spec(job.model, job.num_kv_heads),
+        tensor_parallel=job.tensor_parallel,
+        cache_bits=job.kv_bits,
+        settings=(*job.engine_settings, *_draft_settings(job)),
+        shared_prefix=job.shared_prefix,
+    )
+
+
+def _draft_settings(job: ServingJob) -> tuple[tuple[str, Any], ...]:
+    """The job's draft in vLLM's keys, whose pool holds its layers too; nothing where it has a cache of its own."""
+    draft = job.draft
+    if draft is None or job.engine != "vllm":
+        return ()
+    found: tuple[tuple[str, Any], ...] = (("draft_method", draft.method), ("speculative_tokens", draft.tokens))
+    return found if draft.model is None else (*found, ("draft", draft.model))
+
+
+def draft_cache(job: ServingJob) -> EngineCache | None:
+    """The cache of a draft that stands beside the model's own, as the same engine keeps it; None where vLLM's pool
+    holds it, where nobody drafts, or for the payload. Raises EngineError where the engine's is not stated."""
+    draft = job.draft
+    if draft is None or job.engine in (PAYLOAD, "vllm"):
+        return None
+    if draft.model is None or draft.method != "draft_model" or job.engine == "sglang":
+        raise EngineError(
+            f"draft is {draft.method!r}: what {job.engine} keeps for it is not stated here. Take vLLM or the payload, "
+            "or leave the draft out."
+        )
+    return EngineCache(
+        engine=job.engine,
+        spec=engine_spec(draft.model, None),
         tensor_parallel=job.tensor_parallel,
         cache_bits=job.kv_bits,
         settings=job.engine_settings,

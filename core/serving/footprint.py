@@ -12,8 +12,9 @@ from math import ceil
 from core.engines.plan import EnginePlan
 from core.models.attention import GroupedAttention, NoAttention, SharedCache
 from core.models.spec import ModelSpec
-from core.serving.engine_cache import EngineCache, engine_cache
-from core.serving.job import ServingJob
+from core.serving.draft import Draft, DraftWeights, draft_weights, mtp_shape
+from core.serving.engine_cache import EngineCache, draft_cache, engine_cache
+from core.serving.job import PAYLOAD, ServingJob
 from core.serving.kv_ledger import KvLedger, kv_ledger
 from core.serving.stored import weight_bytes
 from core.serving.weights import ParameterCount, ResizedWeights, count_of, resize
@@ -31,6 +32,43 @@ class Workspace:
 
 
 @dataclass(frozen=True, kw_only=True)
+class DraftFootprint:
+    """A draft on one rank: ledger where its cache is counted as payload, engine where the engine keeps it apart."""
+
+    counted: DraftWeights
+    weight_bytes: int
+    kv_bits_per_element: Fraction
+    ledger: KvLedger | None = None
+    engine: EngineCache | None = None
+
+    def cache_bytes(self, batch: int, context_length: int) -> int:
+        if self.engine is not None:
+            return self.engine.held_bytes(batch, context_length)
+        if self.ledger is None:
+            return 0
+        elements = self.ledger.reserved_elements(context_length, 1) * batch
+        return _bytes(elements, self.kv_bits_per_element, 8) + self.ledger.state_bytes * batch
+
+
+def draft_footprint(job: ServingJob, draft: Draft) -> DraftFootprint:
+    """Raises SizingError where its parameters cannot be counted. Stored at 16 bits where the model's weights are of a
+    published mix, else as wide as they are."""
+    counted = draft_weights(draft, job.model)
+    bits = Fraction(str(job.weight_bits)) if job.weight_format is None else Fraction(16)
+    ledger = None
+    if job.engine == PAYLOAD:
+        shape = mtp_shape(job.model) if draft.model is None else draft.model.shape
+        ledger = kv_ledger(shape, job.tensor_parallel, job.kv_bits_per_element)
+    return DraftFootprint(
+        counted=counted,
+        weight_bytes=ceil(counted.parameters * bits / 8 / job.tensor_parallel),
+        kv_bits_per_element=job.kv_bits_per_element,
+        ledger=ledger,
+        engine=draft_cache(job),
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
 class Footprint:
     """A job without its batch and context; batch below means sequences of one copy of the model."""
 
@@ -44,10 +82,24 @@ class Footprint:
     reserve_bytes: int
     workspace: Workspace | None  # None where the dimensions for it are not known, or a measurement has it
     engine: EngineCache | None = None  # None for the payload
+    draft: "DraftFootprint | None" = None
+    shared_prefix: int = 0
+
+    @property
+    def draft_weight_bytes(self) -> int:
+        """What the draft weighs on one rank; 0 without one."""
+        return 0 if self.draft is None else self.draft.weight_bytes
+
+    def draft_cache_bytes(self, batch: int, context_length: int) -> int:
+        """What the draft caches on one rank beside the model's cache; 0 where the engine's own figure has it."""
+        return 0 if self.draft is None else self.draft.cache_bytes(batch, context_length)
 
     def payload_bytes(self, batch: int, context_length: int) -> int:
         """The attention pattern's own need, each KV head once, over tensor_parallel; index keys and side caches too."""
         elements = self.ledger.payload_elements(context_length) * batch
+        if self.shared_prefix:
+            shared = self.ledger.shared_elements(context_length, self.shared_prefix, on_rank=False)
+            elements -= shared * (batch - 1)
         return _bytes(elements, self.kv_bits_per_element, 8 * self.tensor_parallel)
 
     def reserved_bytes(self, batch: int, context_length: int) -> int:
@@ -55,6 +107,9 @@ class Footprint:
         if self.engine is not None:
             return self.engine.held_bytes(batch, context_length)
         elements = self.ledger.reserved_elements(context_length, self.block_size) * batch
+        if self.shared_prefix:
+            whole = self.shared_prefix // self.block_size * self.block_size
+            elements -= self.ledger.shared_elements(context_length, whole, on_rank=True) * (batch - 1)
         return _bytes(elements, self.kv_bits_per_element, 8)
 
     def state_bytes(self, batch: int) -> int:
@@ -73,23 +128,27 @@ class Footprint:
         return max(self.workspace_bytes(batch, context_length) or 0, self.reserve_bytes)
 
     def total_bytes(self, batch: int, context_length: int) -> int:
-        """Weights + KV reserved + recurrent state + runtime. Grows with batch and context, never shrinks."""
+        """Weights + draft + KV reserved + recurrent state + runtime. Grows with batch and context, never shrinks."""
         cache = self.reserved_bytes(batch, context_length) + self.state_bytes(batch)
-        return self.weight_bytes + cache + self.runtime_bytes(batch, context_length)
+        return self.beside_bytes(batch, context_length) + cache
+
+    def beside_bytes(self, batch: int, context_length: int) -> int:
+        """All but the model's cache and states: weights, a draft with its own cache, and the runtime."""
+        draft = self.draft_weight_bytes + self.draft_cache_bytes(batch, context_length)
+        return self.weight_bytes + draft + self.runtime_bytes(batch, context_length)
 
     def engine_plan(self, batch: int, context_length: int, budget_bytes: int) -> EnginePlan | None:
         """The engine's own plan for what the budget leaves to the cache; None for the payload."""
         if self.engine is None:
             return None
-        left = budget_bytes - self.weight_bytes - self.runtime_bytes(batch, context_length)
-        return self.engine.plan(batch, context_length, left)
+        return self.engine.plan(batch, context_length, budget_bytes - self.beside_bytes(batch, context_length))
 
     def fits(self, batch: int, context_length: int, budget_bytes: int) -> bool:
         """Whether the total is within the budget, or, with an engine, whether it serves the batch from what is left."""
         if self.engine is None:
             return self.total_bytes(batch, context_length) <= budget_bytes
         found = self.engine_plan(batch, context_length, budget_bytes)
-        beside = self.weight_bytes + self.runtime_bytes(batch, context_length)
+        beside = self.beside_bytes(batch, context_length)
         return beside <= budget_bytes and found is not None and bool(found.fits)
 
 
@@ -107,6 +166,8 @@ def footprint(job: ServingJob) -> Footprint:
         reserve_bytes=ceil(job.runtime_reserve_bytes) if job.measured is None else job.measured.beside_bytes,
         workspace=workspace(weights.model, job.tensor_parallel) if job.measured is None else None,
         engine=engine_cache(job),
+        draft=None if job.draft is None else draft_footprint(job, job.draft),
+        shared_prefix=job.shared_prefix,
     )
 
 

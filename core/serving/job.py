@@ -15,7 +15,9 @@ from core.hardware.accelerators import Accelerator, find_accelerator
 from core.models.notebook import html_table
 from core.models.spec import ModelSpec
 from core.parameters.formats import FORMATS
+from core.serving.draft import Draft
 from core.serving.measured import MeasuredMemory
+from core.serving.offload import Offload
 from core.serving.weights import ParameterCount
 from core.serving.what_if import (
     MAX_CONTEXT_LENGTH,
@@ -58,6 +60,9 @@ class ServingJob:
     engine                whose cache is counted: 'payload', 'vllm', 'sglang', 'llama.cpp', …
     engine_settings       (name, value) pairs of that engine's own job keys, such as (("max_batched_tokens", 8192),)
     memory_reading        'server': a named engine's budget is a share of what torch sees; 'device': of the device's own
+    draft                 who speculates tokens for the model to check: its weights and cache count beside the model's
+    shared_prefix         tokens that all requests begin with: held once, in an engine's whole blocks
+    offload               room for the cache outside the accelerator, and the link to it; what fits does not change
     measured              what a server logged as left for the cache, in place of reserve and workspace; None: computed
     """
 
@@ -85,6 +90,9 @@ class ServingJob:
     engine_settings: tuple[tuple[str, Any], ...] = ()
     memory_reading: str = "server"
     measured: MeasuredMemory | None = None
+    draft: Draft | None = None
+    shared_prefix: int = 0
+    offload: Offload | None = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.model, ModelSpec):
@@ -112,6 +120,9 @@ class ServingJob:
             raise SizingError(f"measured is {self.measured!r}: give core.serving.calibrated's, or None")
         if self.memory_reading not in ("server", "device"):
             raise SizingError(f"memory_reading is {self.memory_reading!r}: use 'server' or 'device'")
+        for name, kind in (("draft", Draft), ("offload", Offload)):
+            if not isinstance(getattr(self, name), kind | None):
+                raise SizingError(f"{name} is {getattr(self, name)!r}: give core.serving.{name}'s, or None")
         _check_memory_known(self.device)
         if self.num_accelerators % self.tensor_parallel:
             raise SizingError(
@@ -173,6 +184,7 @@ _WHOLE_FIELDS: dict[str, tuple[int, int]] = {
     "tensor_parallel": (1, MAX_ACCELERATORS),
     "block_size": (1, 2**20),
     "prefill_chunk": (1, MAX_CONTEXT_LENGTH),
+    "shared_prefix": (0, MAX_CONTEXT_LENGTH),
 }
 
 

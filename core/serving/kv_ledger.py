@@ -68,6 +68,15 @@ class KvLedger:
             group.layers * group.block_entries(context_length, block_size) * group.rank_width for group in self.groups
         )
 
+    def shared_elements(self, context_length: int, prefix: int, *, on_rank: bool) -> int:
+        """Elements of a prefix that all sequences begin with: those of one rank, or over all ranks each once."""
+        return sum(
+            group.layers
+            * group.shared_entries(context_length, prefix)
+            * (group.rank_width if on_rank else group.payload_width)
+            for group in self.groups
+        )
+
     def read_elements(self, context_length: int) -> int:
         """Elements that one rank loads in one decode step."""
         return sum(group.readers * group.read_entries(context_length) * group.rank_width for group in self.groups)

@@ -64,6 +64,17 @@ class LayerGroup:
             blocks = _least(blocks, -(-(self.window - 1) // block_size) + 1)
         return blocks * block_size
 
+    def shared_entries(self, context_length: Tokens, prefix: int) -> Tokens:
+        """Of the entries kept, those of a prefix of so many tokens that every sequence begins with: one window's last
+        tokens alone may lie in it, and what waits to be compressed is a sequence's own."""
+        if self.part == COMPRESSOR_BUFFERS:
+            return context_length * 0
+        shared = _least(context_length, prefix) // self.tokens_per_entry
+        if self.window is None:
+            return shared
+        left = shared + self.entries(context_length) - context_length // self.tokens_per_entry
+        return (left + abs(left)) // 2  # never below 0, of a column too
+
     def read_entries(self, context_length: Tokens) -> Tokens:
         """Entries that one reader loads in a step: those that an index chooses, and no buffer, which waits for its
         stretch to be whole."""

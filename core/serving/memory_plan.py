@@ -25,28 +25,19 @@ from core.serving.budget import (
     is_another_server_s,
     share_bytes,
 )
+from core.serving.draft import DraftWeights
 from core.serving.footprint import footprint
 from core.serving.job import ServingJob
 from core.serving.kv_ledger import KvLedger, kv_ledger
 from core.serving.layer_groups import LayerGroup
 from core.serving.measured import MEASURED
+from core.serving.plan_line import PlanLine, draft_lines
 from core.serving.stored import average_bits, storage
 from core.serving.weights import ParameterCount, kv_projection_parameters
 from core.serving.what_if import own_kv_heads
 from core.units import GB, MIB, format_both, format_bytes
 
-
-@dataclass(frozen=True, kw_only=True)
-class PlanLine:
-    """One figure of a plan. counted says whether it is an addend of the total."""
-
-    key: str  # 'weights', 'kv_payload', 'kv_reserved', 'state', 'runtime', 'total', 'budget', 'headroom'
-    label: str
-    formula: str
-    substituted: str
-    num_bytes: int
-    provenance: str
-    counted: bool = False
+__all__ = ["MemoryPlan", "PlanLine", "plan", "plan_lines", "total_bytes"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,6 +62,9 @@ class MemoryPlan:
     runtime_bytes: int
     total_bytes: int
     budget_bytes: int
+    draft_weight_bytes: int = 0
+    draft_cache_bytes: int = 0  # beside the model's cache; 0 where the engine's pool holds both
+    draft_counted: DraftWeights | None = None
     engine_plan: EnginePlan | None = None  # the engine's own, for what the budget leaves; None for the payload
 
     def _repr_html_(self) -> str:
@@ -141,6 +135,9 @@ def plan(job: ServingJob) -> MemoryPlan:
         runtime_bytes=needs.runtime_bytes(batch, context),
         total_bytes=needs.total_bytes(batch, context),
         budget_bytes=budget_bytes(job),
+        draft_weight_bytes=needs.draft_weight_bytes,
+        draft_cache_bytes=needs.draft_cache_bytes(batch, context),
+        draft_counted=None if needs.draft is None else needs.draft.counted,
         engine_plan=needs.engine_plan(batch, context, budget_bytes(job)),
     )
 
@@ -160,6 +157,7 @@ def plan_lines(plan: MemoryPlan) -> tuple[PlanLine, ...]:
     lines = [_weights_line(plan), _payload_line(plan, ledger), _reserved_line(plan, ledger)]
     if plan.state_bytes:
         lines.append(_state_line(plan, ledger))
+    lines += draft_lines(plan.job, plan.draft_counted, plan.draft_weight_bytes, plan.draft_cache_bytes)
     return (*lines, _runtime_line(plan), _total_line(plan), _budget_line(plan), _headroom_line(plan))
 
 
@@ -295,10 +293,12 @@ def _runtime_line(plan: MemoryPlan) -> PlanLine:
 
 def _total_line(plan: MemoryPlan) -> PlanLine:
     addends = [plan.weight_bytes, plan.kv_reserved_bytes, plan.state_bytes, plan.runtime_bytes]
+    drafted = plan.job.draft is not None
+    addends += [plan.draft_weight_bytes, plan.draft_cache_bytes] if drafted else []
     return PlanLine(
         key="total",
         label="Total on one accelerator",
-        formula="weights + KV reserved + recurrent state + runtime",
+        formula="weights + KV reserved + recurrent state + runtime" + (" + draft and its cache" if drafted else ""),
         substituted=" + ".join(f"{addend:,}" for addend in addends),
         num_bytes=plan.total_bytes,
         provenance=_replica_sentence(plan),

@@ -12,6 +12,7 @@ in it.
 
 from dataclasses import dataclass
 
+from core.errors import require_whole
 from core.serving.footprint import footprint
 from core.serving.job import ServingJob
 from core.serving.layer_groups import LayerGroup
@@ -48,27 +49,34 @@ class PrefillBound:
         return max(known) if known else None
 
 
-def prefill_bound(job: ServingJob) -> PrefillBound:
-    """The bound for one request of the job's context, whether or not it fits. Raises SizingError as plan(job) does."""
+def prefill_bound(job: ServingJob, *, cached_tokens: int = 0) -> PrefillBound:
+    """The bound for one request of the job's context, whether or not it fits; of the prompt, cached_tokens stand in the
+    cache already. Raises SizingError as plan(job) does, and where no token is left to work on."""
+    require_whole("cached_tokens", cached_tokens, 0, job.context_length - 1)
     needs = footprint(job)
     count = needs.weights.count
     table, head = count.embedding or 0, count.head or 0
     used = (count.active if count.active is not None else count.total) - table - head
     attention = sum(
-        group.readers * group.attention_flops * read_while_prefilling(group, job.context_length)
+        group.readers * group.attention_flops * _read_beyond(group, job.context_length, cached_tokens)
         for group in needs.ledger.groups
     )
     return PrefillBound(
-        tokens=job.context_length,
+        tokens=job.context_length - cached_tokens,
         parameters=used,
         head_parameters=head or table,
-        weight_flops=2 * used * job.context_length + 2 * (head or table),
+        weight_flops=2 * used * (job.context_length - cached_tokens) + 2 * (head or table),
         attention_flops=attention,
         weight_read_bytes=needs.weight_bytes,
         ranks=job.tensor_parallel,
         flops_per_s=job.device.bf16_dense_flops,
         bandwidth_bytes_per_s=job.device.bandwidth_bytes_per_s,
     )
+
+
+def _read_beyond(group: LayerGroup, tokens: int, cached_tokens: int) -> int:
+    """Entries that the tokens behind those in the cache read together."""
+    return read_while_prefilling(group, tokens) - read_while_prefilling(group, cached_tokens)
 
 
 def read_while_prefilling(group: LayerGroup, tokens: int) -> int:

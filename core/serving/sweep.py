@@ -19,6 +19,7 @@ from core.serving.budget import budget_bytes
 from core.serving.footprint import Footprint, footprint
 from core.serving.inverse import largest_batch
 from core.serving.job import ServingJob
+from core.serving.memory_plan import plan
 from core.serving.what_if import allowed_kv_heads, own_kv_heads
 
 Column = npt.NDArray[np.int64]
@@ -98,6 +99,8 @@ def _block(job: ServingJob, batches: Column, contexts: Column) -> pd.DataFrame:
     sequences = -(-batches // job.replicas)
     if len(sequences):
         _check_range(needs, int(sequences.max()), int(contexts.max()))
+    if needs.shared_prefix or needs.draft is not None:
+        return _one_by_one(job, batches, contexts)
     payload = _bytes(_elements(needs, contexts, sequences, reserved=False), needs, 8 * needs.tensor_parallel)
     state = sequences * np.int64(needs.state_bytes(1))
     runtime = _runtime(needs, sequences, contexts)
@@ -126,6 +129,26 @@ def _block(job: ServingJob, batches: Column, contexts: Column) -> pd.DataFrame:
             "budget_bytes": budget,
             "headroom_bytes": budget - total,
             "fits": fits,
+        }
+    )
+
+
+def _one_by_one(job: ServingJob, batches: Column, contexts: Column) -> pd.DataFrame:
+    """The same rows planned singly: a draft's or a prefix's bytes are no sum over columns."""
+    plans = [
+        plan(job.where(batch_size=batch, context_length=context))
+        for batch, context in zip(batches.tolist(), contexts.tolist(), strict=True)
+    ]
+    figures = ("weight_bytes", "kv_payload_bytes", "kv_reserved_bytes", "state_bytes", "runtime_bytes", "total_bytes",
+               "budget_bytes", "headroom_bytes", "fits")  # fmt: skip
+    return pd.DataFrame(
+        {
+            "num_kv_heads": own_kv_heads(job.served_model) or 0,
+            "kv_bits": job.kv_bits,
+            "accelerator": job.device.id,
+            "batch_size": batches,
+            "context_length": contexts,
+            **{name: [getattr(made, name) for made in plans] for name in figures},
         }
     )
 

@@ -192,3 +192,31 @@ def test_what_pip_installs_is_pinned_as_the_requirements_are():
     assert set(wanted) - pins == {"numpy>=2"}
     assert not any(one.startswith(("torch", "transformers", "streamlit")) for one in project["dependencies"])
     assert project["scripts"] == {"headroom": "core.__main__:main"}
+
+
+def test_what_a_server_does_besides(capsys, tmp_path):
+    """A plain draft of 16 layers x 2 x 8 heads x 64 in vLLM's pool, of 1,235,814,400 parameters at 16 bits; a prefix of
+    4,010 tokens is 250 blocks of 16; 64 GB keep 15 requests of 4,026,531,840 bytes."""
+    draft = {"model_type": "llama", "architectures": ["LlamaForCausalLM"], "hidden_size": 2048, "num_hidden_layers": 16,
+             "num_attention_heads": 32, "num_key_value_heads": 8, "head_dim": 64, "intermediate_size": 8192,
+             "vocab_size": 128_256, "tie_word_embeddings": True}  # fmt: skip
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps(draft), encoding="utf-8")
+    besides = ["--draft", str(path), "--shared-prefix", "4010", "--offload-gb", "64", "--offload-link", "32"]
+    asked_for = ["Llama-3 8B", "--context", "24576", "--batch", "2", "--engine", "vllm"]
+    _, said = asked(capsys, *asked_for, *besides)
+    _, bare = asked(capsys, *asked_for)
+    a_token = (32 * 128 + 16 * 64) * 2 * 8 * 2
+    assert said["draft"] == {"method": "draft_model", "tokens": 3, "parameters": 1_235_814_400,
+                             "weight_bytes": 2_471_628_800, "cache_bytes": None}  # fmt: skip
+    assert said["shared_prefix"] == {"tokens": 4_010, "held_once_bytes": 4_000 * a_token}
+    assert said["engine_bytes"] == (2 * 24_576 - 4_000) * a_token
+    assert said["offload"]["requests_kept"] == 15
+    assert said["offload"]["load_seconds"] == pytest.approx(24_576 * a_token / 32e9)
+    assert said["bounds"]["tokens_per_second_all_drafts_accepted"] > said["bounds"]["tokens_per_second"] > 0
+    assert (bare["draft"], bare["shared_prefix"], bare["offload"]) == (None, None, None)
+    assert bare["bounds"]["first_token_seconds"] == said["bounds"]["first_token_seconds"] > 0
+    code, said = asked(capsys, *asked_for, "--offload-gb", "64", "--offload-link", "usb")
+    assert (code, said["error"].startswith("offload tier is 'usb': use one of pcie4")) == (2, True)
+    code, said = asked(capsys, *asked_for, "--draft-method", "eagle")
+    assert (code, said["error"]) == (2, "--draft-method eagle says how, not who: give --draft too")

@@ -20,7 +20,7 @@ VERSION = "vLLM 0.33.0"
 GPU_MEMORY_UTILIZATION = 0.92  # CacheConfig.gpu_memory_utilization
 NULL_BLOCKS = 1  # BlockPool.null_block
 SETTINGS = tuple(Settings.__dataclass_fields__)
-KEYS = ("context_length", "available_bytes", "batch_size", *SETTINGS)
+KEYS = ("context_length", "available_bytes", "batch_size", "shared_prefix", *SETTINGS)
 TYPE_OF_BITS = {16: "auto", 8: "fp8"}
 
 __all__ = [
@@ -63,22 +63,26 @@ def layout(spec: ModelSpec, **settings: Any) -> Layout:
 
 def columns(spec: ModelSpec, contexts: Any, batches: Any, available: Any, settings: dict[str, Any]) -> tuple[Any, Any]:
     """(bytes of each batch, whether it is served at once), for numpy columns of jobs under one setting."""
-    made = layout(spec, **settings)
-    served = made.fits(contexts, available) & (made.max_concurrency(contexts, available) >= batches)
-    return made.request_bytes(contexts) * batches, served
+    prefix = settings.get("shared_prefix", 0)
+    made = layout(spec, **{key: value for key, value in settings.items() if key != "shared_prefix"})
+    served = made.fits(contexts, available) & made.holds(contexts, batches, available, prefix)
+    shared = made.shared_blocks(contexts, prefix) * made.pool_block_bytes if prefix else 0
+    return made.request_bytes(contexts) * batches - shared * (batches - 1), served
 
 
 def plan(spec: ModelSpec, **job: Any) -> EnginePlan:
     """The plan of one job (KEYS): one request of context_length tokens on one rank, and what available_bytes holds.
 
     Where one request does not fit the memory, fits is False and there is no capacity. batch_size asks whether so many
-    requests of full length fit at once. Raises EngineError.
+    requests of full length fit at once; of shared_prefix tokens that all of them begin with, whole blocks are held once
+    (max_concurrency stays the line that vLLM prints, which knows of no prefix). Raises EngineError.
     """
     for key in job:
         if key not in KEYS:
             raise EngineError(f"vllm has no setting {key!r}: it takes {', '.join(KEYS)}. Leave {key} out.")
     context = whole("context_length", job.get("context_length"), MOST_TOKENS)
     requests = whole("batch_size", job.get("batch_size", 1), MOST_TOKENS)
+    prefix = whole("shared_prefix", job.get("shared_prefix", 0), MOST_TOKENS, least=0)
     memory = job.get("available_bytes")
     if memory is not None:
         whole("available_bytes", memory, MOST_BYTES, least=0)
@@ -90,11 +94,12 @@ def plan(spec: ModelSpec, **job: Any) -> EnginePlan:
     return EnginePlan(
         engine="vllm",
         version=VERSION,
-        fits=fits if concurrency is None else concurrency >= requests,
+        fits=fits if concurrency is None else bool(made.holds(context, requests, memory, prefix)),
         request_bytes=request,
         block_size=made.block_size,
         max_concurrency=concurrency,
         capacity_tokens=None if concurrency is None else int(concurrency * context),
+        shared_bytes=made.shared_blocks(context, prefix) * made.pool_block_bytes if prefix else None,
         groups=groups_of(made, context),
-        notes=notes_of(made, context, blocks, memory, concurrency),
+        notes=notes_of(made, context, blocks, memory, concurrency, prefix),
     )

@@ -36,10 +36,11 @@ def _group(group: Group, longest: int, context: int) -> CacheGroup:
 
 
 def notes_of(
-    layout: Layout, context: int, blocks: int, memory: int | None, concurrency: float | None
+    layout: Layout, context: int, blocks: int, memory: int | None, concurrency: float | None, prefix: int = 0
 ) -> tuple[PlanNote, ...]:
-    """The lines of a plan: block, pool, request, and where memory is given how many requests it holds."""
-    lines = (*_fixed(layout), _request(layout, context, blocks))
+    """The lines of a plan: block, pool, request, a draft, a shared prefix, and where memory is given how many requests
+    it holds."""
+    lines = (*_fixed(layout), _request(layout, context, blocks), *_draft(layout), *_shared(layout, context, prefix))
     return lines if memory is None else (*lines, _capacity(layout, context, blocks, memory, concurrency))
 
 
@@ -160,4 +161,41 @@ def _capacity(layout: Layout, context: int, blocks: int, memory: int, concurrenc
         numbers=f"{layout.pool_blocks(memory):,} / {blocks:,}",
         result=printed,
         reason=COUNTED_IN if fits else HELD_BACK,
+    )
+
+
+def _draft(layout: Layout) -> tuple[PlanNote, ...]:
+    """What a draft adds to the plan; nothing without one."""
+    settings = layout.settings
+    if settings.draft_method is None:
+        return ()
+    states = any(cache.kind is Kind.STATE for group in layout.groups for cache, _ in group.layers)
+    return (
+        PlanNote(
+            name="draft",
+            formula="its layers stand behind the model's, in the same groups and blocks",
+            numbers=f"{settings.draft_method}, {settings.speculative_tokens:,} tokens a step",
+            result=f"{layout.draft_layers:,} layer{'' if layout.draft_layers == 1 else 's'} more",
+            reason="Each recurrent layer keeps a state more for every speculated token." if states else "",
+        ),
+    )
+
+
+def _shared(layout: Layout, context: int, prefix: int) -> tuple[PlanNote, ...]:
+    """What requests with one prefix hold once; nothing without a prefix."""
+    if not prefix:
+        return ()
+    tokens, blocks = layout.shared_tokens(context, prefix), layout.shared_blocks(context, prefix)
+    drops = "" if layout.settings.draft_method is None else ", a block less beside EAGLE or MTP"
+    return (
+        PlanNote(
+            name="shared prefix",
+            formula=f"whole blocks of min(prefix, context - 1){drops}",
+            numbers=f"min({prefix:,}, {context - 1:,}) in blocks of {layout.hit_unit:,}",
+            result=f"{tokens:,} tokens, {blocks:,} blocks held once",
+            reason="Layers that keep every token share them; a window moves off the prefix, and states are a request's "
+            "own."
+            if layout.caches_prefixes
+            else "Prefix caching is off.",
+        ),
     )

@@ -36,9 +36,12 @@ class Frame:
     state_page_bytes: int  # page of a recurrent layer, raised to the attention page where both are there
     skipped: frozenset[int] = frozenset()  # layers that keep the model's own type (TurboQuant's first and last two)
 
+    slides: bool = True  # False: every layer keeps every token (--disable-hybrid-kv-cache-manager)
+    retained_tokens: int = 0  # a chain of MTP modules reads so many tokens further (extra_retained_tokens)
+
     @property
     def in_flight_tokens(self) -> int:
-        return BATCHES_IN_FLIGHT * self.settings.max_batched_tokens
+        return BATCHES_IN_FLIGHT * self.settings.max_batched_tokens + self.retained_tokens
 
 
 def attention_of(layer: Layer) -> GroupedAttention | LatentAttention | None:
@@ -51,11 +54,16 @@ def has_state(layer: Layer) -> bool:
     return isinstance(layer, RecurrentState | ParallelLayer)
 
 
-def layer_caches(frame: Frame, state: State | None) -> tuple[LayerCache, ...]:
-    """What every layer keeps on one rank, in order; layers that are one object are made once. Raises EngineError."""
+def layer_caches(
+    frame: Frame, state: State | None, windows: tuple[int | None, ...] | None = None
+) -> tuple[LayerCache, ...]:
+    """What every layer keeps on one rank, in order; layers that are one object are made once. windows: each layer's,
+    where it is not the class's own doing. Raises EngineError."""
     made: dict[tuple[int, int | None, bool, bool], list[LayerCache]] = {}
     caches: list[LayerCache] = []
-    windows, model = windows_of(frame.model), frame.model
+    model = frame.model
+    if windows is None:
+        windows = windows_of(model) if frame.slides else (None,) * len(model.spec.layers)
     for index, layer in enumerate(model.spec.layers):
         indexed = model.index_width is not None and model.has_indexer(index)
         key = (id(layer), windows[index], index in frame.skipped, indexed)
@@ -194,6 +202,7 @@ def _recurrent(frame: Frame, state: State) -> LayerCache:
     pages = STATES_HELD
     if frame.caches_prefixes:
         pages = STATES_HELD_CACHED + (1 if state.checkpoint else 0)
+    pages += frame.settings.speculative_tokens  # a state for each token that may be taken back
     return LayerCache(
         kind=Kind.STATE,
         block_size=frame.block_size if frame.caches_prefixes else 0,

@@ -8,13 +8,16 @@ import weakref
 from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property
+from math import lcm
 from typing import Any
 
+from core.engines.arrays import smaller
 from core.engines.plan import EngineError
 from core.engines.vllm import blocks, rows
-from core.engines.vllm.caches import Kind
+from core.engines.vllm.caches import FULL_KINDS, Kind
 from core.engines.vllm.checks import check
 from core.engines.vllm.classes import ATTENTION_FREE, CACHE_TYPE_IGNORED
+from core.engines.vllm.drafts import draft_caches
 from core.engines.vllm.groups import Group, grouped
 from core.engines.vllm.layers import Frame, attention_of, has_state, layer_caches
 from core.engines.vllm.model import Model, model_of
@@ -25,6 +28,8 @@ from core.engines.vllm.states import state_of
 from core.models.spec import ModelSpec, UnsupportedConfig
 
 SKIPPED_LAYERS = 2  # TurboQuant keeps so many layers at either end in the model's own type (get_boundary_skip_layers)
+# Their last position needs the token after it; beside one of them Llama 4's chunks keep every token (VllmConfig)
+DROPS_A_BLOCK = ("eagle", "eagle3", "mtp")
 MOST_KEPT = 4096
 
 
@@ -38,6 +43,7 @@ class Layout:
     groups: tuple[Group, ...]
     state_bytes: int | None = None  # of one recurrent layer, before it is paged
     caches_prefixes: bool = True
+    draft_layers: int = 0  # of the layers in the groups, those that a draft brought
 
     @cached_property
     def runs(self) -> tuple[tuple[Group, int], ...]:
@@ -66,6 +72,35 @@ class Layout:
     def request_bytes(self, context: Any) -> Any:
         """Bytes of them on one rank (_max_memory_usage_bytes_from_groups)."""
         return self.request_blocks(context) * self.pool_block_bytes
+
+    @cached_property
+    def hit_unit(self) -> int:
+        """Tokens that a hit of the prefix cache is a multiple of: every group has to have it (kv_cache_coordinator)."""
+        sizes = [cache.block_size for group in self.groups for cache, _ in group.layers if cache.block_size]
+        return lcm(*sizes) if sizes else 1
+
+    def shared_tokens(self, context: Any, prefix: int) -> Any:
+        """Tokens of a prefix that a request of so many tokens takes from the cache: whole blocks, never its last token,
+        and with EAGLE or MTP a block less (use_eagle_block_drop)."""
+        if not self.caches_prefixes:
+            return 0 * context
+        drop = self.hit_unit if self.settings.draft_method in DROPS_A_BLOCK else 0
+        found = smaller(prefix, context - 1) // self.hit_unit * self.hit_unit - drop
+        return (found > 0) * found
+
+    def shared_blocks(self, context: Any, prefix: int) -> Any:
+        """Blocks of a request that all requests with that prefix hold once: of layers that keep every token. Windows
+        move off the prefix, and each request has states of its own."""
+        tokens = self.shared_tokens(context, prefix)
+        full = [(group.layers[0][0], number) for group, number in self.runs if group.layers[0][0].kind in FULL_KINDS]
+        return sum(tokens // cache.context_ranks // cache.block_size * number for cache, number in full)
+
+    def holds(self, context: Any, requests: Any, available_bytes: Any, prefix: int = 0) -> Any:
+        """Whether so many requests of that length are served at once."""
+        beyond = self.request_blocks(context) - self.shared_blocks(context, prefix) if prefix else None
+        if beyond is None:
+            return self.max_concurrency(context, available_bytes) >= requests
+        return self.request_blocks(context) + (requests - 1) * beyond <= self.pool_blocks(available_bytes)
 
     def pool_blocks(self, available_bytes: Any) -> Any:
         """Blocks that so much memory holds, the null block among them."""
@@ -148,7 +183,7 @@ def compiled(model: Model, settings: Settings) -> Layout:
         block = blocks.with_skipped_layers(block)
     state = None
     if recurrent and model.part is not None:
-        state = state_of(model.part, settings.tensor_parallel, model.text_class)
+        state = state_of(model.part, settings.tensor_parallel, model.text_class, settings.speculative_tokens)
     page = 0 if state is None else state.state_bytes
     if state is not None and attends:
         block, page = blocks.aligned_with_states(model, settings, cache_type, block, state, caches_prefixes=prefixes)
@@ -160,12 +195,15 @@ def compiled(model: Model, settings: Settings) -> Layout:
         caches_prefixes=prefixes,
         state_page_bytes=page,
         skipped=_ends(len(model.spec.layers)) if turbo else frozenset(),
+        slides=not (model.chunked and settings.draft_method in DROPS_A_BLOCK),
     )
+    drafted = draft_caches(frame)
     return Layout(
         model=model,
         settings=settings,
         block_size=block,
-        groups=grouped(layer_caches(frame, state)),
+        groups=grouped((*layer_caches(frame, state), *drafted)),
+        draft_layers=len(drafted),
         state_bytes=None if state is None else state.state_bytes,
         caches_prefixes=prefixes,
     )
@@ -186,13 +224,16 @@ def _compiled_own(model: Model, settings: Settings, own: Own) -> Layout:
         skipped=_ends(len(model.spec.layers)) if turbo else frozenset(),
     )
     own.check(frame)
-    caches = own.caches(frame)
+    if settings.draft_method is not None and own.packed:
+        raise EngineError(f"A draft beside {model.text_class}'s packed cache is not stated here. Read it in its log.")
+    caches, drafted = own.caches(frame), draft_caches(frame)
     return Layout(
         model=model,
         settings=settings,
         block_size=frame.block_size,
-        groups=packed(caches) if own.packed else grouped(caches),
+        groups=packed(caches) if own.packed else grouped((*caches, *drafted)),
         caches_prefixes=frame.caches_prefixes,
+        draft_layers=len(drafted),
     )
 
 

@@ -3,7 +3,9 @@
 from dataclasses import dataclass
 from typing import Any
 
+from core.engines.class_names import Keyed
 from core.engines.plan import EngineError
+from core.models.spec import ModelSpec
 
 TYPES = (  # --kv-cache-dtype of 0.33.0 that a CUDA card serves; the ROCm ones (octave, ultraquant) are left out
     "auto",
@@ -22,6 +24,8 @@ TYPES = (  # --kv-cache-dtype of 0.33.0 that a CUDA card serves; the ROCm ones (
     "turboquant_k3v4_nc",
     "turboquant_3bit_nc",
 )
+METHODS = ("draft_model", "eagle", "eagle3", "mtp")  # --speculative-config's methods that keep a cache of layers
+MOST_SPECULATED = 64
 DEFAULT_BLOCK = 16  # CacheConfig.DEFAULT_BLOCK_SIZE
 MOST_TOKENS = 10**9  # of a context or a batch: no model comes near, and the arithmetic stays in 64 bits
 MOST_BYTES = 10**15
@@ -30,7 +34,8 @@ MOST_BYTES = 10**15
 @dataclass(frozen=True, kw_only=True)
 class Settings:
     """What a server is started with. block_size None: what the attention backend asks for; prefix_caching None: vLLM's
-    own default, which is on but for models without attention."""
+    own default, which is on but for models without attention. draft is a ModelSpec, kept under its identity;
+    draft_method one of METHODS, and speculative_tokens how many tokens a step speculates."""
 
     tensor_parallel: int = 1
     cache_type: str = "auto"
@@ -38,6 +43,9 @@ class Settings:
     prefix_caching: bool | None = None
     block_size: int | None = None
     decode_context_parallel: int = 1
+    draft: Keyed | None = None
+    draft_method: str | None = None
+    speculative_tokens: int = 0
 
     def __post_init__(self) -> None:
         """Raises EngineError for a value that vLLM does not take."""
@@ -57,6 +65,26 @@ class Settings:
             raise EngineError(
                 f"decode_context_parallel is {self.decode_context_parallel}: it has to divide tensor_parallel "
                 f"({self.tensor_parallel}), since it shares out the same ranks."
+            )
+        self._check_draft()
+
+    def _check_draft(self) -> None:
+        if isinstance(self.draft, ModelSpec):
+            object.__setattr__(self, "draft", Keyed(self.draft))
+        whole("speculative_tokens", self.speculative_tokens, MOST_SPECULATED, least=0)
+        if self.draft_method is None:
+            if self.draft is not None or self.speculative_tokens:
+                raise EngineError(f"A draft needs its draft_method in vLLM 0.33: one of {', '.join(METHODS)}.")
+            return
+        if self.draft_method not in METHODS:
+            raise EngineError(f"draft_method is {self.draft_method!r}: one of {', '.join(METHODS)} is expected.")
+        if not self.speculative_tokens:
+            raise EngineError("speculative_tokens is 0: a draft speculates at least one token a step.")
+        if (self.draft is None) != (self.draft_method == "mtp"):
+            raise EngineError(
+                "mtp drafts with layers of the model itself, so it takes no draft."
+                if self.draft_method == "mtp"
+                else f"{self.draft_method} drafts with a model of its own: give its ModelSpec as draft."
             )
 
 

@@ -6,7 +6,7 @@ Nemotron-H, Qwen3.5 and Kimi, whose files or classes ask for float32.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from core.engines.plan import EngineError
 from core.models.rules.fields import ConfigPart
@@ -21,6 +21,7 @@ class State:
     """One layer's state on one rank."""
 
     state_bytes: int
+    tap_bytes: int = 0  # of one more tap of the convolution, which every speculated token adds (0: none does)
     checkpoint: bool = False  # prefill exports one more state, which prefix caching keeps
     alignment: int = 1  # blocks are a multiple of this many tokens while prefixes are cached
 
@@ -73,7 +74,8 @@ def _mamba2(
     convolved = _shared_out("the convolved channels", channels + 2 * groups * states, ranks)
     scanned = _shared_out(names[1], heads, ranks) * width * states
     taps = part.integer(kernel).value - 1
-    return State(state_bytes=convolved * taps * MODEL_BYTES + scanned * scan_bytes, checkpoint=True)
+    tap_bytes = convolved * MODEL_BYTES
+    return State(state_bytes=tap_bytes * taps + scanned * scan_bytes, tap_bytes=tap_bytes, checkpoint=True)
 
 
 def mamba2(part: ConfigPart, ranks: int) -> State:
@@ -137,10 +139,11 @@ def gated_delta(part: ConfigPart, ranks: int) -> State:
     recurrent = _shared_out("linear_num_value_heads", value_heads, ranks) * key_width * value_width
     asked = part.model_type in ("qwen3_5_text", "qwen3_5_moe_text") and part.raw.get("mamba_ssm_dtype")
     recurrent_bytes = _asked(part, "mamba_ssm_dtype", "bfloat16") if asked else MODEL_BYTES
-    total = channels * taps * MODEL_BYTES + recurrent * recurrent_bytes
+    tap_bytes = channels * MODEL_BYTES
+    total = tap_bytes * taps + recurrent * recurrent_bytes
     if part.model_type == "olmo_hybrid":  # its own layer (olmo_hybrid.py), which exports no state from a prefill
-        return State(state_bytes=total)
-    return State(state_bytes=total, checkpoint=True, alignment=DELTA_ALIGNMENT)
+        return State(state_bytes=total, tap_bytes=tap_bytes)
+    return State(state_bytes=total, tap_bytes=tap_bytes, checkpoint=True, alignment=DELTA_ALIGNMENT)
 
 
 def _linear(part: ConfigPart, name: str) -> int:
@@ -190,8 +193,8 @@ def bailing_v3(part: ConfigPart, ranks: int) -> State:
     stated = part.optional_integer("short_conv_kernel_size")
     channels = _shared_out("the convolved channels", 3 * heads * width, ranks)
     recurrent = _shared_out("num_attention_heads", heads, ranks) * width * width
-    taps = (4 if stated is None else stated.value) - 1
-    return State(state_bytes=channels * taps * MODEL_BYTES + recurrent * STATE_BYTES["float32"])
+    taps, tap_bytes = (4 if stated is None else stated.value) - 1, channels * MODEL_BYTES
+    return State(state_bytes=tap_bytes * taps + recurrent * STATE_BYTES["float32"], tap_bytes=tap_bytes)
 
 
 def bailing_v2_5(part: ConfigPart, ranks: int) -> State:
@@ -224,11 +227,13 @@ STATES: dict[str, Callable[[ConfigPart, int], State]] = {
 }
 
 
-def state_of(part: ConfigPart, ranks: int, text_class: str = "") -> State:
-    """The state of one recurrent layer on one rank. Raises EngineError for a mechanism that is not known here."""
+def state_of(part: ConfigPart, ranks: int, text_class: str = "", speculated: int = 0) -> State:
+    """The state of one recurrent layer on one rank: a convolution keeps a tap more for each token that a draft
+    speculates (mamba_utils.py, num_spec). Raises EngineError for a mechanism that is not known here."""
     known = OF_CLASS.get(text_class) or STATES.get(part.model_type)
     if known is None:
         raise EngineError(
             f"vLLM 0.33's state for model_type {part.model_type!r} is not known here. Read it in its log."
         )
-    return known(part, ranks)
+    state = known(part, ranks)
+    return replace(state, state_bytes=state.state_bytes + speculated * state.tap_bytes) if speculated else state

@@ -1,0 +1,67 @@
+"""A cache beyond the accelerator: in the host's memory or on NVMe, bound by the link that brings it back.
+
+    requests kept = floor(bytes kept outside / bytes of one request)
+    seconds to bring one back >= bytes of one request / bandwidth of the link
+    seconds to work it out again >= its prefill bound (prefill.py)
+
+What lies outside is the cache of requests that are not being decoded: vLLM's offloading connector holds blocks there
+that have left the pool, and loads them before a request goes on. A running request's cache stays on the accelerator,
+so the requests that decode at once do not change.
+"""
+
+from dataclasses import dataclass
+
+from core.errors import SizingError, require_number
+
+TIERS = {  # what people have: the link's own figure, one direction, per accelerator
+    "pcie4": ("host memory over PCIe 4.0 x16", 32e9),
+    "pcie5": ("host memory over PCIe 5.0 x16", 64e9),
+    "nvme4": ("one NVMe drive on PCIe 4.0 x4", 8e9),
+    "nvme5": ("one NVMe drive on PCIe 5.0 x4", 16e9),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Offload:
+    """Bytes for the cache of one accelerator outside it, and the bandwidth of the link. Raises SizingError."""
+
+    num_bytes: int
+    bandwidth_bytes_per_s: float
+
+    def __post_init__(self) -> None:
+        require_number("offload bytes", self.num_bytes, 1, 1e16)
+        require_number("offload bandwidth, bytes a second", self.bandwidth_bytes_per_s, 1e6, 1e14)
+
+
+@dataclass(frozen=True, kw_only=True)
+class OffloadBound:
+    """What an offload gives one job, per accelerator; recompute_seconds is None where no rate is known."""
+
+    request_bytes: int
+    requests_kept: int
+    load_seconds: float
+    recompute_seconds: float | None
+
+    @property
+    def pays(self) -> bool | None:
+        """Whether bringing a request back is bound to less time than working it out again."""
+        return None if self.recompute_seconds is None else self.load_seconds < self.recompute_seconds
+
+
+def offload_bound(offload: Offload, request_bytes: int, recompute_seconds: float | None) -> OffloadBound:
+    """The bound for requests of so many bytes on one accelerator. Raises SizingError where a request keeps nothing."""
+    if request_bytes < 1:
+        raise SizingError("One request keeps no bytes, so there is nothing to offload")
+    return OffloadBound(
+        request_bytes=request_bytes,
+        requests_kept=int(offload.num_bytes // request_bytes),
+        load_seconds=request_bytes / offload.bandwidth_bytes_per_s,
+        recompute_seconds=recompute_seconds,
+    )
+
+
+def tier(name: str) -> tuple[str, float]:
+    """What a tier is, and its bandwidth. Raises SizingError for a name that is none."""
+    if name not in TIERS:
+        raise SizingError(f"offload tier is {name!r}: use one of {', '.join(TIERS)}, or give the bandwidth itself")
+    return TIERS[name]

@@ -1,0 +1,50 @@
+"""One figure of a memory plan with its formula, and the lines of what a server holds beside model and cache."""
+
+from dataclasses import dataclass
+
+from core.serving.draft import NAMED, DraftWeights
+from core.serving.job import ServingJob
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlanLine:
+    """One figure of a plan. counted says whether it is an addend of the total."""
+
+    key: str  # 'weights', 'kv_payload', 'kv_reserved', 'state', 'draft_weights', 'draft_cache', 'runtime', 'total', …
+    label: str
+    formula: str
+    substituted: str
+    num_bytes: int
+    provenance: str
+    counted: bool = False
+
+
+def draft_lines(
+    job: ServingJob, counted: DraftWeights | None, weight_bytes: int, cache_bytes: int
+) -> tuple[PlanLine, ...]:
+    """The draft's weights, and its cache where that stands apart; nothing without a draft."""
+    draft = job.draft
+    if draft is None or counted is None:
+        return ()
+    bits = weight_bytes * 8 * job.tensor_parallel / counted.parameters
+    weights = PlanLine(
+        key="draft_weights",
+        label=f"Draft, {NAMED[draft.method]}",
+        formula="parameters added × bits / 8 / tensor parallel",
+        substituted=f"{counted.parameters:,} × {bits:.6g} / 8 / {job.tensor_parallel}",
+        num_bytes=weight_bytes,
+        provenance=f"Parameters: {counted.formula} = {counted.numbers}.",
+        counted=True,
+    )
+    if job.engine == "vllm":
+        return (weights,)
+    cache = PlanLine(
+        key="draft_cache",
+        label="Cache of the draft",
+        formula="what the draft's layers keep for the batch",
+        substituted=f"{job.batch_per_replica:,} × {job.context_length:,} tokens",
+        num_bytes=cache_bytes,
+        provenance="Beside the model's own cache, of the same length.",
+        counted=True,
+    )
+    return (weights, cache)

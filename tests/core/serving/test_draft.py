@@ -1,0 +1,161 @@
+"""What a draft, a shared prefix and an offload add to a job: bytes by hand, and bounds with their arithmetic."""
+
+from dataclasses import replace
+
+import pytest
+
+from core.errors import SizingError
+from core.models.spec import read_config
+from core.serving.beside_bounds import cached_prefix_bound, draft_bound, offload_of
+from core.serving.draft import Draft, draft_weights
+from core.serving.inverse import largest_batch
+from core.serving.job import ServingJob
+from core.serving.memory_plan import plan
+from core.serving.offload import Offload, offload_bound, tier
+from core.serving.sweep import sweep
+
+LLAMA_8B = {
+    "model_type": "llama", "architectures": ["LlamaForCausalLM"], "hidden_size": 4096, "num_hidden_layers": 32,
+    "num_attention_heads": 32, "num_key_value_heads": 8, "intermediate_size": 14336, "vocab_size": 128_256,
+    "tie_word_embeddings": False,
+}  # fmt: skip
+LLAMA_1B = {
+    **LLAMA_8B, "hidden_size": 2048, "num_hidden_layers": 16, "head_dim": 64, "intermediate_size": 8192,
+    "tie_word_embeddings": True,
+}  # fmt: skip
+HEAD = {**LLAMA_8B, "num_hidden_layers": 1}
+LAYER = 218_103_808  # 2 x 4096^2 + 2 x 4096 x 1024 + 3 x 4096 x 14336
+TARGET = read_config(LLAMA_8B)
+SHAPE = replace(TARGET, config={})
+SMALL = Draft(method="draft_model", model=read_config(LLAMA_1B))
+
+
+def job(**changes: object) -> ServingJob:
+    asked = {"model": TARGET, "batch_size": 4, "context_length": 32_768, **changes}
+    return ServingJob(**asked)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("method", "config", "parameters"),
+    [  # each as vLLM 0.33 builds it on the meta device, less what it shares with the model
+        ("draft_model", LLAMA_1B, 1_235_814_400),
+        ("eagle", HEAD, LAYER + 4096 + 2 * 4096**2),
+        (
+            "eagle3",
+            {**HEAD, "draft_vocab_size": 32_000},
+            LAYER + 4 * 4096 + (4096 + 2 * 1024 + 3 * 4096 + 32_000) * 4096,
+        ),
+    ],
+)
+def test_what_a_draft_adds(method: str, config: dict[str, object], parameters: int) -> None:
+    assert draft_weights(Draft(method=method, model=read_config(config)), TARGET).parameters == parameters
+
+
+def test_mtp_adds_the_layers_that_the_file_announces() -> None:
+    """Qwen3-Next 80B as vLLM builds its MTP: 1,781,543,424 with embedding and head of 65,536,000 each."""
+    qwen = {"model_type": "qwen3_next", "architectures": ["Qwen3NextForCausalLM"], "vocab_size": 32_000}
+    added = draft_weights(Draft(method="mtp"), read_config(qwen)).parameters
+    assert added == 1_781_543_424 - 2 * 32_000 * 2048
+
+
+def test_a_plain_draft_stands_in_the_payload_with_weights_and_cache() -> None:
+    """Its cache: 16 layers x 2 x 8 heads x 64 x 2 bytes x 32,768 x 4 requests; 2 bytes a parameter."""
+    made, without = plan(job(draft=SMALL)), plan(job())
+    assert made.draft_weight_bytes == 2 * 1_235_814_400
+    assert made.draft_cache_bytes == 16 * 2 * 8 * 64 * 2 * 32_768 * 4
+    assert made.total_bytes - without.total_bytes == made.draft_weight_bytes + made.draft_cache_bytes
+    assert sum(line.num_bytes for line in made.lines if line.counted) == made.total_bytes
+    assert [line.key for line in made.lines if line.key.startswith("draft")] == ["draft_weights", "draft_cache"]
+
+
+def test_vllm_s_pool_holds_the_draft_s_cache_too() -> None:
+    made = plan(job(draft=SMALL, engine="vllm"))
+    assert made.draft_cache_bytes == 0
+    assert made.kv_reserved_bytes == 4 * (32 * 128 + 16 * 64) * 2 * 8 * 2 * 32_768
+    assert sum(line.num_bytes for line in made.lines if line.counted) == made.total_bytes
+
+
+def test_a_shared_prefix_is_held_once() -> None:
+    """131,072 bytes a token: of 4 requests of 32,768 tokens, 3 x 8,000 are not held again."""
+    assert plan(job(shared_prefix=8_000)).kv_reserved_bytes == (4 * 32_768 - 3 * 8_000) * 131_072
+    assert plan(job(shared_prefix=8_010, engine="vllm")).kv_reserved_bytes == (4 * 32_768 - 3 * 8_000) * 131_072
+    assert largest_batch(job(shared_prefix=30_000, engine="vllm")) > largest_batch(job(engine="vllm"))
+
+
+def test_a_window_shares_what_of_it_lies_in_the_prefix() -> None:
+    """32 layers that keep 4,096 of 8,192 tokens: of a prefix of 5,000, tokens 4,096 to 5,000 are kept by each."""
+    sliding = read_config(
+        {**LLAMA_8B, "model_type": "mistral", "architectures": ["MistralForCausalLM"], "sliding_window": 4096}
+    )
+    one = ServingJob(model=sliding, batch_size=1, context_length=8_192, shared_prefix=5_000)
+    two = one.where(batch_size=2)
+    assert plan(two).kv_reserved_bytes - plan(one).kv_reserved_bytes == (4_096 - 904) * 131_072
+
+
+@pytest.mark.parametrize("engine", ["payload", "vllm"])
+def test_a_sweep_says_what_the_plan_says(engine: str) -> None:
+    asked = job(draft=SMALL, shared_prefix=500, engine=engine)
+    rows = sweep(asked, batch_size=[1, 40], context_length=[1_000, 16_000]).to_dict("records")
+    plans = [plan(asked.where(batch_size=r["batch_size"], context_length=r["context_length"])) for r in rows]
+    assert [r["total_bytes"] for r in rows] == [made.total_bytes for made in plans]
+    assert [r["fits"] for r in rows] == [made.fits for made in plans]
+
+
+def test_fields_left_out_change_nothing() -> None:
+    bare = plan(job(engine="vllm"))
+    offloaded = plan(job(engine="vllm", offload=Offload(num_bytes=10**11, bandwidth_bytes_per_s=64e9)))
+    assert (bare.total_bytes, bare.fits) == (offloaded.total_bytes, offloaded.fits)
+    assert draft_bound(job()) is None
+    assert cached_prefix_bound(job()) is None
+    assert offload_of(bare) is None
+
+
+def test_an_offload_keeps_whole_requests_and_is_bound_by_its_link() -> None:
+    """A request takes 4,294,967,296 bytes: 23 of them in 10^11, 67 ms over 64 GB/s."""
+    found = offload_of(plan(job(engine="vllm", offload=Offload(num_bytes=10**11, bandwidth_bytes_per_s=64e9))))
+    assert found is not None
+    assert (found.request_bytes, found.requests_kept) == (4_294_967_296, 23)
+    assert found.load_seconds == pytest.approx(0.0671, abs=1e-4)
+    assert found.pays is True
+    assert offload_bound(Offload(num_bytes=5, bandwidth_bytes_per_s=1e6), 10, None).requests_kept == 0
+    assert tier("nvme4")[1] == 8e9
+
+
+def test_a_draft_s_bound_is_every_token_accepted() -> None:
+    """The draft reads 2 x 1,235,814,400 bytes of weights and 2^32 of cache three times a step, at 3.35 TB/s."""
+    bound = draft_bound(job(draft=SMALL))
+    assert bound is not None
+    assert bound.draft_seconds == pytest.approx(3 * (2_471_628_800 + 2**32) / 3.35e12)
+    assert bound.plain.step_seconds is not None
+    assert bound.seconds == pytest.approx(bound.plain.step_seconds + bound.draft_seconds)
+    assert bound.tokens_per_second == pytest.approx(16 / bound.seconds)
+    assert bound.least_tokens_per_second == pytest.approx(4 / bound.seconds)
+
+
+def test_a_cached_prefix_leaves_the_rest_to_work_out() -> None:
+    bound = cached_prefix_bound(job(shared_prefix=30_000))
+    assert bound is not None
+    assert bound.tokens == 2_768
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda: Draft(method="ngram"), "draft method is 'ngram'"),
+        (lambda: Draft(method="eagle"), "give its config.json"),
+        (lambda: Draft(method="mtp", model=TARGET), "leave the draft's model out"),
+        (lambda: Draft(method="mtp", tokens=0), "draft tokens is 0"),
+        (lambda: draft_weights(Draft(method="mtp"), TARGET), "model_type 'llama'"),
+        (lambda: draft_weights(Draft(method="mtp"), SHAPE), "give a config"),
+        (lambda: Offload(num_bytes=0, bandwidth_bytes_per_s=1e9), "offload bytes is 0"),
+        (lambda: Offload(num_bytes=1, bandwidth_bytes_per_s=0), "offload bandwidth"),
+        (lambda: tier("usb"), "offload tier is 'usb'"),
+        (lambda: job(shared_prefix=-1), "shared_prefix is -1"),
+        (lambda: job(draft="eagle"), "draft is 'eagle'"),
+        (lambda: plan(job(draft=SMALL, engine="sglang")), "what sglang keeps for it is not stated here"),
+        (lambda: plan(job(shared_prefix=5, engine="mlx")), "what mlx holds once of it is not stated here"),
+    ],
+)
+def test_what_cannot_be_gets_a_sentence(make, said: str) -> None:  # type: ignore[no-untyped-def]
+    with pytest.raises(SizingError, match=said):
+        make()
