@@ -41,7 +41,7 @@ def models_rests(models: Sequence[ComparedModel]) -> Rests:
     return Rests(
         said=f"{len(models)} models side by side: which G each chose, and what a token then costs.",
         evidence=tuple(
-            Sourced(says=f"{model.name}: {model.spec.declared_kv_heads}", source=plain(model.facts))
+            Sourced(says=f"{model.name}: {model.spec.declared_kv_heads}", source=model.facts)
             for model in models
             if model.spec is not None
         ),
