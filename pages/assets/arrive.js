@@ -2,6 +2,7 @@
 // nobody sees yet cannot move under anybody's eyes. The page's name stands in its place meanwhile (headroom.css), and a
 // page that takes long (the Hub is silent) is shown as far as it is. Time is what the browser draws frames in: one that
 // is too busy to draw is not late, and what it has not drawn yet would still move.
+// It stays a script of the page: a component is itself a piece that comes with the others, too late to hide the first.
 (() => {
   const FRAME_MS = 100 // as much of the time between two frames counts
   const LONG_MS = 4000 // since the first piece: then a page that is quiet is waited for no longer

@@ -2,6 +2,7 @@
 // Streamlit's own shortcut hears a key only if the button stands at that moment, and a press that falls into a redraw is
 // gone. Here a press is a debt: it is paid when the page stands, checked by its title, and paid again if it was lost.
 // P is one too, of the way into a room or out of it, checked by the address.
+// It stays a script of the page: a component goes and comes with each page, and would miss the press made meanwhile.
 // Time is counted in ticks that the browser is free for: a busy one is not late, and must not be asked twice.
 (() => {
   const TURNS = { ArrowRight: 1, ArrowLeft: -1, PageDown: 1, PageUp: -1 }
