@@ -51,8 +51,8 @@ def part_boxes(rows: Sequence[ScenarioRow], whole: int) -> list[dict[str, Any]]:
     for place, row in enumerate(rows):
         plan, ends = row.plan, 0
         parts = {
-            "weights": plan.weight_bytes,
-            "cache": plan.kv_reserved_bytes + plan.state_bytes,
+            "weights": plan.loaded_bytes,
+            "cache": plan.cached_bytes,
             "reserve": plan.runtime_bytes,
         }
         for part, num_bytes in parts.items():
@@ -119,8 +119,8 @@ def scenarios_sentence(rows: Sequence[ScenarioRow]) -> str:
 def scenarios_alt_text(rows: Sequence[ScenarioRow]) -> str:
     """Every bar in words."""
     said = [
-        f"{place}. {row.name}: weights {row.plan.weight_bytes / GB:,.2f} GB, cache "
-        f"{(row.plan.kv_reserved_bytes + row.plan.state_bytes) / GB:,.2f} GB, reserve "
+        f"{place}. {row.name}: weights {row.plan.loaded_bytes / GB:,.2f} GB, cache "
+        f"{row.plan.cached_bytes / GB:,.2f} GB, reserve "
         f"{row.plan.runtime_bytes / GB:,.2f} GB of a budget of {row.plan.budget_bytes / GB:,.2f} GB, {row.verdict}"
         for place, row in enumerate(rows, start=1)
     ]

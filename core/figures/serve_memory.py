@@ -47,8 +47,8 @@ def request_rows(served: Served) -> list[dict[str, Any]]:
     count = made.job.batch_per_replica
     if not 1 < count <= MOST_BOXES:
         return []
-    each = (made.kv_reserved_bytes + made.state_bytes) / count
-    return [{"place": (made.weight_bytes + each * number) / GB} for number in range(1, count)]
+    each = made.cached_bytes / count
+    return [{"place": (made.loaded_bytes + each * number) / GB} for number in range(1, count)]
 
 
 def memory_chart(served: Served, palette: Palette) -> alt.LayerChart | alt.FacetChart:

@@ -35,8 +35,8 @@ def option_rows(grid: OptionGrid) -> list[Row]:
         plan = option.plan
         left, ends = _left(grid, option.kv_bits), 0.0
         parts = (
-            ("weights", plan.weight_bytes),
-            ("KV cache", plan.kv_reserved_bytes + plan.state_bytes),
+            ("weights", plan.loaded_bytes),
+            ("KV cache", plan.cached_bytes),
             ("reserve", plan.runtime_bytes),
         )
         for part, num_bytes in parts:

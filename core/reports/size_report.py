@@ -52,6 +52,7 @@ class SizeView:
 
     asked: Table
     measured: Measured
+    pinned: Callable[[], Table | None] = lambda: None  # the jobs that stand side by side
     said: tuple[str, ...] = ()  # sentences that stand under the verdict on the page
 
 
@@ -66,6 +67,7 @@ def choose_sections(decision: Decision, view: SizeView, colours: Palette) -> tup
         _plan_section(option.plan, name),
         *_ways(decision),
         *_limits(grid, option, colours),
+        *_pinned(view),
     ]
     if decision.traffic is not None:
         sections.append(Section(title="Under real traffic", text=traffic_text(*decision.traffic)))
@@ -100,6 +102,7 @@ def serve_sections(
         Section(title=first_line(name, served), text="\n\n".join(filter(None, said)), picture=filled),
         asked_section(view.asked),
         _plan_section(served.plan, "the model as published"),
+        *_pinned(view),
         Section(title="Where the limits lie", table=serve_limits_table(served)),
         *_speed(bound, bound_text(bound, price_per_gpu_hour, served.job.num_accelerators), view.measured(), colours),
         Section(title="What was assumed", text=assumed_text(served.plan)),
@@ -117,6 +120,12 @@ def asked_section(asked: Table) -> Section:
     return Section(
         title="What was asked", text=f"{differs}As it opens: {kept}.", table=(heads, moved) if moved else None
     )
+
+
+def _pinned(view: SizeView) -> list[Section]:
+    table = view.pinned()
+    text = "Pinned for comparison. In brackets what moved against the first; bytes are of one accelerator."
+    return [] if table is None else [Section(title="Side by side", text=text, table=table)]
 
 
 def _plan_section(plan: MemoryPlan, name: str) -> Section:

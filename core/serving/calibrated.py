@@ -13,7 +13,8 @@ from core.serving.measured import MeasuredMemory
 def calibrated(job: ServingJob, cache_bytes: int) -> ServingJob:
     """The job with cache_bytes (of one accelerator) left for the cache. Raises SizingError for what no memory is."""
     plain = job.where(measured=None)
-    beside = budget_bytes(plain) - footprint(plain).weight_bytes - cache_bytes
+    needs = footprint(plain)
+    beside = budget_bytes(plain) - needs.weight_bytes - needs.draft_weight_bytes - cache_bytes
     return plain.where(
         measured=MeasuredMemory(cache_bytes=cache_bytes, beside_bytes=max(beside, 0), beyond_bytes=max(-beside, 0))
     )

@@ -25,10 +25,10 @@ class Misleading:
 def why_sentence(plan: MemoryPlan) -> str:
     """'Why 45: 40.0 GB are left …': how many such requests one copy serves at once, and what sets the number."""
     asked = plan.engine_plan
-    left = max(plan.budget_bytes - plan.weight_bytes - plan.runtime_bytes, 0)
+    left = max(plan.budget_bytes - plan.loaded_bytes - plan.runtime_bytes, 0)
     tokens = f"{plan.job.context_length:,}"
     if asked is None:
-        each = (plan.kv_reserved_bytes + plan.state_bytes) / plan.job.batch_per_replica
+        each = plan.cached_bytes / plan.job.batch_per_replica
         if not each:
             return ""
         return (
@@ -57,6 +57,12 @@ def _why_vllm(asked: EnginePlan, left: int, tokens: str) -> str:
     if not page or asked.max_concurrency is None or not asked.request_bytes:
         return ""
     each = asked.request_bytes // page
+    if shared := (asked.shared_bytes or 0) // page:
+        held = (left // page - shared) // max(each - shared, 1)
+        return (
+            f"Why {held:,} at once: {format_bytes(left)} are {left // page:,} blocks of {format_bytes(page)}, of which "
+            f"{shared:,} hold the shared prefix once, and a request of {tokens} tokens pins {each - shared:,} more."
+        )
     return (
         f"Why {floor(asked.max_concurrency):,} at once: {format_bytes(left)} are {left // page:,} blocks of "
         f"{format_bytes(page)}, and a request of {tokens} tokens pins {each:,} of them, so "

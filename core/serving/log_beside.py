@@ -55,7 +55,7 @@ def available_bytes(log: ServerLog) -> int | None:
 
 def left_by_plan(plan: MemoryPlan) -> int:
     """What the inputs leave for the cache on one accelerator."""
-    return max(plan.budget_bytes - plan.weight_bytes - plan.runtime_bytes, 0)
+    return max(plan.budget_bytes - plan.loaded_bytes - plan.runtime_bytes, 0)
 
 
 def _memory_row(log: ServerLog, plan: MemoryPlan) -> LogRow | None:

@@ -76,6 +76,16 @@ class MemoryPlan:
         return plan_lines(self)
 
     @property
+    def loaded_bytes(self) -> int:
+        """Weights, a draft's too."""
+        return self.weight_bytes + self.draft_weight_bytes
+
+    @property
+    def cached_bytes(self) -> int:
+        """The cache as the engine takes it, states and a draft's cache included."""
+        return self.kv_reserved_bytes + self.state_bytes + self.draft_cache_bytes
+
+    @property
     def headroom_bytes(self) -> int:
         """Budget less total: negative where the job does not fit."""
         return self.budget_bytes - self.total_bytes

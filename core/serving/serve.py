@@ -153,9 +153,10 @@ def memory_parts(served: Served) -> tuple[MemoryPart, ...]:
     made = served.plan
     count = made.job.batch_per_replica
     requests = f"{count:,} request{'' if count == 1 else 's'} of {made.job.context_length:,} tokens"
+    weights = "weights" if made.job.draft is None else "weights and draft"
     parts = [
-        MemoryPart(name="weights", num_bytes=made.weight_bytes, says="weights"),
-        MemoryPart(name="cache", num_bytes=made.kv_reserved_bytes + made.state_bytes, says=f"cache of {requests}"),
+        MemoryPart(name="weights", num_bytes=made.loaded_bytes, says=weights),
+        MemoryPart(name="cache", num_bytes=made.cached_bytes, says=f"cache of {requests}"),
         MemoryPart(name="reserve", num_bytes=made.runtime_bytes, says="activations and runtime"),
     ]
     if made.headroom_bytes < 0:

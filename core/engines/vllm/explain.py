@@ -170,13 +170,14 @@ def _draft(layout: Layout) -> tuple[PlanNote, ...]:
     if settings.draft_method is None:
         return ()
     states = any(cache.kind is Kind.STATE for group in layout.groups for cache, _ in group.layers)
+    more = ", and each recurrent layer keeps a state more for every speculated token" if states else ""
     return (
         PlanNote(
             name="draft",
             formula="its layers stand behind the model's, in the same groups and blocks",
             numbers=f"{settings.draft_method}, {settings.speculative_tokens:,} tokens a step",
             result=f"{layout.draft_layers:,} layer{'' if layout.draft_layers == 1 else 's'} more",
-            reason="Each recurrent layer keeps a state more for every speculated token." if states else "",
+            reason=f"The draft's layers draw on the same pool{more}.",
         ),
     )
 
@@ -187,15 +188,12 @@ def _shared(layout: Layout, context: int, prefix: int) -> tuple[PlanNote, ...]:
         return ()
     tokens, blocks = layout.shared_tokens(context, prefix), layout.shared_blocks(context, prefix)
     drops = "" if layout.settings.draft_method is None else ", a block less beside EAGLE or MTP"
+    rule = f"whole blocks of min(prefix, context - 1){drops}; windows and states share nothing"
     return (
         PlanNote(
             name="shared prefix",
-            formula=f"whole blocks of min(prefix, context - 1){drops}",
+            formula=rule if layout.caches_prefixes else "prefix caching is off",
             numbers=f"min({prefix:,}, {context - 1:,}) in blocks of {layout.hit_unit:,}",
             result=f"{tokens:,} tokens, {blocks:,} blocks held once",
-            reason="Layers that keep every token share them; a window moves off the prefix, and states are a request's "
-            "own."
-            if layout.caches_prefixes
-            else "Prefix caching is off.",
         ),
     )

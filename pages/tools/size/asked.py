@@ -6,6 +6,7 @@ import streamlit as st
 
 from core.reports.exports import Table
 from core.serving.engine_words import NAMES
+from pages.tools.size.besides import LINKS, METHODS, NOBODY
 from pages.tools.size.model import HEADLINE, OWN_SHAPE
 from pages.tools.size.stored import AS_PUBLISHED
 
@@ -38,6 +39,12 @@ BOTH = (
     ("size_chunk", "Prefill chunk, tokens", 8_192),
     ("size_scale_bits", "Scale bits below 16", 0),
     ("size_scale_elements", "Elements per scale", 64),
+    ("size_draft", "Who drafts tokens", NOBODY),
+    ("size_draft_method", "It drafts as", next(iter(METHODS))),
+    ("size_draft_tokens", "Tokens drafted a step", 3),
+    ("size_prefix", "Shared prefix, tokens", 0),
+    ("size_offload", "Cache outside, GB", 0.0),
+    ("size_link", "Reached over", list(LINKS)[1]),
     ("size_left", "Measured for the cache, GiB (0: computed)", 0.0),
 )
 OF_A_SHAPE = (

@@ -1,5 +1,6 @@
 """Side by side: up to four pinned jobs, the standing one while there is room, and what moved."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -181,9 +182,15 @@ def csv_rows(rows: list[ScenarioRow]) -> list[dict[str, Any]]:
     return lines
 
 
-def record_table() -> Table | None:
+def pinned_table() -> Callable[[], Table | None]:
+    """record_table of what is pinned now, worked out when a file asks for it."""
+    texts = pinned.texts()
+    return lambda: record_table(texts)
+
+
+def record_table(texts: list[str] | None = None) -> Table | None:
     """What the decision record lists: the pinned jobs that can be read; None without any."""
-    rows = [row for _, row in read(pinned.texts()[:MOST_SCENARIOS]).shown]
+    rows = [row for _, row in read((pinned.texts() if texts is None else texts)[:MOST_SCENARIOS]).shown]
     if not rows:
         return None
     shown = shown_rows(rows)

@@ -11,7 +11,7 @@ from core.serving.options import OptionGrid
 from core.serving.what_if import WindowPattern, allowed_kv_heads
 from core.units import GB, MIB
 from pages.shell import cached
-from pages.tools.size import engine, instead, server_log, stored
+from pages.tools.size import besides, engine, instead, server_log, stored
 from pages.tools.size.model import (
     OWN_FILE,
     OWN_SHAPE,
@@ -147,6 +147,7 @@ def more_inputs(*, serving: bool) -> None:
         st.caption(WORDS)
         engine.settings_inputs()
         server_log.left_input(st.columns(4)[0])
+        besides.besides_inputs()
 
 
 def _window_inputs(one: Any, two: Any, three: Any, four: Any) -> None:
@@ -190,6 +191,7 @@ def asked(*, serving: bool, state: Any = None) -> Asked:
         engine=engine.engine_id(state),
         engine_settings=engine.settings(state),
         memory_reading="server" if serving else "device",
+        **besides.besides_fields(state),
     )
     job.where(kv_scale_overhead_bits=scale_bits)  # checked at 16 bits too, where it is not used
     return Asked(model=model, job=server_log.as_measured(job, state), scale_overhead_bits=scale_bits)

@@ -17,11 +17,12 @@ from core.serving.engine_words import NAMES
 from core.serving.options import at_width, option_grid
 from core.serving.scenarios import Scenario
 from pages.tools.engine_settings import VLLM_TYPES
-from pages.tools.size import inputs, instead, stored
+from pages.tools.size import besides, inputs, instead, stored
 from pages.tools.size.asked import BOTH, CHOOSE, FIRST, OF_A_SHAPE, OF_ENGINES, OF_WINDOWS, SERVE
 from pages.tools.size.model import OWN_FILE, ChosenModel
 
 PARAMETER, PREFIX, FILE = "size_pins", "size_", "file"
+KEPT = "pinned_for_the_session"  # no input's key: it outlives the page
 MOST_CHARACTERS = 2_000
 DEFAULTS: dict[str, Any] = {
     "size_job": inputs.CHOOSE,
@@ -37,8 +38,18 @@ def texts() -> list[str]:
     return st.query_params.get_all(PARAMETER)
 
 
+def restore() -> None:
+    """What was pinned in this session stands again in the link of whoever left the page and came back."""
+    found: list[str] = st.session_state.setdefault(KEPT, [])
+    if not texts() and found:
+        keep(found)
+    elif texts() != found:
+        st.session_state[KEPT] = texts()
+
+
 def keep(found: list[str]) -> None:
-    """Puts them into the link."""
+    """Puts them into the link, and keeps them for the session."""
+    st.session_state[KEPT] = found
     if found:
         st.query_params[PARAMETER] = found
     elif PARAMETER in st.query_params:
@@ -164,5 +175,5 @@ _CHOICES: dict[str, list[Any]] = {
     "size_job": list(inputs.JOBS), "size_engine": list(NAMES.values()), "size_kv_bits": [16, 8, 4, 2],
     "size_weight_bits": [16, 8, 4], "size_weight_format": [stored.AS_PUBLISHED, stored.BY_BITS, *stored.LABELS],
     "size_freed": ["dropped", "spent"], "size_windows": [inputs.OWN_WINDOWS, inputs.PATTERN],
-    "size_vllm_type": VLLM_TYPES,
+    "size_vllm_type": VLLM_TYPES, "size_draft_method": list(besides.METHODS), "size_link": list(besides.LINKS),
 }  # fmt: skip

@@ -22,7 +22,7 @@ from core.serving.traffic import Traffic, TrafficError
 from core.serving.traffic_fit import fit_traffic
 from pages.shell import share
 from pages.tools.size import asked as asked_inputs
-from pages.tools.size import measure, record, traffic
+from pages.tools.size import beside, measure, record, traffic
 from pages.tools.size.inputs import Asked
 from pages.tools.size.verdict import boundary_sentence, options_picture
 
@@ -32,6 +32,7 @@ def remember_choice(asked: Asked, grid: OptionGrid, option: Option, wished: int 
     view = SizeView(
         asked=asked_inputs.asked_table(serving=False),
         measured=_measured(grid.job),
+        pinned=beside.pinned_table(),
         said=tuple(filter(None, [boundary_sentence(option.plan), option.engine_refusal])),
     )
     price, used = st.session_state["size_price"], _traffic(option)
@@ -51,6 +52,7 @@ def remember_served(name: str, served: Served) -> None:
     view = SizeView(
         asked=asked_inputs.asked_table(serving=True),
         measured=_measured(served.job),
+        pinned=beside.pinned_table(),
         said=tuple(filter(None, [served.engine_refusal])),
     )
     price = st.session_state["size_price"]

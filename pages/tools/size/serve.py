@@ -26,7 +26,7 @@ from core.serving.serve import (
 from core.serving.what_if import own_kv_heads
 from core.units import format_both
 from pages.shell import cached, share, style
-from pages.tools.size import beside, cache_width, engine, inputs, plan, report, server_log, speed
+from pages.tools.size import beside, besides, cache_width, engine, inputs, plan, report, server_log, speed
 from pages.tools.size.model import say_caution
 
 TABS = ["The plan", "Engine", "The log", "Speed and cost", beside.NAME]
@@ -60,6 +60,7 @@ def show(asked: inputs.Asked, answer: st.delta_generator.DeltaGenerator) -> None
         with speed_tab:
             show_first_token(served)
             speed.show_speed(option)
+            besides.show_besides(option.plan)
     if beside_tab.open:
         with beside_tab:
             beside.show(asked.model)

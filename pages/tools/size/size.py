@@ -9,6 +9,7 @@ from core.serving.options import option_grid
 from core.serving.traffic import TrafficError
 from pages.tools.size import (
     beside,
+    besides,
     cache_width,
     engine,
     inputs,
@@ -16,6 +17,7 @@ from pages.tools.size import (
     limits,
     measure,
     parts,
+    pinned,
     plan,
     questions,
     ranks,
@@ -40,6 +42,7 @@ st.title("Size a serving job")
 with st.container(horizontal=True, vertical_alignment="center"):
     serving = inputs.choose_job()
     questions.menu()
+pinned.restore()
 st.caption(inputs.JOBS[inputs.SERVE if serving else inputs.CHOOSE])
 cache_width.take_width()
 inputs.first_inputs(serving=serving)
@@ -130,6 +133,7 @@ if limits_tab.open:
 if speed_tab.open:
     with speed_tab:
         speed.show_speed(option)
+        besides.show_besides(option.plan)
         measure.show_last_measurement(grid)
 if measure_tab.open:
     with measure_tab:
