@@ -22,8 +22,8 @@ LAUNCH_ARGS = [
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
-    "--process-per-site",  # pages of one context share a renderer, and what it has compiled: see `kept`
 ]
+ONE_RENDERER = "--process-per-site"  # of the pages of a context, with what it has compiled: see `kept`
 SITE = "http://localhost/"  # of every dashboard of the tests: a port is no other site
 
 
@@ -36,7 +36,7 @@ def browser_type_launch_args() -> dict[str, object]:
     path = find_chromium()
     if path is None:
         pytest.fail("no Chromium found: apt-get install chromium, or playwright install chromium, or set CHROMIUM")
-    return {"executable_path": path, "args": LAUNCH_ARGS, "headless": True}
+    return {"executable_path": path, "args": [*LAUNCH_ARGS, ONE_RENDERER], "headless": True}
 
 
 @pytest.fixture(scope="session")
