@@ -1,6 +1,7 @@
 """Whether this machine is busy with something else, or slowed down: what it says of itself, and what to do about it."""
 
 import os
+import sys
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -97,9 +98,11 @@ def look(seconds: float = 0.5) -> Load:
 
 def load_of_last_minute() -> float | None:
     """Cores that were asked for on average; None where the system does not count them."""
+    if sys.platform == "win32":
+        return None
     try:
         return os.getloadavg()[0]
-    except (AttributeError, OSError):
+    except OSError:
         return None
 
 
