@@ -187,13 +187,13 @@ def _shared(layout: Layout, context: int, prefix: int) -> tuple[PlanNote, ...]:
     if not prefix:
         return ()
     tokens, blocks = layout.shared_tokens(context, prefix), layout.shared_blocks(context, prefix)
-    drops = "" if layout.settings.draft_method is None else ", a block less beside EAGLE or MTP"
-    rule = f"whole blocks of min(prefix, context - 1){drops}; windows and states share nothing"
+    further = f" - {layout.lookahead} that the draft reads further" if layout.lookahead else ""
+    rule = f"whole blocks of min(prefix{further}, context - 1); windows and states share nothing"
     return (
         PlanNote(
             name="shared prefix",
             formula=rule if layout.caches_prefixes else "prefix caching is off",
-            numbers=f"min({prefix:,}, {context - 1:,}) in blocks of {layout.hit_unit:,}",
+            numbers=f"min({max(prefix - layout.lookahead, 0):,}, {context - 1:,}) in blocks of {layout.hit_unit:,}",
             result=f"{tokens:,} tokens, {blocks:,} blocks held once",
         ),
     )

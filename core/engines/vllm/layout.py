@@ -17,7 +17,7 @@ from core.engines.vllm import blocks, rows
 from core.engines.vllm.caches import FULL_KINDS, Kind
 from core.engines.vllm.checks import check
 from core.engines.vllm.classes import ATTENTION_FREE, CACHE_TYPE_IGNORED
-from core.engines.vllm.drafts import draft_caches
+from core.engines.vllm.drafts import draft_caches, mtp_layers
 from core.engines.vllm.groups import Group, grouped
 from core.engines.vllm.layers import Frame, attention_of, has_state, layer_caches
 from core.engines.vllm.model import Model, model_of
@@ -28,8 +28,8 @@ from core.engines.vllm.states import state_of
 from core.models.spec import ModelSpec, UnsupportedConfig
 
 SKIPPED_LAYERS = 2  # TurboQuant keeps so many layers at either end in the model's own type (get_boundary_skip_layers)
-# Their last position needs the token after it; beside one of them Llama 4's chunks keep every token (VllmConfig)
-DROPS_A_BLOCK = ("eagle", "eagle3", "mtp")
+# A position of their cache needs the token after it; beside one of them Llama 4's chunks keep every token (VllmConfig)
+READS_FURTHER = ("eagle", "eagle3", "mtp")
 MOST_KEPT = 4096
 
 
@@ -74,6 +74,15 @@ class Layout:
         return self.request_blocks(context) * self.pool_block_bytes
 
     @cached_property
+    def lookahead(self) -> int:
+        """Tokens further that a draft reads: one for EAGLE and MTP, every speculated one for a chain of MTP layers."""
+        settings = self.settings
+        if settings.draft_method not in READS_FURTHER:
+            return 0
+        chained = settings.draft_method == "mtp" and min(mtp_layers(self.model), settings.speculative_tokens) > 1
+        return settings.speculative_tokens if chained else 1
+
+    @cached_property
     def hit_unit(self) -> int:
         """Tokens that a hit of the prefix cache is a multiple of: every group has to have it (kv_cache_coordinator)."""
         sizes = [cache.block_size for group in self.groups for cache, _ in group.layers if cache.block_size]
@@ -81,12 +90,11 @@ class Layout:
 
     def shared_tokens(self, context: Any, prefix: int) -> Any:
         """Tokens of a prefix that a request of so many tokens takes from the cache: whole blocks, never its last token,
-        and with EAGLE or MTP a block less (use_eagle_block_drop)."""
+        and a block's hash covers the tokens after it that the draft reads (num_hash_lookahead_tokens). Held against
+        vLLM's KVCacheManager, run without a GPU."""
         if not self.caches_prefixes:
             return 0 * context
-        drop = self.hit_unit if self.settings.draft_method in DROPS_A_BLOCK else 0
-        found = smaller(prefix, context - 1) // self.hit_unit * self.hit_unit - drop
-        return (found > 0) * found
+        return smaller(max(prefix - self.lookahead, 0), context - 1) // self.hit_unit * self.hit_unit
 
     def shared_blocks(self, context: Any, prefix: int) -> Any:
         """Blocks of a request that all requests with that prefix hold once: of layers that keep every token. Windows
@@ -195,7 +203,7 @@ def compiled(model: Model, settings: Settings) -> Layout:
         caches_prefixes=prefixes,
         state_page_bytes=page,
         skipped=_ends(len(model.spec.layers)) if turbo else frozenset(),
-        slides=not (model.chunked and settings.draft_method in DROPS_A_BLOCK),
+        slides=not (model.chunked and settings.draft_method in READS_FURTHER),
     )
     drafted = draft_caches(frame)
     return Layout(

@@ -83,7 +83,8 @@ def test_a_prefix_is_held_once_in_whole_blocks() -> None:
         ({"shared_prefix": 4_096}, 255),  # a prompt that is the prefix: its last token is worked out again
         ({"shared_prefix": 4_096, "prefix_caching": False}, 0),
         ({"shared_prefix": 15}, 0),
-        ({"shared_prefix": 1_024, "draft_method": "eagle", "speculative_tokens": 3}, 63),  # a block dropped
+        ({"shared_prefix": 1_024, "draft_method": "eagle", "speculative_tokens": 3}, 63),  # a hash reads a token on
+        ({"shared_prefix": 1_025, "draft_method": "eagle", "speculative_tokens": 3}, 64),
     ],
 )
 def test_what_of_a_prefix_is_in_the_cache(job: dict[str, Any], blocks: int) -> None:
