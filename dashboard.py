@@ -19,7 +19,7 @@ if str(ROOT) not in sys.path:
     sys.path.insert(0, str(ROOT))
 
 from core.models.hub import gate  # noqa: E402  found by the line above
-from pages.server import entry, health, logs  # noqa: E402
+from pages.server import entry, health, logs, tidy  # noqa: E402
 from pages.server.headers import ResponseHeaders  # noqa: E402
 from pages.server.page_html import OursInThePage  # noqa: E402
 from pages.server.wanted import OpenWhatWasWanted  # noqa: E402
@@ -33,7 +33,8 @@ async def lifespan(_app: st.App) -> AsyncIterator[None]:
         from core.cluster import follow  # noqa: PLC0415  loads only where a cluster is named
 
         follow.go_on_after_a_restart()
-    yield
+    async with tidy.tidied():
+        yield
     for name in ("core.decode.worker", "core.uptraining.runs"):
         runs = sys.modules.get(name)  # never imported: then nothing was ever started
         if runs is not None:

@@ -71,7 +71,7 @@ class Run:
         self.total_parts = 2 + len(job.kv_heads) * len(self.kernels) + (len(job.kv_heads) + 1 if job.step else 0)
         now = datetime.now(UTC)
         self.date = now.isoformat(timespec="seconds")
-        self.run_id = f"{now:%Y%m%d-%H%M%S}-{seed:08x}"
+        self.run_id = f"{now:%Y%m%d-%H%M%S}-{random.SystemRandom().randrange(2**32):08x}"  # several may share a seed
         self.results: list[KernelResult] = []
         self.rule = ""
         self.kept = Kept()

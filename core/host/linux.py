@@ -1,4 +1,4 @@
-"""What only Linux has: the end of a parent as a signal, the order of killing, a bound on addresses, huge pages.
+"""What only Linux has: a parent's end as a signal, the order of killing, bounds on memory, huge pages, and malloc's.
 
 Every function is safe to call elsewhere and says by its answer that nothing was done. No other module asks for these.
 """
@@ -8,6 +8,7 @@ import os
 import sys
 from pathlib import Path
 
+M_ARENA_MAX, ARENAS = -8, 2  # malloc.h of glibc; its own number is eight a core, each with holes of its own
 PR_SET_PDEATHSIG, SIGKILL = 1, 9  # include/uapi/linux/prctl.h, include/uapi/asm-generic/signal.h
 HUGE_PAGES = Path("/sys/kernel/mm/transparent_hugepage/enabled")
 THP_SETTING = "THP_MEM_ALLOC_ENABLE"  # torch: c10/core/impl/alloc_cpu.cpp
@@ -55,6 +56,25 @@ def _bound(name: str, count: int) -> bool:
     except (ImportError, ValueError, OSError):  # above a limit that is set already
         return False
     return True
+
+
+def keep_few_arenas() -> bool:
+    """Threads to come share ARENAS of malloc, so that one takes what another gave back; False where it is not glibc."""
+    return _malloc("mallopt", M_ARENA_MAX, ARENAS)
+
+
+def give_memory_back() -> bool:
+    """Pages that malloc holds and nobody uses go back to the system; False where there were none, or it cannot."""
+    return _malloc("malloc_trim", 0)
+
+
+def _malloc(name: str, *values: int) -> bool:
+    if sys.platform != "linux":
+        return False
+    try:
+        return bool(getattr(ctypes.CDLL(None), name)(*values))
+    except (OSError, AttributeError):  # a C library without it
+        return False
 
 
 def ask_for_huge_pages() -> None:

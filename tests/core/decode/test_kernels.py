@@ -156,3 +156,7 @@ def test_fresh_data_each_run_and_the_same_for_a_seed():
     assert Run(job(seed=None)).job.seed != Run(job(seed=None)).job.seed
     again = [inputs_of(job(), 2).keys for _ in range(2)]
     assert torch.equal(*again)
+
+
+def test_runs_of_one_seed_in_one_second_have_ids_of_their_own():
+    assert len({Run(job(seed=7)).run_id for _ in range(4)}) == 4

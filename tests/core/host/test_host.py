@@ -174,6 +174,8 @@ def test_what_only_linux_has_is_refused_elsewhere(monkeypatch, system):
     monkeypatch.delenv("THP_MEM_ALLOC_ENABLE", raising=False)
     assert not linux.die_with_parent()
     assert not linux.be_killed_first()
+    assert not linux.keep_few_arenas()
+    assert not linux.give_memory_back()
     assert not linux.bound_address_space(1)  # one byte: on Linux nothing would run on
     linux.ask_for_huge_pages()
     assert "THP_MEM_ALLOC_ENABLE" not in os.environ

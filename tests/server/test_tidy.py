@@ -1,0 +1,108 @@
+"""What the server collects between runs: when it is worth it, when people left, and never a session still wanted."""
+
+import asyncio
+import gc
+import weakref
+from collections.abc import Iterator
+from types import SimpleNamespace
+
+import pytest
+import streamlit as st
+from streamlit.runtime import Runtime
+from streamlit.runtime.memory_session_storage import MemorySessionStorage
+from streamlit.runtime.session_manager import SessionInfo
+
+from pages.server import tidy
+
+
+class Knot:
+    """Garbage that only a collection finds."""
+
+    def __init__(self) -> None:
+        self.itself = self
+
+
+@pytest.fixture(autouse=True)
+def nothing_stays_set_aside() -> Iterator[None]:
+    yield
+    gc.unfreeze()
+
+
+@pytest.fixture
+def sessions(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many the server has, one element, to be changed."""
+    found = [0]
+    monkeypatch.setattr(tidy, "sessions_kept", lambda: found[0])
+    return found
+
+
+@pytest.fixture
+def young(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How often the interpreter collected by itself, one element, to be changed."""
+    found = [1000]
+    monkeypatch.setattr(tidy, "_young_collections", lambda: found[0])
+    return found
+
+
+def test_garbage_is_collected_once_enough_was_made(sessions: list[int], young: list[int]):
+    tidier = tidy.Tidier()
+    assert tidier.look()  # what the start left
+    assert not tidier.look()
+    young[0] += tidy.WORTH_IT - 1
+    assert not tidier.look()
+    young[0] += 1
+    knot = weakref.ref(Knot())
+    assert tidier.look()
+    assert knot() is None
+
+
+def test_what_was_set_aside_with_a_session_goes_with_it(sessions: list[int], young: list[int]):
+    tidier = tidy.Tidier()
+    sessions[0] = 2
+    tidier.look()
+    knot = weakref.ref(Knot())
+    gc.freeze()  # as after an import, while the session is there
+    sessions[0] = 1
+    assert tidier.look()
+    assert knot() is None
+
+
+def test_a_closed_tab_is_kept_for_its_time_and_no_longer(monkeypatch: pytest.MonkeyPatch):
+    now = [0.0]
+    storage = MemorySessionStorage(ttl_seconds=120)
+    monkeypatch.setattr(storage._cache, "_timer", lambda: now[0])
+    manager = SimpleNamespace(_session_storage=storage, num_active_sessions=lambda: 3)
+    monkeypatch.setattr(Runtime, "exists", classmethod(lambda cls: True))
+    monkeypatch.setattr(Runtime, "instance", classmethod(lambda cls: SimpleNamespace(_session_mgr=manager)))
+    session = Knot()
+    session.id = "a"
+    storage.save(SessionInfo(client=None, session=session))
+    now[0] = 119.0
+    assert tidy.sessions_kept() == 4
+    gone = weakref.ref(session)
+    session.itself = None
+    del session
+    assert gone() is not None
+    now[0] = 121.0
+    assert tidy.sessions_kept() == 3
+    assert gone() is None
+
+
+def test_while_a_server_runs_streamlit_leaves_collecting_to_it(monkeypatch: pytest.MonkeyPatch):
+    before = st.config.get_option("runner.postScriptGC")
+    looks: list[bool] = []
+    monkeypatch.setattr(tidy, "EVERY_SECONDS", 0.0)
+    monkeypatch.setattr(tidy, "keep_few_arenas", lambda: True)
+    monkeypatch.setattr(tidy.Tidier, "look", lambda self: looks.append(True))
+
+    async def a_server() -> None:
+        async with tidy.tidied():
+            assert st.config.get_option("runner.postScriptGC") is False
+            while not looks:
+                await asyncio.sleep(0)
+
+    try:
+        asyncio.run(asyncio.wait_for(a_server(), 30))
+    finally:
+        st.config.set_option("runner.postScriptGC", before)
+    assert looks
