@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # Our bytecode is written down, else each of the many processes of the tests compiles all of it.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: run test test-cluster check slow test-pythons lint types unit browser-tests browser exports screenshots lock audit clean
+.PHONY: run test test-cluster test-triton check slow test-pythons lint types unit browser-tests browser exports screenshots lock audit clean
 
 run: $(VENV)/.runtime
 	$(BIN)/streamlit run dashboard.py
@@ -41,6 +41,17 @@ test-cluster: $(VENV)-cluster/.made
 $(VENV)-cluster/.made: requirements-cluster.txt requirements-dev.txt
 	$(PYTHON) -m venv $(VENV)-cluster
 	$(VENV)-cluster/bin/pip install --quiet --disable-pip-version-check -r requirements-cluster.txt -r requirements-dev.txt
+	@touch $@
+
+# The Triton kernel compiled for four processors without any of them, and run in triton's interpreter. triton lies in a
+# folder of its own: with it in .venv torch would compile by it.
+test-triton: $(VENV)/.dev $(VENV)-triton/.made
+	PYTHONPATH=$(VENV)-triton TRITON_CACHE_DIR=$(VENV)-triton/cache TRITON_DEFAULT_FP_FUSION=1 \
+	  $(BIN)/pytest -n 0 tests/core/decode/test_triton.py
+	PYTHONPATH=$(VENV)-triton TRITON_INTERPRET=1 $(BIN)/pytest -n 0 tests/core/decode/test_triton.py
+
+$(VENV)-triton/.made: requirements-triton.txt | $(VENV)/bin/python
+	$(BIN)/pip install --quiet --disable-pip-version-check --upgrade --target $(VENV)-triton -r requirements-triton.txt
 	@touch $@
 
 browser-tests: browser
@@ -86,4 +97,4 @@ audit: $(VENV)/.dev
 	$(BIN)/pip-audit --requirement requirements.lock --require-hashes --disable-pip
 
 clean:
-	rm -rf $(VENV) $(VENV)-cluster .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(VENV)-cluster $(VENV)-triton .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -28,6 +28,7 @@ SAYS = {
     "Dockerfile": "Headroom in a container, CPU and CUDA; linted, not run yet",
     "requirements.lock": "every package that runs, with the hashes of its files; made by make lock",
     "requirements-cluster.txt": "what a sweep over a Ray cluster needs beside it, pinned",
+    "requirements-triton.txt": "what compiles the Triton kernel without a GPU, pinned",
     "tests/slow.txt": "the tests that make check leaves to make test; found by python -m tests.slow",
     "requirements-sharing.txt": "what sign-in on a shared server needs beside it, pinned",
     "core/data/decode_runs/": "decode measurements that ship with Headroom, with device, date and every sample",

@@ -7,6 +7,7 @@
     run.py       the run itself: roofline, kernels, check, timing
     cuda_graph.py  a timed call replayed as a CUDA graph
     kernels*.py  every way this host can compute it; cpp/ is the CPU's own, built where a C++ compiler is
+    triton_launch.py  how the Triton kernel is launched: tile, warps, stages
     step.py      a whole decode step; model_check.py sets its sum beside transformers' own model
 
 `python -m core.decode --help` is the same code from a terminal; it needs torch alone.
