@@ -10,7 +10,7 @@ from pathlib import Path
 from core.decode import store
 from core.decode.arguments import integers
 from core.decode.device_lock import DeviceBusy, device_lock
-from core.decode.plan import ELEMENT_BYTES, DecodeJob, InvalidJob, StepShape
+from core.decode.plan import DEVICES, ELEMENT_BYTES, DecodeJob, InvalidJob, StepShape
 from core.decode.record_files import InvalidRecord, from_csv, from_json, result_from, roofline_from, to_json
 from core.decode.records import KernelResult, RunRecord, summary
 from core.host.guard import end_with_parent, limit_memory, prefer_to_be_killed
@@ -63,7 +63,7 @@ def parser() -> argparse.ArgumentParser:
     check = commands.add_parser("gpu-check", help="all that only a GPU can prove, in at most eight minutes")
     check.add_argument("--out", type=Path, required=True, metavar="DIR", help="for run.json and report.md")
     for command in (run, roofline):
-        command.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+        command.add_argument("--device", choices=DEVICES, default="auto")
     return top
 
 

@@ -8,7 +8,7 @@ from importlib.metadata import PackageNotFoundError, version
 import torch
 
 from core.decode.host_library import compiler_version
-from core.decode.plan import InvalidJob
+from core.decode.plan import ACCELERATORS, InvalidJob
 from core.host.busy import cache_bytes
 from core.host.linux import huge_pages
 from core.host.memory import available_bytes
@@ -21,7 +21,9 @@ LIBRARIES = {
 
 
 def resolve(asked: str) -> torch.device:
-    """'auto' is CUDA where torch sees a GPU, else the CPU. Raises InvalidJob for CUDA without a GPU."""
+    """'auto' is CUDA where torch sees a GPU, else the CPU; others go by name. Raises InvalidJob for none such."""
+    if asked in ACCELERATORS:
+        return _accelerator(asked)
     if asked == "cpu" or (asked == "auto" and not torch.cuda.is_available()):
         return torch.device("cpu")
     if not torch.cuda.is_available():
@@ -29,15 +31,33 @@ def resolve(asked: str) -> torch.device:
     return torch.device("cuda", torch.cuda.current_device())
 
 
+def _accelerator(asked: str) -> torch.device:
+    """MPS or XPU, where that is the accelerator of this torch."""
+    found = torch.accelerator.current_accelerator(check_available=True)
+    if found is None or found.type != asked:
+        there = "none" if found is None else found.type
+        raise InvalidJob(f"device is {asked}, and the accelerator that torch sees here is {there}: choose cpu or auto.")
+    return torch.device(asked, torch.accelerator.current_device_index())
+
+
 def name_of(device: torch.device) -> str:
     """The GPU's name, or the CPU's model and how many threads torch uses."""
     if device.type == "cuda":
         return str(torch.cuda.get_device_name(device))
-    return f"{cpu_name()}, {torch.get_num_threads()} threads"
+    if device.type == "xpu":
+        return str(torch.xpu.get_device_name(device))
+    return f"{cpu_name()}, {'its GPU' if device.type == 'mps' else f'{torch.get_num_threads()} threads'}"
 
 
 def free_bytes(device: torch.device) -> int:
-    """Memory that a run may take: what is free on the device, less a tenth; half of what is available on a CPU."""
+    """Memory that a run may take: what is free on the device, less a tenth; half of what is available on a CPU.
+
+    MPS shares the machine's memory: of what Metal recommends for one process, what this one does not hold yet.
+    """
+    if device.type == "mps":
+        return int((torch.mps.recommended_max_memory() - torch.mps.driver_allocated_memory()) * 0.9)
+    if device.type == "xpu":
+        return int(torch.accelerator.get_memory_info(device)[0] * 0.9)
     if device.type == "cuda":
         return int(torch.cuda.mem_get_info(device)[0] * 0.9)
     return available_bytes()
@@ -47,7 +67,7 @@ def cache_bytes_of(device: torch.device) -> int:
     """The largest cache before the device's memory; 0 where it is not known."""
     if device.type == "cuda":
         return int(getattr(torch.cuda.get_device_properties(device), "L2_cache_size", 0))
-    return cache_bytes() or 0
+    return (cache_bytes() or 0) if device.type == "cpu" else 0
 
 
 def host_facts(device: torch.device) -> dict[str, str]:
@@ -84,9 +104,23 @@ def _installed(package: str) -> str | None:
         return None
 
 
+def generator(device: torch.device, seed: int) -> torch.Generator:
+    """Random numbers made on the device itself."""
+    return torch.Generator(device).manual_seed(seed)
+
+
 def synchronise(device: torch.device) -> None:
     if device.type == "cuda":
         torch.cuda.synchronize(device)
+    elif device.type != "cpu":
+        torch.accelerator.synchronize(device)
+
+
+def empty_cache(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+    elif device.type != "cpu":
+        torch.accelerator.empty_cache()
 
 
 def time_calls(
@@ -114,13 +148,15 @@ def time_calls(
 
 
 def time_once(device: torch.device, call: Callable[[], object]) -> float:
-    """Seconds of one call; on CUDA between two events."""
-    return _time_cuda(call) if device.type == "cuda" else _time_cpu(call)
+    """Seconds of one call; on CUDA between two events, on another accelerator from idle to idle."""
+    return _time_cuda(call) if device.type == "cuda" else _time_by_clock(device, call)
 
 
-def _time_cpu(call: Callable[[], object]) -> float:
+def _time_by_clock(device: torch.device, call: Callable[[], object]) -> float:
+    synchronise(device)
     start = time.perf_counter()
     call()
+    synchronise(device)
     return time.perf_counter() - start
 
 

@@ -82,7 +82,7 @@ def check_kernels(job: DecodeJob, device: torch.device) -> Iterator[Finding]:
     for g in job.kv_heads:
         words = f"{job.dtype}, head_dim {job.head_dim}, G = {g}{', ragged' if job.lengths else ''}"
         try:
-            inputs = make_inputs(job, g, device, torch.Generator(device).manual_seed(g))
+            inputs = make_inputs(job, g, device, devices.generator(device, g))
             expected = reference(inputs)
         except Exception as e:  # noqa: BLE001  a finding like any other
             yield Finding(what=f"inputs and reference, {words}", outcome="failed", detail=reason_of(e))

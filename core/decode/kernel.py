@@ -98,7 +98,9 @@ def scales_outside(prepare: Callable[[Inputs], Call]) -> Callable[[Inputs], Call
 
 
 def sdpa_backend(inputs: Inputs, query: Tensor, keys: Tensor, values: Tensor, *, gqa: bool) -> str:
-    """The backend that scaled_dot_product_attention chooses: flash, efficient, cudnn or math."""
+    """The backend that scaled_dot_product_attention chooses: flash, efficient, cudnn or math; "" elsewhere."""
+    if query.device.type not in ("cpu", "cuda"):
+        return ""
     from torch.nn.attention import SDPBackend
 
     chosen = torch._fused_sdp_choice(query, keys, values, attn_mask=inputs.mask(), enable_gqa=gqa)

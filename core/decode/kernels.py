@@ -23,6 +23,7 @@ from core.decode.kernel import (
 )
 from core.decode.kernels_cpu import CPU_KERNELS
 from core.decode.kernels_cuda import CUDA_KERNELS
+from core.decode.plan import ACCELERATORS
 
 
 def _sdpa_gqa(inputs: Inputs) -> Call:
@@ -137,15 +138,18 @@ def _compiled_rows(inputs: Inputs) -> Call:
     return lambda: compiled(query, inputs.keys, inputs.values, inputs.scale)
 
 
+EVERYWHERE = ("cpu", "cuda", *ACCELERATORS)
 SHARED = (
     Kernel(
         name="sdpa_enable_gqa",
+        devices=EVERYWHERE,
         summary="scaled_dot_product_attention(enable_gqa=True), as most people call it",
         prepare=_sdpa_gqa,
         describe=lambda i: sdpa_backend(i, i.query[:, :, None, :], i.keys, i.values, gqa=True),
     ),
     Kernel(
         name="repeat_kv",
+        devices=EVERYWHERE,
         summary="keys and values copied to every query head, then SDPA: repeat_kv of transformers",
         prepare=_repeat_kv,
         describe=lambda i: sdpa_backend(
@@ -158,12 +162,14 @@ SHARED = (
     ),
     Kernel(
         name="packed_rows_sdpa",
+        devices=EVERYWHERE,
         summary="a group's query heads as rows of one matrix, then SDPA",
         prepare=_packed_sdpa,
         describe=lambda i: sdpa_backend(i, i.grouped_query(), i.keys, i.values, gqa=False),
     ),
     Kernel(
         name="packed_rows_matmul",
+        devices=EVERYWHERE,
         summary="packed rows through two matrix products, softmax in float32",
         prepare=_packed_matmul,
     ),
@@ -180,6 +186,7 @@ SHARED = (
     ),
     Kernel(
         name="cast_packed_rows",
+        devices=EVERYWHERE,
         summary="a cache of 8 or 4 bits widened, then packed rows",
         prepare=scales_outside(_cast_then_matmul),
     ),

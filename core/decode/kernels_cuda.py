@@ -30,7 +30,7 @@ def _forced_sdpa(backend: str) -> Kernel:
         needs_16_or_32_bits(inputs)
         from torch.nn.attention import SDPBackend, sdpa_kernel
 
-        query, mask, chosen = inputs.grouped_query(), inputs.mask(), SDPBackend[backend]
+        query, mask, chosen = inputs.grouped_query(), inputs.mask(), getattr(SDPBackend, backend)
 
         def call() -> Tensor:
             with sdpa_kernel(chosen):

@@ -23,12 +23,11 @@ from core.decode.plan import GPU_READ_BYTES
 from core.decode.records import Roofline
 from core.host.busy import cache_bytes
 
-READ_BYTES = {"cpu": 2**29, "cuda": GPU_READ_BYTES}
 SAMPLE_SECONDS = 0.005  # least of a sample
 IN_ONE_CALL = 4096  # of a probe's turns, so that its threads start and meet once in milliseconds
 SLOW_SECONDS = 0.015  # of a product: the next size takes eight times as long
 BF16, FLOAT32 = 1, 0  # what headroom_products multiplies; every other format is widened to float32
-SIZES = {"cuda": (4096, 8192), "cpu": (256, 1024, 2048)}
+SIZES, GPU_SIZES = (256, 1024, 2048), (4096, 8192)
 OURS = "our probe"
 
 
@@ -70,9 +69,13 @@ def with_rounds(start: Roofline, reads: tuple[float, ...], products: tuple[float
 Work = tuple[str, float, Callable[[], object]]  # a name, what one call does, the call
 
 
+def most_read(device: torch.device) -> int:
+    """Bytes of the buffer that the bandwidth is read on, where memory allows."""
+    return GPU_READ_BYTES if device.type != "cpu" else max(2**29, 4 * (cache_bytes() or 0))
+
+
 def _readers(device: torch.device, limit_bytes: int) -> list[Work]:
-    wanted = max(READ_BYTES[device.type], 4 * (cache_bytes() or 0) if device.type == "cpu" else 0)
-    size = max(2**26, min(wanted, limit_bytes // 3)) // 16384 * 16384
+    size = max(2**26, min(most_read(device), limit_bytes // 3)) // 16384 * 16384
     data = torch.ones(size // 4, device=device)
     words = data.view(torch.int64)
     rows, vector = data.view(-1, 4096), torch.ones(4096, device=device)
@@ -95,7 +98,7 @@ def _readers(device: torch.device, limit_bytes: int) -> list[Work]:
 
 
 def _exponentials(device: torch.device) -> list[Work]:
-    count = 2**26 if device.type == "cuda" else 2**20
+    count = 2**20 if device.type == "cpu" else 2**26
     x, out = -torch.rand(count, device=device), torch.empty(count, device=device)
     rows = x.view(16, -1)
     works: list[Work] = [
@@ -116,7 +119,7 @@ def _products(device: torch.device, dtype: str) -> dict[str, Work]:
     wide = arithmetic_dtype(dtype)
     works: list[Work] = []
     for kind in dict.fromkeys((wide, torch.float32) if device.type == "cpu" else (wide,)):
-        for size in SIZES[device.type]:
+        for size in SIZES if device.type == "cpu" else GPU_SIZES:
             a = torch.randn(size, size, device=device).to(kind)
             name = f"{size} × {size} in {str(kind).removeprefix('torch.')}"
             works.append((name, 2 * size**3, partial(torch.matmul, a, a)))

@@ -15,7 +15,8 @@ ELEMENT_BYTES = {"float32": 4, "bfloat16": 2, "float16": 2, "float8_e4m3fn": 1, 
 BYTES_OF_32 = {"float32": 128, "bfloat16": 64, "float16": 64, "float8_e4m3fn": 32, "int8": 34, "int4": 18}
 SCALED = ("int8", "int4")  # a float16 scale for 32 elements, as llama.cpp's q8_0 and q4_0
 ERROR_LIMITS = {name: 1e-5 if name == "float32" else 1e-2 for name in ELEMENT_BYTES}
-DEVICES = ("auto", "cpu", "cuda")
+DEVICES = ("auto", "cpu", "cuda", "mps", "xpu")
+ACCELERATORS = ("mps", "xpu")  # by torch.accelerator alone; no figure of ours was ever taken on one
 # Caches of several copies are rotated until this much is read: no step finds its own data cached.
 COLD_BYTES = 256 * 2**20
 MOST_COPIES = 128
@@ -87,7 +88,7 @@ class DecodeJob:
                 f"head_dim is {self.head_dim}, and {self.dtype} has a scale for 32 elements: give a multiple of 32."
             )
         if self.device not in DEVICES:
-            raise InvalidJob(f"device is {self.device!r}: choose auto, cpu or cuda.")
+            raise InvalidJob(f"device is {self.device!r}: choose one of {', '.join(DEVICES)}.")
 
     @property
     def sequence_lengths(self) -> tuple[int, ...]:
@@ -184,14 +185,14 @@ def needed_bytes(job: DecodeJob, device_type: str = "cpu", read_bytes: int = COL
     """Memory that a run needs: the cache at its largest G (rotated copies of it where it is small), a float32 working
     copy of one sequence and read_bytes for the roofline; on a CPU a second cache, laid out for the kernel under test.
 
-    On a GPU (device_type cuda) no second cache is asked for: memory is what limits the job there, and a kernel that
-    finds no room for a layout of its own is a failed result beside the others.
+    On a GPU (any other device_type) no second cache is asked for: memory is what limits the job there, and a kernel
+    that finds no room for a layout of its own is a failed result beside the others.
     """
     stored = max(COLD_BYTES, *(job.stored_bytes(g) for g in job.kv_heads))
     capacity = padded(max(job.sequence_lengths))
     reference = 8 * job.head_dim * capacity * max(job.kv_heads)
     scores = 8 * job.num_query_heads * capacity * len(job.sequence_lengths)
-    return (1 if device_type == "cuda" else 2) * stored + reference + scores + read_bytes
+    return (2 if device_type == "cpu" else 1) * stored + reference + scores + read_bytes
 
 
 def fit_to_memory(job: DecodeJob, limit_bytes: int, device_type: str = "cpu") -> FittedJob:
@@ -199,7 +200,7 @@ def fit_to_memory(job: DecodeJob, limit_bytes: int, device_type: str = "cpu") ->
 
     Raises InvalidJob when even one short sequence does not fit.
     """
-    read_bytes = min(GPU_READ_BYTES, limit_bytes // 3) if device_type == "cuda" else COLD_BYTES
+    read_bytes = min(GPU_READ_BYTES, limit_bytes // 3) if device_type != "cpu" else COLD_BYTES
     measured = job
     while (needed := needed_bytes(measured, device_type, read_bytes)) > limit_bytes:
         smaller = _halved(measured)

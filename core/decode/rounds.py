@@ -18,7 +18,7 @@ from core.decode import device as devices
 from core.decode.cuda_graph import recorded
 from core.decode.inputs import offsets, part_of
 from core.decode.kernel import NATURAL
-from core.decode.measured_roofline import READ_BYTES, product_turn, read_turn, with_rounds
+from core.decode.measured_roofline import most_read, product_turn, read_turn, with_rounds
 from core.decode.plan import bound
 from core.decode.records import KernelResult, Roofline, mark_best
 from core.decode.running import Running
@@ -186,7 +186,7 @@ def _prepared(
     widths = [ranked[0].kv_heads for ranked in entered]
     pool = make_inputs(run.job, max(widths), run.device, run.generator(0))
     places = offsets(widths)
-    spare = run.limit_bytes - run.job.stored_bytes(max(widths)) - min(READ_BYTES[run.device.type], run.limit_bytes // 3)
+    spare = run.limit_bytes - run.job.stored_bytes(max(widths)) - min(most_read(run.device), run.limit_bytes // 3)
     calls: dict[Entry, Callable[[], object]] = {}
     left_out: dict[Hashable, str] = {}
     for ranked in reversed(entered):

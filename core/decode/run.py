@@ -89,7 +89,7 @@ class Run:
         return self.started + self.job.seconds_limit
 
     def generator(self, offset: int) -> torch.Generator:
-        return torch.Generator(self.device).manual_seed((self.job.seed or 0) + offset)
+        return devices.generator(self.device, (self.job.seed or 0) + offset)
 
     def execute(self) -> Iterator[Event]:
         """Events until done. MemoryError and CUDA failures inside a kernel are results; elsewhere they raise."""
@@ -248,8 +248,7 @@ class Run:
 
     def free(self) -> None:
         gc.collect()
-        if self.device.type == "cuda":
-            torch.cuda.empty_cache()
+        devices.empty_cache(self.device)
 
 
 def _plain(job: DecodeJob) -> dict[str, Any]:

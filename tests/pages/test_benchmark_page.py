@@ -12,7 +12,7 @@ from core.decode.plan import DecodeJob, StepShape
 from core.decode.record_files import to_csv, to_json
 from core.decode.records import Roofline
 from pages.tools.decode.history import NO_GPU_RUN
-from pages.tools.decode.panel import FULL, QUICK
+from pages.tools.decode.panel import FULL, NEVER_RUN, QUICK
 from tests.core.decode.records import CHECK, STEPS, run_record
 
 PAGE = "tools/decode/benchmark.py"
@@ -117,6 +117,13 @@ def test_cuda_without_a_gpu_is_said_before_the_run(open_page: Opener, monkeypatc
     monkeypatch.setattr("pages.tools.decode.panel.has_nvidia_gpu", lambda: False)
     app = open_page(PAGE, bench_device="cuda")
     assert app.warning[0].value.startswith("No NVIDIA GPU is seen on this host.")
+
+
+@pytest.mark.parametrize("device", ["mps", "xpu"])
+def test_a_device_that_nothing_was_run_on_is_said_to_be_one(open_page: Opener, monkeypatch, device):
+    monkeypatch.setattr("pages.tools.decode.panel.has_nvidia_gpu", lambda: False)
+    app = open_page(PAGE, bench_device=device)
+    assert [warning.value for warning in app.warning] == [NEVER_RUN]
 
 
 @pytest.mark.parametrize("limit", ["0", "-5", "90000"])

@@ -10,6 +10,7 @@ import streamlit as st
 from core.decode import worker
 from core.decode.device_lock import DeviceBusy
 from core.decode.plan import (
+    ACCELERATORS,
     DecodeJob,
     InvalidJob,
     StepShape,
@@ -34,6 +35,10 @@ WHAT_IT_TRIES = {
     QUICK: "Quick takes at most 2 GB of memory for the attention and leaves out what is compiled for every shape: "
     "flex_attention and the kernels of torch.compile. Full tries them too.",
 }
+NEVER_RUN = (
+    "MPS (Apple) and XPU (Intel) are measured through torch.accelerator alone: SDPA and packed rows, no graphs. It "
+    "was never run on either. The arithmetic is checked before anything is timed; how it is timed is unproven there."
+)
 UNLIMITED = 1 << 62  # bytes: a GPU's free memory is known to the run alone
 
 
@@ -101,7 +106,7 @@ def measure(job: DecodeJob, *, num_layers: int, key_prefix: str) -> None:
 def _show_plan(job: DecodeJob, limit: float | None) -> None:
     """What the run will read, and in what time, before it runs. The figures are exact; how much a GPU has free, the
     run itself asks."""
-    on_gpu = job.device == "cuda" or (job.device == "auto" and has_nvidia_gpu())
+    on_gpu = job.device not in ("auto", "cpu") or (job.device == "auto" and has_nvidia_gpu())
     most = UNLIMITED if on_gpu else available_bytes()
     fitted = fit_to_memory(job, min(most, int(limit or UNLIMITED)), "cuda" if on_gpu else "cpu")
     measured = fitted.measured
@@ -111,7 +116,9 @@ def _show_plan(job: DecodeJob, limit: float | None) -> None:
         f"{job.dtype}: each step must read {sizes}, and compute {measured.attention_flops / 1e9:,.2f} GFLOP at any G. "
         f"The run has **{job.seconds_limit:,.0f} s**: what is not measured by then is left out."
     )
-    if on_gpu and not has_nvidia_gpu():
+    if job.device in ACCELERATORS:
+        st.warning(NEVER_RUN)
+    elif on_gpu and not has_nvidia_gpu():
         st.warning("No NVIDIA GPU is seen on this host. Choose cpu or auto as the device, unless torch can reach one.")
     if measured.step:
         st.markdown(_step_in_words(measured, measured.step))

@@ -93,3 +93,15 @@ def test_the_oldest_go(tmp_path):
         keep(built, tmp_path / f"{number}.so")
         os.utime(tmp_path / f"{number}.so", (number, number))
     assert sorted(int(path.stem) for path in tmp_path.glob("*.so")) == list(range(3, MOST + 3))
+
+
+def test_a_header_that_changes_is_another_library(tmp_path, built_by):
+    source = tmp_path / "a" / "kernel.cpp"
+    source.parent.mkdir()
+    source.write_text('#include "product.h"\n')
+    header = source.with_name("product.h")
+    header.write_text("int one = 1;\n")
+    first = place_of([os.environ["CXX"]], source)
+    header.write_text("int one = 2;\n")
+    assert None not in (first, place_of([os.environ["CXX"]], source))
+    assert place_of([os.environ["CXX"]], source) != first
