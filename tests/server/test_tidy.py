@@ -4,6 +4,7 @@ import asyncio
 import gc
 import weakref
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
 import pytest
@@ -102,7 +103,8 @@ def test_while_a_server_runs_streamlit_leaves_collecting_to_it(monkeypatch: pyte
                 await asyncio.sleep(0)
 
     try:
-        asyncio.run(asyncio.wait_for(a_server(), 30))
+        with ThreadPoolExecutor(1) as elsewhere:  # a browser's loop may be running in this thread
+            elsewhere.submit(lambda: asyncio.run(asyncio.wait_for(a_server(), 30))).result()
     finally:
         st.config.set_option("runner.postScriptGC", before)
     assert looks
