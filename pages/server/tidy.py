@@ -10,6 +10,7 @@ it goes when its time is over.
 
 import asyncio
 import gc
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, nullcontext
 
@@ -18,6 +19,7 @@ from streamlit.runtime import Runtime
 
 from core.host.linux import give_memory_back, keep_few_arenas
 
+LOG = logging.getLogger("headroom.tidy")
 EVERY_SECONDS = 3.0
 WORTH_IT = 20  # the interpreter's own young collections since the last look, each after 700 new objects
 
@@ -79,4 +81,7 @@ async def tidied() -> AsyncIterator[None]:
 async def _look_for_ever(tidier: Tidier) -> None:
     while True:
         await asyncio.sleep(EVERY_SECONDS)
-        tidier.look()
+        try:
+            tidier.look()
+        except Exception:  # Streamlit's inside, or a session's end: the next look must come all the same
+            LOG.exception("could not tidy up")
