@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from core.errors import SizingError, require_number
 
-TIERS = {  # what people have: the link's own figure, one direction, per accelerator
+TIERS = {  # 16 or 32 GT/s (PCIe 4.0, 5.0) x lanes / 8 bits, one direction, before coding and protocol take of it
     "pcie4": ("host memory over PCIe 4.0 x16", 32e9),
     "pcie5": ("host memory over PCIe 5.0 x16", 64e9),
     "nvme4": ("one NVMe drive on PCIe 4.0 x4", 8e9),
