@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from core.command.beside import add_beside_arguments, beside_answer, beside_fields, beside_words
+from core.command.split import add_split_arguments, split_answer, split_fields, split_words
 from core.engines.face import MODULES
 from core.errors import SizingError
 from core.models.formats.document import read_document
@@ -29,6 +30,7 @@ EXAMPLES = """examples:
   python -m core size Qwen/Qwen3-32B --gpu h100-sxm --context 32768 --engine vllm --json
   python -m core size ./config.json --context 8192 --batch 16 --cache-bits 8 --json
   python -m core size "Mixtral 8x7B" --gpu rtx4090 --weight-format gguf-q4_k_m
+  python -m core size DeepSeek-V3 --gpus 16 --data-parallel 16 --expert-parallel --batch 256 --json
   python -m core size Qwen/Qwen3-32B --engine vllm --draft Qwen/Qwen3-8B --shared-prefix 4000 --offload-gb 64
 """
 
@@ -49,6 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help=f"how they are stored: {', '.join(FORMATS)}")  # fmt: skip
     parser.add_argument("--gpus", type=int, default=1, help="accelerators in all (1)")
     parser.add_argument("--tensor-parallel", type=int, default=1, help="accelerators of one copy (1)")
+    add_split_arguments(parser)
     parser.add_argument("--engine", default=PAYLOAD, choices=list(MODULES), help="whose allocation counts (payload)")
     parser.add_argument("--setting", action="append", default=[], metavar="KEY=VALUE",
                         help="of the engine, such as max_batched_tokens=8192; may be repeated")  # fmt: skip
@@ -135,6 +138,7 @@ def _job(spec: ModelSpec, count: ParameterCount | None, options: argparse.Namesp
         accelerator=options.gpu,
         num_accelerators=options.gpus,
         tensor_parallel=options.tensor_parallel,
+        **split_fields(options),
         parameter_count=count,
         engine=options.engine,
         engine_settings=_settings(options.setting),
@@ -198,6 +202,7 @@ def answer_of(made: MemoryPlan, name: str) -> dict[str, Any]:
         "longest_context": int(longest_context(job)),
         "fewest_accelerators": int(fewest_accelerators(job)),
         "remarks": list(job.model.remarks),
+        "split": split_answer(made),
         **beside_answer(made),
     }
 
@@ -238,6 +243,7 @@ def in_words(answer: dict[str, Any], made: MemoryPlan) -> str:
         f"  weights                         {format_both(made.weight_bytes, 2)}",
         f"  cache                           {format_both(cache, 2)}",
         f"  budget of one accelerator       {format_both(made.budget_bytes, 2)}",
+        *split_words(made),
         *beside_words(answer, made),
     ]
     return "\n".join(rows)

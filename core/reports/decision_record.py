@@ -15,6 +15,7 @@ from core.serving.budget import budget_basis
 from core.serving.memory_plan import MemoryPlan
 from core.serving.options import Option, OptionGrid, cache_name, near_misses, option_name, verdict, width_name
 from core.serving.roofline import StepBound, cost_per_million_tokens
+from core.serving.split_words import split_of
 from core.serving.traffic import Traffic
 from core.serving.traffic_fit import TrafficFit
 from core.serving.ways_evidence import evidence_for_way
@@ -136,7 +137,7 @@ def _job_table(decision: Decision) -> Table:
         ("Sequences × tokens", f"{job.batch_size:,} × {job.context_length:,}"),
         ("Weights and KV cache", f"{job.weight_bits:g} bits and {float(job.kv_bits_per_element):g} bits an element"),
         ("Windows", windows),
-        ("Accelerators", f"{job.num_accelerators} × {job.device.name}, tensor parallel {job.tensor_parallel}"),
+        ("Accelerators", f"{job.num_accelerators} × {job.device.name}, {split_of(job)}"),
         ("Memory utilisation and reserve", f"{job.memory_utilization:g} and {job.runtime_reserve_bytes / GB:g} GB"),
         ("Block and prefill chunk", f"{job.block_size} and {job.prefill_chunk:,} tokens"),
         ("Parameters that G frees", job.freed_parameters),

@@ -5,7 +5,7 @@ while the job changes, so another G, length or width is answered for that machin
 """
 
 from core.serving.budget import budget_bytes
-from core.serving.footprint import footprint
+from core.serving.footprint import footprints
 from core.serving.job import ServingJob
 from core.serving.measured import MeasuredMemory
 
@@ -13,7 +13,7 @@ from core.serving.measured import MeasuredMemory
 def calibrated(job: ServingJob, cache_bytes: int) -> ServingJob:
     """The job with cache_bytes (of one accelerator) left for the cache. Raises SizingError for what no memory is."""
     plain = job.where(measured=None)
-    needs = footprint(plain)
+    needs = max(footprints(plain), key=lambda stage: stage.weight_bytes)
     beside = budget_bytes(plain) - needs.weight_bytes - needs.draft_weight_bytes - cache_bytes
     return plain.where(
         measured=MeasuredMemory(cache_bytes=cache_bytes, beside_bytes=max(beside, 0), beyond_bytes=max(-beside, 0))

@@ -15,6 +15,7 @@ from core.engines.held import held_bytes
 from core.engines.plan import EngineError, EnginePlan
 from core.models.spec import ModelSpec, UnsupportedConfig, read_config
 from core.serving.job import PAYLOAD, ServingJob
+from core.serving.stages import SPLIT_ENGINES, Stage
 from core.serving.what_if import own_kv_heads
 
 if TYPE_CHECKING:
@@ -78,10 +79,17 @@ class EngineCache:
         return held_bytes(self.plan(batch, context_length), batch_size=batch)
 
 
-def engine_cache(job: ServingJob) -> EngineCache | None:
-    """The job's cache as its engine keeps it; None for the payload. Raises EngineError where it cannot be asked."""
+def engine_cache(job: ServingJob, stage: Stage | None = None) -> EngineCache | None:
+    """The job's cache as its engine keeps it, a pipeline's stage alone where one is given; None for the payload.
+
+    Raises EngineError where it cannot be asked."""
     if job.engine == PAYLOAD:
         return None
+    if job.engine not in SPLIT_ENGINES and job.split.goes_further:
+        raise EngineError(
+            f"{job.engine} is not split here beyond tensor_parallel: leave pipeline_parallel and data_parallel at 1 "
+            "and expert_parallel off, or take vLLM, SGLang or the payload."
+        )
     if job.window_pattern is not None:
         raise EngineError(
             f"window_pattern is a what-if, and {job.engine} serves the windows that the model's class has. "
@@ -97,9 +105,14 @@ def engine_cache(job: ServingJob) -> EngineCache | None:
         spec=engine_spec(job.model, job.num_kv_heads),
         tensor_parallel=job.tensor_parallel,
         cache_bits=job.kv_bits,
-        settings=(*job.engine_settings, *_draft_settings(job)),
+        settings=(*job.engine_settings, *_draft_settings(job), *_stage_settings(stage)),
         shared_prefix=job.shared_prefix,
     )
+
+
+def _stage_settings(stage: Stage | None) -> tuple[tuple[str, Any], ...]:
+    """A stage in the engine's keys."""
+    return () if stage is None else (("pipeline_parallel", stage.stages), ("pipeline_stage", stage.index))
 
 
 def _draft_settings(job: ServingJob) -> tuple[tuple[str, Any], ...]:

@@ -13,17 +13,21 @@ import numpy as np
 from core.serving.engine_cache import EngineCache
 from core.serving.footprint import footprint
 from core.serving.job import ServingJob
+from core.serving.stages import Stage
 from core.serving.traffic import FloatArray, IntArray
 
 MOST_POINTS = 256
 
 
-def engine_cost(job: ServingJob, capacity_bytes: int, longest: int) -> Callable[[IntArray], FloatArray] | None:
-    """Bytes that a request of so many tokens takes of the memory; None where plain blocks say it.
+def engine_cost(
+    job: ServingJob, capacity_bytes: int, longest: int, stage: Stage | None = None
+) -> Callable[[IntArray], FloatArray] | None:
+    """Bytes that a request of so many tokens takes of the memory, on one stage of a pipeline; None where plain blocks
+    say it.
 
     Raises EngineError.
     """
-    needs = footprint(job)
+    needs = footprint(job, stage)
     if needs.engine is None:
         return None
     whole = needs.engine.held_bytes(1, longest)

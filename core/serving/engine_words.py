@@ -6,8 +6,7 @@ from math import floor
 
 from core.engines.held import pool_share_bytes
 from core.engines.plan import CacheGroup, EngineError, EnginePlan
-from core.serving.engine_cache import engine_cache
-from core.serving.footprint import footprint
+from core.serving.footprint import footprint, footprints
 from core.serving.inverse import largest_batch
 from core.serving.job import PAYLOAD, ServingJob
 from core.serving.memory_plan import MemoryPlan
@@ -40,7 +39,7 @@ class EngineRow:
 
 def payload_of_a_request(plan: MemoryPlan) -> int:
     """Keys, values and side caches of one request on one rank, copies of KV heads included."""
-    needs = footprint(plan.job.where(engine=PAYLOAD, engine_settings=(), block_size=1))
+    needs = footprint(plan.job.where(engine=PAYLOAD, engine_settings=(), block_size=1), plan.stage)
     return needs.reserved_bytes(1, plan.job.context_length)
 
 
@@ -51,13 +50,14 @@ def engine_sentence(plan: MemoryPlan) -> str:
         return ""
     batch = plan.job.batch_per_replica
     payload = payload_of_a_request(plan)
-    taken, states = plan.kv_reserved_bytes / batch, states_of_a_request(plan.job)
+    taken, states = plan.kv_reserved_bytes / batch, states_of_a_request(plan)
     return taken_sentence(asked, plan.job.context_length, taken, payload, states)
 
 
-def states_of_a_request(job: ServingJob) -> int:
+def states_of_a_request(plan: MemoryPlan) -> int:
     """The constant states of one request on one rank, as the attention pattern needs them."""
-    return footprint(job.where(engine=PAYLOAD, engine_settings=(), block_size=1)).state_bytes(1)
+    job = plan.job.where(engine=PAYLOAD, engine_settings=(), block_size=1)
+    return footprint(job, plan.stage).state_bytes(1)
 
 
 def taken_sentence(
@@ -156,14 +156,13 @@ def _row(job: ServingJob, engine: str) -> EngineRow:
     settings = job.engine_settings if engine == job.engine else ()
     at = job.where(engine=engine, engine_settings=settings, num_kv_heads=job.num_kv_heads)
     try:
-        cache = engine_cache(at)
-        needs = footprint(at)
+        needs = max(footprints(at), key=lambda stage: stage.reserved_bytes(1, at.context_length))
         each = needs.reserved_bytes(1, at.context_length) + needs.state_bytes(1)
         requests = int(largest_batch(at))
     except (EngineError, ImportError) as refused:
         return EngineRow(engine=engine, refusal=str(refused))
-    asked = None if cache is None else cache.plan(1, at.context_length)
-    own = footprint(job.where(engine=PAYLOAD, engine_settings=(), block_size=1))
+    asked = None if needs.engine is None else needs.engine.plan(1, at.context_length)
+    own = footprint(job.where(engine=PAYLOAD, engine_settings=(), block_size=1), needs.stage)
     base, states = own.reserved_bytes(1, at.context_length), own.state_bytes(1)
     return EngineRow(
         engine=engine,

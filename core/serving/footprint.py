@@ -16,6 +16,7 @@ from core.serving.draft import Draft, DraftWeights, draft_weights, mtp_shape
 from core.serving.engine_cache import EngineCache, draft_cache, engine_cache
 from core.serving.job import PAYLOAD, ServingJob
 from core.serving.kv_ledger import KvLedger, kv_ledger
+from core.serving.stages import Stage, stage_model, stages_of
 from core.serving.stored import weight_bytes
 from core.serving.weights import ParameterCount, ResizedWeights, count_of, resize
 
@@ -84,6 +85,7 @@ class Footprint:
     engine: EngineCache | None = None  # None for the payload
     draft: "DraftFootprint | None" = None
     shared_prefix: int = 0
+    stage: Stage | None = None  # of a pipeline: weights, ledger and engine are its layers' alone
 
     @property
     def draft_weight_bytes(self) -> int:
@@ -152,23 +154,36 @@ class Footprint:
         return beside <= budget_bytes and found is not None and bool(found.fits)
 
 
-def footprint(job: ServingJob) -> Footprint:
-    """Everything of a job but its batch and context. Raises SizingError where the parameters cannot be counted."""
+def footprint(job: ServingJob, stage: Stage | None = None) -> Footprint:
+    """Everything of a job but its batch and context: of all layers, or of a pipeline's stage. Raises SizingError where
+    the parameters cannot be counted."""
     weights, own = served_weights(job), own_count(job)
+    served, sized = (job.served_model, weights.model) if stage is None else (
+        stage_model(job.served_model, stage), stage_model(weights.model, stage),
+    )  # fmt: skip
     return Footprint(
         weights=weights,
-        weight_bytes=weight_bytes(job, weights.count, own),
-        ledger=kv_ledger(job.served_model, job.tensor_parallel, job.kv_bits_per_element),
+        weight_bytes=weight_bytes(job, weights.count, own, stage),
+        ledger=kv_ledger(served, job.tensor_parallel, job.kv_bits_per_element),
         kv_bits_per_element=job.kv_bits_per_element,
         tensor_parallel=job.tensor_parallel,
         block_size=job.block_size,
         prefill_chunk=job.prefill_chunk,
         reserve_bytes=ceil(job.runtime_reserve_bytes) if job.measured is None else job.measured.beside_bytes,
-        workspace=workspace(weights.model, job.tensor_parallel) if job.measured is None else None,
-        engine=engine_cache(job),
+        workspace=workspace(sized, job.tensor_parallel) if job.measured is None else None,
+        engine=engine_cache(job, stage),
         draft=None if job.draft is None else draft_footprint(job, job.draft),
         shared_prefix=job.shared_prefix,
+        stage=stage,
     )
+
+
+def footprints(job: ServingJob) -> tuple[Footprint, ...]:
+    """One for each stage of a pipeline; of all layers where there is none. Raises SizingError as footprint does."""
+    if job.pipeline_parallel == 1:
+        return (footprint(job),)
+    stages = stages_of(len(job.served_model.layers), job.pipeline_parallel, job.engine)
+    return tuple(footprint(job, stage) for stage in stages)
 
 
 def own_count(job: ServingJob) -> ParameterCount:

@@ -12,7 +12,7 @@ from core.engines.plan import EngineError
 from core.errors import SizingError
 from core.models.notebook import html_table
 from core.serving.budget import budget_bytes
-from core.serving.footprint import Footprint, footprint
+from core.serving.footprint import Footprint, footprints
 from core.serving.job import MAX_ACCELERATORS, MAX_BATCH_SIZE, PAYLOAD, ServingJob
 from core.serving.memory_plan import MemoryPlan, plan, total_bytes
 from core.serving.tensor_parallel import divisors
@@ -56,7 +56,7 @@ class Answer(int):
 
 def largest_batch(job: ServingJob) -> Answer:
     """The largest batch_size that fits, everything else as in the job."""
-    needs, budget, copies = footprint(job), budget_bytes(job), job.replicas
+    needs, budget, copies = footprints(job), budget_bytes(job), job.replicas
     best = _last_fitting(lambda value: _served(needs, -(-value // copies), job.context_length, budget), MAX_BATCH_SIZE)
     each = f"sequences of {job.context_length:,} tokens"
     if best == 0:
@@ -70,7 +70,7 @@ def largest_batch(job: ServingJob) -> Answer:
 
 def longest_context(job: ServingJob) -> Answer:
     """The longest context_length that fits for every sequence of the batch."""
-    needs, budget = footprint(job), budget_bytes(job)
+    needs, budget = footprints(job), budget_bytes(job)
     best = _last_fitting(lambda value: _served(needs, job.batch_per_replica, value, budget), MAX_CONTEXT_LENGTH)
     if best == 0:
         return _nothing(f"No context fits: {_shortfall(job.where(context_length=1))} with a single token.")
@@ -112,7 +112,8 @@ def fewest_kv_bits(job: ServingJob) -> Answer:
 def is_offered(job: ServingJob) -> bool:
     """Whether the engine has a cache of the job's width for this model."""
     try:
-        footprint(job).fits(1, 1, 0)
+        for needs in footprints(job):
+            needs.fits(1, 1, 0)
     except EngineError:
         return False
     return True
@@ -145,7 +146,7 @@ def fewest_accelerators_with_copies(job: ServingJob) -> Answer:
         each = largest_batch(job.where(**_one_copy(ranks)))
         copies = -(-job.batch_size // each) if each else 0
         if 0 < copies * ranks <= MAX_ACCELERATORS:
-            found.append(job.where(num_accelerators=copies * ranks, tensor_parallel=ranks))
+            found.append(job.where(**_one_copy(ranks) | {"num_accelerators": copies * ranks}))
     if not found:
         return _nothing("No number of accelerators fits: one sequence is too large at every tensor_parallel.")
     best = min(found, key=lambda at: (at.num_accelerators, -headroom_bytes(at)))
@@ -155,7 +156,8 @@ def fewest_accelerators_with_copies(job: ServingJob) -> Answer:
 
 def job_fits(job: ServingJob) -> bool:
     """plan(job).fits without the rest of the plan."""
-    return footprint(job).fits(job.batch_per_replica, job.context_length, budget_bytes(job))
+    budget = budget_bytes(job)
+    return all(needs.fits(job.batch_per_replica, job.context_length, budget) for needs in footprints(job))
 
 
 def headroom_bytes(job: ServingJob) -> int:
@@ -183,17 +185,20 @@ def parallel_choices(job: ServingJob) -> list[int]:
     return choices
 
 
-def _one_copy(ranks: int) -> dict[str, int]:
-    return {"num_accelerators": ranks, "tensor_parallel": ranks}
+def _one_copy(ranks: int) -> dict[str, int | bool]:
+    """One copy, split by tensor parallel alone."""
+    split: dict[str, int | bool] = {"pipeline_parallel": 1, "data_parallel": 1, "expert_parallel": False}
+    return {"num_accelerators": ranks, "tensor_parallel": ranks, **split}
 
 
-def _served(needs: Footprint, batch: int, context_length: int, budget: int) -> bool:
+def _served(needs: tuple[Footprint, ...], batch: int, context_length: int, budget: int) -> bool:
     """Whether it fits; a length or batch that is beyond what the engine takes does not. Raises EngineError for what the
     engine refuses at any size."""
     try:
-        return needs.fits(batch, context_length, budget)
+        return all(stage.fits(batch, context_length, budget) for stage in needs)
     except EngineError:
-        needs.fits(1, 1, budget)
+        for stage in needs:
+            stage.fits(1, 1, budget)
         return False
 
 

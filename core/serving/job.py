@@ -18,6 +18,7 @@ from core.parameters.formats import FORMATS
 from core.serving.draft import Draft
 from core.serving.measured import MeasuredMemory
 from core.serving.offload import Offload
+from core.serving.stages import Split, check_split_of
 from core.serving.weights import ParameterCount
 from core.serving.what_if import (
     MAX_CONTEXT_LENGTH,
@@ -49,7 +50,10 @@ class ServingJob:
     weight_file_bytes     bytes that the published files were found to hold, for 'published'
     weight_bits, kv_bits  per stored element; KV scales: kv_scale_overhead_bits for every kv_elements_per_scale elements
     accelerator           an id of the catalogue, or an Accelerator
-    num_accelerators      a multiple of tensor_parallel; beyond it, copies of the model share the batch
+    num_accelerators      a multiple of tensor_parallel x pipeline_parallel; beyond it, copies share the batch
+    pipeline_parallel     stages that hold layers one after the other
+    data_parallel         of the copies, how many share one set of experts (data-parallel attention)
+    expert_parallel       whole experts on each of tensor_parallel x data_parallel ranks, in place of slices of all
     memory_utilization    part of the accelerator's memory that the engine may use, above 0 and up to 1
     runtime_reserve_bytes for the runtime, activations and fragmentation; prefill workspace counts where it is larger
     freed_parameters      'dropped', or 'spent' on a wider FFN, when num_kv_heads changes the K and V projections
@@ -79,6 +83,9 @@ class ServingJob:
     accelerator: str | Accelerator = "h100-sxm"
     num_accelerators: int = 1
     tensor_parallel: int = 1
+    pipeline_parallel: int = 1
+    data_parallel: int = 1
+    expert_parallel: bool = False
     memory_utilization: float = 0.9
     runtime_reserve_bytes: float = 2e9
     freed_parameters: str = "dropped"
@@ -124,11 +131,7 @@ class ServingJob:
             if not isinstance(getattr(self, name), kind | None):
                 raise SizingError(f"{name} is {getattr(self, name)!r}: give core.serving.{name}'s, or None")
         _check_memory_known(self.device)
-        if self.num_accelerators % self.tensor_parallel:
-            raise SizingError(
-                f"num_accelerators is {self.num_accelerators}, not a multiple of tensor_parallel "
-                f"{self.tensor_parallel}: each copy of the model takes {self.tensor_parallel} accelerators"
-            )
+        check_split_of(self.model, self.split, self.engine, drafts=self.draft is not None)
         check_parallel_layers(self.served_model, self.tensor_parallel)
 
     @property
@@ -147,9 +150,21 @@ class ServingJob:
         return apply_what_if(self.published_shape, self.num_kv_heads, self.window_pattern)
 
     @property
+    def split(self) -> Split:
+        """How the accelerators are shared out."""
+        return Split(
+            num_accelerators=self.num_accelerators,
+            tensor_parallel=self.tensor_parallel,
+            pipeline_parallel=self.pipeline_parallel,
+            data_parallel=self.data_parallel,
+            expert_parallel=self.expert_parallel,
+        )
+
+    @property
     def replicas(self) -> int:
-        """Copies of the model: num_accelerators / tensor_parallel. They share the batch."""
-        return self.num_accelerators // self.tensor_parallel
+        """Copies of the attention: num_accelerators / (tensor_parallel x pipeline_parallel). They share the batch; of
+        the experts, data_parallel of them hold one copy together."""
+        return self.num_accelerators // (self.tensor_parallel * self.pipeline_parallel)
 
     @property
     def batch_per_replica(self) -> int:
@@ -182,6 +197,8 @@ _WHOLE_FIELDS: dict[str, tuple[int, int]] = {
     "kv_elements_per_scale": (1, 2**20),
     "num_accelerators": (1, MAX_ACCELERATORS),
     "tensor_parallel": (1, MAX_ACCELERATORS),
+    "pipeline_parallel": (1, MAX_ACCELERATORS),
+    "data_parallel": (1, MAX_ACCELERATORS),
     "block_size": (1, 2**20),
     "prefill_chunk": (1, MAX_CONTEXT_LENGTH),
     "shared_prefix": (0, MAX_CONTEXT_LENGTH),

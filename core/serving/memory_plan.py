@@ -26,12 +26,14 @@ from core.serving.budget import (
     share_bytes,
 )
 from core.serving.draft import DraftWeights
-from core.serving.footprint import footprint
+from core.serving.footprint import Footprint, footprints
 from core.serving.job import ServingJob
 from core.serving.kv_ledger import KvLedger, kv_ledger
 from core.serving.layer_groups import LayerGroup
 from core.serving.measured import MEASURED
 from core.serving.plan_line import PlanLine, draft_lines
+from core.serving.split_words import replica_sentence, split_sentences, weights_formula
+from core.serving.stages import Stage, stage_model
 from core.serving.stored import average_bits, storage
 from core.serving.weights import ParameterCount, kv_projection_parameters
 from core.serving.what_if import own_kv_heads
@@ -66,6 +68,7 @@ class MemoryPlan:
     draft_cache_bytes: int = 0  # beside the model's cache; 0 where the engine's pool holds both
     draft_counted: DraftWeights | None = None
     engine_plan: EnginePlan | None = None  # the engine's own, for what the budget leaves; None for the payload
+    stage: Stage | None = None  # of a pipeline: whose layers these are
 
     def _repr_html_(self) -> str:
         return html_table(self.job.device.name, [(line.label, _both(line.num_bytes)) for line in self.lines])
@@ -129,8 +132,23 @@ class MemoryPlan:
 
 
 def plan(job: ServingJob) -> MemoryPlan:
-    """The memory plan of a job. Raises SizingError where the parameters cannot be counted."""
-    needs = footprint(job)
+    """The memory plan of a job; of a pipeline, that of its fullest stage. Raises SizingError where the parameters
+    cannot be counted."""
+    return min(stage_plans(job), key=fullness)
+
+
+def stage_plans(job: ServingJob) -> tuple[MemoryPlan, ...]:
+    """The plan of one accelerator of each stage; of the only one where there is no pipeline."""
+    return tuple(_plan_of(job, needs) for needs in footprints(job))
+
+
+def fullness(made: MemoryPlan) -> tuple[bool, float, int]:
+    """Sorts the fullest first: what does not fit, what serves the fewest requests, what leaves the fewest bytes."""
+    requests = None if made.engine_plan is None else made.engine_plan.max_concurrency
+    return made.fits, float("inf") if requests is None else requests, made.headroom_bytes
+
+
+def _plan_of(job: ServingJob, needs: Footprint) -> MemoryPlan:
     batch, context = job.batch_per_replica, job.context_length
     return MemoryPlan(
         job=job,
@@ -149,12 +167,13 @@ def plan(job: ServingJob) -> MemoryPlan:
         draft_cache_bytes=needs.draft_cache_bytes(batch, context),
         draft_counted=None if needs.draft is None else needs.draft.counted,
         engine_plan=needs.engine_plan(batch, context, budget_bytes(job)),
+        stage=needs.stage,
     )
 
 
 def total_bytes(job: ServingJob) -> int:
     """The plan's total alone."""
-    return footprint(job).total_bytes(job.batch_per_replica, job.context_length)
+    return max(needs.total_bytes(job.batch_per_replica, job.context_length) for needs in footprints(job))
 
 
 def _both(count: int) -> str:
@@ -163,7 +182,8 @@ def _both(count: int) -> str:
 
 def plan_lines(plan: MemoryPlan) -> tuple[PlanLine, ...]:
     """Lines in the order in which people add them up; recurrent state only where the model has some."""
-    ledger = kv_ledger(plan.job.served_model, plan.job.tensor_parallel, plan.job.kv_bits_per_element)
+    served = plan.job.served_model if plan.stage is None else stage_model(plan.job.served_model, plan.stage)
+    ledger = kv_ledger(served, plan.job.tensor_parallel, plan.job.kv_bits_per_element)
     lines = [_weights_line(plan), _payload_line(plan, ledger), _reserved_line(plan, ledger)]
     if plan.state_bytes:
         lines.append(_state_line(plan, ledger))
@@ -175,18 +195,19 @@ def _weights_line(plan: MemoryPlan) -> PlanLine:
     job, how = plan.job, storage(plan.job)
     from_files = job.weight_format == PUBLISHED and job.weight_file_bytes is not None
     uniform = how.bits == {} and not from_files
-    bits = job.weight_bits if uniform else plan.weight_bytes * 8 * job.tensor_parallel / plan.parameters.total
+    formula, substituted = weights_formula(job, plan.parameters.total, plan.weight_bytes, uniform=uniform)
     return PlanLine(
         key="weights",
         label="Weights",
-        formula=f"parameters × {'weight bits' if uniform else 'mean bits as stored'} / 8 / tensor parallel",
-        substituted=f"{plan.parameters.total:,} × {bits:.6g} / 8 / {job.tensor_parallel}",
+        formula=formula,
+        substituted=substituted,
         num_bytes=plan.weight_bytes,
         provenance=" ".join(
             [
                 f"Parameters: {plan.parameters.source}. {plan.parameters.sentence}{_copied_projections(plan)}",
                 *([f"The files hold {job.weight_file_bytes:,} bytes."] if from_files else []),
                 *([] if uniform else [how.sentence]),
+                *split_sentences(job, plan.stage, plan.parameters),
             ]
         ),
         counted=True,
@@ -311,7 +332,7 @@ def _total_line(plan: MemoryPlan) -> PlanLine:
         formula="weights + KV reserved + recurrent state + runtime" + (" + draft and its cache" if drafted else ""),
         substituted=" + ".join(f"{addend:,}" for addend in addends),
         num_bytes=plan.total_bytes,
-        provenance=_replica_sentence(plan),
+        provenance=replica_sentence(plan.job, plan.stage),
     )
 
 
@@ -378,11 +399,3 @@ def _copy_sentences(plan: MemoryPlan, groups: tuple[LayerGroup, ...]) -> list[st
     if beside and ranks > 1:
         said.append(f"{' and '.join(beside).capitalize()} have no heads to split: whole on each accelerator.")
     return said
-
-
-def _replica_sentence(plan: MemoryPlan) -> str:
-    job = plan.job
-    if job.num_accelerators == 1:
-        return "One accelerator holds everything."
-    copies = f"{job.replicas} copies of the model, {job.tensor_parallel} accelerators each"
-    return f"{copies}; the fullest copy decodes {job.batch_per_replica:,} of {job.batch_size:,} sequences."

@@ -7,7 +7,7 @@
 A causal token attends to itself and what stands before it: L (L + 1) / 2 entries of a layer that keeps all, fewer
 where a window or an index holds. The input embedding is looked up and the head works on the last token alone, where
 the count tells them apart; of experts those that a token takes count. No queueing, launch overhead or communication is
-in it.
+in it. Of a copy that is split, every accelerator counts, as if the stages of its pipeline worked at once on chunks.
 """
 
 from dataclasses import dataclass
@@ -68,7 +68,7 @@ def prefill_bound(job: ServingJob, *, cached_tokens: int = 0) -> PrefillBound:
         weight_flops=2 * used * (job.context_length - cached_tokens) + 2 * (head or table),
         attention_flops=attention,
         weight_read_bytes=needs.weight_bytes,
-        ranks=job.tensor_parallel,
+        ranks=job.tensor_parallel * job.pipeline_parallel * (job.data_parallel if count.routed_experts else 1),
         flops_per_s=job.device.bf16_dense_flops,
         bandwidth_bytes_per_s=job.device.bandwidth_bytes_per_s,
     )

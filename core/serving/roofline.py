@@ -6,7 +6,8 @@
 
 KV bytes read are the payload with windows capped; where an index chooses tokens, all of its keys and the chosen
 tokens alone. Under tensor parallelism each rank reads the copies that it holds. Batching shares the weights among
-users and nothing of the cache: the tokens in flight at which the two weigh the same are N*. The arithmetic intensity
+users and nothing of the cache: the tokens in flight at which the two weigh the same are N*. The stages of a pipeline
+work one after the other on a token, so that a step takes as long as with all layers on one. The arithmetic intensity
 of decode attention is 2 (H / G) / b FLOPs per byte for elements of b bytes, whatever batch and context (arXiv
 2505.21487, section 3.1). Of the weights a step reads what step_reads.py says: rows of the embedding, and the experts
 that a batch wakes under even routing. No launch overhead, communication or sampling is in the bound.
@@ -47,6 +48,7 @@ class StepBound:
     flops_per_s: float | None
     crossover_tokens: float | None
     caveats: tuple[str, ...]
+    batches_in_flight: int = 1  # of a pipeline: one for each stage, at best
 
     @property
     def read_bytes(self) -> int:
@@ -89,8 +91,8 @@ class StepBound:
 
     @property
     def tokens_per_second(self) -> float | None:
-        """Over all users and all copies of the model."""
-        return None if self.step_seconds is None else self.batch_size / self.step_seconds
+        """Over all users and all copies of the model; a pipeline's stages work on batches of their own at best."""
+        return None if self.step_seconds is None else self.batch_size * self.batches_in_flight / self.step_seconds
 
     @property
     def attention_intensity(self) -> float | None:
@@ -115,6 +117,7 @@ def decode_bound(job: ServingJob) -> StepBound:
         batch=sequences,
         vocab_size=job.model.dimensions.vocab_size,
         stored_bits=stored_bits(job, count, own_count(job)),
+        expert_copies=job.data_parallel,
     )
     flops = needs.ledger.attention_flops(job.context_length) * sequences
     return StepBound(
@@ -131,6 +134,7 @@ def decode_bound(job: ServingJob) -> StepBound:
         flops_per_s=device.bf16_dense_flops,
         crossover_tokens=_crossover(needs),
         caveats=_caveats(job, count, sequences),
+        batches_in_flight=job.pipeline_parallel,
     )
 
 
@@ -164,6 +168,11 @@ def _crossover(needs: Footprint) -> float | None:
 
 def _caveats(job: ServingJob, count: ParameterCount, sequences: int) -> tuple[str, ...]:
     caveats = []
+    if job.pipeline_parallel > 1:
+        caveats.append(
+            f"Tokens a second are {job.pipeline_parallel} times a batch's: as if all {job.pipeline_parallel} stages "
+            "worked on batches of their own at once. Each user's rate has none of it."
+        )
     if job.device.bandwidth_bytes_per_s is None:
         caveats.append(f"The bandwidth of {job.device.name} is unknown: no bound on the step.")
     if job.device.bf16_dense_flops is None:

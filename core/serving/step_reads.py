@@ -37,15 +37,23 @@ class WeightReads:
 
 
 def weight_reads(
-    count: ParameterCount, how: Storage, *, batch: int, vocab_size: int | None, stored_bits: Fraction
+    count: ParameterCount,
+    how: Storage,
+    *,
+    batch: int,
+    vocab_size: int | None,
+    stored_bits: Fraction,
+    expert_copies: int = 1,
 ) -> WeightReads:
     """Reads of a step of `batch` sequences. stored_bits are those of all weights: where files were measured, what they
-    hold beyond the parts counts as read.
+    hold beyond the parts counts as read. expert_copies: attention ranks that share the experts, each with as many
+    sequences; what a step reads of the experts is then a share of what all of them wake.
 
     A count without parts is read whole; so are experts of which nobody knows how many a token takes.
     """
     if not count.parts:
-        whole = float(stored_bits)
+        shared = (count.routed_experts or 0) / count.total * (1 - 1 / expert_copies)
+        whole = float(stored_bits) * (1 - shared)
         return WeightReads(
             expected_bits=whole,
             least_bits=whole,
@@ -58,15 +66,17 @@ def weight_reads(
     fixed += _embedding_bits(count, how, batch, vocab_size)
     expert_bits, groups = how.bits_of("routed_experts"), count.expert_groups
     if not groups:
-        fixed += float(bits.get("routed_experts", 0))
+        fixed += float(bits.get("routed_experts", 0)) / expert_copies
     beside = count.parts.get("routed_experts", 0) - sum(_all(group) for group in groups) if groups else 0
     fixed += float(beside * expert_bits)
+    awake = batch * expert_copies
+    expert_bits /= expert_copies
     reads = [
         fixed + float(expert_bits) * sum(group.layers * group.parameters_each * distinct(group) for group in groups)
         for distinct in (
-            lambda group: expected_distinct(group.num_experts, group.experts_per_token, batch),
+            lambda group: expected_distinct(group.num_experts, group.experts_per_token, awake),
             lambda group: group.experts_per_token,
-            lambda group: min(group.num_experts, group.experts_per_token * batch),
+            lambda group: min(group.num_experts, group.experts_per_token * awake),
         )
     ]
     return WeightReads(

@@ -5,9 +5,12 @@ weight_bits. A change of G takes away or adds K and V projections at the width t
 """
 
 from collections import OrderedDict
+from collections.abc import Mapping
 from fractions import Fraction
 from math import ceil
 
+from core.engines.class_names import Keyed
+from core.errors import SizingError
 from core.models.attention import GroupedAttention, ParallelLayer
 from core.models.spec import ModelSpec
 from core.parameters.count import ParameterCount
@@ -15,6 +18,8 @@ from core.parameters.formats import PUBLISHED, named_storage
 from core.parameters.gguf_mix import Build
 from core.parameters.storage import Storage, every_weight_at
 from core.serving.job import ServingJob
+from core.serving.rank_weights import REST, ExpertSplit, experts_told_apart, rank_bits, stage_shares
+from core.serving.stages import Stage, stages_of
 
 KEPT_READINGS = 256
 _READ: OrderedDict[int, tuple[object, Storage | None]] = OrderedDict()
@@ -68,9 +73,37 @@ def stored_bits(job: ServingJob, count: ParameterCount, own: ParameterCount) -> 
     return bits
 
 
-def weight_bytes(job: ServingJob, count: ParameterCount, own: ParameterCount) -> int:
-    """Bytes on each of tensor_parallel accelerators, rounded up."""
-    return ceil(stored_bits(job, count, own) / 8 / job.tensor_parallel)
+def weight_bytes(
+    job: ServingJob, count: ParameterCount, own: ParameterCount, stage: Stage | None = None, rank: int = 0
+) -> int:
+    """Bytes on one accelerator, rounded up: of every layer, or of a pipeline's stage alone. rank is the number of the
+    accelerator among those that share the experts; the first holds the most. Raises SizingError where the experts
+    cannot be told apart."""
+    stored = stored_bits(job, count, own)
+    experts = expert_split(job, count)
+    if stage is None and experts.share(rank) == Fraction(1, job.tensor_parallel):
+        return ceil(stored / 8 / job.tensor_parallel)
+    shares: Mapping[str, Fraction] = {REST: Fraction(1)}
+    if stage is not None:
+        stages = stages_of(len(job.model.layers), job.pipeline_parallel, job.engine)
+        shares = stage_shares(Keyed(job.model), count, stages)[stage.index]
+    held = rank_bits(
+        count, storage(job), stored, shares, tensor_parallel=job.tensor_parallel, experts=experts, rank=rank
+    )
+    return ceil(held / 8)
+
+
+def expert_split(job: ServingJob, count: ParameterCount) -> ExpertSplit:
+    """How the job's experts lie on its accelerators. Raises SizingError where the count does not tell them apart."""
+    ranks = job.tensor_parallel * job.data_parallel
+    number = max([group.num_experts for group in count.expert_groups], default=job.model.dimensions.num_experts or 1)
+    shared = job.expert_parallel or job.data_parallel > 1
+    if shared and job.model.dimensions.num_experts and not experts_told_apart(count):
+        raise SizingError(
+            "The experts are not told apart in this count of parameters, so what a rank holds of them is not known: "
+            "leave data_parallel at 1 and expert_parallel off, or the typed count out"
+        )
+    return ExpertSplit(ranks=ranks, whole=job.expert_parallel, num_experts=number)
 
 
 def build_of(model: ModelSpec) -> Build:

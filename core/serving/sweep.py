@@ -95,6 +95,8 @@ def _grid(
 
 def _block(job: ServingJob, batches: Column, contexts: Column) -> pd.DataFrame:
     """The rows of one G, KV width and accelerator."""
+    if job.pipeline_parallel > 1:
+        return _one_by_one(job, batches, contexts)
     needs, budget = footprint(job), budget_bytes(job)
     sequences = -(-batches // job.replicas)
     if len(sequences):

@@ -8,6 +8,7 @@ from core.serving.engine_traffic import engine_cost
 from core.serving.job import ServingJob
 from core.serving.kv_ledger import KvLedger, kv_ledger
 from core.serving.memory_plan import MemoryPlan, plan
+from core.serving.stages import stage_model
 from core.serving.traffic import FloatArray, IntArray, Occupancy, Traffic, occupancy
 
 
@@ -32,13 +33,14 @@ def fit_traffic(job: ServingJob, traffic: Traffic, *, holds: float = 0.99, seed:
     """Raises TrafficError for a batch too large to simulate, SizingError where the job cannot be planned."""
     planned = plan(job)
     capacity = cache_capacity_bytes(planned)
-    ledger = kv_ledger(job.served_model, job.tensor_parallel, job.kv_bits_per_element)
+    served = job.served_model if planned.stage is None else stage_model(job.served_model, planned.stage)
+    ledger = kv_ledger(served, job.tensor_parallel, job.kv_bits_per_element)
     bytes_per_element = float(job.kv_bits_per_element) / 8
 
     def blocks(tokens: IntArray) -> FloatArray:
         return reserved_elements(ledger, tokens, job.block_size) * bytes_per_element
 
-    cost = engine_cost(job, capacity, traffic.longest_context) or blocks
+    cost = engine_cost(job, capacity, traffic.longest_context, planned.stage) or blocks
     found = occupancy(traffic, capacity=capacity, batch_size=job.batch_per_replica, cost=cost, holds=holds, seed=seed)
     sample = traffic.sample(50_000, np.random.default_rng(seed))
     worst = float(cost(np.array([traffic.longest_context]))[0])

@@ -220,3 +220,20 @@ def test_what_a_server_does_besides(capsys, tmp_path):
     assert (code, said["error"].startswith("offload tier is 'usb': use one of pcie4")) == (2, True)
     code, said = asked(capsys, *asked_for, "--draft-method", "eagle")
     assert (code, said["error"]) == (2, "--draft-method eagle says how, not who: give --draft too")
+
+
+def test_a_split_copy_says_every_rank_and_which_is_the_fullest(capsys):
+    """61 layers of DeepSeek-V3 over two stages, 31 and 30; the second has no dense layer and is the fullest."""
+    arguments = ["size", "DeepSeek-V3", "--gpus", "16", "--data-parallel", "8", "--pipeline-parallel", "2",
+                 "--expert-parallel", "--batch", "16", "--gpu", "h200-sxm"]  # fmt: skip
+    main([*arguments, "--json"])
+    said = json.loads(capsys.readouterr().out)["split"]
+    assert (said["fullest_rank"], len(said["ranks"])) == (1, 16)
+    assert [rank["layers"] for rank in said["ranks"][:2]] == [[1, 31], [32, 61]]
+    assert {rank["experts"] for rank in said["ranks"]} == {32}
+    assert [rank["requests"] for rank in said["ranks"]] == [2] * 16
+    assert max(rank["total_bytes"] for rank in said["ranks"]) == said["ranks"][1]["total_bytes"]
+    main(arguments)
+    assert "8 ranks, 2 the first: layers 32–61, 32 experts, 2 requests" in capsys.readouterr().out
+    main(["size", "Qwen3 32B", "--json"])
+    assert json.loads(capsys.readouterr().out)["split"] is None

@@ -13,14 +13,14 @@ from core.engines.arrays import ceiling, smaller
 from core.engines.sglang.layout import layout_of
 from core.engines.sglang.plan import checked, sizes_of
 from core.engines.sglang.shapes import Layout
-from core.engines.sglang.sizes import Job, Rates, Sizes, window_tokens
+from core.engines.sglang.sizes import Job, Rates, Sizes, layout_at, window_tokens
 from core.models.spec import ModelSpec
 
 
 def columns(spec: ModelSpec, contexts: Any, batches: Any, available: Any, settings: dict[str, Any]) -> tuple[Any, Any]:
     """(bytes of the pools that each batch takes, whether it is served at once), for numpy columns of jobs."""
-    layout = layout_of(spec)
     job: Job = checked(settings)[2]
+    layout = layout_at(layout_of(spec), job)
     kept: dict[tuple[Any, ...], Rates] = {}
     rates = sizes_of(layout, job, kept).rates
     amounts, places = np.unique(available, return_inverse=True)

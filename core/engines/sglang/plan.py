@@ -8,13 +8,15 @@ from core.engines.plan import CacheGroup, EngineError, EnginePlan, PlanNote
 from core.engines.sglang.deepseek_v4 import compressed_rates, compressed_sizes
 from core.engines.sglang.layout import layout_of
 from core.engines.sglang.shapes import Layout
-from core.engines.sglang.sizes import GIB, Job, Rates, Sizes, pool_sizes, rates_of, window_tokens
+from core.engines.sglang.sizes import GIB, Job, Rates, Sizes, layout_at, pool_sizes, rates_of, window_tokens
 from core.models.spec import ModelSpec
 
 VERSION = "SGLang 0.5.23"
 KEYS = (
     "available_bytes",
     "tensor_parallel",
+    "pipeline_parallel",
+    "pipeline_stage",
     "cache_type",
     "block_size",
     "prefix_caching",
@@ -48,7 +50,7 @@ def plan(spec: ModelSpec, **job: Any) -> EnginePlan:
     class that SGLang does not serve by code of its own, an unknown key, and a job that it refuses.
     """
     context, batch, asked = checked(job)
-    layout = layout_of(spec)
+    layout = layout_at(layout_of(spec), asked)
     sizes = sizes_of(layout, asked)
     held = None if context is None else concurrency(layout, sizes, context)
     fits = None if asked.available_bytes is None else not sizes.stopped and (held is None or batch <= held)
@@ -73,7 +75,8 @@ def jobs_of(spec: ModelSpec, jobs: Iterable[Mapping[str, Any]]) -> list[Sizes]:
     """The sizes of many jobs of one model: its layout is compiled once, then each job is a few operations."""
     layout = layout_of(spec)
     kept: dict[tuple[Any, ...], Rates] = {}
-    return [sizes_of(layout, checked(job)[2], kept) for job in jobs]
+    asked = [checked(job)[2] for job in jobs]
+    return [sizes_of(layout_at(layout, one), one, kept) for one in asked]
 
 
 def sizes_of(layout: Layout, job: Job, kept: dict[tuple[Any, ...], Rates] | None = None) -> Sizes:
@@ -82,7 +85,14 @@ def sizes_of(layout: Layout, job: Job, kept: dict[tuple[Any, ...], Rates] | None
     kept holds what a token and a slot cost between jobs that differ in memory and requests alone.
     """
     kept = {} if kept is None else kept
-    key = (job.tensor_parallel, job.cache_type, job.block_size, job.prefix_caching, job.swa_full_tokens_ratio)
+    key = (
+        layout.layers,
+        job.tensor_parallel,
+        job.cache_type,
+        job.block_size,
+        job.prefix_caching,
+        job.swa_full_tokens_ratio,
+    )
     rates = kept.get(key)
     if rates is None:
         rates = kept[key] = (rates_of if layout.compressed is None else compressed_rates)(layout, job)
@@ -99,6 +109,8 @@ def checked(job: Mapping[str, Any]) -> tuple[int | None, int, Job]:
     asked = Job(**own)
     _count(own, "available_bytes", None, minimum=0, most=MOST_BYTES)
     _count(own, "tensor_parallel", 1)
+    _count(own, "pipeline_parallel", 1)
+    _count(own, "pipeline_stage", None, minimum=0)
     _count(own, "block_size", None)
     _count(own, "max_running_requests", None)
     _share(own, "swa_full_tokens_ratio", 1.0)

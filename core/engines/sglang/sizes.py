@@ -4,7 +4,7 @@ In the order of KVCacheConfigurator (sglang/srt/mem_cache/kv_cache_configurator.
 pools of tokens from what is left, then the most requests at once. Memory passes through floats of GiB there and here.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from core.engines.plan import EngineError
 from core.engines.sglang.shapes import Layout, Row
@@ -23,6 +23,8 @@ class Job:
 
     available_bytes: int | None = None
     tensor_parallel: int = 1
+    pipeline_parallel: int = 1
+    pipeline_stage: int | None = None  # counted from 0; None: the one with the most layers
     cache_type: str = "auto"
     block_size: int | None = None
     prefix_caching: bool = True
@@ -84,6 +86,25 @@ def pool_sizes(layout: Layout, job: Job, rates: Rates) -> Sizes:
         limits=limits,
         stopped="" if most > 0 else "it leaves no room for one request",
     )
+
+
+def layout_at(layout: Layout, job: Job) -> Layout:
+    """One stage of a pipeline: layers that do not divide go to the last stages (distributed/utils.py, get_pp_indices).
+
+    Raises EngineError for layers that are not all alike, whose stages are not stated here.
+    """
+    stages = job.pipeline_parallel
+    if stages == 1:
+        return layout
+    apart = layout.states or layout.window_layers or layout.index_bytes or layout.index_elements
+    if apart or layout.compressed or stages > layout.layers:
+        raise EngineError(
+            f"sglang: pipeline_parallel is {stages}: the stages of {layout.architecture}, with {layout.layers} layers "
+            "in its pool of all tokens, are stated here for layers that are all alike and one a stage. Leave it at 1."
+        )
+    each, left = divmod(layout.layers, stages)
+    stage = stages - 1 if job.pipeline_stage is None else min(job.pipeline_stage, stages - 1)
+    return replace(layout, layers=each + (stage >= stages - left))
 
 
 def page_of(layout: Layout, job: Job) -> int:

@@ -49,7 +49,7 @@ def grouped(layers: Sequence[LayerCache]) -> tuple[Group, ...]:
         return ()
     if len(distinct) == 1 or one_type([cache for cache, _ in distinct]):
         return (Group(layers=tuple(distinct)),)
-    return _equal_groups(counted(_with_equal_pages(layers)))
+    return _equal_groups(counted(with_equal_pages(layers)))
 
 
 def counted(layers: Sequence[LayerCache]) -> list[tuple[LayerCache, int]]:
@@ -76,7 +76,7 @@ def one_type(caches: Sequence[LayerCache]) -> bool:
     return all(cache.kind is first.kind and cache.window == first.window for cache in caches)
 
 
-def _with_equal_pages(layers: Sequence[LayerCache]) -> list[LayerCache]:
+def with_equal_pages(layers: Sequence[LayerCache]) -> list[LayerCache]:
     """unify_kv_cache_spec_page_size: a page that divides the largest takes more tokens, others are padded."""
     largest = max(cache.page_bytes for cache in layers)
     raised = {id(cache): _raised(cache, largest) for cache in {id(cache): cache for cache in layers}.values()}

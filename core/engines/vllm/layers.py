@@ -57,10 +57,17 @@ def has_state(layer: Layer) -> bool:
 def layer_caches(
     frame: Frame, state: State | None, windows: tuple[int | None, ...] | None = None
 ) -> tuple[LayerCache, ...]:
-    """What every layer keeps on one rank, in order; layers that are one object are made once. windows: each layer's,
-    where it is not the class's own doing. Raises EngineError."""
+    """What every layer keeps on one rank, in order. windows: each layer's, where it is not the class's own doing.
+    Raises EngineError."""
+    return tuple(cache for caches in caches_by_layer(frame, state, windows) for cache in caches)
+
+
+def caches_by_layer(
+    frame: Frame, state: State | None, windows: tuple[int | None, ...] | None = None
+) -> list[list[LayerCache]]:
+    """The same, a list a layer; layers that are one object are made once."""
     made: dict[tuple[int, int | None, bool, bool], list[LayerCache]] = {}
-    caches: list[LayerCache] = []
+    caches: list[list[LayerCache]] = []
     model = frame.model
     if windows is None:
         windows = windows_of(model) if frame.slides else (None,) * len(model.spec.layers)
@@ -69,8 +76,8 @@ def layer_caches(
         key = (id(layer), windows[index], index in frame.skipped, indexed)
         if key not in made:
             made[key] = _of_layer(frame, layer, windows[index], state, skipped=index in frame.skipped, indexed=indexed)
-        caches += made[key]
-    return tuple(caches)
+        caches.append(made[key])
+    return caches
 
 
 def _of_layer(

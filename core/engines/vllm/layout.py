@@ -19,10 +19,11 @@ from core.engines.vllm.checks import check
 from core.engines.vllm.classes import ATTENTION_FREE, CACHE_TYPE_IGNORED
 from core.engines.vllm.drafts import draft_caches, mtp_layers
 from core.engines.vllm.groups import Group, grouped
-from core.engines.vllm.layers import Frame, attention_of, has_state, layer_caches
+from core.engines.vllm.layers import Frame, attention_of, caches_by_layer, has_state, layer_caches
 from core.engines.vllm.model import Model, model_of
 from core.engines.vllm.own import OWN, Own
 from core.engines.vllm.packing import packed
+from core.engines.vllm.pipeline import stage_groups
 from core.engines.vllm.settings import Settings
 from core.engines.vllm.states import state_of
 from core.models.spec import ModelSpec, UnsupportedConfig
@@ -210,7 +211,9 @@ def compiled(model: Model, settings: Settings) -> Layout:
         model=model,
         settings=settings,
         block_size=block,
-        groups=grouped((*layer_caches(frame, state), *drafted)),
+        groups=grouped((*layer_caches(frame, state), *drafted))
+        if settings.pipeline_parallel == 1
+        else stage_groups(caches_by_layer(frame, state), settings.pipeline_parallel, settings.pipeline_stage),
         draft_layers=len(drafted),
         state_bytes=None if state is None else state.state_bytes,
         caches_prefixes=prefixes,
@@ -232,6 +235,11 @@ def _compiled_own(model: Model, settings: Settings, own: Own) -> Layout:
         skipped=_ends(len(model.spec.layers)) if turbo else frozenset(),
     )
     own.check(frame)
+    if settings.pipeline_parallel > 1:
+        raise EngineError(
+            f"pipeline_parallel is {settings.pipeline_parallel}: the stages of {model.text_class}'s own kinds of cache "
+            "are not stated here. Leave it at 1."
+        )
     if settings.draft_method is not None and own.packed:
         raise EngineError(f"A draft beside {model.text_class}'s packed cache is not stated here. Read it in its log.")
     caches, drafted = own.caches(frame), draft_caches(frame)

@@ -34,8 +34,9 @@ MOST_BYTES = 10**15
 @dataclass(frozen=True, kw_only=True)
 class Settings:
     """What a server is started with. block_size None: what the attention backend asks for; prefix_caching None: vLLM's
-    own default, which is on but for models without attention. draft is a ModelSpec, kept under its identity;
-    draft_method one of METHODS, and speculative_tokens how many tokens a step speculates."""
+    own default, which is on but for models without attention. pipeline_stage is counted from 0; None is the stage whose
+    blocks are the largest, which leaves the fewest where all have as much memory. draft is a ModelSpec, kept under its
+    identity; draft_method one of METHODS, and speculative_tokens how many tokens a step speculates."""
 
     tensor_parallel: int = 1
     cache_type: str = "auto"
@@ -43,6 +44,8 @@ class Settings:
     prefix_caching: bool | None = None
     block_size: int | None = None
     decode_context_parallel: int = 1
+    pipeline_parallel: int = 1
+    pipeline_stage: int | None = None
     draft: Keyed | None = None
     draft_method: str | None = None
     speculative_tokens: int = 0
@@ -66,7 +69,15 @@ class Settings:
                 f"decode_context_parallel is {self.decode_context_parallel}: it has to divide tensor_parallel "
                 f"({self.tensor_parallel}), since it shares out the same ranks."
             )
+        self._check_pipeline()
         self._check_draft()
+
+    def _check_pipeline(self) -> None:
+        whole("pipeline_parallel", self.pipeline_parallel, 4096)
+        if self.pipeline_stage is not None:
+            whole("pipeline_stage", self.pipeline_stage, self.pipeline_parallel - 1, least=0)
+        if self.pipeline_parallel > 1 and self.draft_method is not None:
+            raise EngineError("pipeline_parallel beside a draft is not stated here. Leave one of them out.")
 
     def _check_draft(self) -> None:
         if isinstance(self.draft, ModelSpec):

@@ -11,7 +11,7 @@ from core.serving.options import OptionGrid
 from core.serving.what_if import WindowPattern, allowed_kv_heads
 from core.units import GB, MIB
 from pages.shell import cached
-from pages.tools.size import besides, engine, instead, server_log, stored
+from pages.tools.size import besides, engine, instead, server_log, split, stored
 from pages.tools.size.model import (
     OWN_FILE,
     OWN_SHAPE,
@@ -134,14 +134,14 @@ def more_inputs(*, serving: bool) -> None:
             help="An exact count in place of the one that the config gives.",
         )
         four.number_input("Price per GPU-hour", value=2.5, step=0.1, key="size_price", bind="query-params")
-        one.number_input("Accelerators", value=1, step=1, key="size_count", bind="query-params")
-        two.number_input("Tensor parallel", value=1, step=1, key="size_tp", bind="query-params")
-        three.number_input("Memory utilisation", value=0.9, step=0.01, key="size_utilisation", bind="query-params")
-        four.number_input("Runtime reserve, GB", value=2.0, step=0.5, key="size_reserve", bind="query-params")
-        one.number_input("Block, tokens", value=16, step=16, key="size_block", bind="query-params")
-        two.number_input("Prefill chunk, tokens", value=8_192, step=1_024, key="size_chunk", bind="query-params")
-        three.number_input("Scale bits below 16", value=0, step=8, key="size_scale_bits", bind="query-params")
-        four.number_input("Elements per scale", value=64, step=16, key="size_scale_elements", bind="query-params")
+        split.split_inputs()
+        one, two, three, four = st.columns(4)
+        one.number_input("Memory utilisation", value=0.9, step=0.01, key="size_utilisation", bind="query-params")
+        two.number_input("Runtime reserve, GB", value=2.0, step=0.5, key="size_reserve", bind="query-params")
+        three.number_input("Block, tokens", value=16, step=16, key="size_block", bind="query-params")
+        four.number_input("Prefill chunk, tokens", value=8_192, step=1_024, key="size_chunk", bind="query-params")
+        one.number_input("Scale bits below 16", value=0, step=8, key="size_scale_bits", bind="query-params")
+        two.number_input("Elements per scale", value=64, step=16, key="size_scale_elements", bind="query-params")
         if not serving:
             _window_inputs(one, two, three, four)
         st.caption(WORDS)
@@ -181,6 +181,7 @@ def asked(*, serving: bool, state: Any = None) -> Asked:
         accelerator=_accelerator(state["size_accelerator"], state),
         num_accelerators=state["size_count"],
         tensor_parallel=state["size_tp"],
+        **split.split_fields(state),
         memory_utilization=state["size_utilisation"],
         runtime_reserve_bytes=state["size_reserve"] * GB,
         freed_parameters="dropped" if serving else state["size_freed"],

@@ -26,7 +26,7 @@ from core.serving.serve import (
 from core.serving.what_if import own_kv_heads
 from core.units import format_both
 from pages.shell import cached, share, style
-from pages.tools.size import beside, besides, cache_width, engine, inputs, plan, report, server_log, speed
+from pages.tools.size import beside, besides, cache_width, engine, inputs, plan, report, server_log, speed, split
 from pages.tools.size.model import say_caution
 
 TABS = ["The plan", "Engine", "The log", "Speed and cost", beside.NAME]
@@ -47,6 +47,7 @@ def show(asked: inputs.Asked, answer: st.delta_generator.DeltaGenerator) -> None
     plan_tab, engine_tab, log_tab, speed_tab, beside_tab = st.tabs(TABS, key="size_serve_tab", bind="query-params")
     if plan_tab.open:
         with plan_tab:
+            split.show_with_the_plan(option.plan)
             plan.show_plan(option, asked.model.name)
             plan.show_what_gb_means(option.plan)
     if engine_tab.open:
@@ -102,6 +103,7 @@ def show_answer(name: str, served: Served) -> None:
     spec = cached.chart_spec(f"serve {served.plan.job!r}", theme, lambda palette: memory_chart(served, palette))
     style.draw_spec(spec, sentence=_sentence(served), alt_text=memory_alt_text(served), key="size_memory")
     st.caption(" · ".join(f"{part.says} {format_both(part.num_bytes, 2)}" for part in memory_parts(served)))
+    split.show_where_it_rules(served.plan)
     show_other_heads(served)
 
 

@@ -26,6 +26,7 @@ from pages.tools.size import (
     serve,
     server_log,
     speed,
+    split,
     traffic,
     verdict,
     ways,
@@ -114,9 +115,11 @@ with answer:
     report.copy_choice(grid, option, wished)
     engine.show_difference(option)
     verdict.show_options(grid, option)
+    split.show_where_it_rules(option.plan)
     engine.show_why(option)
 if plan_tab.open:
     with plan_tab:
+        split.show_with_the_plan(option.plan)
         plan.show_plan(option, asked.model.name)
         parts.show_weights(option)
         plan.show_what_gb_means(option.plan)

@@ -74,6 +74,9 @@ def use_way(job: ServingJob) -> None:
     state["size_kv_bits"], state["size_weight_bits"] = job.kv_bits, int(job.weight_bits)
     stored.take(job.weight_format)
     state["size_count"], state["size_tp"] = job.num_accelerators, job.tensor_parallel
+    state["size_pp"], state["size_dp"], state["size_ep"] = (
+        job.pipeline_parallel, job.data_parallel, job.expert_parallel,
+    )  # fmt: skip
     state["size_g"] = str(job.num_kv_heads) if job.num_kv_heads is not None else state["size_g"]
     if isinstance(job.accelerator, str) or state["size_accelerator"] != job.device.name:
         state["size_accelerator"] = _known_name(job, state["size_accelerator"])
