@@ -90,6 +90,9 @@ def beside_answer(made: MemoryPlan) -> dict[str, Any]:
         if job.shared_prefix else None,
         "offload": None if outside is None else {
             "requests_kept": outside.requests_kept,
+            "request_bytes": outside.request_bytes,
+            "chunks_kept": outside.chunks_kept,
+            "chunks_of_a_request": outside.chunks_of_a_request,
             "load_seconds": outside.load_seconds,
             "recompute_seconds": outside.recompute_seconds,
         },

@@ -39,6 +39,17 @@ class CacheGroup:
 
 
 @dataclass(frozen=True, kw_only=True)
+class OffloadedRequest:
+    """What a tier outside the accelerators keeps of one request: so many chunks, each as large as a block of the
+    pool."""
+
+    chunks: int
+    chunk_bytes: int  # of one rank, before they are laid side by side and rounded up to memory pages
+    moved_bytes: int  # of one rank, that come back over its link
+    same_on_every_rank: bool  # latents, which tensor-parallel ranks of one machine keep once for all
+
+
+@dataclass(frozen=True, kw_only=True)
 class EnginePlan:
     """What an engine takes on one rank for one job; attributes as each engine's log has them."""
 
@@ -54,6 +65,7 @@ class EnginePlan:
     state_slots: int | None = None
     slots_per_request: int | None = None
     max_running_requests: int | None = None
+    offloaded: OffloadedRequest | None = None  # None where the engine's own offload is not stated
     shared_bytes: int | None = None  # of request_bytes, what requests with a shared prefix hold once together
     layer_bytes: tuple[int, ...] | None = None  # one number for each layer that holds a cache
     groups: tuple[CacheGroup, ...] = ()

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from core.serving.footprint import footprint
 from core.serving.job import ServingJob
 from core.serving.memory_plan import MemoryPlan
-from core.serving.offload import OffloadBound, offload_bound
+from core.serving.offload import OffloadBound, by_chunks, offload_bound
 from core.serving.prefill import PrefillBound, prefill_bound
 from core.serving.roofline import StepBound, decode_bound
 
@@ -70,9 +70,14 @@ def cached_prefix_bound(job: ServingJob) -> PrefillBound | None:
 def offload_of(plan: MemoryPlan) -> OffloadBound | None:
     """What the job's offload keeps and how long a request takes to come back; None without one, or without a cache."""
     job, batch = plan.job, plan.job.batch_per_replica
+    kept = None if plan.engine_plan is None else plan.engine_plan.offloaded
+    if job.offload is not None and kept is not None and kept.chunks:
+        from core.engines.vllm.offload import chunk_bytes  # noqa: PLC0415  vLLM's alone
+
+        ranks = job.tensor_parallel * job.pipeline_parallel
+        again = prefill_bound(job).seconds
+        return by_chunks(job.offload, kept, ranks, chunk_bytes(kept, ranks), again)
     each = (plan.kv_reserved_bytes + plan.state_bytes) // batch
-    if plan.engine_plan is not None and plan.engine_plan.request_bytes is not None and job.engine == "vllm":
-        each = plan.engine_plan.request_bytes
     if job.offload is None or not each:
         return None
     return offload_bound(job.offload, each, prefill_bound(job).seconds)

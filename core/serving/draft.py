@@ -20,7 +20,7 @@ from core.serving.weights import count_of
 METHODS = ("draft_model", "eagle", "eagle3", "mtp")
 NAMED = {"draft_model": "a plain draft", "eagle": "EAGLE", "eagle3": "EAGLE-3", "mtp": "MTP"}
 MOST_SPECULATED = 64
-OTHER_LAYERS = ("ernie4_5_moe",)  # whose MTP layer is none of the model's own kind
+DENSE_LAYERS = ("ernie4_5_moe",)  # whose MTP layer is a dense one (ernie_mtp.py: Llama's), with a norm more
 MOST_LAYERS_TRIED = 8  # patterns of layers repeat sooner
 
 
@@ -106,13 +106,28 @@ def _head(draft: Draft, model: ModelSpec, count: ParameterCount) -> DraftWeights
 def _mtp(target: ModelSpec) -> DraftWeights:
     """Each layer: one more of the model's own that attends to every token, a matrix of 2 h x h and three norms."""
     number, width = announced_layers(target), target.dimensions.hidden_size
-    if target.model_type in OTHER_LAYERS:
-        raise SizingError(f"The MTP layer of {target.model_type} is not counted here: give its parameters")
+    if target.model_type in DENSE_LAYERS:
+        return _dense_mtp(target, number, width)
     one = _one_more_layer(target)
     return DraftWeights(
         parameters=number * (one + 2 * width * width + 3 * width),
         formula="MTP layers x (one layer + 2 x h x h + 3 norms x h); embedding and head are the model's",
         numbers=f"{number} x ({one:,} + 2 x {width:,}^2 + 3 x {width:,})",
+    )
+
+
+def _dense_mtp(target: ModelSpec, number: int, width: int) -> DraftWeights:
+    """Each layer: attention as the model's, a gated FFN of intermediate_size without experts, a matrix of 2 h x h, and
+    a norm each for the embedding and the hidden state beside the layer's two."""
+    layer, ffn = target.layers[-1], target.dimensions.intermediate_size
+    if not isinstance(layer, GroupedAttention) or ffn is None:
+        raise SizingError(f"The MTP layer of this {target.model_type} is not known here: give its parameters")
+    heads = (layer.num_query_heads + layer.num_kv_heads) * (layer.head_dim + layer.value_dim)
+    one = heads * width + 3 * ffn * width + 2 * width
+    return DraftWeights(
+        parameters=number * (one + 2 * width * width + 2 * width),
+        formula="MTP layers x (one dense layer + 2 x h x h + 2 norms x h); embedding and head are the model's",
+        numbers=f"{number} x ({one:,} + 2 x {width:,}^2 + 2 x {width:,})",
     )
 
 

@@ -4,13 +4,14 @@
     seconds to bring one back >= bytes of one request / bandwidth of the link
     seconds to work it out again >= its prefill bound (prefill.py)
 
-What lies outside is the cache of requests that are not being decoded: vLLM's offloading connector holds blocks there
-that have left the pool, and loads them before a request goes on. A running request's cache stays on the accelerator,
-so the requests that decode at once do not change.
+What lies outside is the cache of requests that are not being decoded: vLLM's offloading connector holds whole blocks
+there (core/engines/vllm/offload.py), and loads them before a request goes on. A running request's cache stays on the
+accelerator, so the requests that decode at once do not change.
 """
 
 from dataclasses import dataclass
 
+from core.engines.plan import OffloadedRequest
 from core.errors import SizingError, require_number
 
 TIERS = {  # 16 or 32 GT/s (PCIe 4.0, 5.0) x lanes / 8 bits, one direction, before coding and protocol take of it
@@ -41,6 +42,14 @@ class OffloadBound:
     requests_kept: int
     load_seconds: float
     recompute_seconds: float | None
+    chunks_kept: int | None = None  # of a copy; None where no engine says in which pieces it keeps a cache
+    chunks_of_a_request: int | None = None
+    chunk_moves: int | None = None  # of a request kept so: its groups' own pages, without what pads a chunk
+
+    @property
+    def moved_bytes(self) -> int:
+        """Of one request, what comes back over the link of one accelerator."""
+        return self.request_bytes if self.chunk_moves is None else self.chunk_moves
 
     @property
     def pays(self) -> bool | None:
@@ -57,6 +66,22 @@ def offload_bound(offload: Offload, request_bytes: int, recompute_seconds: float
         requests_kept=int(offload.num_bytes // request_bytes),
         load_seconds=request_bytes / offload.bandwidth_bytes_per_s,
         recompute_seconds=recompute_seconds,
+    )
+
+
+def by_chunks(
+    offload: Offload, kept: OffloadedRequest, ranks: int, chunk_bytes: int, recompute_seconds: float | None
+) -> OffloadBound:
+    """The bound where an engine keeps chunks: as many as lie in the bytes of all ranks of a copy together."""
+    chunks = int(offload.num_bytes * ranks // chunk_bytes)
+    return OffloadBound(
+        request_bytes=-(-kept.chunks * chunk_bytes // ranks),
+        requests_kept=chunks // kept.chunks,
+        load_seconds=kept.moved_bytes / offload.bandwidth_bytes_per_s,
+        recompute_seconds=recompute_seconds,
+        chunks_kept=chunks,
+        chunks_of_a_request=kept.chunks,
+        chunk_moves=kept.moved_bytes,
     )
 
 

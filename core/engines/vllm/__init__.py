@@ -13,6 +13,7 @@ from typing import Any
 from core.engines.plan import EngineError, EnginePlan
 from core.engines.vllm.explain import groups_of, notes_of
 from core.engines.vllm.layout import Layout, layout_of
+from core.engines.vllm.offload import offloaded
 from core.engines.vllm.settings import MOST_BYTES, MOST_TOKENS, Settings, whole
 from core.models.spec import ModelSpec
 
@@ -100,6 +101,7 @@ def plan(spec: ModelSpec, **job: Any) -> EnginePlan:
         max_concurrency=concurrency,
         capacity_tokens=None if concurrency is None else int(concurrency * context),
         shared_bytes=made.shared_blocks(context, prefix) * made.pool_block_bytes if prefix else None,
+        offloaded=offloaded(made, context),
         groups=groups_of(made, context),
         notes=notes_of(made, context, blocks, memory, concurrency, prefix),
     )

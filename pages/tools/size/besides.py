@@ -7,7 +7,7 @@ import streamlit as st
 from core.serving.beside_bounds import cached_prefix_bound, draft_bound, offload_of
 from core.serving.draft import NAMED, Draft
 from core.serving.memory_plan import MemoryPlan
-from core.serving.offload import TIERS, Offload
+from core.serving.offload import TIERS, Offload, OffloadBound
 from core.units import GB, format_bytes
 from pages.tools.size.model import HEADLINE, OWN_FILE, OWN_SHAPE, chosen_spec, model_names
 
@@ -104,8 +104,15 @@ def besides_lines(plan: MemoryPlan) -> list[tuple[str, str]]:
             (
                 f"**Outside wait {outside.requests_kept:,} more requests**; to bring one back takes ≥ "
                 f"{outside.load_seconds:,.3g} s{beside}: bounds.",
-                f"{format_bytes(job.offload.num_bytes)} / {format_bytes(outside.request_bytes)}; "
-                f"{format_bytes(outside.request_bytes)} / {job.offload.bandwidth_bytes_per_s / GB:,.0f} GB/s",
+                f"{_kept(job.offload, outside)}; {format_bytes(outside.moved_bytes)} / "
+                f"{job.offload.bandwidth_bytes_per_s / GB:,.0f} GB/s",
             )
         )
     return found
+
+
+def _kept(offload: Offload, outside: OffloadBound) -> str:
+    """How many requests lie outside: by the chunks of vLLM's own offload, else by bytes."""
+    if outside.chunks_kept is None or outside.chunks_of_a_request is None:
+        return f"{format_bytes(offload.num_bytes)} / {format_bytes(outside.request_bytes)}"
+    return f"{outside.chunks_kept:,} blocks outside / {outside.chunks_of_a_request:,} of a request"

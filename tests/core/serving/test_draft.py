@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from core.errors import SizingError
+from core.models.registry import load_registry
 from core.models.spec import read_config
 from core.serving.beside_bounds import cached_prefix_bound, draft_bound, offload_of
 from core.serving.draft import Draft, draft_weights
@@ -99,6 +100,20 @@ def test_a_sweep_says_what_the_plan_says(engine: str) -> None:
     plans = [plan(asked.where(batch_size=r["batch_size"], context_length=r["context_length"])) for r in rows]
     assert [r["total_bytes"] for r in rows] == [made.total_bytes for made in plans]
     assert [r["fits"] for r in rows] == [made.fits for made in plans]
+
+
+def test_mtp_weighs_what_vllm_builds() -> None:
+    """vLLM 0.33's classes on the meta device: Ernie's dense layer 123,217,920; Qwen3.5-35B-A3B's module 1,353,200,128
+    less the embedding of 248,320 x 2,048 that it takes from the model."""
+    ernie = {
+        "model_type": "ernie4_5_moe", "architectures": ["Ernie4_5_MoeForCausalLM"], "hidden_size": 2560,
+        "num_hidden_layers": 28, "num_attention_heads": 20, "num_key_value_heads": 4, "intermediate_size": 12288,
+        "vocab_size": 103_424, "moe_num_experts": 64, "moe_k": 6, "moe_intermediate_size": 1536,
+        "moe_num_shared_experts": 2, "moe_layer_start_index": 1, "num_nextn_predict_layers": 1,
+    }  # fmt: skip
+    assert draft_weights(Draft(method="mtp"), read_config(ernie)).parameters == 123_217_920
+    known = next(known for known in load_registry() if known.name == "Qwen3.5 35B-A3B")
+    assert draft_weights(Draft(method="mtp"), read_config(known.config)).parameters == 1_353_200_128 - 508_559_360
 
 
 def test_fields_left_out_change_nothing() -> None:
