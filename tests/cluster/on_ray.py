@@ -32,11 +32,12 @@ def ray(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[LocalRay]:
 
 @pytest.fixture
 def claimed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[LocalRay]:
-    """Nodes that claim two H100s and one L4, which nobody has."""
+    """Nodes that claim two H100s, one L4, and two A100s with memory for one run, which nobody has."""
     monkeypatch.setenv("HEADROOM_DATA_DIR", str(tmp_path))
     h100 = ("--num-cpus=3", "--num-gpus=2", '--resources={"accelerator_type:H100": 1}')
     l4 = ("--num-cpus=2", "--num-gpus=1", '--resources={"accelerator_type:L4": 1}')
-    with local_ray((h100, l4)) as cluster:
+    a100 = ("--num-cpus=3", "--num-gpus=2", f"--memory={6 * 2**30}", '--resources={"accelerator_type:A100": 1}')
+    with local_ray((h100, l4, a100)) as cluster:
         monkeypatch.setenv("RAY_ADDRESS", cluster.address)
         yield cluster
 
@@ -137,8 +138,8 @@ def test_a_whole_sweep_goes_over_the_clients_address(ray: LocalRay, monkeypatch:
 
 def test_runs_that_ask_for_a_gpu_get_the_kind_by_name_and_no_two_hold_one_at_a_time(claimed: LocalRay):
     kinds = said(started("devices"))["kinds"]
-    assert [(kind["name"], kind["devices"]) for kind in kinds] == [("H100", 2), ("L4", 1)]
-    placed = said(started(module="tests.cluster.placed"))
+    assert [(kind["name"], kind["devices"]) for kind in kinds] == [("A100", 2), ("H100", 2), ("L4", 1)]
+    placed = said(started("H100", "L4", module="tests.cluster.placed"))
     assert Counter((p["kind"], p["state"]) for p in placed) == {("H100", "done"): 4, ("L4", "done"): 4}
     nodes = {kind: {p["node"] for p in placed if p["kind"] == kind} for kind in ("H100", "L4")}
     assert [len(found) for found in nodes.values()] == [1, 1]
@@ -148,6 +149,14 @@ def test_runs_that_ask_for_a_gpu_get_the_kind_by_name_and_no_two_hold_one_at_a_t
     for device in {(p["node"], p["gpu"]) for p in placed}:
         held = sorted((float(p["begun"]), float(p["ended"])) for p in placed if (p["node"], p["gpu"]) == device)
         assert all(ended <= begun for (_, ended), (begun, _) in pairwise(held))
+
+
+def test_memory_is_asked_for_too(claimed: LocalRay):
+    """4 GiB a run: a node with 6 GiB and two devices holds one run at a time, and every point is measured."""
+    placed = said(started("A100", module="tests.cluster.placed"))
+    assert Counter(p["state"] for p in placed) == {"done": 4}
+    held = sorted((float(p["begun"]), float(p["ended"])) for p in placed)
+    assert all(ended <= begun for (_, ended), (begun, _) in pairwise(held))
 
 
 def test_a_node_that_claims_a_gpu_torch_does_not_see_refuses_the_point_by_name(claimed: LocalRay):

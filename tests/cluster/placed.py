@@ -1,4 +1,4 @@
-"""Where Ray puts runs that ask for GPUs: `python -m tests.cluster.placed`, over nodes that claim devices.
+"""Where Ray puts runs that ask for GPUs: `python -m tests.cluster.placed KIND ...`, over nodes that claim devices.
 
 Ray takes a node's word for its resources (`ray start --num-gpus`), so that requests, placement and the share of a
 device are its own; only what runs is not core.decode: it holds what it was given for a moment and says what that was.
@@ -7,13 +7,12 @@ The last line is one JSON list: for each point its kind, node, GPU, what CUDA wo
 
 import json
 import os
+import sys
 
 from core.cluster import kept, nodes, queue
 from core.cluster.points import Sweep
 from core.decode.records import to_dict
 from tests.core.decode.records import result, run_record
-
-KINDS = ("H100", "L4")
 
 
 def holding(seconds: float) -> object:
@@ -37,15 +36,15 @@ def holding(seconds: float) -> object:
     return hold
 
 
-def main() -> None:
+def main(kinds: tuple[str, ...]) -> None:
     nodes.connect(os.environ["RAY_ADDRESS"])
     nodes.measure = holding(1.5)  # type: ignore[assignment]
     sweep_id = kept.add(
-        Sweep(num_query_heads=4, head_dim=16, kv_heads=(4, 1), contexts=(64, 128), batches=(1,), devices=KINDS)
+        Sweep(num_query_heads=4, head_dim=16, kv_heads=(4, 1), contexts=(64, 128), batches=(1,), devices=kinds)
     )
-    queue.Drive(sweep_id=sweep_id, sources=(nodes.Cluster(KINDS),)).run()
+    queue.Drive(sweep_id=sweep_id, sources=(nodes.Cluster(kinds),)).run()
     print(json.dumps([{"kind": p.point.device, "state": p.state, **p.place} for p in kept.points(sweep_id)]))
 
 
 if __name__ == "__main__":
-    main()
+    main(tuple(sys.argv[1:]))
