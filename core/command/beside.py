@@ -81,7 +81,7 @@ def beside_answer(made: MemoryPlan) -> dict[str, Any]:
         "tokens": job.draft.tokens,
         "parameters": made.draft_counted.parameters,
         "weight_bytes": made.draft_weight_bytes,
-        "cache_bytes": made.draft_cache_bytes if job.engine != "vllm" else None,
+        "cache_bytes": made.draft_cache_bytes if job.engine not in ("vllm", "sglang") else None,
     } if job.draft is not None and made.draft_counted is not None else None  # fmt: skip
     outside = offload_of(made)
     return {

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from core.engines.class_names import Keyed
     from core.engines.columns import Column, Columns
 
+POOL_WITH_DRAFT = ("vllm", "sglang")
 KV_HEAD_KEYS = (
     "num_key_value_heads", "num_kv_heads", "n_head_kv", "n_kv_heads", "kv_n_heads", "multi_query_group_num",
     "num_query_groups",
@@ -116,24 +117,25 @@ def _stage_settings(stage: Stage | None) -> tuple[tuple[str, Any], ...]:
 
 
 def _draft_settings(job: ServingJob) -> tuple[tuple[str, Any], ...]:
-    """The job's draft in vLLM's keys, whose pool holds its layers too; nothing where it has a cache of its own."""
+    """The job's draft in the keys of vLLM and SGLang, whose pools hold its layers too; nothing where it has a cache of
+    its own."""
     draft = job.draft
-    if draft is None or job.engine != "vllm":
+    if draft is None or job.engine not in POOL_WITH_DRAFT:
         return ()
     found: tuple[tuple[str, Any], ...] = (("draft_method", draft.method), ("speculative_tokens", draft.tokens))
     return found if draft.model is None else (*found, ("draft", draft.model))
 
 
 def draft_cache(job: ServingJob) -> EngineCache | None:
-    """The cache of a draft that stands beside the model's own, as the same engine keeps it; None where vLLM's pool
-    holds it, where nobody drafts, or for the payload. Raises EngineError where the engine's is not stated."""
+    """The cache of a draft that stands beside the model's own, as the same engine keeps it; None where its pool holds
+    it, where nobody drafts, or for the payload. Raises EngineError where the engine's is not stated."""
     draft = job.draft
-    if draft is None or job.engine in (PAYLOAD, "vllm"):
+    if draft is None or job.engine in (PAYLOAD, *POOL_WITH_DRAFT):
         return None
-    if draft.model is None or draft.method != "draft_model" or job.engine == "sglang":
+    if draft.model is None or draft.method != "draft_model":
         raise EngineError(
-            f"draft is {draft.method!r}: what {job.engine} keeps for it is not stated here. Take vLLM or the payload, "
-            "or leave the draft out."
+            f"draft is {draft.method!r}: what {job.engine} keeps for it is not stated here. Take vLLM, SGLang or the "
+            "payload, or leave the draft out."
         )
     return EngineCache(
         engine=job.engine,

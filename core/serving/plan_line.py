@@ -36,7 +36,7 @@ def draft_lines(
         provenance=f"Parameters: {counted.formula} = {counted.numbers}.",
         counted=True,
     )
-    if job.engine == "vllm":
+    if job.engine in ("vllm", "sglang"):
         return (weights,)
     cache = PlanLine(
         key="draft_cache",

@@ -35,7 +35,11 @@ def _request_bytes(layout: Layout, rates: Rates, contexts: Any) -> Any:
     pages = ceiling(contexts, page)
     total = pages * (rates.full_bytes * page)
     if rates.window_bytes:
-        window = pages if layout.window is None else smaller(pages, ceiling(window_tokens(page, layout.window), page))
+        window = (
+            pages
+            if layout.window is None
+            else smaller(pages, ceiling(window_tokens(page, layout.window, rates.draft_tokens), page))
+        )
         total = total + window * (rates.window_bytes * page)
     slots = rates.slot_bytes * (rates.slots_per_request or 0) if layout.states is not None else 0
     return total + slots
@@ -54,5 +58,5 @@ def _served(layout: Layout, rates: Rates, found: list[Sizes], places: Any, conte
         served = smaller(served, column([sizes.capacity_tokens for sizes in found]) // whole)
     if layout.window is not None and any(sizes.window_capacity_tokens is not None for sizes in found):
         windows = column([sizes.window_capacity_tokens for sizes in found])
-        served = smaller(served, windows // smaller(whole, window_tokens(page, layout.window)))
+        served = smaller(served, windows // smaller(whole, window_tokens(page, layout.window, rates.draft_tokens)))
     return served

@@ -7,7 +7,7 @@ token, since the class sets that ratio where the job names none. The cache has 8
 
 from core.engines.plan import EngineError
 from core.engines.sglang.shapes import Compressed, Layout
-from core.engines.sglang.sizes import Job, Rates, Sizes, aligned, element_bytes, page_of
+from core.engines.sglang.sizes import Job, Rates, Sizes, aligned, draft_layers, element_bytes, page_of
 
 ROW_BYTES = 584  # 448 values of 8 bits, 64 rotary values of 16 bits, 7 scales and one byte of padding
 PAGE_UNIT = 576  # a page is padded to whole multiples of this
@@ -43,6 +43,7 @@ def ring_bytes(shape: Compressed, requests: int) -> int:
 def compressed_rates(layout: Layout, job: Job) -> Rates:
     """What one token costs, before it is compressed. Raises EngineError for a job that SGLang refuses."""
     shape, page = _shape(layout), page_of(layout, job)
+    draft_layers(layout, job)
     element_bytes(layout, job)
     ratio = layout.window_ratio if job.swa_full_tokens_ratio is None else job.swa_full_tokens_ratio
     return Rates(

@@ -37,6 +37,7 @@ def latent(model: Served, layers: Iterable[int]) -> dict[str, Any]:
     types = ("auto", "bfloat16") if either(model, "learnable_sink") else ("auto", "bfloat16", "fp8_e4m3")
     return {
         "row": Row(elements=rank + rope, scaled=scaled),
+        "index_bytes_of_a_layer": key,
         "index_bytes": key * sum(not _shares_index(model, layer) for layer in layers),
         "page": SPARSE_PAGE * pool,
         "fixed_page": True,

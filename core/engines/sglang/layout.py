@@ -11,6 +11,7 @@ from typing import Any
 
 from core.engines.plan import EngineError
 from core.engines.sglang import classes
+from core.engines.sglang.drafts import mtp_layers
 from core.engines.sglang.fields import Served, context_length, served, whole
 from core.engines.sglang.heads import row_of
 from core.engines.sglang.latent import has_latent, latent, minimax_sparse
@@ -49,6 +50,7 @@ def compiled(spec: ModelSpec) -> Layout:
         return _compressed(model)
     states = states_of(model)
     settings = _state_settings(model, states) | {"context_length": context_length(model.text), "architecture": name}
+    settings["mtp_layers"] = mtp_layers(model)
     settings["chunked_prefill"] = name not in classes.UNCHUNKED
     if name == "BeamForCausalLM":  # its attention kernel on Hopper is TensorRT-LLM's, which takes these pages alone
         settings |= {"page": 64, "pages": (16, 32, 64, 128)}

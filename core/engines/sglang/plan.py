@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from core.engines.plan import CacheGroup, EngineError, EnginePlan, PlanNote
+from core.engines.sglang import drafts
 from core.engines.sglang.deepseek_v4 import compressed_rates, compressed_sizes
 from core.engines.sglang.layout import layout_of
 from core.engines.sglang.shapes import Layout
@@ -17,6 +18,9 @@ KEYS = (
     "tensor_parallel",
     "pipeline_parallel",
     "pipeline_stage",
+    "draft_method",
+    "draft",
+    "speculative_tokens",
     "cache_type",
     "block_size",
     "prefix_caching",
@@ -86,6 +90,7 @@ def sizes_of(layout: Layout, job: Job, kept: dict[tuple[Any, ...], Rates] | None
     """
     kept = {} if kept is None else kept
     key = (
+        (job.draft_method, id(job.draft), job.speculative_tokens),
         layout.layers,
         job.tensor_parallel,
         job.cache_type,
@@ -111,6 +116,7 @@ def checked(job: Mapping[str, Any]) -> tuple[int | None, int, Job]:
     _count(own, "tensor_parallel", 1)
     _count(own, "pipeline_parallel", 1)
     _count(own, "pipeline_stage", None, minimum=0)
+    drafts.check(asked.draft_method, asked.draft, asked.speculative_tokens)
     _count(own, "block_size", None)
     _count(own, "max_running_requests", None)
     _share(own, "swa_full_tokens_ratio", 1.0)
@@ -156,7 +162,8 @@ def concurrency(layout: Layout, sizes: Sizes, context: int) -> float | None:
     if sizes.rates.full_bytes:
         held.append(sizes.capacity_tokens // (-(-context // page) * page))
     if sizes.window_capacity_tokens is not None and layout.window is not None:
-        held.append(sizes.window_capacity_tokens // min(-(-context // page) * page, window_tokens(page, layout.window)))
+        most = window_tokens(page, layout.window, sizes.rates.draft_tokens)
+        held.append(sizes.window_capacity_tokens // min(-(-context // page) * page, most))
     return float(min(held))
 
 
@@ -164,7 +171,7 @@ def groups_of(layout: Layout, sizes: Sizes, context: int | None) -> tuple[CacheG
     """The pools: tokens, window tokens, states; with a context, the pages that one request of it takes."""
     page = sizes.rates.block_size
     pages = None if context is None else -(-context // page)
-    window = None if layout.window is None else -(-window_tokens(page, layout.window) // page)
+    window = None if layout.window is None else -(-window_tokens(page, layout.window, sizes.rates.draft_tokens) // page)
     groups = []
     if sizes.rates.full_bytes:
         kind = "all tokens" if layout.compressed is None else "compressed tokens"
@@ -217,6 +224,8 @@ def notes_of(layout: Layout, job: Job, sizes: Sizes, context: int | None, held: 
         return tuple(notes)
     if sizes.rates.window_bytes and sizes.window_capacity_tokens is not None:
         notes.append(_window_note(layout, job, sizes))
+    if sizes.rates.draft_tokens:
+        notes.append(_draft_note(layout, job, sizes))
     if sizes.state_slots is not None:
         notes.append(_state_note(layout, job, sizes))
     if sizes.max_running_requests is not None:
@@ -255,6 +264,21 @@ def _token_note(layout: Layout, sizes: Sizes) -> PlanNote:
         reason=""
         if layout.window_layers
         else "SGLang keeps every token in every attention layer of this class: no window is cut.",
+    )
+
+
+def _draft_note(layout: Layout, job: Job, sizes: Sizes) -> PlanNote:
+    layers, tokens = sizes.rates.draft_layers, sizes.rates.draft_tokens
+    states = f"; {tokens} states more for each request that runs" if layout.states else ""
+    return PlanNote(
+        name="draft",
+        formula="layers of the draft, each as wide as one of the model's",
+        numbers=f"{job.draft_method}, {job.speculative_tokens} tokens drafted a step",
+        result=f"{layers} layer{'' if layers == 1 else 's'} more in the cost of a token{states}",
+        reason=f"SGLang reckons a draft so whatever its heads are, and runs {drafts.REQUESTS} requests at most unless "
+        "--max-running-requests says otherwise."
+        if layers
+        else "SGLang reckons no layer for this draft: its cache takes what the server leaves free.",
     )
 
 

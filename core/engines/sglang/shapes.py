@@ -42,6 +42,7 @@ class Layout:
     layers: int  # in the pool of all tokens
     row: Row
     index_bytes: int = 0  # of one token, all layers: the indexer's keys, 8 bits each and their scales
+    index_bytes_of_a_layer: int = 0
     index_elements: int = 0  # the same where they take the model's type, or 8 bits with cache type fp8_e4m3
     window_layers: int = 0  # in the window pool
     window_row: Row | None = None
@@ -59,3 +60,4 @@ class Layout:
     chunked_prefill: bool = True
     cache_types: tuple[str, ...] = ("auto", "bfloat16", "fp8_e4m3", "fp8_e5m2")
     compressed: Compressed | None = None
+    mtp_layers: int | None = None  # that its MTP is reckoned with; None where none is stated

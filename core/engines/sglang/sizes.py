@@ -7,7 +7,9 @@ pools of tokens from what is left, then the most requests at once. Memory passes
 from dataclasses import dataclass, replace
 
 from core.engines.plan import EngineError
+from core.engines.sglang.drafts import REQUESTS, layers_of
 from core.engines.sglang.shapes import Layout, Row
+from core.models.spec import ModelSpec
 
 GIB = 2**30
 CHUNKED_PREFILL = 8192  # tokens of a prefill chunk on an H100
@@ -25,12 +27,26 @@ class Job:
     tensor_parallel: int = 1
     pipeline_parallel: int = 1
     pipeline_stage: int | None = None  # counted from 0; None: the one with the most layers
+    draft_method: str | None = None
+    draft: ModelSpec | None = None
+    speculative_tokens: int = 0
     cache_type: str = "auto"
     block_size: int | None = None
     prefix_caching: bool = True
     max_running_requests: int | None = None
     swa_full_tokens_ratio: float | None = None
     mamba_full_memory_ratio: float | None = None
+
+    @property
+    def requests(self) -> int | None:
+        """max_running_requests, which a draft sets where the job names none."""
+        drafted = REQUESTS if self.draft_method is not None else None
+        return drafted if self.max_running_requests is None else self.max_running_requests
+
+    @property
+    def draft_tokens(self) -> int:
+        """--speculative-num-draft-tokens: those drafted and the one behind them; 0 without a draft."""
+        return self.speculative_tokens + 1 if self.draft_method is not None else 0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -44,6 +60,8 @@ class Rates:
     window_ratio: float = 0.8
     slot_bytes: int = 0
     slots_per_request: int | None = None
+    draft_layers: int = 0
+    draft_tokens: int = 0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -142,10 +160,18 @@ def element_bytes(layout: Layout, job: Job) -> int:
 def rates_of(layout: Layout, job: Job) -> Rates:
     """Bytes of a token in either pool and of a slot. Raises EngineError for a job that SGLang refuses."""
     width, ranks = element_bytes(layout, job), job.tensor_parallel
-    full = layout.layers * layout.row.row_bytes(ranks, width, job.cache_type) + layout.index_bytes
-    full += layout.index_elements * (1 if job.cache_type == "fp8_e4m3" else 2)
+    one = layout.row.row_bytes(ranks, width, job.cache_type)
+    full = layout.layers * one + layout.index_elements * (1 if job.cache_type == "fp8_e4m3" else 2)
     row: Row | None = layout.window_row
     window = layout.window_layers * row.row_bytes(ranks, width, job.cache_type) if row else 0
+    drafted = draft_layers(layout, job)
+    if drafted and window and layout.window_row is not None:
+        slide = min(layout.window_layers, drafted) if job.draft_method == "mtp" else 0
+        full += (drafted - slide) * one
+        window += slide * layout.window_row.row_bytes(ranks, width, job.cache_type)
+    elif drafted and layout.layers:
+        full += int(full * drafted / layout.layers) + drafted * layout.index_bytes_of_a_layer
+    full += layout.index_bytes
     ratio = layout.window_ratio if job.swa_full_tokens_ratio is None else job.swa_full_tokens_ratio
     slots = layout.slots_per_request if job.prefix_caching and layout.prefix_caching else 1
     return Rates(
@@ -156,23 +182,47 @@ def rates_of(layout: Layout, job: Job) -> Rates:
         window_ratio=ratio,
         slot_bytes=layout.states.slot_bytes(ranks) if layout.states else 0,
         slots_per_request=slots if layout.states else None,
+        draft_layers=drafted,
+        draft_tokens=job.draft_tokens,
     )
+
+
+def draft_layers(layout: Layout, job: Job) -> int:
+    """Layers of the draft that the pools are reckoned with. Raises EngineError for a draft not stated here."""
+    if job.draft_method is None:
+        return 0
+    if layout.compressed is not None or (job.pipeline_parallel > 1):
+        raise EngineError(f"sglang: a draft beside {layout.architecture} is not stated here, nor one in a pipeline.")
+    if job.draft is not None:
+        return layers_of(job.draft)
+    if layout.mtp_layers is None:
+        raise EngineError(
+            f"sglang: draft_method is 'mtp': what SGLang 0.5.23 keeps for it beside {layout.architecture} is not "
+            "stated here, or it has none. Name another draft."
+        )
+    return layout.mtp_layers
 
 
 def _states(layout: Layout, job: Job, rates: Rates, available: int) -> tuple[int | None, int]:
     """State slots and the bytes that are left (_handle_max_mamba_cache).
 
     Memory x ratio / (1 + ratio), in whole slots, less one slot of padding; without prefix caching and with
-    max_running_requests named, one slot a request whatever that takes.
+    max_running_requests named, one slot a request whatever that takes. A draft keeps a state for each token that it
+    drafts, for the requests that run at once and one of padding.
     """
     if layout.states is None:
         return None, available
-    rest, slot = available / GIB, rates.slot_bytes
-    if rates.slots_per_request == 1 and job.max_running_requests is not None:
-        slots = job.max_running_requests
+    rest, slot, copies = available / GIB, rates.slot_bytes, job.draft_tokens
+    each, requests = rates.slots_per_request or 1, job.requests
+    if each == 1 and requests is not None:
+        slots = requests
+        rest -= slot * (slots + 1) * copies / GIB
     else:
         ratio = layout.state_ratio if job.mamba_full_memory_ratio is None else job.mamba_full_memory_ratio
-        slots = int((rest * ratio / (1 + ratio) * GIB - slot) // slot) if slot else 0
+        share = rest * ratio / (1 + ratio) * GIB
+        slots = int((share - slot * (1 + copies)) // (slot * (1 + copies / each))) if slot else 0
+        if copies and requests is not None:
+            rest -= slot * (min(requests, slots // each) + 1) * copies / GIB
     return slots, int((rest - (slots + 1) * slot / GIB) * GIB)
 
 
@@ -182,26 +232,29 @@ def _tokens(layout: Layout, job: Job, rates: Rates, left: int) -> tuple[int, int
     if not rates.window_bytes:
         tokens = max(left, 0) // rates.full_bytes if rates.full_bytes else layout.context_length
         return tokens // page * page, None
-    if _capped(layout, job) and layout.window is not None and job.max_running_requests is not None:
-        window = aligned(request_cap(page, layout.window, job.max_running_requests), page)
+    if _capped(layout, job) and layout.window is not None and job.requests is not None:
+        window = aligned(request_cap(page, layout.window, job.requests, job.draft_tokens), page)
         return (left - window * rates.window_bytes) // rates.full_bytes // page * page, window
     tokens = int(max(left, 0) // rates.bytes_per_token) // page * page
     return tokens, int(tokens * rates.window_ratio) // page * page if layout.layers else tokens
 
 
 def _capped(layout: Layout, job: Job) -> bool:
-    named = job.max_running_requests is not None and layout.window is not None and layout.layers > 0
+    named = job.requests is not None and layout.window is not None and layout.layers > 0
     return named and layout.chunked_prefill and not (job.prefix_caching and layout.prefix_caching)
 
 
-def window_tokens(page: int, window: int) -> int:
-    """Window tokens that one decoding request may hold: window, what is not yet cut, and a page at either end."""
-    return window + EVICTION_INTERVAL + page + page
+def window_tokens(page: int, window: int, draft_tokens: int = 0) -> int:
+    """Window tokens that one decoding request may hold: window, what is not yet cut, and a page at either end; with a
+    draft as much more as it drafts at once, twice."""
+    if not draft_tokens:
+        return window + EVICTION_INTERVAL + page + page
+    return window + EVICTION_INTERVAL * draft_tokens + page + 2 * draft_tokens
 
 
-def request_cap(page: int, window: int, requests: int) -> int:
+def request_cap(page: int, window: int, requests: int, draft_tokens: int = 0) -> int:
     """compute_swa_request_cap: every request's window tokens, the prefill chunks in flight and one page."""
-    return window_tokens(page, window) * requests + CHUNKS_IN_FLIGHT * CHUNKED_PREFILL + page
+    return window_tokens(page, window, draft_tokens) * requests + CHUNKS_IN_FLIGHT * CHUNKED_PREFILL + page
 
 
 def aligned(tokens: int, page: int) -> int:
@@ -211,7 +264,7 @@ def aligned(tokens: int, page: int) -> int:
 
 def _limits(layout: Layout, job: Job, rates: Rates, tokens: int, slots: int | None) -> tuple[tuple[str, int], ...]:
     """resolve_max_num_reqs: named or estimated, at most half the tokens, at most the slots that states have."""
-    named = requests_named(layout.context_length, tokens, job.max_running_requests)
+    named = requests_named(layout.context_length, tokens, job.requests)
     if slots is None:
         return named, ("tokens", tokens // 2)
     return named, ("tokens", tokens // 2), ("state slots", slots // (rates.slots_per_request or 1))

@@ -167,7 +167,7 @@ def test_a_cached_prefix_leaves_the_rest_to_work_out() -> None:
         (lambda: tier("usb"), "offload tier is 'usb'"),
         (lambda: job(shared_prefix=-1), "shared_prefix is -1"),
         (lambda: job(draft="eagle"), "draft is 'eagle'"),
-        (lambda: plan(job(draft=SMALL, engine="sglang")), "what sglang keeps for it is not stated here"),
+        (lambda: plan(job(draft=replace(SMALL, method="eagle"), engine="mlx")), "what mlx keeps for it is not stated"),
         (lambda: plan(job(shared_prefix=5, engine="mlx")), "what mlx holds once of it is not stated here"),
     ],
 )
