@@ -1,7 +1,9 @@
 # Headroom in a container: `docker build -t headroom .`, with CUDA `--build-arg VARIANT=cuda`. docs/sharing.md says how to
-# run it and what of this file was tried.
+# run it and what of this file was tried; `make containers` lints it.
 ARG VARIANT=cpu
 FROM python:3.11-slim AS base
+# The image's Debian moves on: a g++ that is pinned here would be gone from its mirrors.
+# hadolint ignore=DL3008
 RUN apt-get update \
     && apt-get install -y --no-install-recommends g++ \
     && rm -rf /var/lib/apt/lists/* \
@@ -28,8 +30,9 @@ COPY requirements.lock ./
 RUN pip install --require-hashes -r requirements.lock
 
 FROM ${VARIANT}-packages
+WORKDIR /app
 COPY --chown=root:root . .
-USER headroom
+USER 10001
 VOLUME /data
 EXPOSE 8501
 HEALTHCHECK --interval=30s --timeout=5s --start-period=60s \

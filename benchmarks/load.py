@@ -3,12 +3,15 @@
     python -m benchmarks.load                           1, 10, 50 and 100 sessions
     python -m benchmarks.load --sessions 10 --seconds 5 part of it, quickly
     python -m benchmarks.load --beside DIR              a third side: another checkout of Headroom, with this Python
+    python -m benchmarks.load --measuring               Headroom once more, while all cores measure decoding
 
 Each session is a WebSocket as the browser's client opens it (Streamlit's own protobuf messages): it walks WALK, then
 changes G on The three layouts, on the bare page the number of rows, each time after a pause of PAUSE_SECONDS on
 average. A change lasts from the message until the script is said to be finished. Every session's G is checked in what
-came back: a figure of another session is an error. Memory is the resident set of the server's process, a session's
-share is the growth over the sessions, and "after" is read once all have left and Streamlit has dropped them.
+came back: a figure of another session is an error. Memory is the resident set of the server's process. The baseline of
+a side is taken once, before the first round: one session has walked the pages and chosen every option, and the server
+has let go of it. A session's share is the highest growth over what was there before its round; "after" is read once all
+have left and their time to come back (server.disconnectedSessionTTL) is over, and is held against the baseline.
 The last line is JSON: for each side and number of sessions p50, p95 and p99 in milliseconds, errors, MiB.
 """
 
@@ -23,10 +26,12 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
+import tomllib
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
@@ -38,6 +43,8 @@ from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
+from core.decode.plan import DecodeJob
+from core.decode.worker import LiveRun
 from tests.dashboard import free_port
 
 ROOT = Path(__file__).parents[1]
@@ -45,7 +52,8 @@ WALK = ("", "models", "size", "formula", "layouts")
 PAUSE_SECONDS = 1.0
 ANSWER_SECONDS = 60.0
 SAID = re.compile(r"There are (\d+) rows|MHA: each of the (\d+) query heads|GQA: \d+ query heads share (\d+) key")
-SETTLE_SECONDS = 12.0  # Streamlit keeps a closed session for a while, so that a tab may come back
+TO_COME_BACK_SECONDS = 120  # what Streamlit gives a closed tab where nothing is configured
+TIDIED_SECONDS = 10.0  # Headroom looks every few seconds for sessions whose time is over
 
 
 @dataclass(frozen=True)
@@ -56,6 +64,13 @@ class Side:
     script: Path
     folder: Path
     walk: tuple[str, ...]
+
+    @property
+    def to_come_back_seconds(self) -> float:
+        """How long its server keeps the session of a closed tab."""
+        written = self.folder / ".streamlit" / "config.toml"
+        options = tomllib.loads(written.read_text(encoding="utf-8")).get("server", {}) if written.exists() else {}
+        return float(options.get("disconnectedSessionTTL", TO_COME_BACK_SECONDS))
 
 
 @dataclass
@@ -159,6 +174,16 @@ async def live(side: Side, url: str, seconds: float, seed: int, met: Measured) -
         met.errors.append(f"{type(error).__name__}: {error}")
 
 
+async def live_through_all(side: Side, url: str) -> None:
+    """One session that walks the pages and chooses every option, so that what all share is there."""
+    async with connect(f"{url}/_stcore/stream", subprotocols=["streamlit"], max_size=None, origin=None) as socket:
+        session = Session(socket)
+        for page in side.walk:
+            await session.visit(page)
+        for option in list(session.options):
+            await session.change(option)
+
+
 async def live_together(side: Side, url: str, sessions: int, seconds: float) -> Measured:
     met = Measured()
     await asyncio.gather(*(live(side, url, seconds, seed, met) for seed in range(sessions)))
@@ -201,6 +226,18 @@ def mib(process: psutil.Process) -> float:
     return float(process.memory_info().rss / 2**20)
 
 
+def warm(side: Side, url: str, process: psutil.Process) -> float:
+    """MiB of a server that has drawn all that it is going to be asked for, and whose only visitor has left."""
+    asyncio.run(live_through_all(side, url))
+    wait_until_forgotten(side)
+    return mib(process)
+
+
+def wait_until_forgotten(side: Side) -> None:
+    """Until the server may let go of the tabs that were closed last, and has had the time to do so."""
+    time.sleep(side.to_come_back_seconds + TIDIED_SECONDS)
+
+
 def measure(side: Side, url: str, process: psutil.Process, sessions: int, seconds: float) -> dict[str, Any]:
     """A round: latencies in ms, errors, MiB before, at most while all are there, and after they left."""
     before, highest = mib(process), 0.0
@@ -216,7 +253,7 @@ def measure(side: Side, url: str, process: psutil.Process, sessions: int, second
     met = asyncio.run(with_memory())
     if not met.changes:
         raise SystemExit(f"{side.name}: no session changed anything: {met.errors[:3]}")
-    time.sleep(SETTLE_SECONDS)
+    wait_until_forgotten(side)
     return {
         "sessions": sessions, **_percentiles("change", met.changes), **_percentiles("visit", met.visits),
         "errors": len(met.errors), "first_errors": met.errors[:3], "mib_before": round(before, 1),
@@ -227,6 +264,32 @@ def measure(side: Side, url: str, process: psutil.Process, sessions: int, second
 def _percentiles(name: str, seconds: list[float]) -> dict[str, float]:
     cuts = statistics.quantiles(seconds, n=100, method="inclusive") if len(seconds) > 1 else [*seconds] * 99
     return {f"{name}_p{p}_ms": round(1e3 * cuts[p - 1], 1) for p in (50, 95, 99)} | {f"{name}s": len(seconds)}
+
+
+@contextmanager
+def decoding() -> Iterator[None]:
+    """While a decode run as the dashboard starts it keeps all cores busy, again and again."""
+    job = DecodeJob(
+        num_query_heads=40, kv_heads=(40, 8, 1), head_dim=128, context_length=16_384, batch_size=1, dtype="bfloat16",
+        device="cpu", seconds_limit=600.0,
+    )  # fmt: skip
+    runs, stopped = [LiveRun(job, ("--no-save",))], threading.Event()
+
+    def go_on() -> None:
+        while not stopped.is_set():
+            if not runs[-1].wait(0.5).running and not stopped.is_set():
+                runs.append(LiveRun(job, ("--no-save",)))
+
+    keeping = threading.Thread(target=go_on)
+    keeping.start()
+    try:
+        while not runs[-1].state.results:  # torch is loaded and the first kernel timed
+            time.sleep(0.2)
+        yield
+    finally:
+        stopped.set()
+        runs[-1].cancel()
+        keeping.join()
 
 
 def sides(beside: Path | None) -> list[Side]:
@@ -242,21 +305,38 @@ def main() -> None:
     parser.add_argument("--sessions", type=int, nargs="+", default=[1, 10, 50, 100])
     parser.add_argument("--seconds", type=float, default=20.0, help="how long each session changes G")
     parser.add_argument("--beside", type=Path, help="another checkout of Headroom, measured in the same run")
+    parser.add_argument("--measuring", action="store_true", help="Headroom once more, beside a decode run")
     asked = parser.parse_args()
     print(f"{platform.machine()}, {os.cpu_count()} cores, Streamlit {version('streamlit')}")
     found: dict[str, list[dict[str, Any]]] = {}
     for side in sides(asked.beside):
+        rounds: dict[str, AbstractContextManager[None]] = {side.name: nullcontext()}
+        if asked.measuring and side.name == "headroom":
+            rounds["measuring"] = decoding()
         with serving(side) as (url, process):
-            measure(side, url, process, 1, 2.0)  # imports and caches are there
-            found[side.name] = [measure(side, url, process, count, asked.seconds) for count in asked.sessions]
-        for row in found[side.name]:
-            print(f"{side.name:9} {row['sessions']:4} sessions: change p50 {row['change_p50_ms']:8.1f} ms, "
-                  f"p95 {row['change_p95_ms']:8.1f}, visit p95 {row['visit_p95_ms']:8.1f}, {row['errors']} errors, "
-                  f"{row['mib_a_session']:.2f} MiB a session, {row['mib_before']:.0f} -> {row['mib_after']:.0f} MiB "
-                  f"{row['first_errors'] or ''}")  # fmt: skip
+            baseline = warm(side, url, process)
+            for name, meanwhile in rounds.items():
+                with meanwhile:
+                    found[name] = [
+                        measure(side, url, process, count, asked.seconds) | {"mib_baseline": round(baseline, 1)}
+                        for count in asked.sessions
+                    ]
+        for name in rounds:
+            _say(name, found[name])
     for bare, ours in zip(found["bare"], found["headroom"], strict=True):
         print(f"{ours['sessions']} sessions: p95 of a change {ours['change_p95_ms'] / bare['change_p95_ms']:.2f} times")
+    for quiet, busy in zip(found["headroom"], found.get("measuring", []), strict=False):
+        times = busy["change_p95_ms"] / quiet["change_p95_ms"]
+        print(f"{busy['sessions']} sessions beside a decode run: p95 of a change {times:.2f} times that without")
     print(json.dumps(found))
+
+
+def _say(name: str, rows: list[dict[str, Any]]) -> None:
+    for row in rows:
+        print(f"{name:9} {row['sessions']:4} sessions: change p50 {row['change_p50_ms']:8.1f} ms, "
+              f"p95 {row['change_p95_ms']:8.1f}, visit p95 {row['visit_p95_ms']:8.1f}, {row['errors']} errors, "
+              f"{row['mib_a_session']:.2f} MiB a session, {row['mib_baseline']:.0f} MiB at first, "
+              f"{row['mib_before']:.0f} -> {row['mib_after']:.0f} MiB {row['first_errors'] or ''}")  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -7,10 +7,11 @@ from pathlib import Path
 import streamlit as st
 
 from pages.server import entry
-from pages.shell import cached, lean_reads, menu, present, share, style
+from pages.shell import cached, lean_reads, lean_session, menu, present, share, style
 
 ASSETS = Path(__file__).parent / "assets"
 lean_reads.install()
+lean_session.install()
 
 st.set_page_config(
     page_title="Headroom",

@@ -46,7 +46,7 @@ def test_the_image_installs_what_is_pinned_and_runs_as_nobody_special() -> None:
     assert last.startswith("${VARIANT}-packages\n")
     for variant in ("cpu", "cuda"):
         assert f" AS {variant}-packages\n" in stages
-    assert "\nUSER headroom\n" in last
+    assert "\nUSER 10001\n" in last
     assert "/healthz" in last
 
 

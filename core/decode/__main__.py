@@ -13,7 +13,7 @@ from core.decode.device_lock import DeviceBusy, device_lock
 from core.decode.plan import DEVICES, ELEMENT_BYTES, DecodeJob, InvalidJob, StepShape
 from core.decode.record_files import InvalidRecord, from_csv, from_json, result_from, roofline_from, to_json
 from core.decode.records import KernelResult, RunRecord, summary
-from core.host.guard import end_with_parent, limit_memory, prefer_to_be_killed
+from core.host.guard import end_with_parent, give_way, limit_memory, prefer_to_be_killed
 from core.host.linux import ask_for_huge_pages
 from core.host.packages import missing
 
@@ -134,6 +134,7 @@ def _run(options: argparse.Namespace, command: str) -> int:
     job = job_of(options)
     if options.jsonl:
         end_with_parent(holds_stdin=True, waited_for=True)
+        give_way()
     prefer_to_be_killed()
     if options.address_space:
         limit_memory(int(options.address_space * 1e9))

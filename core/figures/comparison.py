@@ -5,6 +5,7 @@ differ, the columns show the value that most of its layers have and `layers` spe
 """
 
 import json
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -334,12 +335,20 @@ def kib(count: int) -> str:
 
 
 def plain(text: str, *, links: bool = False) -> str:
-    """Text that Markdown shows as it is: punctuation escaped, and no address made into a link unless links is set."""
+    """Text that Markdown shows as it is: punctuation escaped, and no address made into a link unless links is set.
+
+    What turns the direction of writing round (Unicode TR 9, 2) or shows nothing is seen as U+FFFD: a name that reads
+    otherwise than it is spelled misleads.
+    """
+    text = _UNSEEN.sub("\ufffd", text)
     if not links:  # a word joiner, which has no width, keeps an address from being recognised
         text = text.replace("://", ":\u2060//").replace("www.", "www\u2060.").replace("@", "\u2060@")
     return "".join(f"\\{character}" if character in _MARKDOWN else character for character in text)
 
 
+_UNSEEN = re.compile(
+    r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff\ud800-\udfff]"
+)
 _MARKDOWN = set("\\`*_{}[]()#.|<>$:~&^")
 
 

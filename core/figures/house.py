@@ -1,5 +1,6 @@
 """The look that all charts share: type, axes, grid and background from one palette, as a Vega-Lite config."""
 
+from functools import cache
 from typing import Any
 
 from core.figures.palette import Palette
@@ -7,8 +8,9 @@ from core.figures.palette import Palette
 FONT = '"Source Sans", "Source Sans Pro", "Helvetica Neue", Arial, sans-serif'
 
 
+@cache
 def house_config(colours: Palette, scale: float = 1.0) -> dict[str, Any]:
-    """The `config` of a Vega-Lite spec. scale enlarges type for a room (1 on a desk)."""
+    """The `config` of a Vega-Lite spec, one for all pictures. scale enlarges type for a room (1 on a desk)."""
     small, normal, large = round(12 * scale), round(13 * scale), round(17 * scale)
     return {
         "font": FONT,
@@ -63,6 +65,6 @@ def dress(spec: dict[str, Any], colours: Palette, scale: float = 1.0) -> dict[st
 
 
 def _merge(base: Any, own: Any) -> Any:
-    if isinstance(base, dict) and isinstance(own, dict):
+    if isinstance(base, dict) and isinstance(own, dict) and own:
         return {**base, **own}
     return base if own is None else own

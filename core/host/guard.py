@@ -1,4 +1,5 @@
-"""What a worker does so that it harms nobody: it ends with its parent, goes first when memory runs out, keeps a limit.
+"""What a worker does so that it harms nobody: it ends with its parent, goes first when memory runs out, keeps a limit,
+and leaves a busy processor to others.
 
 Each of these the kernel of Linux does by itself. Elsewhere a thread of the worker looks several times a second and
 ends the process; Python's other threads run on while torch computes, so it is not kept waiting for long.
@@ -18,6 +19,7 @@ ENDED_BY_MEMORY = 86  # exit code of a worker that a watch has ended; children.p
 PARENT = "HEADROOM_PARENT"  # the process id of whoever started a worker (children.py sets it)
 LOOK_SECONDS, PARENT_SECONDS = 0.1, 0.5
 LEAST_FREE = 0.02  # of all memory: below it this process ends before the system stops answering
+LESS_URGENT = 10  # nice(2), of 19; where nobody else wants a core it changes nothing
 WATCHED = "On this system the memory limit is watched, not enforced: what goes over it is ended within a second."
 
 
@@ -43,6 +45,23 @@ def prefer_to_be_killed() -> None:
     if linux.be_killed_first() or sys.platform == "linux" or total is None:
         return
     _watch(lambda: free_bytes(), lambda free: free < LEAST_FREE * total, "the system had almost no memory left")
+
+
+def give_way() -> bool:
+    """Whoever else wants a core gets most of it, so that pages answer while all cores measure; False where refused.
+
+    The number of threads stays what it is: on a machine that is quiet the figures are those of every core.
+    """
+    ps = psutil()
+    if ps is None:
+        return False
+    this = ps.Process()
+    try:
+        this.nice(ps.BELOW_NORMAL_PRIORITY_CLASS if sys.platform == "win32" else max(this.nice(), LESS_URGENT))
+    except (ps.Error, OSError):
+        return False
+    linux.give_way_as_a_group(LESS_URGENT)
+    return True
 
 
 def limit_memory(count: int, *, of_addresses: bool = True) -> bool:

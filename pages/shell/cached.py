@@ -1,4 +1,9 @@
-"""Every st.cache_* of the project, each with its ttl and bound. Caches are shared by all viewers."""
+"""Every st.cache_* of the project, each with its ttl and bound. Caches are shared by all viewers.
+
+Pictures are kept as resources: every session draws, and holds, the one spec, which nobody changes. As data each run
+would unpickle its own, 60 to 170 KiB for one layout, and keep it for what is exported. So their bounds are lower: a
+spec as it stands takes six times the memory of a pickled one.
+"""
 
 import gc
 from typing import TYPE_CHECKING, Any
@@ -27,7 +32,7 @@ if TYPE_CHECKING:
     from pages.shell.style import AnyChart
 
 
-@st.cache_data(ttl=86_400, max_entries=512, show_spinner=False)
+@st.cache_resource(ttl=86_400, max_entries=128, show_spinner=False)
 def layout_spec(num_query_heads: int, num_kv_heads: int, head_dim: int, theme: str, width_px: int) -> dict[str, Any]:
     """The Vega-Lite picture of one layout: building it costs more than the rest of the page together."""
     from core.figures.layouts import layout_chart  # noqa: PLC0415  altair loads with the first picture, not the page
@@ -39,7 +44,7 @@ def layout_spec(num_query_heads: int, num_kv_heads: int, head_dim: int, theme: s
     return layout_chart(layout, palette(theme), width_px=width_px, height_px=height_px).to_dict()
 
 
-@st.cache_data(ttl=86_400, max_entries=4, show_spinner=False)
+@st.cache_resource(ttl=86_400, max_entries=4, show_spinner=False)
 def headline(theme: str) -> tuple[dict[str, Any], str]:
     """The overview's Vega-Lite picture and the verdict in words: always the same job, in two themes."""
     from core.figures.overview import headline_chart  # noqa: PLC0415
@@ -50,7 +55,7 @@ def headline(theme: str) -> tuple[dict[str, Any], str]:
     return headline_chart(points, palette(theme)).to_dict(), headline_sentence(points)
 
 
-@st.cache_data(ttl=86_400, max_entries=1024, show_spinner=False)
+@st.cache_resource(ttl=86_400, max_entries=256, show_spinner=False)
 def lesson_picture(name: str, theme: str, **inputs: Any) -> "Picture":
     """One picture of a lesson: its spec, its sentence and its alt text."""
     from core.figures.lessons import picture  # noqa: PLC0415  altair loads with the first picture, not the page
@@ -94,7 +99,7 @@ def compared_model(
     return compare(name, status=status, facts=facts, config=_config, config_text=config_text)
 
 
-@st.cache_data(ttl=86_400, max_entries=256, show_spinner=False)
+@st.cache_resource(ttl=86_400, max_entries=64, show_spinner=False)
 def models_spec(
     chart: str, key: tuple[tuple[str, str], ...], theme: str, _models: "Sequence[ComparedModel]", ghosts: bool = False
 ) -> dict[str, Any]:
@@ -110,7 +115,7 @@ def models_spec(
     return models.layers_chart(layers, runs, palette(theme)).to_dict()
 
 
-@st.cache_data(ttl=86_400, max_entries=2, show_spinner=False)
+@st.cache_resource(ttl=86_400, max_entries=2, show_spinner=False)
 def timeline(theme: str) -> "Picture":
     """Every model of the registry by its month and its bytes a token: always the same, in two themes."""
     from core.figures import timeline as figure  # noqa: PLC0415  altair loads with the first picture, not the page
@@ -123,7 +128,7 @@ def timeline(theme: str) -> "Picture":
 
 @st.cache_resource(ttl=86_400, max_entries=2, show_spinner=False)
 def watch_spec(theme: str) -> dict[str, Any]:
-    """The picture of a decode step without its data; nobody changes it, so nobody needs a copy."""
+    """The picture of a decode step without its data."""
     from core.figures import watch  # noqa: PLC0415  altair loads with the first picture, not the page
     from core.figures.palette import palette  # noqa: PLC0415
 
@@ -131,7 +136,7 @@ def watch_spec(theme: str) -> dict[str, Any]:
     return {"datasets": {}, **spec}
 
 
-@st.cache_data(ttl=86_400, max_entries=32, show_spinner=False)
+@st.cache_resource(ttl=86_400, max_entries=32, show_spinner=False)
 def idea_picture(key: str, theme: str) -> "Picture":
     """The layout of one idea of After G."""
     from core.figures import ideas as figure  # noqa: PLC0415  altair loads with the first picture, not the page
@@ -150,7 +155,7 @@ def idea_bytes(key: str) -> "IdeaBytes | None":
     return size_of(idea(key))
 
 
-@st.cache_data(ttl=86_400, max_entries=2, show_spinner=False)
+@st.cache_resource(ttl=86_400, max_entries=2, show_spinner=False)
 def idea_map(theme: str) -> "Picture":
     """Every registry model on the ideas that it stands on."""
     from core.figures import ideas as figure  # noqa: PLC0415  altair loads with the first picture, not the page
@@ -160,7 +165,7 @@ def idea_map(theme: str) -> "Picture":
     return made(figure.map_chart(palette(theme)), figure.map_sentence(), figure.map_alt_text())
 
 
-@st.cache_data(ttl=86_400, max_entries=128, show_spinner=False)
+@st.cache_resource(ttl=86_400, max_entries=64, show_spinner=False)
 def bound_picture(name: str, theme: str, **inputs: Any) -> "Picture":
     """'ridge' or 'measured', of When memory stops binding."""
     from core.figures import bound  # noqa: PLC0415  altair loads with the first picture, not the page
@@ -205,7 +210,7 @@ def built_count(key: str, _config: "Mapping[str, Any]") -> "Future[ParameterCoun
     return building
 
 
-@st.cache_data(ttl=86_400, max_entries=512, show_spinner=False)
+@st.cache_resource(ttl=86_400, max_entries=128, show_spinner=False)
 def chart_spec(key: str, theme: str, _chart: "Callable[[Palette], AnyChart]") -> dict[str, Any]:
     """A page's chart as Vega-Lite. key must say everything that it depends on."""
     from core.figures.palette import palette  # noqa: PLC0415
@@ -213,7 +218,7 @@ def chart_spec(key: str, theme: str, _chart: "Callable[[Palette], AnyChart]") ->
     return _chart(palette(theme)).to_dict()
 
 
-@st.cache_data(ttl=86_400, max_entries=64, show_spinner=False)
+@st.cache_resource(ttl=86_400, max_entries=64, show_spinner=False)
 def quality_spec(
     dots: "tuple[tuple[str, int | None], ...]", scale: "Scale", theme: str, _dots: "tuple[Dot, ...]"
 ) -> dict[str, Any]:
@@ -232,7 +237,7 @@ def traffic_fit(key: str, _job: "ServingJob", _traffic: "Traffic") -> "TrafficFi
     return fit_traffic(_job, _traffic)
 
 
-@st.cache_data(ttl=86_400, max_entries=512, show_spinner=False)
+@st.cache_resource(ttl=86_400, max_entries=128, show_spinner=False)
 def technique_picture(name: str, theme: str, **inputs: Any) -> "Picture":
     """One picture of a technique page: its spec, its sentence and its alt text."""
     from core.figures.palette import palette  # noqa: PLC0415

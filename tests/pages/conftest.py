@@ -6,8 +6,22 @@ import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
+from pages.shell import cached
 from tests.dashboard import ROOT
 from tests.server_once import replacements
+
+PICTURES = (
+    *(cached.layout_spec, cached.headline, cached.lesson_picture, cached.models_spec, cached.timeline),
+    *(cached.idea_picture, cached.idea_map, cached.bound_picture, cached.chart_spec, cached.quality_spec),
+    cached.technique_picture,
+)
+
+
+def forget_pictures() -> None:
+    """What st.cache_data keeps, and every picture: those are resources, since all sessions draw the same one."""
+    st.cache_data.clear()
+    for kept in PICTURES:
+        kept.clear()
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -28,11 +42,11 @@ def with_torch(monkeypatch: pytest.MonkeyPatch) -> None:
 def open_page(request: pytest.FixtureRequest) -> Iterator[Callable[..., AppTest]]:
     """open_page("learn/layouts.py", layouts_model="Falcon 7B") runs it with the query of a link.
 
-    What st.cache_data keeps is the same for every test but one that puts something else in its place.
+    What the caches keep is the same for every test but one that puts something else in its place.
     """
     replaces = "monkeypatch" in request.fixturenames
     if replaces:
-        st.cache_data.clear()
+        forget_pictures()
 
     def opened(script: str, /, **query: str) -> AppTest:
         app = AppTest.from_file(ROOT / "pages" / "frame.py", default_timeout=60)
@@ -44,4 +58,4 @@ def open_page(request: pytest.FixtureRequest) -> Iterator[Callable[..., AppTest]
 
     yield opened
     if replaces:
-        st.cache_data.clear()
+        forget_pictures()

@@ -7,6 +7,7 @@ import streamlit as st
 from core.decode import store
 from core.decode.record_files import InvalidRecord, from_csv, from_json, to_csv, to_json
 from core.decode.records import RunRecord
+from core.figures.comparison import plain
 from pages.shell import share
 from pages.tools.decode.result import measured_in_words, show_result
 
@@ -88,9 +89,9 @@ def _load(run_id: str | None) -> RunRecord | None:
 
 def _show(run: RunRecord, key: str) -> None:
     if run.status != "complete":
-        st.warning(f"This run is {run.status}: {run.message}")
+        st.warning(f"This run is {plain(run.status)}: {plain(run.message)}")
     elif run.message:
-        st.caption(run.message)
+        st.caption(plain(run.message))
     layers = run.steps[0].num_layers if run.steps else 1
     show_result(run.results, int(run.job["num_query_heads"]), layers, int(run.job["batch_size"]), key=key, record=run)
 
@@ -158,7 +159,7 @@ def _import() -> None:
         record = from_csv(text) if upload.name.endswith(".csv") else from_json(text)
         added = store.add(record)
     except (InvalidRecord, UnicodeDecodeError, store.StoreUnavailable) as error:
-        st.error(f"{upload.name} was not imported: {error}")
+        st.error(plain(f"{upload.name} was not imported: {error}"))
         return
     if not added:
         st.warning(
@@ -166,4 +167,4 @@ def _import() -> None:
         )
         return
     st.session_state["_bench_imported"] = upload.file_id
-    st.success(f"Imported {record.run_id}, measured on {record.device_name}.")
+    st.success(f"Imported {record.run_id}, measured on {plain(record.device_name)}.")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from core.decode.records import KernelResult, RunRecord, quartiles
+from core.figures.comparison import plain
 from core.models.attention import kind_of
 from core.reports.measured import figures_section, machine_section
 from pages.shell import share
@@ -186,14 +187,14 @@ def show_origin(record: RunRecord) -> None:
             f"{_half((*roof.start_reads, *roof.round_reads), 1)}, {roof.flops_per_second / 1e9:,.0f} GFLOP/s"
             f"{_half((*roof.start_products, *roof.round_products), 0)}, "
             f"{roof.exp_per_second / 1e9:,.2f} billion exponentials/s "
-            f"({roof.detail}). Predicted time is the larger of bytes over bandwidth and FLOPs over rate; the softmax's "
-            "exponentials are a third bound, which is named where it is larger still."
+            f"({plain(roof.detail)}). Predicted time is the larger of bytes over bandwidth and FLOPs over rate; the "
+            "softmax's exponentials are a third bound, which is named where it is larger still."
         )
     show_machine(record)
     if record.rule:
-        st.caption(record.rule)
+        st.caption(plain(record.rule))
     versions = ", ".join(f"{name} {value}" for name, value in record.host.items())
-    st.caption(f"{record.device_name}, {record.date}. {versions}.")
+    st.caption(plain(f"{record.device_name}, {record.date}. {versions}."))
     long = len(record.command) > LONG_COMMAND
     st.code(record.command, language="shell", wrap_lines=True, height=COMMAND_PX if long else "content")
 
@@ -209,7 +210,7 @@ def show_machine(record: RunRecord) -> None:
     if isinstance(spread, int | float) and spread > STEADY:
         said.append(f"half of the reads lay {spread:.0%} of their median apart: figures closer than that are equal")
     if said:
-        st.warning("This machine was not quiet: " + "; ".join(said) + ".")
+        st.warning("This machine was not quiet: " + plain("; ".join(said)) + ".")
     elif record.machine:
         st.caption("The machine was quiet before, during and after the run.")
 

@@ -168,6 +168,8 @@ def test_runs_of_equal_layers_are_labelled_where_there_is_room() -> None:
         ("a_b*c`d`", "a\\_b\\*c\\`d\\`"),
         ("$x$ :smile:", "\\$x\\$ \\:smile\\:"),
         ("https://a.b", "https\\:\u2060//a\\.b"),
+        ("invoice\u202efdp.exe", "invoice\ufffdfdp\\.exe"),  # a browser would show it as invoiceexe.pdf
+        ("\u2066a\u2069\x00\ud800", "\ufffda\ufffd\ufffd\ufffd"),
     ],
 )
 def test_plain_text_stays_text_in_markdown(text: str, shown: str) -> None:

@@ -1,6 +1,7 @@
 """This machine under one face: each system's own tools and calls, with tools of the test's own in their place."""
 
 import os
+import subprocess
 import sys
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -10,6 +11,7 @@ import pytest
 
 from core.host import compiler, folders, guard, linux, memory, packages, processor
 from tests.core.host.systems import seem
+from tests.dashboard import ROOT
 
 
 @pytest.fixture
@@ -176,6 +178,7 @@ def test_what_only_linux_has_is_refused_elsewhere(monkeypatch, system):
     assert not linux.be_killed_first()
     assert not linux.keep_few_arenas()
     assert not linux.give_memory_back()
+    assert not linux.give_way_as_a_group(10)
     assert not linux.bound_address_space(1)  # one byte: on Linux nothing would run on
     linux.ask_for_huge_pages()
     assert "THP_MEM_ALLOC_ENABLE" not in os.environ
@@ -228,3 +231,10 @@ def test_what_is_not_installed_is_named_in_one_line(monkeypatch):
         "The check needs torch and no_such_package, which are not installed here: "
         "`pip install -r requirements.txt` brings it all."
     )
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="it has classes of priority in place of numbers")
+def test_a_worker_that_gives_way_is_less_urgent_than_whoever_started_it():
+    said = "from core.host import guard; import os; print(guard.give_way(), os.getpriority(os.PRIO_PROCESS, 0))"
+    done = subprocess.run([sys.executable, "-c", said], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["True", str(max(10, os.getpriority(os.PRIO_PROCESS, 0)))]
