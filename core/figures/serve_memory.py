@@ -82,6 +82,9 @@ def memory_chart(served: Served, palette: Palette) -> alt.LayerChart | alt.Facet
         alt.Chart(alt.Data(values=request_rows(served)))
         .mark_rule(color=palette.background, strokeWidth=1)
         .encode(x=alt.X("place:Q", scale=scale, axis=None), y=top, y2=foot),
+        text.transform_filter("datum.part == 'cache'")
+        .mark_text(fontWeight=600, stroke=shown[1], strokeWidth=6, strokeJoin="round", color=shown[1])
+        .encode(x=middle, y=line, text="label:N"),
         text.transform_filter(filled)
         .mark_text(fontWeight=600, color=palette.on_fill if solid else palette.text)
         .encode(x=middle, y=line, text="label:N"),

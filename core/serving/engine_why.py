@@ -23,7 +23,15 @@ class Misleading:
 
 
 def why_sentence(plan: MemoryPlan) -> str:
-    """'Why 45: 40.0 GB are left …': how many such requests one copy serves at once, and what sets the number."""
+    """'Why 45 at once: 40.0 GB are left …': how many such requests one copy serves at once, and what sets the number."""
+    said, job = _why(plan), plan.job
+    if job.replicas == 1:
+        return said
+    each = "ranks of requests" if job.data_parallel > 1 else "copies"
+    return said.replace(" at once:", f" at once on each of {job.replicas:,} {each}:", 1)
+
+
+def _why(plan: MemoryPlan) -> str:
     asked = plan.engine_plan
     left = max(plan.budget_bytes - plan.loaded_bytes - plan.runtime_bytes, 0)
     tokens = f"{plan.job.context_length:,}"

@@ -20,7 +20,8 @@ def weights_formula(job: ServingJob, total: int, weight_bytes: int, *, uniform: 
         bits = job.weight_bits if uniform else weight_bytes * 8 * job.tensor_parallel / total
         words = f"parameters × {'weight bits' if uniform else 'mean bits as stored'} / 8 / tensor parallel"
         return words, f"{total:,} × {bits:.6g} / 8 / {job.tensor_parallel}"
-    words = "parameters of this rank's layers × bits / 8 / tensor parallel, experts over the ranks that share them"
+    words = "parameters of this rank's layers × bits / 8 / tensor parallel"
+    words += ", experts over the ranks that share them" if job.model.dimensions.num_experts else ""
     share = weight_bytes * 8 / total
     return words, f"{total:,} × {share:.6g} bits on this rank / 8"
 

@@ -80,3 +80,8 @@ def test_none_is_said_too():
     assert why_sentence(made) == (
         "Why none: 42.9 GB are left for the cache, and a request of 1,000,000 tokens does not fit."
     )
+
+
+def test_why_says_on_which_of_several_copies():
+    made = planned("Qwen3 32B", "vllm", num_accelerators=2)
+    assert " at once on each of 2 copies: " in why_sentence(made)
