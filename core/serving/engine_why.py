@@ -23,7 +23,7 @@ class Misleading:
 
 
 def why_sentence(plan: MemoryPlan) -> str:
-    """'Why 45 at once: 40.0 GB are left …': how many such requests one copy serves at once, and what sets the number."""
+    """'Why 45 at once: 40.0 GB are left …': how many such requests one copy serves, and what sets the number."""
     said, job = _why(plan), plan.job
     if job.replicas == 1:
         return said
