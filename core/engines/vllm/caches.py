@@ -22,6 +22,7 @@ class Kind(Enum):
     LATENT_WINDOW = "latent, sliding window"
     CHUNK = "local chunks"
     STATE = "state"
+    RING = "ring of waiting keys"
 
 
 FULL_KINDS = (Kind.FULL, Kind.LATENT)  # both hold every token: they may share one group
@@ -53,7 +54,7 @@ class LayerCache:
         more since a window may begin inside a block. Chunk: a chunk and those in flight. State: a fixed number.
         (FullAttentionSpec, SlidingWindowSpec, ChunkedLocalAttentionSpec and MambaSpec, max_memory_usage_bytes.)
         """
-        if self.kind is Kind.STATE:
+        if self.kind in (Kind.STATE, Kind.RING):
             return self.state_pages
         if self.kind in WINDOW_KINDS:
             return ceiling(smaller(self.window - 1 + self.in_flight_tokens, context), self.block_size) + 1
@@ -63,7 +64,7 @@ class LayerCache:
 
     def filled(self, context: int) -> int:
         """Bytes that the tokens and states of one request need at this layer's widths, without any page."""
-        if self.kind is Kind.STATE:
+        if self.kind in (Kind.STATE, Kind.RING):
             return self.filled_bytes
         tokens = min(context, self.window) if self.window else ceiling(context, self.context_ranks)
         return int(tokens // self.tokens_per_row * self.row_bytes)

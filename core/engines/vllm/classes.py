@@ -46,6 +46,7 @@ EVERY_HEAD = frozenset({"Zamba2ForCausalLM"})
 # The language model of multimodal files whose model_type names no causal class of transformers.
 TEXT_CLASSES = {
     "bailing_hybrid": "BailingMoeV3ForCausalLM",
+    "glm5_next_text": "Glm5NextForCausalLM",
     "minimax_m3_vl_text": "MiniMaxM3SparseForCausalLM",
     "muse_glimmer_text": "MuseGlimmerForCausalLM",
 }
@@ -58,7 +59,7 @@ NOT_STATED = frozenset(
         "AliceAIForCausalLM",
         "CohereAsrForConditionalGeneration", "DeepseekV41ForCausalLM",
         "DeepseekV4ForConditionalGeneration", "DiffusionGemmaForBlockDiffusion", "Dots3NoteForCausalLM",
-        "FlintForCausalLM", "Glm5NextForCausalLM", "Glm5NextForConditionalGeneration", "InklingForCausalLM",
+        "FlintForCausalLM", "InklingForCausalLM",
         "K2HorizonForCausalLM", "LongcatFlashNgramForCausalLM", "MiMoV2OmniForCausalLM",
         "MuseSparkForConditionalGeneration", "NemotronParseForConditionalGeneration",
         "OpenPanguVLForConditionalGeneration", "PanguEmbeddedForCausalLM", "PanguProMoEV2ForCausalLM",

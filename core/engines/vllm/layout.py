@@ -11,7 +11,7 @@ from functools import cached_property
 from math import lcm
 from typing import Any
 
-from core.engines.arrays import smaller
+from core.engines.arrays import ceiling, smaller
 from core.engines.plan import EngineError
 from core.engines.vllm import blocks, rows
 from core.engines.vllm.caches import FULL_KINDS, Kind
@@ -44,6 +44,7 @@ class Layout:
     groups: tuple[Group, ...]
     state_bytes: int | None = None  # of one recurrent layer, before it is paged
     caches_prefixes: bool = True
+    stride: int = 1  # bytes that a block is a multiple of
     draft_layers: int = 0  # of the layers in the groups, those that a draft brought
 
     @cached_property
@@ -64,7 +65,7 @@ class Layout:
     @cached_property
     def pool_block_bytes(self) -> int:
         """Bytes of one block of the pool: the pages of the longest group together (_get_kv_cache_bytes_per_block)."""
-        return max(group.page_bytes for group in self.groups)
+        return int(ceiling(max(group.page_bytes for group in self.groups), self.stride)) * self.stride
 
     def request_blocks(self, context: Any) -> Any:
         """Blocks that one request of so many tokens pins at most, all groups together; an int or a numpy array."""
@@ -229,7 +230,7 @@ def _compiled_own(model: Model, settings: Settings, own: Own) -> Layout:
         model=model,
         settings=settings,
         cache_type=settings.cache_type,
-        block_size=own.block_of(model, settings.block_size),
+        block_size=own.block_of(model, settings),
         caches_prefixes=settings.prefix_caching is not False,
         state_page_bytes=0,
         skipped=_ends(len(model.spec.layers)) if turbo else frozenset(),
@@ -250,6 +251,7 @@ def _compiled_own(model: Model, settings: Settings, own: Own) -> Layout:
         groups=packed(caches) if own.packed else grouped((*caches, *drafted)),
         caches_prefixes=frame.caches_prefixes,
         draft_layers=len(drafted),
+        stride=1 if own.stride is None else own.stride(model),
     )
 
 

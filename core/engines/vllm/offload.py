@@ -33,7 +33,7 @@ def offloaded(layout: Layout, context: int) -> OffloadedRequest | None:
 
 def _chunks(cache: LayerCache, context: int, lookahead: int) -> int:
     """Whole blocks of the context, or as many as attention reaches back."""
-    if not cache.block_size:
+    if not cache.block_size or cache.kind is Kind.RING:  # a ring is no part of any prefix
         return 0
     tokens = cache.block_size * cache.context_ranks
     whole = context // tokens

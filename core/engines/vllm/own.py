@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from core.engines.plan import EngineError
-from core.engines.vllm import rows
+from core.engines.vllm import glm5_next, rows
 from core.engines.vllm.caches import Kind, LayerCache
 from core.engines.vllm.compressed import PACKED_TYPES, deepseek_v4_caches
 from core.engines.vllm.layers import Frame, kv_heads_of_rank
 from core.engines.vllm.model import Model
+from core.engines.vllm.settings import Settings
 from core.models.rules.fields import ConfigPart
 
 SIXTEEN_BITS = ("auto", "float16", "bfloat16")
@@ -34,9 +35,16 @@ class Own:
     cache_types: tuple[str, ...] = (*SIXTEEN_BITS, *EIGHT_BITS)
     packed: bool = False  # pages side by side in one block (packing.py)
     shares_context: bool = False  # whether decode context parallelism may share out its tokens
+    block_by_state: Callable[[Model, Settings], int] | None = None  # where a state decides it
+    stride: Callable[[Model], int] | None = None  # bytes that a block is a multiple of
 
-    def block_of(self, model: Model, asked: int | None) -> int:
+    def block_of(self, model: Model, settings: Settings) -> int:
         """Tokens of a block. Raises EngineError for one that the class does not take."""
+        asked = settings.block_size
+        if self.block_by_state is not None:
+            if asked is not None:
+                raise EngineError(f"block_size is {asked}: a state decides {model.text_class}'s here. Leave it out.")
+            return self.block_by_state(model, settings)
         if asked is None:
             return self.block_size(model)
         if (self.blocks and asked not in self.blocks) or asked % self.multiple:
@@ -280,6 +288,14 @@ OWN: dict[str, Own] = {
         blocks=(128, 256),
         cache_types=PACKED_TYPES,
         packed=True,
+    ),
+    "Glm5NextForCausalLM": Own(
+        caches=glm5_next.caches,
+        block_size=lambda model: 512,
+        cache_types=SIXTEEN_BITS,
+        packed=True,
+        block_by_state=glm5_next.block_size,
+        stride=glm5_next.stride,
     ),
     "HYV4ForCausalLM": Own(
         caches=hy_v4,

@@ -26,7 +26,7 @@ class State:
     alignment: int = 1  # blocks are a multiple of this many tokens while prefixes are cached
 
 
-def _shared_out(name: str, whole: int, ranks: int) -> int:
+def shared_out(name: str, whole: int, ranks: int) -> int:
     if whole % ranks:
         raise EngineError(
             f"tensor_parallel is {ranks}: vLLM cannot share out {name} ({whole:,}) over so many ranks. "
@@ -36,7 +36,7 @@ def _shared_out(name: str, whole: int, ranks: int) -> int:
 
 
 def _mamba1(part: ConfigPart, channels: int, states: str, kernel: str, ranks: int) -> State:
-    width = _shared_out("the state's channels", channels, ranks)
+    width = shared_out("the state's channels", channels, ranks)
     elements = width * (part.integer(kernel).value - 1) + width * part.integer(states).value
     return State(state_bytes=elements * MODEL_BYTES)
 
@@ -71,8 +71,8 @@ def _mamba2(
             "ranks. Choose one that divides them."
         )
     groups = max(groups, ranks) if groups == 1 else groups
-    convolved = _shared_out("the convolved channels", channels + 2 * groups * states, ranks)
-    scanned = _shared_out(names[1], heads, ranks) * width * states
+    convolved = shared_out("the convolved channels", channels + 2 * groups * states, ranks)
+    scanned = shared_out(names[1], heads, ranks) * width * states
     taps = part.integer(kernel).value - 1
     tap_bytes = convolved * MODEL_BYTES
     return State(state_bytes=tap_bytes * taps + scanned * scan_bytes, tap_bytes=tap_bytes, checkpoint=True)
@@ -134,9 +134,9 @@ def gated_delta(part: ConfigPart, ranks: int) -> State:
     """
     names = ("linear_num_key_heads", "linear_num_value_heads", "linear_key_head_dim", "linear_value_head_dim")
     key_heads, value_heads, key_width, value_width = (_linear(part, name) for name in names)
-    channels = _shared_out("the convolved channels", 2 * key_heads * key_width + value_heads * value_width, ranks)
+    channels = shared_out("the convolved channels", 2 * key_heads * key_width + value_heads * value_width, ranks)
     taps = part.integer("linear_conv_kernel_dim").value - 1
-    recurrent = _shared_out("linear_num_value_heads", value_heads, ranks) * key_width * value_width
+    recurrent = shared_out("linear_num_value_heads", value_heads, ranks) * key_width * value_width
     asked = part.model_type in ("qwen3_5_text", "qwen3_5_moe_text") and part.raw.get("mamba_ssm_dtype")
     recurrent_bytes = _asked(part, "mamba_ssm_dtype", "bfloat16") if asked else MODEL_BYTES
     tap_bytes = channels * MODEL_BYTES
@@ -164,15 +164,15 @@ def kimi_delta(part: ConfigPart, ranks: int) -> State:
     nested = part.nested("linear_attn_config", {})
     heads, width = nested.integer("num_heads").value, nested.integer("head_dim").value
     taps = nested.integer("short_conv_kernel_size").value - 1
-    channels = _shared_out("the convolved channels", 3 * heads * width, ranks)
-    recurrent = _shared_out("num_heads of linear_attn_config", heads, ranks) * width * width
+    channels = shared_out("the convolved channels", 3 * heads * width, ranks)
+    recurrent = shared_out("num_heads of linear_attn_config", heads, ranks) * width * width
     return State(state_bytes=channels * taps * MODEL_BYTES + recurrent * STATE_BYTES["float32"])
 
 
 def short_convolution(part: ConfigPart, ranks: int) -> State:
     """LFM2: conv_dim (hidden_size where the file has none) channels, conv_L_cache - 1 taps."""
     width = part.raw.get("conv_dim") if part.model_type == "lfm2" else None
-    channels = _shared_out("the convolved channels", width or part.integer("hidden_size").value, ranks)
+    channels = shared_out("the convolved channels", width or part.integer("hidden_size").value, ranks)
     return State(state_bytes=channels * (part.integer("conv_L_cache").value - 1) * MODEL_BYTES)
 
 
@@ -191,8 +191,8 @@ def bailing_v3(part: ConfigPart, ranks: int) -> State:
     _whole_groups(part)
     heads, width = part.integer("num_attention_heads").value, part.integer("head_dim").value
     stated = part.optional_integer("short_conv_kernel_size")
-    channels = _shared_out("the convolved channels", 3 * heads * width, ranks)
-    recurrent = _shared_out("num_attention_heads", heads, ranks) * width * width
+    channels = shared_out("the convolved channels", 3 * heads * width, ranks)
+    recurrent = shared_out("num_attention_heads", heads, ranks) * width * width
     taps, tap_bytes = (4 if stated is None else stated.value) - 1, channels * MODEL_BYTES
     return State(state_bytes=tap_bytes * taps + recurrent * STATE_BYTES["float32"], tap_bytes=tap_bytes)
 
@@ -201,7 +201,7 @@ def bailing_v2_5(part: ConfigPart, ranks: int) -> State:
     """Ling and Ring 2.5 (bailing_moe_linear.py): one matrix of head_dim x head_dim a head, in the model's own type."""
     _whole_groups(part)
     heads, width = part.integer("num_attention_heads").value, part.integer("head_dim").value
-    return State(state_bytes=_shared_out("num_attention_heads", heads, ranks) * width * width * MODEL_BYTES)
+    return State(state_bytes=shared_out("num_attention_heads", heads, ranks) * width * width * MODEL_BYTES)
 
 
 OF_CLASS: dict[str, Callable[[ConfigPart, int], State]] = {  # where one model_type is served by several classes
