@@ -36,7 +36,7 @@ def state_of(part: ConfigPart, ranks: int) -> State:
 def block_size(model: Model, settings: Settings) -> int:
     """Tokens of a block."""
     part = _part(model)
-    unit = KERNEL_KEYS * part.integer("index_kpool").value
+    unit = KERNEL_KEYS * int(part.integer("index_kpool").value)
     if not any(isinstance(layer, RecurrentState) for layer in model.spec.layers):
         return unit
     return unit * int(ceiling(state_of(part, settings.tensor_parallel).state_bytes, unit * _latent_row(part)))
@@ -83,10 +83,11 @@ def _part(model: Model) -> ConfigPart:
 
 
 def _latent_row(part: ConfigPart) -> int:
-    return (part.integer("kv_lora_rank").value + part.integer("qk_rope_head_dim", minimum=0).value) * ELEMENT_BYTES
+    rope = int(part.integer("qk_rope_head_dim", minimum=0).value)
+    return (int(part.integer("kv_lora_rank").value) + rope) * ELEMENT_BYTES
 
 
 def _index_row(part: ConfigPart) -> int:
     """8-bit keys with a float32 scale for every 128 elements."""
-    width = part.integer("index_head_dim").value
+    width = int(part.integer("index_head_dim").value)
     return width + width // INDEX_SCALE_WIDTH * FLOAT32_BYTES
