@@ -74,6 +74,16 @@ def sweeps(limit: int = 50) -> list[SweepLine]:
     return [_line(row) for row in rows]
 
 
+def waiting() -> int:
+    """Points of sweeps under way that no node has begun. Raises StoreUnavailable."""
+    with opened() as db:
+        row = db.execute(
+            "SELECT COUNT(*) FROM sweep_points JOIN sweeps USING (sweep_id) WHERE status = ? AND state = ?",
+            (UNDER_WAY, WAITING),
+        ).fetchone()
+    return int(row[0])
+
+
 def find(sweep_id: str) -> SweepLine:
     """Raises NoSuchSweep, StoreUnavailable."""
     with opened() as db:

@@ -7,6 +7,7 @@ import hmac
 import os
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 
 import psutil
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
@@ -18,6 +19,7 @@ from streamlit.runtime import Runtime
 
 from core.version import VERSION
 from pages.server.entry import is_local
+from pages.server.tidy import sessions_kept
 
 TOKEN = "HEADROOM_METRICS_TOKEN"
 
@@ -27,9 +29,12 @@ class Headroom:
 
     def collect(self) -> Iterator[Metric]:
         yield GaugeMetricFamily("headroom_sessions", "Open browser sessions", value=_sessions())
+        kept = max(0, sessions_kept() - _sessions())
+        yield GaugeMetricFamily("headroom_sessions_kept", "Sessions of closed tabs that may come back", value=kept)
         yield _memory()
         yield _hub_faults()
         yield from _measurements()
+        yield from _queue()
 
 
 def _sessions() -> int:
@@ -67,6 +72,15 @@ def _measurements() -> Iterator[Metric]:
     for status, count in sorted(worker.ENDED.items()) if worker is not None else ():
         ended.add_metric([status], count)
     yield ended
+
+
+def _queue() -> Iterator[Metric]:
+    """Points of a cluster's sweeps; this host has no queue, since a second run on a device is refused."""
+    kept = sys.modules.get("core.cluster.kept")  # never imported: then no sweep was ever asked for
+    if kept is None:
+        return
+    with suppress(OSError):  # its data directory is out of reach, which the page says
+        yield GaugeMetricFamily("headroom_sweep_points_waiting", "Points that wait for a node", value=kept.waiting())
 
 
 async def healthz(_request: Request) -> Response:

@@ -11,6 +11,8 @@ from time import monotonic
 
 import pytest
 
+from core.cluster import kept
+from core.cluster.points import Sweep
 from core.models.hub.pulls import FAULTS, HubError
 from core.version import VERSION
 from pages.server.health import Headroom
@@ -80,7 +82,7 @@ def test_figures_are_for_who_knows_the_token(server):
     assert answer.status == 200
     figures = dict(line.rsplit(" ", 1) for line in text.decode().splitlines() if not line.startswith("#"))
     assert float(figures['headroom_memory_bytes{part="server"}']) > 2**24
-    assert figures["headroom_sessions"] == "0.0"
+    assert figures["headroom_sessions"] == figures["headroom_sessions_kept"] == "0.0"
     assert figures["headroom_measurements_running"] == "0.0"
 
 
@@ -96,6 +98,14 @@ def test_measurements_are_counted_by_how_they_ended(monkeypatch):
     monkeypatch.setattr("core.decode.worker.ENDED", Counter({"complete": 3, "failed": 1}))
     family = {family.name: family for family in Headroom().collect()}["headroom_measurements"]
     assert {sample.labels["status"]: sample.value for sample in family.samples} == {"complete": 3.0, "failed": 1.0}
+
+
+def test_points_that_wait_for_a_node_are_counted(monkeypatch, tmp_path):
+    monkeypatch.setenv("HEADROOM_DATA_DIR", str(tmp_path))
+    assert kept.waiting() == 0
+    kept.add(Sweep(num_query_heads=8, head_dim=64, kv_heads=(8, 1), contexts=(1024,), batches=(2,), devices=("H100",)))
+    family = {family.name: family for family in Headroom().collect()}["headroom_sweep_points_waiting"]
+    assert [sample.value for sample in family.samples] == [2.0]
 
 
 def test_a_request_is_logged_under_the_id_that_it_got_and_without_its_query(server):

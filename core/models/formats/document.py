@@ -29,6 +29,8 @@ READ_FORMATS = (
     "Megatron-core and NeMo", "Keras-Hub", "torchtune", "speculators and EAGLE drafts",
 )  # fmt: skip
 
+FILE_TYPES = ["json", "yaml", "yml", "txt"]  # what a page takes as an upload; a dump of a GGUF header is text
+
 
 def read_document(data: bytes, beside: bytes | None = None) -> ModelSpec:
     """The model of a JSON or YAML file, whatever tool wrote it; `beside` is its hf_quant_config.json, if there is one.

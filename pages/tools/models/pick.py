@@ -3,7 +3,7 @@
 import streamlit as st
 
 from core.figures.comparison import MAX_COMPARED, ComparedModel, compare, compare_header, plain
-from core.models.formats.document import READ_FORMATS, spec_of
+from core.models.formats.document import FILE_TYPES, READ_FORMATS, spec_of
 from core.models.formats.parsed import parse
 from core.models.gguf.dump import read_dump
 from core.models.gguf.spotted import LOOKED_AT, looks_like_dump
@@ -73,7 +73,7 @@ def own_inputs() -> None:
         st.caption(f"JSON or YAML, found by its keys: {', '.join(READ_FORMATS)}.")
         st.text_area("Paste a config.json", key="models_paste", height=200, placeholder='{"model_type": …}', width=420)
         st.caption("What `gguf-dump` prints can be pasted too, as text or with --json --json-array.")
-        st.file_uploader("Upload a config.json", key="models_upload")
+        st.file_uploader("Upload a config.json", type=FILE_TYPES, key="models_upload")
         header_inputs("models")
 
 

@@ -9,7 +9,7 @@ import streamlit as st
 
 from core.errors import SizingError
 from core.figures.comparison import plain
-from core.models.formats.document import read_document, spec_of
+from core.models.formats.document import FILE_TYPES, read_document, spec_of
 from core.models.gguf.metadata import read_metadata
 from core.models.hub.pulls import repository_id
 from core.models.registry import RegisteredModel
@@ -51,6 +51,7 @@ def own_file_input() -> None:
     """Where a model's file is uploaded; it stays on this server and out of the link."""
     st.file_uploader(
         "config.json, params.json, or the JSON or YAML of another tool (MLC, TensorRT-LLM, LitGPT, Megatron-core, …)",
+        type=FILE_TYPES,
         key="size_upload",
     )
     instead.paste_input()

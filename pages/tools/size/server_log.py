@@ -47,7 +47,7 @@ def log_inputs() -> str | bytes:
     )
     left, right = st.columns([3, 1], gap="medium")
     text = left.text_area("Lines of vLLM, SGLang or llama.cpp", key="size_log", height=150, placeholder=PLACE)
-    file = right.file_uploader("Or the log as a file", key="size_log_file")
+    file = right.file_uploader("Or the log as a file", type=["log", "txt", "out", "err"], key="size_log_file")
     return file.getvalue() if file is not None else (text or "")
 
 
