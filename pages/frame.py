@@ -7,7 +7,7 @@ from pathlib import Path
 import streamlit as st
 
 from pages.server import entry
-from pages.shell import cached, lean_reads, lean_session, menu, present, share, style
+from pages.shell import cached, lean_reads, lean_session, menu, present, share, style, theme
 
 ASSETS = Path(__file__).parent / "assets"
 lean_reads.install()
@@ -96,6 +96,7 @@ def listed() -> dict[str, list[st.Page]]:
 PAGES = menu.once(__file__, listed)
 
 style.look()
+theme.follow()
 admitted = entry.admit(entry.entry_as_set_up())
 page = st.navigation(PAGES, position="sidebar" if admitted else "hidden")
 if not admitted:

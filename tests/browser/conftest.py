@@ -1,7 +1,7 @@
 """A real Chromium against the real dashboard. A missing browser fails the run: nothing skips."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from urllib.parse import urlsplit
 
@@ -148,19 +148,10 @@ def page(context: BrowserContext) -> Iterator[Page]:
 
 
 @pytest.fixture(scope="module")
-def tabs(browser: Browser, browser_context_args: dict[str, object]) -> Iterator[Callable[[str, int], Page]]:
-    """tabs(theme, width): a tab that stays open for the module, for tests that look and leave nothing behind."""
+def kept_tab(browser: Browser, browser_context_args: dict[str, object]) -> Iterator[Page]:
+    """A tab that stays open for the module, for tests that look and leave nothing behind."""
     context = browser.new_context(**browser_context_args)  # type: ignore[arg-type]
-    opened: dict[tuple[str, int], Page] = {}
-
-    def tab(theme: str, width: int) -> Page:
-        if (theme, width) not in opened:
-            page = opened[theme, width] = context.new_page()
-            page.emulate_media(color_scheme=theme, reduced_motion="reduce")  # type: ignore[arg-type]
-            page.set_viewport_size({"width": width, "height": 800 if width > 640 else 844})
-        return opened[theme, width]
-
-    yield tab
+    yield context.new_page()
     context.close()
 
 
@@ -177,7 +168,9 @@ def width() -> int:
 
 
 @pytest.fixture
-def tab(tabs: Callable[[str, int], Page], theme: str, width: int) -> Iterator[Page]:
-    """The module's tab of a test's theme and width."""
-    with quiet(tabs(theme, width)) as page:
+def tab(kept_tab: Page, theme: str, width: int) -> Iterator[Page]:
+    """The module's tab in a test's theme and width: a page in it follows, as it does for a viewer who changes them."""
+    kept_tab.emulate_media(color_scheme=theme, reduced_motion="reduce")  # type: ignore[arg-type]
+    kept_tab.set_viewport_size({"width": width, "height": 800 if width > 640 else 844})
+    with quiet(kept_tab) as page:
         yield page

@@ -3,22 +3,29 @@
 from playwright.sync_api import Page
 
 PATIENCE_MS = 120_000  # a busy machine is slow, not wrong
+POLL_MS = 50  # each frame would be more than the page itself does
+ARRIVED_MS, CHANGED_MS = 700, 300
+# Looks are counted, not time: on a busy machine one comes late, and what the page had to do came before it.
 QUIET = """
-() => {
+(looks) => {
   const app = document.querySelector('[data-testid="stApp"]')
   const busy = app?.dataset.testScriptState !== "notRunning"
     || document.documentElement.classList.contains("arriving")
     || document.querySelector('[data-testid="stMainBlockContainer"] h1') === null // before the first run begins
     || document.querySelector('[data-stale="true"], [data-testid="stSkeleton"], [data-testid="stAppSkeleton"]')
+    || document.querySelector('[data-testid="stVegaLiteChart"]:not(:has(svg.marks))')
     || document.getAnimations().some((one) => one instanceof CSSTransition) // what was stale comes back by degrees
-  if (busy) window.__busy = performance.now()
-  return performance.now() - (window.__busy ??= performance.now()) > 700
+  window.__quiet = busy ? 0 : (window.__quiet ?? 0) + 1
+  return window.__quiet > looks
 }
 """
-POLL_MS = 50  # each frame would be more than the page itself does
 
 
-def settle(page: Page) -> None:
-    """Wait until the script has stopped for a while (a page may run twice), nothing is stale and the charts stand."""
-    page.evaluate("() => { window.__busy = performance.now() }")
-    page.wait_for_function(QUIET, timeout=PATIENCE_MS, polling=POLL_MS)
+def settle(page: Page, quiet_ms: int = ARRIVED_MS) -> None:
+    """Wait until the script has stopped for a while (a page may run twice), nothing is stale and the charts stand.
+
+    A tab that had loaded everything before, and was only sent elsewhere or given another look, needs no more than
+    CHANGED_MS.
+    """
+    page.evaluate("() => { window.__quiet = 0 }")
+    page.wait_for_function(QUIET, arg=quiet_ms // POLL_MS, timeout=PATIENCE_MS, polling=POLL_MS)

@@ -1,5 +1,5 @@
-"""Every page in a real Chromium, arrived at once a tab: axe-core in both themes, no scrolling sideways, at 1280 pixels
-and on a phone upright, and every picture: no text leaves the picture, and none stands on another.
+"""Every page in a real Chromium, arrived at once and then given each look: axe-core in both themes, no scrolling
+sideways, at 1280 pixels and on a phone upright, and every picture: no text leaves it, and none stands on another.
 """
 
 import re
@@ -12,7 +12,7 @@ from playwright.sync_api import Page, TimeoutError, expect
 
 from tests.browser.axe import violations
 from tests.browser.keys import press
-from tests.browser.settle import settle
+from tests.browser.settle import CHANGED_MS, settle
 from tests.browser.size_tabs import SIZE_TABS
 from tests.dashboard import Dashboard
 from tests.paths import page_paths
@@ -83,12 +83,13 @@ def walk_to(tab: Page, url: str, path: str) -> None:
     page, _, name = path.partition("?size_tab=")
     if not tab.url.startswith(url):
         tab.goto(f"{url}/{page}")
+        settle(tab)
     elif urlsplit(tab.url).path != f"/{page}":
         tab.locator(f'[data-testid="stSidebarNavLink"][href$="/{page}"]').dispatch_event("click")
         expect(tab).to_have_url(re.compile(re.escape(f"{url}/{page}") + r"(\?|$)"))  # once the server has begun it
     if name:
         tab.get_by_role("tab", name=name, exact=True).click()
-    settle(tab)
+    settle(tab, CHANGED_MS)
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
@@ -118,7 +119,7 @@ def presenting(tab: Page) -> Iterator[None]:
     mode = tab.locator('nav[aria-label="Presenter"] [role="status"]')
     try:
         press(tab, "p", lambda patience_ms: expect(mode).to_be_visible(timeout=patience_ms))
-        settle(tab)
+        settle(tab, CHANGED_MS)
         yield
         press(tab, "p", lambda patience_ms: expect(mode).to_be_hidden(timeout=patience_ms))
     except BaseException:
@@ -134,7 +135,7 @@ def test_pictures_hold_their_text(server: Dashboard, tab: Page, path: str):
     faults["1280"] = left(tab, FAULTS) + left(tab, OUTGROWN)
     desk = tab.viewport_size
     tab.set_viewport_size(ROOM)
-    settle(tab)
+    settle(tab, CHANGED_MS)
     faults["1920"] = left(tab, FAULTS) + left(tab, OUTGROWN)
     with presenting(tab):
         faults["presenting"] = left(tab, FAULTS)

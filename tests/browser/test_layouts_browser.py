@@ -87,3 +87,24 @@ def test_no_horizontal_scroll_on_a_phone(server: Dashboard, page: Page):
     expect(page.get_by_text("MQA: all 71 query heads").first).to_be_visible()
     main = page.get_by_test_id("stMain")
     assert main.evaluate("element => element.scrollWidth <= element.clientWidth")
+
+
+FILLS = """() => [...new Set(
+  [...document.querySelectorAll("svg.marks [fill]")].map((mark) => mark.getAttribute("fill")))].sort()"""
+
+
+def test_a_theme_that_changes_under_an_open_page_changes_its_pictures(server: Dashboard, page: Page):
+    """As by the system in the evening, or in Streamlit's settings."""
+    page.emulate_media(color_scheme="dark", reduced_motion="reduce")
+    page.goto(f"{server.url}/layouts")
+    settle(page)
+    dark = page.evaluate(FILLS)
+    page.emulate_media(color_scheme="light", reduced_motion="reduce")
+    settle(page)
+    light = page.evaluate(FILLS)
+    assert light != dark
+    assert "#1b2430" in light
+    assert "#1b2430" not in dark
+    page.emulate_media(color_scheme="dark", reduced_motion="reduce")
+    settle(page)
+    assert page.evaluate(FILLS) == dark
