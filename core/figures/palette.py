@@ -60,3 +60,8 @@ def mixed(colour: str, background: str, share: float) -> str:
 def palette(theme: str | None) -> Palette:
     """The palette of 'light' or 'dark'; anything else reads as light, as Streamlit's own default does."""
     return DARK if theme == "dark" else LIGHT
+
+
+def theme_of(colours: Palette) -> str:
+    """The theme whose palette that is."""
+    return "dark" if colours == DARK else "light"

@@ -35,25 +35,36 @@ from core.serving.inverse import (
     largest_kv_heads,
     longest_context,
 )
+from core.serving.job import ServingJob
 from core.serving.memory_plan import MemoryPlan
 from core.serving.options import Option, OptionGrid, near_misses, option_name, option_sentence, verdict
 from core.serving.roofline import StepBound, decode_bound
 from core.serving.serve import Served, first_line, longest_sentence, other_heads, other_heads_sentence
-from core.serving.sweep import frontier
+from core.serving.sweep import FrontierPoint, frontier, holds_any
 from core.serving.what_if import query_heads
 from core.units import GB, format_both
 
 Measured = Callable[[], RunRecord | None]
+Drawn = Callable[[str, Palette, Callable[[Palette], Any]], dict[str, Any]]
+
+
+def _draw(_key: str, colours: Palette, chart: Callable[[Palette], Any]) -> dict[str, Any]:
+    spec: dict[str, Any] = chart(colours).to_dict()
+    return spec
 
 
 @dataclass(frozen=True, kw_only=True)
 class SizeView:
-    """What both jobs say beside their answer. asked is the page's inputs; measured finds this host's last run."""
+    """What both jobs say beside their answer. asked is the page's inputs; measured finds this host's last run.
+
+    drawn gives a chart's spec by its name, in those colours: the page's own, where it has drawn it already.
+    """
 
     asked: Table
     measured: Measured
     pinned: Callable[[], Table | None] = lambda: None  # the jobs that stand side by side
     said: tuple[str, ...] = ()  # sentences that stand under the verdict on the page
+    drawn: Drawn = _draw
 
 
 def choose_sections(decision: Decision, view: SizeView, colours: Palette) -> tuple[Section, ...]:
@@ -66,13 +77,13 @@ def choose_sections(decision: Decision, view: SizeView, colours: Palette) -> tup
         Section(title="Every G at every width of the cache, on one accelerator", table=option_table(grid)),
         _plan_section(option.plan, name),
         *_ways(decision),
-        *_limits(grid, option, colours),
+        *_limits(grid, option, view, colours),
         *_pinned(view),
     ]
     if decision.traffic is not None:
         sections.append(Section(title="Under real traffic", text=traffic_text(*decision.traffic)))
     bound = bound_text(decision.bound, decision.price_per_gpu_hour, grid.job.num_accelerators)
-    sections += _speed(decision.bound, bound, view.measured(), colours)
+    sections += _speed(decision.bound, bound, option.plan.job, view, colours)
     title = f"What is published about {name}"
     sections.append(Section(title=title, text=evidence_text(decision), table=evidence_table(decision.evidence)))
     sections.append(Section(title="What was assumed", text=limits_text(decision)))
@@ -93,7 +104,8 @@ def serve_sections(
     """Serve a model: the answer of the page's first line, and what it rests on."""
     from core.figures.serve_memory import memory_alt_text, memory_chart  # noqa: PLC0415  with the first file
 
-    spec = dress(memory_chart(served, colours).to_dict(), colours)
+    key = f"serve {served.plan.job!r}"
+    spec = dress(view.drawn(key, colours, lambda palette: memory_chart(served, palette)), colours)
     filled = Picture(sentence=served.requests.sentence, alt_text=memory_alt_text(served), spec=spec)
     said = [*view.said, longest_sentence(served), other_heads_sentence(served, other_heads(served)),
             *served.job.model.remarks]  # fmt: skip
@@ -104,7 +116,9 @@ def serve_sections(
         _plan_section(served.plan, "the model as published"),
         *_pinned(view),
         Section(title="Where the limits lie", table=serve_limits_table(served)),
-        *_speed(bound, bound_text(bound, price_per_gpu_hour, served.job.num_accelerators), view.measured(), colours),
+        *_speed(
+            bound, bound_text(bound, price_per_gpu_hour, served.job.num_accelerators), served.plan.job, view, colours
+        ),
         Section(title="What was assumed", text=assumed_text(served.plan)),
     )
 
@@ -173,33 +187,39 @@ def serve_limits_table(served: Served) -> Table:
     )
 
 
-def _limits(grid: OptionGrid, option: Option, colours: Palette) -> list[Section]:
+def _limits(grid: OptionGrid, option: Option, view: SizeView, colours: Palette) -> list[Section]:
     title = f"Where the limits of {option_name(option)} with {option.kv_bits} KV bits lie, all else as asked"
     sections = [Section(title=title, table=_answer_table(limit_answers(option)))]
-    picture = _frontier(grid, option, colours)
+    picture = _frontier(option, view, colours)
     return sections if picture is None else [*sections, Section(title=picture.sentence, picture=picture)]
 
 
-def _frontier(grid: OptionGrid, option: Option, colours: Palette) -> Picture | None:
-    from core.figures.sizing_limits import frontier_chart  # noqa: PLC0415  altair loads with the first file
-
+def _frontier(option: Option, view: SizeView, colours: Palette) -> Picture | None:
     job = option.plan.job
-    points = frontier(job) if option.num_kv_heads is not None else ()
-    if not any(point.largest_batch for point in points):
+    if option.num_kv_heads is None or not holds_any(job):
         return None
-    chart = frontier_chart(
-        points, colours, num_query_heads=query_heads(job.model), chosen=option.num_kv_heads,
-        context_length=job.context_length, batch_size=job.batch_size, fits=option.plan.fits,
-    )  # fmt: skip
+    spec = view.drawn(f"frontier {job!r}", colours, lambda palette: frontier_picture(option, frontier(job), palette))
     return Picture(
         sentence=f"What each G holds with {option.kv_bits} KV bits: a job below its line fits.",
         alt_text=f"Largest batch against context for every G; this job: {job.batch_size:,} × {job.context_length:,}.",
-        spec=dress(chart.to_dict(), colours),
+        spec=dress(spec, colours),
     )
 
 
-def _speed(bound: StepBound, text: str, record: RunRecord | None, colours: Palette) -> list[Section]:
-    picture = None if bound.step_seconds is None else _step(bound, colours)
+def frontier_picture(option: Option, points: Sequence[FrontierPoint], colours: Palette) -> Any:
+    """The chart of batch against context for every G, as the page and its files draw it."""
+    from core.figures.sizing_limits import frontier_chart  # noqa: PLC0415  altair loads with the first picture
+
+    job = option.plan.job
+    return frontier_chart(
+        points, colours, num_query_heads=query_heads(job.model), chosen=option.num_kv_heads,
+        context_length=job.context_length, batch_size=job.batch_size, fits=option.plan.fits,
+    )  # fmt: skip
+
+
+def _speed(bound: StepBound, text: str, job: ServingJob, view: SizeView, colours: Palette) -> list[Section]:
+    record = view.measured()
+    picture = None if bound.step_seconds is None else _step(bound, job, view, colours)
     sections = [Section(title="The least that one decode step takes", text=text, picture=picture)]
     if record is None:
         sections[0] = Section(
@@ -211,14 +231,14 @@ def _speed(bound: StepBound, text: str, record: RunRecord | None, colours: Palet
     return [*sections, Section(title=title, text=measured_text(record), table=measured_table(record))]
 
 
-def _step(bound: StepBound, colours: Palette) -> Picture:
+def _step(bound: StepBound, job: ServingJob, view: SizeView, colours: Palette) -> Picture:
     from core.figures.sizing_speed import step_chart  # noqa: PLC0415  as above
 
     read, compute = (bound.memory_seconds or 0) * 1e3, (bound.compute_seconds or 0) * 1e3
     return Picture(
         sentence=f"A decode step takes at least {(bound.step_seconds or 0) * 1e3:.1f} ms.",
         alt_text=f"One decode step: reading memory {read:.1f} ms, computing {compute:.1f} ms.",
-        spec=dress(step_chart(bound, colours).to_dict(), colours),
+        spec=dress(view.drawn(f"step {job!r}", colours, lambda palette: step_chart(bound, palette)), colours),
     )
 
 

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from core.figures.palette import Palette
 from core.reports.exports import Document
-from core.reports.pages import CELL_SIDE_IN, CELL_TOP_IN, SLIDE, Drawing, Grid, Page, Words, laid_out, opening
+from core.reports.pages import SLIDE, Drawing, Grid, Page, Words, laid_out, opening
 from core.reports.pictures import as_png, chart_svg, plain, svg_size
+from core.reports.slide_table import table_xml
 from core.reports.text_width import FONT
 
 if TYPE_CHECKING:
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 PICTURE_PX_PER_IN = 144
 TITLE_LAYOUT = 5  # of python-pptx's own template: "Title Only"
 SVG_EXTENSION = "{96DAC541-7B7A-43D3-8B79-37D633B846F1}"  # ECMA-376's extLst entry of PowerPoint 2016 for an SVG
-PLAIN_TABLE = "{2D5ABB26-0587-4C30-8999-92F81FD0307C}"  # PowerPoint's "No Style, No Grid"
 SVG_NAMESPACE = "http://schemas.microsoft.com/office/drawing/2016/SVG/main"
 
 
@@ -133,43 +133,14 @@ class _Filled:
 
     def table(self, grid: Grid) -> None:
         """Rows as text that can be edited, a line under each."""
-        from pptx.oxml.ns import qn  # noqa: PLC0415
+        from pptx.oxml import parse_xml  # noqa: PLC0415
         from pptx.util import Inches  # noqa: PLC0415
 
-        heads, rows = grid.table
         place = [Inches(length) for length in (grid.left, grid.top, sum(grid.widths), sum(grid.heights))]
-        frame: Any = self.slide.shapes.add_table(len(rows) + 1, len(heads), *place)
-        frame._element.graphic.graphicData.tbl.tblPr.find(qn("a:tableStyleId")).text = PLAIN_TABLE
+        frame: Any = self.slide.shapes.add_table(1, 1, *place)
+        data = frame._element.graphic.graphicData
+        data.replace(data.tbl, parse_xml(table_xml(grid, self.colours)))
         frame._element.nvGraphicFramePr.cNvPr.set("descr", f"Table: {grid.alt_text}")
-        for column, across in zip(frame.table.columns, grid.widths, strict=True):
-            column.width = Inches(across)
-        for number, (row, height) in enumerate(zip((heads, *rows), grid.heights, strict=True)):
-            frame.table.rows[number].height = Inches(height)
-            for column, words in enumerate(row):
-                self._cell(frame.table.cell(number, column), words, grid.points, head=number == 0)
-
-    def _cell(self, cell: Any, words: str, points: int, *, head: bool) -> None:
-        from pptx.util import Inches  # noqa: PLC0415
-
-        cell.fill.solid()
-        cell.fill.fore_color.rgb = _rgb(self.colours.panel if head else self.colours.background)
-        cell.margin_left = cell.margin_right = Inches(CELL_SIDE_IN)
-        cell.margin_top = cell.margin_bottom = Inches(CELL_TOP_IN)
-        self._line_under(cell)
-        cell.text = words
-        for paragraph in cell.text_frame.paragraphs:
-            for part in paragraph.runs:
-                self._type(part.font, points, head, self.colours.text)
-
-    def _line_under(self, cell: Any) -> None:
-        """In the page's colour of faint lines; python-pptx has no borders."""
-        from lxml import etree  # type: ignore[import-untyped]  # noqa: PLC0415  python-pptx brings it
-        from pptx.oxml.ns import qn  # noqa: PLC0415
-
-        line = etree.Element(qn("a:lnB"), w="9525")  # EMU: 0.75 points
-        fill = etree.SubElement(line, qn("a:solidFill"))
-        etree.SubElement(fill, qn("a:srgbClr"), val=self.colours.ghost.lstrip("#"))
-        cell._tc.get_or_add_tcPr().insert(0, line)  # before the fill: the order of ECMA-376's CT_TableCellProperties
 
 
 def _rgb(colour: str) -> Any:

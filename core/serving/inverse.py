@@ -57,7 +57,11 @@ class Answer(int):
 def largest_batch(job: ServingJob) -> Answer:
     """The largest batch_size that fits, everything else as in the job."""
     needs, budget, copies = footprints(job), budget_bytes(job), job.replicas
-    best = _last_fitting(lambda value: _served(needs, -(-value // copies), job.context_length, budget), MAX_BATCH_SIZE)
+    best = _last_fitting(
+        lambda value: _served(needs, -(-value // copies), job.context_length, budget),
+        MAX_BATCH_SIZE,
+        near=copies * min(_about(stage, job.context_length, budget) for stage in needs),
+    )
     each = f"sequences of {job.context_length:,} tokens"
     if best == 0:
         return _nothing(f"No batch fits: {_shortfall(job.where(batch_size=1))} with a single sequence.")
@@ -202,11 +206,29 @@ def _served(needs: tuple[Footprint, ...], batch: int, context_length: int, budge
         return False
 
 
-def _last_fitting(fits: Callable[[int], bool], largest: int) -> int:
-    """The last value of 1..largest that fits, for a question that turns from yes to no once; 0 where 1 does not fit."""
-    if fits(largest):
-        return largest
-    fitting, failing = 0, largest
+def _about(needs: Footprint, context_length: int, budget: int) -> int:
+    """Sequences that fit if each next one takes what the second does: where to begin to search."""
+    try:
+        one, two = (needs.total_bytes(batch, context_length) for batch in (1, 2))
+    except EngineError:
+        return 1
+    return 1 + (budget - one) // max(two - one, 1)
+
+
+def _last_fitting(fits: Callable[[int], bool], largest: int, near: int | None = None) -> int:
+    """The last value of 1..largest that fits, for a question that turns from yes to no once; 0 where 1 does not fit.
+
+    Begins at `near`, in steps that double, and halves what they leave: a good guess needs few questions.
+    """
+    at, step = min(max(largest if near is None else near, 1), largest), 1
+    upwards = fits(at)
+    fitting, failing = (at, largest + 1) if upwards else (0, at)
+    while near is not None and failing - fitting > 1:
+        at = min(fitting + step, largest) if upwards else max(failing - step, 1)
+        step *= 2
+        fitting, failing = (at, failing) if (yes := fits(at)) else (fitting, at)
+        if yes != upwards:
+            break
     while failing - fitting > 1:
         middle = (fitting + failing) // 2
         fitting, failing = (middle, failing) if fits(middle) else (fitting, middle)

@@ -79,6 +79,12 @@ def frontier(
     )
 
 
+def holds_any(job: ServingJob) -> bool:
+    """Whether a frontier has a point: whether some G holds a sequence of its shortest context."""
+    heads = allowed_kv_heads(job.model, job.tensor_parallel)
+    return any(largest_batch(job.where(num_kv_heads=each, context_length=CONTEXTS[0])).fits for each in heads)
+
+
 def _grid(
     job: ServingJob, batch_size: Sequence[int] | None, context_length: Sequence[int] | None
 ) -> tuple[Column, Column]:

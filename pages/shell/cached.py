@@ -218,6 +218,14 @@ def chart_spec(key: str, theme: str, _chart: "Callable[[Palette], AnyChart]") ->
     return _chart(palette(theme)).to_dict()
 
 
+def drawn(key: str, colours: "Palette", chart: "Callable[[Palette], AnyChart]") -> dict[str, Any]:
+    """The same for a file, in those colours: a chart that its page has drawn is not built again."""
+    from core.figures.palette import theme_of  # noqa: PLC0415
+
+    spec: dict[str, Any] = chart_spec(key, theme_of(colours), chart)
+    return spec
+
+
 @st.cache_resource(ttl=86_400, max_entries=64, show_spinner=False)
 def quality_spec(
     dots: "tuple[tuple[str, int | None], ...]", scale: "Scale", theme: str, _dots: "tuple[Dot, ...]"

@@ -6,6 +6,7 @@ are opened, and a file is made when it is asked for, in a thread of its own.
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import streamlit as st
@@ -237,7 +238,7 @@ def view_document() -> Callable[[], Document]:
     """What this view holds: the page's own report, else a lesson's steps, else its pictures and tables in order.
 
     At its end stand what was asked, where the report does not say it, and what it was made with. What the run knows is
-    taken now; what has yet to be drawn or worked out is made when a file asks for it.
+    taken now; what has yet to be drawn or worked out is made when a file asks for it, once for all files of the view.
     """
     from core.reports import closing  # noqa: PLC0415
 
@@ -246,7 +247,7 @@ def view_document() -> Callable[[], Document]:
     report, colours = st.session_state.get(_REPORT), _colours()
     ends = [closing.versions_section(link=signed_link(), written=datetime.now(UTC).date().isoformat())]
     if report is not None:
-        return lambda: Document(title=title, source=source, sections=(*report(colours), *ends))
+        return cache(lambda: Document(title=title, source=source, sections=(*report(colours), *ends)))
     query = {key: st.query_params.get_all(key) for key in st.query_params}
     answer, rests, body = st.session_state.get(_ANSWER, ""), st.session_state.get(_RESTS), _body(path)
 
@@ -261,7 +262,7 @@ def view_document() -> Callable[[], Document]:
         yield from found.body
         yield from closing.rest_sections(found)
 
-    return lambda: Document(title=title, source=source, sections=(*sections(), *ends))
+    return cache(lambda: Document(title=title, source=source, sections=(*sections(), *ends)))
 
 
 def _body(path: str) -> Callable[[], Iterator[Section] | tuple[Section, ...]]:

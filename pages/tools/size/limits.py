@@ -2,11 +2,9 @@
 
 import streamlit as st
 
-from core.figures.sizing_limits import frontier_chart
-from core.reports.size_report import limit_answers
+from core.reports.size_report import frontier_picture, limit_answers
 from core.serving.options import Option, OptionGrid
 from core.serving.sweep import FrontierPoint, frontier
-from core.serving.what_if import query_heads
 from pages.shell import cached, style
 
 
@@ -31,20 +29,8 @@ def show_frontier(grid: OptionGrid, option: Option) -> None:
     if not any(point.largest_batch for point in points):
         st.info("Not one sequence of 1,024 tokens fits beside the weights, so there is no frontier to draw.")
         return
-    heads = query_heads(job.model)
-    spec = cached.chart_spec(
-        f"frontier {job!r}",
-        st.context.theme.type or "light",
-        lambda palette: frontier_chart(
-            points,
-            palette,
-            num_query_heads=heads,
-            chosen=option.num_kv_heads,
-            context_length=job.context_length,
-            batch_size=job.batch_size,
-            fits=option.plan.fits,
-        ),
-    )
+    theme = st.context.theme.type or "light"
+    spec = cached.chart_spec(f"frontier {job!r}", theme, lambda palette: frontier_picture(option, points, palette))
     sentence = (
         f"What each G holds with {option.kv_bits} KV bits: a job below its line fits. On these logarithmic axes "
         "halving G moves the line as far as halving the batch would."

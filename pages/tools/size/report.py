@@ -20,7 +20,7 @@ from core.serving.options import Option, OptionGrid, near_misses, option_sentenc
 from core.serving.serve import Served, first_line, longest_sentence
 from core.serving.traffic import Traffic, TrafficError
 from core.serving.traffic_fit import fit_traffic
-from pages.shell import share
+from pages.shell import cached, share
 from pages.tools.size import asked as asked_inputs
 from pages.tools.size import beside, measure, record, traffic
 from pages.tools.size.inputs import Asked
@@ -34,6 +34,7 @@ def remember_choice(asked: Asked, grid: OptionGrid, option: Option, wished: int 
         measured=_measured(grid.job),
         pinned=beside.pinned_table(),
         said=tuple(filter(None, [boundary_sentence(option.plan), option.engine_refusal])),
+        drawn=cached.drawn,
     )
     price, used = st.session_state["size_price"], _traffic(option)
     link, written = share.signed_link(), datetime.now(UTC).date().isoformat()
@@ -54,6 +55,7 @@ def remember_served(name: str, served: Served) -> None:
         measured=_measured(served.job),
         pinned=beside.pinned_table(),
         said=tuple(filter(None, [served.engine_refusal])),
+        drawn=cached.drawn,
     )
     price = st.session_state["size_price"]
     share.remember_report(

@@ -6,7 +6,7 @@ import streamlit as st
 
 from core.evidence.studies import ChoiceEvidence, Dot, evidence_for
 from core.figures.house import dress
-from core.figures.palette import Palette
+from core.figures.palette import Palette, theme_of
 from core.figures.sizing import options_alt_text, options_chart
 from core.hardware.accelerators import explain_memory
 from core.reports.pictures import Picture
@@ -65,8 +65,7 @@ def show_options(grid: OptionGrid, option: Option) -> None:
 
 def options_picture(grid: OptionGrid, option: Option, colours: Palette) -> Picture:
     """The same for a file, in that palette."""
-    chart = options_chart(grid, colours, chosen=option.num_kv_heads, width_bits=option.kv_bits)
-    spec = dress(chart.to_dict(), colours)
+    spec = dress(options_spec(grid, option, theme_of(colours)), colours)
     return Picture(sentence=options_sentence(option.plan), alt_text=options_alt_text(grid), spec=spec)
 
 
