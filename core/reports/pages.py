@@ -8,9 +8,10 @@ its head repeated, and a table too wide for one page goes on in further columns 
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 
 from core.reports.exports import Document, Picture, Section, Table, plain
-from core.reports.text_width import LINE_EM, fitting_points, width_in, words_height, wrap
+from core.reports.text_width import LINE_EM, fitting_points, hundredths, inches, width_in, words_height, wrap
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -396,10 +397,7 @@ def row_height(row: tuple[str, ...], widths_in: tuple[float, ...], points: int, 
 def column_widths(table: Table, across_in: float, points: int) -> tuple[float, ...]:
     """What each column needs so that nothing short is broken, and a share of the rest by how much its cells hold."""
     needed = _needed(table, points)
-    heads, rows = table
-    wanted = [
-        max(width_in(cell, points) for cell in (head, *(row[at] for row in rows))) for at, head in enumerate(heads)
-    ]
+    wanted = [inches(widest, points) for _, widest in _widest(table)]
     longing = [max(want + 2 * CELL_SIDE_IN - need, 0.02) ** 0.7 for want, need in zip(wanted, needed, strict=True)]
     spare = across_in - sum(needed)
     if spare <= 0:
@@ -409,13 +407,25 @@ def column_widths(table: Table, across_in: float, points: int) -> tuple[float, .
 
 def _needed(table: Table, points: int) -> list[float]:
     """Inches of each column in which every short cell is one line and every word is whole."""
+    return [inches(unbroken, points) + 2 * CELL_SIDE_IN for unbroken, _ in _widest(table)]
+
+
+@lru_cache(maxsize=64)
+def _widest(table: Table) -> tuple[tuple[int, int], ...]:
+    """Of each column, in hundredths of an em: what may not be broken, and its longest cell on one line."""
     heads, rows = table
-    found = []
-    for at, head in enumerate(heads):
-        widest = max(width_in(word, points, bold=True) for word in head.split() or [""])
-        for row in rows:
-            for line in row[at].split("\n"):
-                pieces = [line] if len(line) <= LONGEST_LINE else line.split()
-                widest = max(widest, *(width_in(piece, points) for piece in pieces))
-        found.append(widest + 2 * CELL_SIDE_IN)
-    return found
+    return tuple(
+        (
+            max(
+                *(hundredths(word, bold=True) for word in head.split() or [""]),
+                *(hundredths(piece) for row in rows for line in row[at].split("\n") for piece in _unbroken(line)),
+                0,
+            ),
+            max(hundredths(cell) for cell in (head, *(row[at] for row in rows))),
+        )
+        for at, head in enumerate(heads)
+    )
+
+
+def _unbroken(line: str) -> list[str]:
+    return [line] if len(line) <= LONGEST_LINE else line.split()

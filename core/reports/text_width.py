@@ -29,7 +29,17 @@ BOLD = (
 
 def width_in(text: str, points: float, *, bold: bool = False) -> float:
     """Inches of one line."""
-    return sum(_word(word, bold) for word in _pieces(text)) / 100 * points / 72
+    return inches(hundredths(text, bold=bold), points)
+
+
+def hundredths(text: str, *, bold: bool = False) -> int:
+    """Of an em, of one line: what does not change with the size of the type."""
+    return sum(_word(word, bold) for word in _pieces(text))
+
+
+def inches(hundredths_em: int, points: float) -> float:
+    """Of so many hundredths of an em in that type."""
+    return hundredths_em / 100 * points / 72
 
 
 def wrap(text: str, across_in: float, points: float, *, bold: bool = False) -> list[str]:
