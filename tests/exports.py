@@ -2,21 +2,27 @@
 
     python -m tests.exports --page size --theme dark    # one page, one theme
 
-Files go to --out. Each view's verdict is printed as soon as its files are written; decks are rendered by LibreOffice
-where it is installed. It ends with 1, and says where, when text leaves its box, boxes overlap, something leaves its
-slide, a number is broken, a PNG has other colours than its SVG, or type in a picture for a paper is below 7 points.
+Files go to --out. A page's verdicts are printed as soon as its files are written; its decks are rendered by LibreOffice
+at once, where it is installed. Pages are shared out over --jobs processes. Pictures are those that the view shows and
+those that its report holds, so that a lesson's are all of its steps'. It ends with 1, and says where, when text leaves
+its box, boxes overlap, something leaves its slide, a number is broken, a PNG has other colours than its SVG, or type in
+a picture for a paper is below 7 points.
 """
 
 import argparse
+import os
 import re
 import shutil
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from io import BytesIO
 from itertools import combinations
+from multiprocessing import get_context
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import SimpleNamespace
@@ -102,8 +108,17 @@ def written(view: Seen, colours: Palette, out: Path, *, with_pictures: bool) -> 
         made = pdf.pdf(document, colours, paper)
         out.joinpath(f"{view.name}{end}").write_bytes(made)
         yield from (f"{view.name}{end}, {said}" for said in page_problems(made))
-    for number, picture in enumerate(view.pictures if with_pictures else ()):
+    for number, picture in enumerate(every_picture(view) if with_pictures else ()):
         yield from _picture(picture, view, colours, out / f"{view.name}-{number}")
+
+
+def every_picture(view: Seen) -> list[pictures.Picture]:
+    """What the view shows, then what its report holds beside that."""
+    found = list(view.pictures)
+    for section in view.document().sections:
+        if section.picture is not None and all(section.picture.spec != picture.spec for picture in found):
+            found.append(section.picture)
+    return found
 
 
 def _picture(picture: pictures.Picture, view: Seen, colours: Palette, stem: Path) -> Iterator[str]:
@@ -136,14 +151,17 @@ def paper_problems(svg: str, png: bytes, width_cm: float) -> Iterator[str]:
 
 def colour_problems(svg: str, png: bytes) -> list[str]:
     """Fills of bars that the pixels do not have; a bar too thin to have an inside is left out."""
-    shown = Counter(Image.open(BytesIO(png)).convert("RGB").get_flattened_data())
+    drawn = Image.open(BytesIO(png)).convert("RGB")
+    shown = {colour: count for count, colour in drawn.getcolors(drawn.width * drawn.height) or ()}
     fills = set()
     for path in re.findall(r'<path[^>]*aria-roledescription="bar"[^>]*>', svg):
         sides = re.search(r'd="M[-\d.,]+h([\d.]+)v([\d.]+)h', path)
         fill = re.search(r'fill="(#[0-9a-f]{6})"', path)
         if sides and fill and min(float(sides[1]), float(sides[2])) >= THIN_PX:
             fills.add(fill[1])
-    return [f"{fill} is not there" for fill in sorted(fills) if shown[tuple(bytes.fromhex(fill[1:]))] <= LARGE_PX]
+    return [
+        f"{fill} is not there" for fill in sorted(fills) if shown.get(tuple(bytes.fromhex(fill[1:])), 0) <= LARGE_PX
+    ]
 
 
 def box_problems(deck: bytes) -> list[str]:
@@ -210,7 +228,7 @@ def text_problems(deck: bytes, rendered: bytes) -> list[str]:
         drawn, said = letters(page), page.get_textpage().get_text_range()
         for shape in slide.shapes:
             text = _text_of(shape)
-            missing = Counter("".join(text.split())) - Counter(one.text for one in drawn if _inside(one, shape))
+            missing = Counter("".join(text.split())) - Counter(_inside(drawn, shape))
             if missing:
                 letters_out = "".join(missing.elements())[:40]
                 found.append(f"slide {number}: of {text[:40]!r} this lies outside its box: {letters_out!r}")
@@ -227,52 +245,71 @@ def _text_of(shape: Any) -> str:
     return "\n".join(cell.text for row in shape.table.rows for cell in row.cells) if shape.has_table else ""
 
 
-def _inside(letter: Letter, shape: Any) -> bool:
+def _inside(drawn: list[Letter], shape: Any) -> list[str]:
+    """The letters that lie in the shape's box."""
     left, top = shape.left / EMU_A_POINT - SLACK_POINTS, shape.top / EMU_A_POINT - SLACK_POINTS
     right = (shape.left + shape.width) / EMU_A_POINT + SLACK_POINTS
     foot = (shape.top + shape.height) / EMU_A_POINT + SLACK_POINTS
-    return letter.left >= left and letter.right <= right and letter.top >= top and letter.bottom <= foot
+    return [
+        one.text for one in drawn if one.left >= left and one.right <= right and one.top >= top and one.bottom <= foot
+    ]
+
+
+def rendered(decks: Iterable[Path], out: Path, profiles: Path) -> list[Path]:
+    """The PDF that LibreOffice makes of each deck; a process of ours has a profile of its own, made at its first."""
+    decks = list(decks)
+    subprocess.run(
+        [str(shutil.which("soffice")), f"-env:UserInstallation=file://{profiles / str(os.getpid())}", "--headless",
+         "--convert-to", "pdf", "--outdir", str(out), *map(str, decks)],
+        check=True, timeout=600, capture_output=True,
+    )  # fmt: skip
+    return [out / f"{deck.stem}.pdf" for deck in decks]
 
 
 @dataclass(frozen=True)
-class Office:
-    """LibreOffice with a profile of its own, which it makes at its first deck."""
+class Verdict:
+    """What is wrong with one view's files, its deck as the office draws it included."""
 
-    command: str
-    profile: str
-
-    def rendered(self, deck: Path, out: Path) -> Path:
-        """The PDF that it makes of the deck."""
-        subprocess.run(
-            [self.command, f"-env:UserInstallation=file://{self.profile}", "--headless", "--convert-to", "pdf",
-             "--outdir", str(out), str(deck)],
-            check=True, timeout=600, capture_output=True,
-        )  # fmt: skip
-        return out / f"{deck.stem}.pdf"
+    name: str
+    num_pictures: int
+    wrong: list[str]
 
 
-def problems(view: Seen, colours: Palette, out: Path, office: Office | None, *, with_pictures: bool) -> list[str]:
-    """Everything that is wrong with one view's files, its deck as the office draws it included."""
-    found = list(written(view, colours, out, with_pictures=with_pictures))
-    if office is not None:
-        deck = out / f"{view.name}.pptx"
-        made = office.rendered(deck, out / "office")
-        found += [f"{deck.name}, {said}" for said in text_problems(deck.read_bytes(), made.read_bytes())]
+def looked_at(script: str, *, themes: tuple[str, ...], out: Path, profiles: Path, with_pictures: bool) -> list[Verdict]:
+    """Every view of a page, written and looked at."""
+    found = []
+    for theme in themes:
+        for query in QUERIES.get(script, ({},)):
+            view = seen(script, query, theme)
+            wrong = list(written(view, palette(theme), out, with_pictures=with_pictures))
+            found.append(Verdict(view.name, len(every_picture(view)) if with_pictures else 0, wrong))
+    if shutil.which("soffice"):
+        decks = [out / f"{verdict.name}.pptx" for verdict in found]
+        for verdict, deck, made in zip(found, decks, rendered(decks, out / "office", profiles), strict=True):
+            verdict.wrong.extend(f"{deck.name}, {said}" for said in text_problems(deck.read_bytes(), made.read_bytes()))
     return found
 
 
-def looked_at(options: argparse.Namespace, office: Office | None) -> Iterator[tuple[Seen, list[str]]]:
-    """Each view that was asked for, with what is wrong with it."""
+def asked_scripts(pages_asked: list[str] | None) -> list[str]:
+    """The scripts of the pages that were named, or all of them."""
     known = {Path(script).stem: script for script in scripts()}
-    if unknown := set(options.page or ()) - set(known):
+    if unknown := set(pages_asked or ()) - set(known):
         raise SystemExit(f"--page is {', '.join(sorted(unknown))}: there are {', '.join(known)}")
-    asked = [known[page] for page in options.page or known]
-    for script in asked:
-        for theme in (options.theme,) if options.theme else THEMES:
-            for query in QUERIES.get(script, ({},)):
-                view = seen(script, query, theme)
-                pictured = not options.without_pictures
-                yield view, problems(view, palette(theme), options.out, office, with_pictures=pictured)
+    return [known[page] for page in pages_asked or known]
+
+
+def verdicts(options: argparse.Namespace, profiles: Path) -> Iterator[Verdict]:
+    """Each view's, page by page in their order."""
+    look = partial(looked_at, themes=(options.theme,) if options.theme else THEMES, out=options.out, profiles=profiles,
+                   with_pictures=not options.without_pictures)  # fmt: skip
+    asked = asked_scripts(options.page)
+    if options.jobs == 1 or len(asked) == 1:
+        for script in asked:
+            yield from look(script)
+        return
+    with ProcessPoolExecutor(options.jobs, mp_context=get_context("spawn")) as workers:
+        for found in workers.map(look, asked):
+            yield from found
 
 
 def main(arguments: list[str]) -> int:
@@ -282,16 +319,20 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--page", nargs="+", help="these pages alone, by their scripts' names: size, models, case_mqa")
     parser.add_argument("--theme", choices=THEMES, help="one theme alone")
     parser.add_argument("--without-pictures", action="store_true", help="documents alone")
+    parser.add_argument("--jobs", type=int, default=min(os.cpu_count() or 1, 4), help="processes; 1 stays in this one")
     options = parser.parse_args(arguments)
     options.out.mkdir(parents=True, exist_ok=True)
-    wrong, views, command = 0, 0, shutil.which("soffice")
-    if command is None:
+    views = wrong = 0
+    if shutil.which("soffice") is None:
         print("LibreOffice is not installed: decks are checked by their boxes alone.")
-    with TemporaryDirectory() as profile:
-        for view, found in looked_at(options, Office(command, profile) if command else None):
-            views, wrong = views + 1, wrong + len(found)
-            print(f"{view.name}, {len(view.pictures)} pictures: {f'{len(found)} wrong' if found else 'nothing wrong'}")
-            print(*(f"  {said}" for said in found), sep="\n", flush=True) if found else sys.stdout.flush()
+    with TemporaryDirectory() as profiles:
+        for verdict in verdicts(options, Path(profiles)):
+            views, wrong = views + 1, wrong + len(verdict.wrong)
+            said = f"{len(verdict.wrong)} wrong" if verdict.wrong else "nothing wrong"
+            print(f"{verdict.name}, {verdict.num_pictures} pictures: {said}")
+            print(
+                *(f"  {each}" for each in verdict.wrong), sep="\n", flush=True
+            ) if verdict.wrong else sys.stdout.flush()
     print(f"{views} views, {wrong} wrong" if wrong else f"{views} views, nothing wrong")
     return 1 if wrong else 0
 
