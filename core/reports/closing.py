@@ -11,7 +11,8 @@ from platform import python_version
 
 from core.evidence.records import CONFIDENCES, Source
 from core.reports.asked_words import words_for
-from core.reports.exports import Section
+from core.reports.exports import Section, plain
+from core.reports.tables import markdown_table
 from core.version import VERSION
 
 SAID = {"transformers": "class defaults and the cache check", "vl-convert-python": "pictures"}
@@ -71,6 +72,15 @@ def asked_section(path: str, query: Mapping[str, str | list[str]]) -> tuple[Sect
     """The inputs alone, for a page that has no answer to put above them; nothing where all are as they open."""
     rows = asked_rows(path, query)
     return (Section(title="What was asked", text=DIFFERS, table=(("Input", "Value"), rows)),) if rows else ()
+
+
+def answer_markdown(
+    answer: str, said: Sequence[str], path: str, query: Mapping[str, str | list[str]], link: str
+) -> str:
+    """The answer for a design document: in bold, what was asked under it, and the link to the view."""
+    rows = asked_rows(path, query)
+    asked = [markdown_table((("Input", "Value"), rows))] if rows else [OPENS]
+    return "\n\n".join([f"**{plain(answer)}**", *map(plain, said), *asked, f"Headroom, {link}"]) + "\n"
 
 
 def rest_sections(rests: Rests) -> tuple[Section, ...]:

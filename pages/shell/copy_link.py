@@ -1,4 +1,4 @@
-"""The button that copies the address of the view, signed with the version and a digest of what the view says."""
+"""Buttons that copy: the address of the view, signed with the version and a digest of what it says, and its answer."""
 
 from urllib.parse import urlsplit
 
@@ -14,10 +14,11 @@ _LINK_CSS = """
 button { font: 400 .875rem/1.6 var(--st-font); color: var(--st-text-color); width: 100%; min-height: 2.5rem;
   cursor: pointer; background: var(--st-background-color); border: 1px solid var(--st-border-color);
   border-radius: var(--st-button-radius); }
-button:focus-visible, input:focus-visible { outline: 3px solid var(--st-primary-color); outline-offset: 1px; }
+button:focus-visible, input:focus-visible, textarea:focus-visible {
+  outline: 3px solid var(--st-primary-color); outline-offset: 1px; }
 label { display: block; margin-top: .5rem; font: 400 .875rem/1.4 var(--st-font); color: var(--st-text-color); }
 label[hidden] { display: none; }
-input { width: 100%; box-sizing: border-box; font: inherit; padding: .4rem; color: inherit;
+input, textarea { width: 100%; box-sizing: border-box; font: inherit; padding: .4rem; color: inherit;
   background: var(--st-secondary-background-color); border: 1px solid var(--st-border-color); }
 """
 _LINK_JS = """
@@ -48,9 +49,38 @@ export default function ({ parentElement, data }) {
   }
 }
 """
+_TEXT_HTML = """
+<button type="button" id="copy"></button>
+<label id="shown" hidden>Copied by hand<textarea id="text" rows="8" readonly></textarea></label>
+"""
+_TEXT_JS = """
+export default function ({ parentElement, data }) {
+  const button = parentElement.querySelector("#copy")
+  const shown = parentElement.querySelector("#shown")
+  const text = parentElement.querySelector("#text")
+  button.textContent = data.label
+  text.value = data.text
+  button.onclick = async () => {
+    try {
+      await navigator.clipboard.writeText(data.text)
+      button.textContent = "Copied"
+      setTimeout(() => { button.textContent = data.label }, 2000)
+    } catch {
+      shown.hidden = false  // as for a link
+      text.select()
+    }
+  }
+}
+"""
 _component = st.components.v2.component("headroom_copy_link", html=_LINK_HTML, css=_LINK_CSS, js=_LINK_JS)
+_text_component = st.components.v2.component("headroom_copy_text", html=_TEXT_HTML, css=_LINK_CSS, js=_TEXT_JS)
 
 
 def button(signed: str, *, made: str) -> None:
     """signed is the link as the server knows the view; where an input has moved since, the address goes unsigned."""
     _component(key="share_link", data={"made": made, "asked": urlsplit(signed).query, "aside": list(OF_THE_SCREEN)})
+
+
+def text_button(label: str, text: str) -> None:
+    """A button that copies the text; where there is no clipboard it shows it, selected."""
+    _text_component(key="share_text", data={"label": label, "text": text})

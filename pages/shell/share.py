@@ -172,6 +172,8 @@ def view_menu() -> None:
     stem = exports.file_stem(_title())
     with menu:
         copy_link.button(signed_link(), made=_made())
+        if answer := st.session_state.get(_ANSWER):
+            copy_link.text_button("Copy the answer, Markdown", _answer(answer))
         _file("Report, one HTML file", f"{stem}.html", "text/html",
               lambda: exports.html_report(document(), colours).encode())  # fmt: skip
         _file("Slides, .pptx with text to edit", f"{stem}.pptx",
@@ -232,6 +234,20 @@ def _markdown(rows: Sequence[Mapping[str, Any]]) -> str:
     from core.reports.tables import markdown_rows  # noqa: PLC0415  as above
 
     return markdown_rows(rows)
+
+
+def copy_answer(key: str, answer: str, *said: str) -> None:
+    """Copy as Markdown, of an answer with what was asked; said goes on from it."""
+    copy_markdown(key, lambda: _answer(answer, said))
+
+
+def _answer(answer: str, said: Sequence[str] = ()) -> str:
+    from core.reports.closing import answer_markdown  # noqa: PLC0415  needed for a file alone
+
+    page = st.session_state.get(_PAGE)
+    query = {name: st.query_params.get_all(name) for name in st.query_params}
+    path = page.url_path if page is not None else ""
+    return answer_markdown(answer, said, path, query, signed_link())
 
 
 def view_document() -> Callable[[], Document]:

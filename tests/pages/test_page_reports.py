@@ -156,3 +156,49 @@ def test_a_table_opened_again_holds_the_page_s_figures(open_page: Open, monkeypa
     llama = next(row for row in saved["models_table_csv"] if row["Model"] == "Llama-2 70B")
     assert (llama["Bytes per token"], llama["KiB/token"], llama["G"]) == ("327680", "320.0", "8")
     assert llama["Window (tokens)"] == ""
+
+
+COPIED = {
+    ("tools/models/models.py", "models_answer_markdown"): (
+        {"models_ghosts": "true"},
+        "**Falcon-7B keeps 8 KiB per token, Llama-1 7B 512 KiB: 64 times more.**",
+        "| What MHA would keep | true |",
+        "/?models_ghosts=true&made=",
+    ),
+    ("tools/decode/benchmark.py", "bench_recorded_answer_markdown"): (
+        {"bench_tab": "Recorded runs"},
+        "**One layer's step takes 7.9 times as long at G = 40 as at G = 1.**",
+        "G = 8: 2.715 ms by host_kernel, half of the samples 2.503 to 2.825 ms; 1.618 ms predicted.",
+        "/?bench_tab=Recorded+runs&made=",
+    ),
+    ("tools/size/size.py", "size_verdict_markdown"): (
+        {"size_batch": "16"},
+        "**Only G = 1 and 2 fit in bf16",
+        "| Batch | 16 | 32 |",
+        "/?size_batch=16&made=",
+    ),
+    ("tools/size/size.py", "size_served_markdown"): (
+        {"size_job": "Serve a model"},
+        "**Llama-2-13B on one H100 SXM5 80 GB: 1 request at 32,768 tokens**",
+        "Everything is as the page opens. As it opens: Model Llama-2 13B;",
+        "/?size_job=Serve+a+model&made=",
+    ),
+}
+
+
+@pytest.mark.parametrize(("script", "key"), COPIED, ids=lambda given: given)
+def test_a_verdict_is_copied_with_what_was_asked_and_its_link(
+    script: str, key: str, open_page: Open, monkeypatch: pytest.MonkeyPatch
+):
+    made: dict[str, str] = {}
+
+    def copy(key: str, make: Callable[[], str]) -> None:
+        made[key] = make()
+
+    monkeypatch.setattr(share, "copy_markdown", copy)
+    query, answer, asked, link = COPIED[script, key]
+    open_page(script, **query)
+    first, *rest, last, _ = made[key].split("\n")
+    assert first.startswith(answer)
+    assert any(line.startswith(asked) for line in rest)
+    assert last.startswith(f"Headroom, {link}")

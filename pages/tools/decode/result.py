@@ -54,13 +54,14 @@ def show_result(
         st.info("No kernel gave correct numbers within the limits: every attempt and its reason is listed below.")
     else:
         _draw_best(results, num_query_heads, key, record, brief=brief)
+        if record is not None and not brief:
+            share.remember_answer(_sentence(best), partial(_rests, record))
+            share.copy_answer(f"{key}_answer_markdown", _sentence(best), _measured_on(record), *map(_said, best))
         rows = _best_table(best, num_query_heads, num_layers, batch_size, record)
         st.dataframe(rows, hide_index=True, key=f"{key}_best")
         if not brief:
             share.save_csv(rows, key=f"{key}_best_csv", file_name="headroom-measured.csv")
             share.remember_sections(lambda: [figures_section(rows)], after=f"{key}_chart")
-            if record is not None:
-                share.remember_answer(_sentence(best), partial(_rests, record))
         if any(r.limit_failed for r in best):
             st.warning(LIMIT_SENTENCE)
     if not brief:
@@ -103,6 +104,19 @@ def _rests(record: RunRecord, _colours: object) -> "Rests":
 
 def _reached(share: str) -> str:
     return f", {share} of what this host can do" if share.endswith("%") else ""
+
+
+def _measured_on(record: RunRecord) -> str:
+    return (
+        f"Measured on {record.device_name}, {record.date[:10]}: {measured_in_words(record)} in {record.job['dtype']}."
+    )
+
+
+def _said(r: KernelResult) -> str:
+    low, high = r.spread_seconds or (0.0, 0.0)
+    measured = f"{(r.median_seconds or 0) * 1e3:.3f} ms by {r.kernel}"
+    spread = f"half of the samples {low * 1e3:.3f} to {high * 1e3:.3f} ms"
+    return f"G = {r.kv_heads}: {measured}, {spread}; {r.roofline_seconds * 1e3:.3f} ms predicted."
 
 
 def _spoken(r: KernelResult) -> str:

@@ -118,10 +118,12 @@ readable = [model for model in models if model.spec is not None]
 if readable:
     remarks(readable)
     bytes_per_token(readable, ghosts)
+    said = comparison.headline(readable)
+    share.remember_answer(said, lambda _: models_rests(readable))
+    share.copy_answer("models_answer_markdown", said, HELD)
     st.subheader("Side by side")
     table.show(table.frame(models), key="models_table", file_name="headroom-models.csv")
     share.remember_sections(partial(models_sections, models), after="models_bytes")
-    share.remember_answer(comparison.headline(readable), lambda _: models_rests(readable))
     failures(names)
     st.subheader("Cache against context")
     growth(readable)

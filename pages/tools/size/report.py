@@ -13,7 +13,7 @@ from core.figures.palette import Palette
 from core.models.attention import GroupedAttention
 from core.reports.exports import Section
 from core.reports.pictures import plain
-from core.reports.size_report import SizeView, choose_sections, serve_sections
+from core.reports.size_report import SizeView, asked_section, choose_sections, serve_sections
 from core.reports.tables import markdown_table
 from core.serving.job import ServingJob
 from core.serving.options import Option, OptionGrid, near_misses, option_sentence, verdict
@@ -79,8 +79,9 @@ def copy_served(name: str, served: Served) -> None:
 def _verdict(said: list[str], *, serving: bool) -> str:
     """Made when the menu is open: the inputs are those that this answer was given for until the page runs again."""
     first, *rest = map(plain, said)
-    table = markdown_table(asked_inputs.asked_table(serving=serving))
-    return "\n\n".join([f"**{first}**", *rest, table, f"Headroom, {share.signed_link()}"]) + "\n"
+    section = asked_section(asked_inputs.asked_table(serving=serving))
+    asked = [section.text, *([markdown_table(section.table)] if section.table else [])]
+    return "\n\n".join([f"**{first}**", *rest, *asked, f"Headroom, {share.signed_link()}"]) + "\n"
 
 
 def _traffic(option: Option) -> Traffic | None:
