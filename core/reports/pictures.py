@@ -19,7 +19,8 @@ CHART_WIDTH_PX = 860  # what a chart is drawn at before it is enlarged to the sl
 FONTS = "Arial, 'Liberation Sans', Helvetica, sans-serif"  # of one width, on every system
 COLUMN_CM, PAGE_CM = 8.5, 17.5  # a column of a paper, and its page
 PAPER_DPI, PAPER_POINTS = 600, 7  # the smallest type of a picture in a paper
-FRAMES = 5  # tried for a picture in a paper, each wider than the one before
+FRAMES = 12  # tried for a picture in a paper at most, each wider than the one before
+FURTHER = 1.3  # times what its letters leave a frame by: in a wider one they are set larger
 
 _ASIDE = 0xE000  # private characters: where an escaped one waits while markup is taken out
 
@@ -120,9 +121,13 @@ def _with_its_letters(svg: str, points: float) -> tuple[str, tuple[float, float]
         found = _letters_frame(body, wide, high)
         if found[0] >= 0 and found[1] >= 0 and found[2] <= wide and found[3] <= high:
             break
-        right, foot = max(right, left + found[2] + 1), max(foot, top + found[3] + 1)
-        left, top = min(left, left + found[0] - 1), min(top, top + found[1] - 1)
+        left, right = left - _room_for(-found[0]), right + _room_for(found[2] - wide)
+        top, foot = top - _room_for(-found[1]), foot + _room_for(found[3] - high)
     return body, (wide, high)
+
+
+def _room_for(beyond_px: float) -> float:
+    return FURTHER * beyond_px + 1 if beyond_px > 0 else 0.0
 
 
 def _at_least(svg: str, least_px: float) -> str:
