@@ -213,3 +213,13 @@ def test_a_deck_is_set_in_a_font_of_every_office_with_titles_and_alt_texts_of_it
         assert {run.font.name for frame in frames for part in frame.paragraphs for run in part.runs} == {"Arial"}
     table = next(shape for slide in deck.slides for shape in slide.shapes if shape.has_table)
     assert table._element.nvGraphicFramePr.cNvPr.get("descr") == "Table: A table"
+
+
+def test_a_table_opened_again_has_every_cell_and_escapes_what_xml_cannot_hold():
+    table = (("Name", "Says"), (("a <b> & c", "two\nlines"), ("bell \x07", "")))
+    report = Document(title="T", source=SOURCE, sections=(Section(title="Words", table=table),))
+    deck = Presentation(BytesIO(slides.deck(report, DARK)))
+    grid = next(shape.table for shape in deck.slides[1].shapes if shape.has_table)
+    cells = [[cell.text for cell in row.cells] for row in grid.rows]
+    assert cells == [["Name", "Says"], ["a <b> & c", "two\nlines"], ["bell _x0007_", ""]]
+    assert [str(grid.cell(row, 0).fill.fore_color.rgb) for row in (0, 1)] == ["1A212C", "10151D"]  # panel, background

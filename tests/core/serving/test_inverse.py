@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from core.errors import SizingError
 from core.hardware.accelerators import Accelerator
+from core.serving import inverse
 from core.serving.inverse import (
     KV_WIDTHS,
     Answer,
@@ -236,3 +237,21 @@ def test_an_answer_is_an_int_that_survives_a_cache() -> None:
     assert isinstance(again, Answer)
     assert (int(again), again.sentence, again.job) == (int(answer), answer.sentence, answer.job)
     assert f"{answer:,}" == str(int(answer))
+
+
+@given(limit=st.integers(0, 1_000), near=st.integers(-5, 1_200))
+def test_wherever_the_search_begins_it_ends_at_the_last_that_fits(limit: int, near: int) -> None:
+    asked: list[int] = []
+
+    def fits(value: int) -> bool:
+        asked.append(value)
+        return value <= limit
+
+    assert inverse._last_fitting(fits, 1_000, near) == inverse._last_fitting(fits, 1_000) == limit
+    assert all(1 <= value <= 1_000 for value in asked)
+
+
+def test_a_good_guess_asks_little() -> None:
+    asked: list[int] = []
+    assert inverse._last_fitting(lambda value: asked.append(value) or value <= 700, 1_000_000, 700) == 700
+    assert asked == [700, 701]

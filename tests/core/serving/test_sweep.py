@@ -8,7 +8,7 @@ from core.errors import SizingError
 from core.hardware.accelerators import Accelerator
 from core.serving.job import ServingJob, WindowPattern
 from core.serving.memory_plan import plan
-from core.serving.sweep import CONTEXTS, frontier, sweep
+from core.serving.sweep import CONTEXTS, frontier, holds_any, sweep
 from core.serving.weights import ParameterCount
 from tests.core.serving.sizing_models import HYBRID, LLAMA_2_13B, LLAMA_2_70B, MISTRAL_7B, MLA
 
@@ -107,3 +107,11 @@ def test_frontier_of_a_model_without_g_is_empty() -> None:
     job = ServingJob(model=MLA, batch_size=1, context_length=100, parameter_count=COUNT)
     assert frontier(job) == ()
     assert frontier(job, num_kv_heads=()) == ()
+
+
+@pytest.mark.parametrize(("gigabytes", "holds"), [(80, True), (24, False)])  # its weights alone take 26.03 GB
+def test_a_frontier_without_a_point_is_known_before_it_is_reckoned(gigabytes: int, holds: bool) -> None:
+    device = Accelerator(id="mine", name="Mine", memory_nominal_bytes=gigabytes * 10**9)
+    job = ServingJob(model=LLAMA_2_13B, batch_size=1, context_length=1_024, accelerator=device)
+    assert holds_any(job) is holds
+    assert any(point.largest_batch for point in frontier(job, contexts=CONTEXTS[:2])) is holds
