@@ -72,6 +72,18 @@ def test_a_copied_link_opens_the_same_view_elsewhere(server: Dashboard, page: Pa
     assert VIEWS[view] in " ".join(there.split())
 
 
+def test_share_copies_the_answer_with_what_was_asked(server: Dashboard, page: Page):
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    open_view(server, page)
+    page.get_by_role("button", name="Share").click()
+    page.get_by_role("button", name="Copy the answer, Markdown").click()
+    expect(page.get_by_role("button", name="Copied", exact=True)).to_be_visible()
+    lines = page.evaluate("navigator.clipboard.readText()").splitlines()
+    assert lines[0].startswith(f"**{SAYS}")
+    assert "| KV heads G of 32 | 4 |" in lines
+    assert re.match(r"Headroom, .*/layouts\?.*made=", lines[-1])
+
+
 def test_without_a_clipboard_the_address_is_shown(server: Dashboard, page: Page):
     page.add_init_script("Object.defineProperty(navigator, 'clipboard', { value: undefined })")
     open_view(server, page)
