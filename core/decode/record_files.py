@@ -123,7 +123,7 @@ def _check_step(step: StepResult) -> None:
     for name in ("kv_heads", "attention_seconds", "layer_seconds", "ends_seconds", "num_layers", "batch_size"):
         _positive(getattr(step, name), f"steps.{name}")
     experts = ("num_experts", "experts_per_token", "experts_expected", "experts_drawn")
-    seconds = ("roofline_seconds", "arithmetic_seconds")
+    seconds = ("roofline_seconds", "arithmetic_seconds", "own_rates_seconds", "products_flops_per_second")
     for name in ("weight_bytes", "read_bytes", "bytes_per_second", *seconds, *experts):
         _positive(getattr(step, name), f"steps.{name}", zero=True)
     for name in ("kernel", "products"):

@@ -137,6 +137,8 @@ class StepResult:
     read_bytes: int = 0  # of the whole step: every layer's weights and KV cache, and the head
     roofline_seconds: float = 0.0  # the sum over its parts: larger of bytes over bandwidth and FLOPs over rate
     arithmetic_seconds: float = 0.0  # of these, of the parts that FLOPs bound
+    products_flops_per_second: float = 0.0  # of the product in use alone, on one matrix of the FFN or of an expert
+    own_rates_seconds: float = 0.0  # the same sum, but weights multiplied at that rate: a forecast and no bound
     bytes_per_second: float = 0.0  # read in the rounds of the step
     layer_samples: tuple[float, ...] = ()
     ends_samples: tuple[float, ...] = ()
@@ -160,6 +162,11 @@ class StepResult:
     @property
     def roofline_fraction(self) -> float | None:
         return self.roofline_seconds / self.step_seconds if self.roofline_seconds else None
+
+    @property
+    def over_own_rates(self) -> float | None:
+        """Measured over forecast by the rates of the products in use; None of runs that did not measure them."""
+        return self.step_seconds / self.own_rates_seconds if self.own_rates_seconds else None
 
     @property
     def bound_by(self) -> str:

@@ -7,6 +7,8 @@ which a smaller G takes fewer key and value rows, and all of them are timed in i
 buffer far beyond the cache, so that drift of the machine cannot turn their order over. core.decode.model_check sets
 the same arithmetic beside transformers' own model. A shape with experts draws them anew for every token of every call
 (core.decode.experts); its prediction counts the expected number of distinct ones, and the number drawn stands beside.
+Beside the bound stands a forecast: the same parts, their weights multiplied at the rate that the product in use reaches
+alone in the same rounds, on one matrix and the few rows that it serves.
 """
 
 from collections.abc import Callable, Hashable, Iterator
@@ -24,7 +26,7 @@ from core.decode.cuda_graph import recorded
 from core.decode.inputs import offsets, part_of
 from core.decode.kernel import NATURAL, Call, Kernel
 from core.decode.measured_roofline import read_turn
-from core.decode.plan import StepShape, step_copies, step_memory_bytes
+from core.decode.plan import DecodeJob, StepShape, step_copies, step_memory_bytes
 from core.decode.products import Product, fastest_product
 from core.decode.records import Roofline, RunRecord, StepResult
 from core.decode.rounds import Interleaved, Turn, interleave
@@ -33,7 +35,8 @@ from core.decode.step_layer import Ends, Layer, Work, matrix
 
 ROUNDS = (5, 60)  # least and most
 SECONDS, QUICK_SECONDS = 20.0, 6.0
-READ, ENDS = "read", "ends"
+READ, ENDS, PRODUCT = "read", "ends", "product"
+ATTENTION = 2  # its place among a layer's works
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,11 +109,15 @@ def _measured(run: Running, shape: StepShape, record: RunRecord) -> tuple[StepRe
 def _product(run: Running, shape: StepShape) -> tuple[str, Product]:
     """What multiplies the weights fastest here, by name: tried on two matrices of the FFN."""
     dtype, sizes = arithmetic_dtype(run.job.dtype), (shape.intermediate_size, shape.hidden_size)
-    rows = run.job.batch_size
-    if shape.num_experts:  # an expert serves a part of the batch
-        rows = max(1, round(rows * shape.experts_per_token / shape.experts_read(rows)))
-    x = torch.randn(rows, shape.hidden_size, device=run.device).to(dtype)
+    x = torch.randn(_rows(run.job, shape), shape.hidden_size, device=run.device).to(dtype)
     return fastest_product(x, [matrix(sizes, run.device, dtype) for _ in range(2)])
+
+
+def _rows(job: DecodeJob, shape: StepShape) -> int:
+    """Rows that one matrix of the FFN multiplies: the batch, or the part of it that an expert is expected to serve."""
+    if not shape.num_experts:
+        return job.batch_size
+    return max(1, round(job.batch_size * shape.experts_per_token / shape.experts_read(job.batch_size)))
 
 
 class _Stack:
@@ -171,6 +178,7 @@ def _rounds(
         turns[READ] = read_turn(run.device, run.limit_bytes, read_by)
     turns |= {("attention", g): timed(partial(_Stack.attention, kv_heads=g)) for g in kv_heads}
     turns |= {("layer", g): timed(partial(_Stack.whole, kv_heads=g)) for g in kv_heads}
+    turns[PRODUCT] = _product_turn(run, [stack.layer for stack in stacks])
     both_ends = recorded(run.device, ends.decode)[0]
     turns[ENDS] = lambda: devices.time_once(run.device, both_ends)
     for _ in stacks:  # every copy's pages, and what a kernel compiles
@@ -186,6 +194,22 @@ def _rounds(
     return found
 
 
+def _product_turn(run: Running, layers: list[Layer]) -> Turn:
+    """One product of one gate matrix, the next of all layers and experts each time; it returns FLOPs per second."""
+    layer = layers[0]
+    each = layer.weights["gate"].numel() // max(1, layer.shape.num_experts)
+    x = torch.randn(_rows(run.job, layer.shape), layer.shape.hidden_size, device=run.device).to(layer.dtype)
+    gates = [one.weights["gate"] for one in layers]
+    matrices = cycle([m for gate in gates for m in (gate if gate.dim() == 3 else [gate])])
+
+    def turn() -> float:
+        weights = next(matrices)
+        seconds = devices.time_once(run.device, lambda: layer.product(x, weights))
+        return float(2 * x.shape[0] * each) / seconds
+
+    return turn
+
+
 def _result(
     run: Running, roofline: Roofline | None, layer: Layer, ends: Ends, names: tuple[str, str], found: Interleaved
 ) -> StepResult:
@@ -196,12 +220,15 @@ def _result(
     rate = median(reads) if reads else roofline.bytes_per_second if roofline else 0.0
     works = [(shape.num_layers, work) for work in layer.works()]
     works.append((1, Work(read_bytes=ends.read_bytes, flops=2 * ends.head.numel() * job.batch_size)))
-    bound, arithmetic = _bound(works, rate, roofline.flops_per_second) if roofline and rate else (0.0, 0.0)
+    peak = roofline.flops_per_second if roofline else 0.0
+    bound, arithmetic = _bound(works, rate, peak) if peak and rate else (0.0, 0.0)
+    own = median(found.samples[PRODUCT])
     return StepResult(
         kv_heads=g, kernel=names[0], products=names[1], attention_seconds=median(found.samples["attention", g]),
         layer_seconds=median(samples), ends_seconds=median(found.samples[ENDS]), num_layers=shape.num_layers,
         weight_bytes=layer.weight_bytes, batch_size=job.batch_size, read_bytes=read_bytes,
         roofline_seconds=bound, arithmetic_seconds=arithmetic, bytes_per_second=rate, layer_samples=samples,
+        products_flops_per_second=own, own_rates_seconds=_forecast(works, rate, peak, own) if bound else 0.0,
         ends_samples=found.samples[ENDS],
         num_experts=shape.num_experts, experts_per_token=shape.experts_per_token,
         experts_expected=shape.experts_read(job.batch_size),
@@ -213,3 +240,11 @@ def _bound(works: list[tuple[int, Work]], bytes_per_second: float, flops_per_sec
     found = [(times, *work.seconds(bytes_per_second, flops_per_second)) for times, work in works]
     whole = sum(times * seconds for times, seconds, _ in found)
     return whole, sum(times * seconds for times, seconds, multiplies in found if multiplies)
+
+
+def _forecast(works: list[tuple[int, Work]], bytes_per_second: float, peak: float, own: float) -> float:
+    """Seconds of the same parts, weights multiplied at the product's own rate; attention, the third, at the peak."""
+    rates = [peak if place == ATTENTION else min(peak, own) for place in range(len(works))]
+    return sum(
+        times * work.seconds(bytes_per_second, rate)[0] for (times, work), rate in zip(works, rates, strict=True)
+    )

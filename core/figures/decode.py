@@ -60,6 +60,7 @@ def step_rows(steps: tuple[StepResult, ...], num_query_heads: int, palette: Pale
         rows.append(
             {
                 "name": f"G = {s.kv_heads} · {kind}", "measured": seconds * 1e3, "predicted": s.roofline_seconds * 1e3,
+                "forecast": s.own_rates_seconds * 1e3,
                 "low": low * 1e3, "high": high * 1e3, "fill": palette.kind(kind),
                 "label": f"{_milliseconds(seconds)}{said}",
             }
@@ -75,7 +76,7 @@ def step_chart(
 
 
 def _bars(rows: list[Row], title: str, palette: Palette) -> alt.LayerChart | alt.FacetChart:
-    farthest = max(max(row["high"], row["predicted"]) for row in rows)
+    farthest = max(max(row["high"], row["predicted"], row.get("forecast", 0)) for row in rows)
     x_scale = alt.Scale(domain=[0, farthest * _room(max(len(row["label"]) for row in rows))], nice=False)
     axis = alt.Axis(grid=False, values=_ticks(farthest))
     x = alt.X("measured:Q", scale=x_scale, title=title, axis=axis)
@@ -83,13 +84,18 @@ def _bars(rows: list[Row], title: str, palette: Palette) -> alt.LayerChart | alt
     label_axis = alt.Axis(title=None, ticks=False, domain=False, labelFontSize=14, labelPadding=10, labelLimit=220)
     y = alt.Y("name:N", sort=names, axis=label_axis, scale=alt.Scale(paddingInner=0.4))
     base = alt.Chart(alt.Data(values=rows)).encode(y=y)
-    at_end = "max(datum.high, datum.predicted)"
+    at_end = "max(datum.high, datum.predicted, datum.forecast || 0)"
+    forecast = base.transform_filter("datum.forecast > 0").mark_tick(
+        color=palette.text, opacity=0.45, thickness=4, height={"band": 1.3}
+    )
+    forecasts = [forecast.encode(x=alt.X("forecast:Q", scale=x_scale))] if any(r.get("forecast") for r in rows) else []
     return alt.layer(
         base.mark_bar(height={"band": 1}).encode(x=x, color=alt.Color("fill:N", scale=None)),
         base.mark_rule(color=palette.text, strokeWidth=1.5).encode(x=alt.X("low:Q", scale=x_scale), x2="high:Q"),
         base.mark_tick(color=palette.text, thickness=4, height={"band": 1.3}).encode(
             x=alt.X("predicted:Q", scale=x_scale)
         ),
+        *forecasts,
         base.transform_calculate(end=at_end)
         .mark_text(align="left", dx=10, fontSize=13, color=palette.text)
         .encode(x=alt.X("end:Q", scale=x_scale), text="label:N"),

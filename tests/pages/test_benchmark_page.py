@@ -228,6 +228,20 @@ def test_a_whole_step_is_shown_with_its_bound_and_beside_transformers(open_page:
     assert list(table["Of the roofline"]) == ["48%", "60%"]
 
 
+def test_a_forecast_by_measured_rates_stands_beside_the_bound(open_page: Opener, monkeypatch):
+    steps = tuple(replace(s, own_rates_seconds=0.1, products_flops_per_second=2.5e10) for s in STEPS)
+    monkeypatch.setattr(worker, "find", lambda _key: Ended(state_of(record=replace(run_record(), steps=steps))))
+    app = open_page(PAGE)
+    table = app.dataframe[-1].value
+    assert list(table["Predicted (ms)"]) == ["60.0", "45.0"]
+    assert list(table["Forecast by measured rates (ms)"]) == ["100.0", "100.0"]
+    assert list(table["Measured / forecast"]) == ["1.25", "0.75"]  # 125 and 75 ms
+    assert list(table["Product alone (GFLOP/s)"]) == ["25.0", "25.0"]
+    assert "The paler mark is a forecast" in said(app)
+    assert "Predicted is a bound: every part at this host's highest rates." in said(app)
+    assert "G = 8, 125 measured, 60 predicted, 100 forecast; " in alts(app)[-1]
+
+
 def test_a_scaled_run_states_the_jobs_own_time(open_page: Opener, monkeypatch):
     record = replace(run_record(), scale=16.0)
     monkeypatch.setattr(worker, "find", lambda _key: Ended(state_of(record=record)))

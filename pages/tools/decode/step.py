@@ -20,7 +20,8 @@ def show_steps(record: RunRecord, num_query_heads: int, key: str) -> None:
     draw(
         step_chart(record.steps, num_query_heads, current_palette()),
         sentence=f"{_sentence(record.steps)} Bars are measured, the thin line holds half of the samples, the upright "
-        f"mark is what its parts need, each the longer of its bytes and its arithmetic.{_scaled(record)}",
+        "mark is what its parts need at least, each the longer of its bytes and its arithmetic."
+        f"{_forecast_mark(record)}{_scaled(record)}",
         alt_text="Measured and predicted milliseconds of a whole decode step: "
         + "; ".join(_spoken(s) for s in record.steps),
         key=f"{key}_step_chart",
@@ -41,6 +42,13 @@ def _size(record: RunRecord) -> str:
     return f" at 1/{f'{record.scale:,.1f}'.removesuffix('.0')} of the job's tokens"
 
 
+def _forecast_mark(record: RunRecord) -> str:
+    """What the second mark is; nothing of runs that have no forecast."""
+    if not any(s.own_rates_seconds for s in record.steps):
+        return ""
+    return " The paler mark is a forecast: the same with its weights multiplied as fast as the product in use does it."
+
+
 def _scaled(record: RunRecord) -> str:
     if record.scale == 1:
         return ""
@@ -59,7 +67,8 @@ def _sentence(steps: tuple[StepResult, ...]) -> str:
 
 
 def _spoken(s: StepResult) -> str:
-    return f"G = {s.kv_heads}, {s.step_seconds * 1e3:,.0f} measured, {s.roofline_seconds * 1e3:,.0f} predicted"
+    spoken = f"G = {s.kv_heads}, {s.step_seconds * 1e3:,.0f} measured, {s.roofline_seconds * 1e3:,.0f} predicted"
+    return f"{spoken}, {s.own_rates_seconds * 1e3:,.0f} forecast" if s.own_rates_seconds else spoken
 
 
 def _row(s: StepResult, size: str) -> dict[str, object]:
@@ -79,6 +88,7 @@ def _row(s: StepResult, size: str) -> dict[str, object]:
         "Predicted (ms)": f"{s.roofline_seconds * 1e3:,.1f}",
         "Bound by": s.bound_by,
         "Of the roofline": share_in_words(fraction),
+        **_forecast(s),
         f"Tokens/s{size}": f"{s.batch_size / s.step_seconds:,.2f}",
     }
 
@@ -88,6 +98,17 @@ def _experts(s: StepResult) -> dict[str, str]:
     if not s.num_experts:
         return {}
     return {"Experts read of a layer": f"{s.experts_expected:.2f} expected, {s.experts_drawn:.2f} drawn"}
+
+
+def _forecast(s: StepResult) -> dict[str, str]:
+    """The step by the rates of the products in use, which is no bound; nothing of runs that did not measure them."""
+    if s.over_own_rates is None:
+        return {}
+    return {
+        "Forecast by measured rates (ms)": f"{s.own_rates_seconds * 1e3:,.1f}",
+        "Measured / forecast": f"{s.over_own_rates:.2f}",
+        "Product alone (GFLOP/s)": f"{s.products_flops_per_second / 1e9:,.1f}",
+    }
 
 
 def _how(s: StepResult) -> str:
@@ -100,6 +121,11 @@ def _how(s: StepResult) -> str:
         told += (
             f" Of {s.num_experts:,} experts each token draws {s.experts_per_token:,} at random, evenly; the prediction "
             "counts E (1 - (1 - k/E)^B) distinct ones."
+        )
+    if s.own_rates_seconds:
+        told += (
+            f" Predicted is a bound: every part at this host's highest rates. The forecast takes for the weights what "
+            f"{s.products} reaches alone, on one matrix and the rows that it serves, in the same rounds."
         )
     rest = s.layer_seconds - s.attention_seconds
     if rest <= 0:  # both are medians of calls of their own: of a tiny layer the attention may come out longer

@@ -89,6 +89,9 @@ def test_a_run_times_a_step_with_experts(monkeypatch):
     assert 2 <= step.experts_drawn <= 4
     assert step.read_bytes == step_read_bytes(JOB, SHAPE, 2)
     assert step.step_seconds == pytest.approx(3 * step.layer_seconds + step.ends_seconds)
+    assert step.products_flops_per_second > 0
+    assert step.own_rates_seconds >= step.roofline_seconds > 0
+    assert step.over_own_rates == pytest.approx(step.step_seconds / step.own_rates_seconds)
 
 
 def test_the_draws_go_round():

@@ -13,7 +13,7 @@ from core.decode.model_check import check_against_transformers, needed_bytes
 from core.decode.plan import DecodeJob, StepShape, step_read_bytes
 from core.decode.records import Roofline
 from core.decode.run import Run, run_quietly
-from core.decode.step import _bound
+from core.decode.step import _bound, _forecast
 from core.decode.step_layer import Layer
 
 pytestmark = pytest.mark.torch
@@ -169,3 +169,14 @@ def test_the_bound_of_a_step_is_the_larger_of_both_for_each_part():
     assert ffn.seconds(1.0, 2.0) == (122_880.0, False)
     assert _bound([(3, ffn), (1, attention)], 2.0, 1.0) == (3 * 122_880.0 + 24_576.0, 3 * 122_880.0 + 24_576.0)
     assert _bound([(3, ffn), (1, attention)], 1.0, 2.0) == (3 * 122_880.0 + 24_576.0, 0.0)
+
+
+def test_a_forecast_multiplies_weights_at_the_products_own_rate():
+    projections, ffn, attention = Layer(JOB, SHAPE, 2, torch.device("cpu")).works()
+    works = [(3, projections), (3, ffn), (3, attention), (1, ffn)]
+    # a byte a second and a peak of 4 FLOPs: all reads. The product alone does half a FLOP a second, and a byte of
+    # weights takes one: twice the time of the weights, attention as it was
+    weights = 3 * 4 * 24_576 + 4 * 4 * 30_720
+    assert _bound(works, 1.0, 4.0) == (weights + 3 * 24_576, 0.0)
+    assert _forecast(works, 1.0, 4.0, 0.5) == 2 * weights + 3 * 24_576
+    assert _forecast(works, 1.0, 4.0, 9.0) == weights + 3 * 24_576  # never below the bound

@@ -58,6 +58,14 @@ def test_a_whole_step_is_drawn_with_its_spread_and_its_prediction():
     assert [row["label"] for row in rows] == ["125 ms  ·  48% of the roofline", "75.0 ms  ·  60% of the roofline"]
 
 
+def test_a_forecast_is_a_mark_of_its_own():
+    forecast = tuple(replace(step, own_rates_seconds=0.15) for step in STEPS)
+    layers = [step_chart(steps, 8, LIGHT).to_dict()["layer"] for steps in (STEPS, forecast)]
+    assert [len(layer) for layer in layers] == [4, 5]
+    assert layers[1][3]["encoding"]["x"]["field"] == "forecast"
+    assert layers[1][0]["encoding"]["x"]["scale"]["domain"][1] == pytest.approx(1.75 * 150)  # it is the farthest mark
+
+
 def test_an_axis_leaves_room_for_its_longest_label():
     farthest = max(max(row["high"], row["predicted"]) for row in best_rows(RESULTS, 8, LIGHT))
     tied = tuple(replace(result, equal_to=("packed_rows_sdpa_with_a_long_name",)) for result in RESULTS)
