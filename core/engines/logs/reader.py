@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from core.engines.logs import llama_cpp_lines, sglang_lines, vllm_lines
 from core.engines.logs.figures import LogError, ServerLog
+from core.errors import SizingError
 
 MOST_CHARACTERS = 16 * 1024 * 1024
 LOOKED_AT = 65_536
@@ -27,9 +28,14 @@ def read_log(data: str | bytes) -> ServerLog:
     text = data.decode("utf-8", "replace") if isinstance(data, bytes) else data
     if not text.strip():
         raise LogError("The text is empty. Paste the lines that the server printed at its start.")
-    for read in _READERS:
-        if (found := read(text)) is not None:
-            return found
+    try:
+        for read in _READERS:
+            if (found := read(text)) is not None:
+                return found
+    except ValueError as error:  # a setting such as '0.0.8', a count of more digits than Python converts
+        if isinstance(error, SizingError):
+            raise
+        raise LogError(f"A number in the log cannot be read ({error}). Paste it as it was printed.") from error
     raise LogError(
         "No line of a start of vLLM, SGLang or llama.cpp is in this text. Looked for are lines such as 'Available KV "
         "cache memory: 7.71 GiB', 'KV Cache is allocated. #tokens: 367404' and 'llama_kv_cache: size = 8.00 MiB'."

@@ -153,6 +153,19 @@ def test_a_text_that_is_no_log_is_refused_in_a_sentence(data: str | bytes, said:
         read_log(data)
 
 
+@pytest.mark.parametrize(
+    "setting", ["swa_full_tokens_ratio=0.0.8", "mem_fraction_static=0.8.8", f"tp_size={'9' * 5_000}"]
+)
+def test_a_setting_that_is_no_number_is_refused(setting: str):
+    lines = (
+        f"server_args=ServerArgs({setting})\n"
+        "Load weight begin. avail mem=9.00 GB\nLoad weight end. type=Llama, avail mem=8.00 GB, mem usage=1.00 GB.\n"
+        "KV Cache is allocated. #tokens: 4096, K size: 0.50 GB, V size: 0.50 GB\n"
+    )
+    with pytest.raises(LogError, match="A number in the log cannot be read"):
+        read_log(lines)
+
+
 def test_a_figure_that_is_no_number_is_named():
     with pytest.raises(LogError, match=r"'8\.28\.23' is no number, in the line"):
         number("8.28.23", line="Available KV cache memory: 8.28.23 GiB")
