@@ -2,7 +2,8 @@
 
 It forgets the value of a widget that a run no longer drew, and keeps what reads, writes and checks that value (its
 WidgetMetadata, its options among it) until the session ends. Whoever walks through all pages would hold some hundreds
-of them. What is drawn again says it all again.
+of them. What is drawn again says it all again. The hidden widget that carries a component's triggers is never said to
+be drawn: how to read it is kept, else no trigger would arrive.
 """
 
 import functools
@@ -11,6 +12,7 @@ from typing import Any
 from streamlit.runtime.state import session_state
 
 NAME = "remove_stale_widgets"
+TRIGGERS = "json_trigger_value"
 
 
 def install() -> None:
@@ -27,7 +29,7 @@ def install() -> None:
         self.widget_metadata = {
             widget: metadata
             for widget, metadata in self.widget_metadata.items()
-            if not is_stale(metadata, active_widget_ids, fragment_ids_this_run)
+            if metadata.value_type == TRIGGERS or not is_stale(metadata, active_widget_ids, fragment_ids_this_run)
         }
 
     remove_stale_widgets.lean = True  # type: ignore[attr-defined]

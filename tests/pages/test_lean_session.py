@@ -45,3 +45,18 @@ def test_what_is_no_longer_drawn_is_forgotten_and_comes_back_with_its_value(app:
     app.selectbox(key="engine").select("SGLang").run()
     assert app.session_state["said"] == "moved"  # callbacks are there again too
     assert not app.exception
+
+
+def component() -> None:
+    import streamlit as st
+
+    watch = st.components.v2.component("lean_session_test", js="export default () => {}")
+    watch(key="watched", on_go_change=lambda: None)
+
+
+def test_how_to_read_the_triggers_of_a_component_is_kept(app: AppTest) -> None:
+    """Leaving presenter mode is one."""
+    mounted = AppTest.from_function(component).run()
+    states = mounted._session_state._state._new_widget_state
+    assert [m.value_type for m in states.widget_metadata.values()].count("json_trigger_value") == 1
+    assert not mounted.exception
