@@ -58,7 +58,7 @@ def give_way() -> bool:
     this = ps.Process()
     try:
         this.nice(ps.BELOW_NORMAL_PRIORITY_CLASS if sys.platform == "win32" else max(this.nice(), LESS_URGENT))
-    except (ps.Error, OSError):
+    except (ps.Error, OSError, AttributeError):  # psutil names Windows' classes on Windows alone
         return False
     linux.give_way_as_a_group(LESS_URGENT)
     return True

@@ -13,7 +13,8 @@ QUIET = """
     || document.documentElement.classList.contains("arriving")
     || document.querySelector('[data-testid="stMainBlockContainer"] h1') === null // before the first run begins
     || document.querySelector('[data-stale="true"], [data-testid="stSkeleton"], [data-testid="stAppSkeleton"]')
-    || document.querySelector('[data-testid="stVegaLiteChart"]:not(:has(svg.marks))')
+    || [...document.querySelectorAll('[data-testid="stVegaLiteChart"]')].some(
+      (chart) => chart.getClientRects().length > 0 && chart.querySelector("svg.marks") === null) // one hidden waits
     || document.getAnimations().some((one) => one instanceof CSSTransition) // what was stale comes back by degrees
   window.__quiet = busy ? 0 : (window.__quiet ?? 0) + 1
   return window.__quiet > looks
