@@ -4,17 +4,17 @@
     experts of a rank        = ceil(experts / (tensor parallel x data parallel)) with expert parallel
 
 A pipeline's stages hold layers one after the other; the embedding lies on the first, the head on the last, which holds
-a tied embedding again. vLLM 0.33 (distributed/utils.py, get_pp_indices) gives layers that do not divide to the stages
-before the last, from the back; SGLang 0.5.23 gives them to the last ones. Ranks of data-parallel attention (vLLM's
---data-parallel-size, SGLang's --enable-dp-attention with --tp as large as both together) each hold all of the
-attention and serve requests of their own, and share the experts: cut as tensors over all of these ranks, or given out
-whole (--enable-expert-parallel; expert_map_manager.py, determine_expert_map: the first ranks take the one that is
-left over).
+a tied embedding again. Where layers do not divide, core/engines/stage_layers.py says who holds more; the payload goes
+by vLLM's rule. Ranks of data-parallel attention (vLLM's --data-parallel-size, SGLang's --enable-dp-attention with --tp
+as large as both together) each hold all of the attention and serve requests of their own, and share the experts: cut as
+tensors over all of these ranks, or given out whole (--enable-expert-parallel; expert_map_manager.py,
+determine_expert_map: the first ranks take the one that is left over).
 """
 
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
+from core.engines.stage_layers import stage_layers
 from core.errors import SizingError
 from core.models.attention import Layer, SharedCache
 from core.models.spec import ModelSpec
@@ -54,16 +54,11 @@ def stages_of(num_layers: int, pipeline_parallel: int, engine: str) -> tuple[Sta
             f"pipeline_parallel is {pipeline_parallel}, and the model has {num_layers} layers: a stage holds one at "
             "least. Give fewer stages"
         )
-    each, left = divmod(num_layers, pipeline_parallel)
-    widths = [each] * pipeline_parallel
-    last = pipeline_parallel if engine == "sglang" else pipeline_parallel - 1
-    for place in range(last - left, last):
-        widths[place] += 1
-    found, first = [], 0
-    for index, width in enumerate(widths):
-        found.append(Stage(index=index, stages=pipeline_parallel, first=first, last=first + width))
-        first += width
-    return tuple(found)
+    bounds = stage_layers(num_layers, pipeline_parallel, last_takes_more=engine == "sglang")
+    return tuple(
+        Stage(index=index, stages=pipeline_parallel, first=first, last=last)
+        for index, (first, last) in enumerate(bounds)
+    )
 
 
 def check_stages(layers: tuple[Layer, ...], stages: tuple[Stage, ...]) -> None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from core.engines.plan import EngineError
 from core.engines.sglang.drafts import REQUESTS, layers_of
 from core.engines.sglang.shapes import Layout, Row
+from core.engines.stage_layers import stage_layers
 from core.models.spec import ModelSpec
 
 GIB = 2**30
@@ -107,7 +108,7 @@ def pool_sizes(layout: Layout, job: Job, rates: Rates) -> Sizes:
 
 
 def layout_at(layout: Layout, job: Job) -> Layout:
-    """One stage of a pipeline: layers that do not divide go to the last stages (distributed/utils.py, get_pp_indices).
+    """One stage of a pipeline, the last where none is named.
 
     Raises EngineError for layers that are not all alike, whose stages are not stated here.
     """
@@ -120,9 +121,9 @@ def layout_at(layout: Layout, job: Job) -> Layout:
             f"sglang: pipeline_parallel is {stages}: the stages of {layout.architecture}, with {layout.layers} layers "
             "in its pool of all tokens, are stated here for layers that are all alike and one a stage. Leave it at 1."
         )
-    each, left = divmod(layout.layers, stages)
     stage = stages - 1 if job.pipeline_stage is None else min(job.pipeline_stage, stages - 1)
-    return replace(layout, layers=each + (stage >= stages - left))
+    first, after = stage_layers(layout.layers, stages, last_takes_more=True)[stage]
+    return replace(layout, layers=after - first)
 
 
 def page_of(layout: Layout, job: Job) -> int:

@@ -1,33 +1,26 @@
 """The groups of one stage of a pipeline: those of the whole model, with the stage's own layers left in them.
 
-States _project_kv_cache_groups_to_worker and get_kv_cache_configs of vllm/v1/core/kv_cache_planning.py and
-get_pp_indices of vllm/distributed/utils.py, vLLM 0.33.0. A request pins as many blocks of every group as without a
-pipeline; a block is as large as the stage's layers of its longest group, and every stage takes as many blocks as the
-stage that has the fewest.
+States _project_kv_cache_groups_to_worker and get_kv_cache_configs of vllm/v1/core/kv_cache_planning.py, vLLM 0.33.0. A
+request pins as many blocks of every group as without a pipeline; a block is as large as the stage's layers of its
+longest group, and every stage takes as many blocks as the stage that has the fewest.
 """
 
 from collections.abc import Sequence
 
 from core.engines.plan import EngineError
+from core.engines.stage_layers import stage_layers
 from core.engines.vllm.caches import LayerCache
 from core.engines.vllm.groups import Group, counted, grouped, with_equal_pages
 
 
-def stage_bounds(num_layers: int, stages: int) -> list[tuple[int, int]]:
-    """First layer of each stage and the one after its last: layers that do not divide go to the stages before the last,
-    from the back. Raises EngineError where a stage would hold none."""
-    if stages > num_layers:
-        raise EngineError(f"pipeline_parallel is {stages}, and the model has {num_layers} layers. Give fewer stages.")
-    each, left = divmod(num_layers, stages)
-    widths = [each + (stages - 1 - left <= stage < stages - 1) for stage in range(stages)]
-    firsts = [sum(widths[:stage]) for stage in range(stages)]
-    return [(first, first + width) for first, width in zip(firsts, widths, strict=True)]
-
-
 def stage_groups(by_layer: Sequence[Sequence[LayerCache]], stages: int, stage: int | None) -> tuple[Group, ...]:
     """The groups of a stage; None: of the stage whose blocks are the largest. Raises EngineError for a stage that
-    caches nothing, whose blocks vLLM does not count."""
-    bounds = stage_bounds(len(by_layer), stages)
+    caches nothing, whose blocks vLLM does not count, or holds no layer."""
+    if stages > len(by_layer):
+        raise EngineError(
+            f"pipeline_parallel is {stages}, and the model has {len(by_layer)} layers. Give fewer stages."
+        )
+    bounds = stage_layers(len(by_layer), stages, last_takes_more=False)
     asked = range(stages) if stage is None else (stage,)
     found = [_projected(by_layer, *bounds[one]) for one in asked]
     made = max(found, key=lambda groups: max((group.page_bytes for group in groups), default=0))
