@@ -124,7 +124,7 @@ def rows(found: Sequence[Dot]) -> list[Row]:
 def timeline_chart(found: Sequence[Dot], colours: Palette) -> alt.LayerChart | alt.FacetChart:
     """The dots on a log scale; the shape says the kind too, and a click on a dot is the selection `dot`."""
     values = rows(found)
-    x_scale = alt.Scale(domain=["2018-11-01", "2027-01-01"], nice=False)
+    x_scale = alt.Scale(domain=["2018-11-01", "2027-04-01"], nice=False)
     x = alt.X("date:T", title=None, scale=x_scale, axis=alt.Axis(format="%Y", tickCount="year", grid=False))
     heights = [2**power for power in range(2, 13, 2)]
     y_axis = alt.Axis(

@@ -131,7 +131,6 @@ def presenting(tab: Page) -> Iterator[None]:
 def test_pictures_hold_their_text(server: Dashboard, tab: Page, path: str):
     """At 1280 pixels, at 1920, and presenting."""
     faults = {}
-    tab.goto("about:blank")  # as it arrives at this size
     walk_to(tab, server.url, path)
     faults["1280"] = left(tab, FAULTS) + left(tab, OUTGROWN)
     desk = tab.viewport_size
