@@ -5,7 +5,7 @@ from typing import Any
 import altair as alt
 
 from core.decode.records import KernelResult, StepResult, share_in_words
-from core.figures.palette import Palette
+from core.figures.palette import Palette, mixed
 from core.models.attention import kind_of
 
 Row = dict[str, Any]
@@ -86,7 +86,7 @@ def _bars(rows: list[Row], title: str, palette: Palette) -> alt.LayerChart | alt
     base = alt.Chart(alt.Data(values=rows)).encode(y=y)
     at_end = "max(datum.high, datum.predicted, datum.forecast || 0)"
     forecast = base.transform_filter("datum.forecast > 0").mark_tick(
-        color=palette.text, opacity=0.45, thickness=4, height={"band": 1.3}
+        color=mixed(palette.text, palette.background, 0.45), thickness=4, height={"band": 1.3}
     )
     forecasts = [forecast.encode(x=alt.X("forecast:Q", scale=x_scale))] if any(r.get("forecast") for r in rows) else []
     return alt.layer(
