@@ -46,11 +46,6 @@ class RankPlan:
     def total_bytes(self) -> int:
         return self.weight_bytes + self.cache_bytes + self.runtime_bytes
 
-    @property
-    def name(self) -> str:
-        """'stage 1, data 2, tensor 1', counted from 1."""
-        return f"data {self.data_rank + 1}, stage {self.stage + 1}, tensor {self.tensor_rank + 1}"
-
 
 def is_split(job: ServingJob) -> bool:
     """Whether one copy takes more than one accelerator."""
