@@ -275,7 +275,8 @@ def _engine_line(plan: MemoryPlan, asked: EnginePlan) -> PlanLine:
     """What the named engine takes; its own notes say why it is more than the payload."""
     each = "" if asked.request_bytes is None else f"{asked.request_bytes:,} a request"
     notes = [
-        f"{note.name}: {note.formula} = {note.numbers} = {note.result}. {note.reason}".strip() for note in asked.notes
+        f"{note.name}: {' = '.join(filter(None, (note.formula, note.numbers, note.result)))}. {note.reason}".strip()
+        for note in asked.notes
     ]
     return PlanLine(
         key="kv_reserved",

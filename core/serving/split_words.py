@@ -47,11 +47,12 @@ def replica_sentence(job: ServingJob, at: Stage | None) -> str:
     if job.num_accelerators == 1:
         return "One accelerator holds everything."
     each = job.tensor_parallel * job.pipeline_parallel
+    taken = "one accelerator" if each == 1 else f"{each} accelerators"
     stage = "" if at is None else f" The fullest stage is {at.index + 1} of {at.stages}."
     if job.data_parallel > 1:
-        copies = f"{job.replicas} ranks of requests, {each} accelerators each, {job.data_parallel} to a set of experts"
+        copies = f"{job.replicas} ranks of requests, {taken} each, {job.data_parallel} to a set of experts"
         fullest = "rank"
     else:
-        copies, fullest = f"{job.replicas} copies of the model, {each} accelerators each", "copy"
+        copies, fullest = f"{job.replicas} copies of the model, {taken} each", "copy"
     held = f"{job.batch_per_replica:,} of {job.batch_size:,} sequences"
     return f"{copies}; the fullest {fullest} decodes {held}.{stage}"

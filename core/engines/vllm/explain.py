@@ -99,10 +99,11 @@ def _pool(layout: Layout) -> PlanNote:
     longest = layout.longest
     padded = sum(longest - group.num_layers for group in layout.groups)
     layers = sum(group.num_layers for group in layout.groups)
+    groups = "1 group" if len(layout.groups) == 1 else f"{len(layout.groups):,} groups"
     return PlanNote(
         name="groups",
         formula="groups of equal size, each with its own pages of one size",
-        numbers=f"{layers:,} layers in {len(layout.groups):,} groups of {longest:,}",
+        numbers=f"{layers:,} layers in {groups} of {longest:,}",
         result=f"{layout.pool_block_bytes:,} bytes a block",
         reason=f"{padded:,} places of {layers + padded:,} are padding." if padded else "",
     )

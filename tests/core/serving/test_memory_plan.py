@@ -164,7 +164,9 @@ def test_copies_of_the_model_share_the_batch() -> None:
     assert shared.kv_reserved_bytes == plan(job(batch_size=9, num_kv_heads=8)).kv_reserved_bytes
     assert shared.weight_bytes == plan(job(num_kv_heads=8)).weight_bytes
     total = next(line for line in shared.lines if line.key == "total")
-    assert total.provenance == "4 copies of the model, 1 accelerators each; the fullest copy decodes 9 of 33 sequences."
+    assert (
+        total.provenance == "4 copies of the model, one accelerator each; the fullest copy decodes 9 of 33 sequences."
+    )
 
 
 def test_scales_of_a_quantised_cache_are_counted() -> None:
