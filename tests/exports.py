@@ -15,13 +15,10 @@ import re
 import shutil
 import subprocess
 import sys
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from io import BytesIO
-from itertools import combinations
 from multiprocessing import get_context
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -30,10 +27,6 @@ from typing import Any
 from unittest import mock
 
 import streamlit as st
-import vl_convert
-from PIL import Image
-from pptx import Presentation
-from pypdfium2 import PdfDocument
 from streamlit.runtime.context import ContextProxy
 from streamlit.testing.v1 import AppTest
 
@@ -42,12 +35,15 @@ from core.reports import pages, pdf, pictures, slides
 from core.reports.exports import Document, html_report
 from pages.shell import share
 from tests.dashboard import ROOT
+from tests.export_checks import (
+    box_problems,
+    colour_problems,
+    page_problems,
+    paper_problems,
+    picture_problems,
+    text_problems,
+)
 
-EMU_A_POINT = 12_700
-SLACK_POINTS = 3.0  # a letter may hang over its box so far
-LARGE_PX, THIN_PX = 40, 3  # of one colour; a mark that is an edge alone has none of it unmixed
-LINE_END_HYPHEN = "\ufffe"  # what PDFium says for a hyphen that ends a line
-NUMBER = re.compile(r"\d[\d,.]*\d")
 THEMES = ("light", "dark")
 QUERIES: dict[str, tuple[dict[str, str], ...]] = {
     "tools/size/size.py": ({}, {"size_job": "Serve a model"}, {"size_tab": "Traffic", "size_batch": "16"}),
@@ -127,132 +123,13 @@ def _picture(picture: pictures.Picture, view: Seen, colours: Palette, stem: Path
     stem.with_suffix(".svg").write_text(svg, encoding="utf-8")
     stem.with_suffix(".png").write_bytes(png)
     yield from (f"{stem.name}.png, {said}" for said in colour_problems(svg, png))
-    yield from (f"{stem.name}.svg, {said}" for said in page_problems(bytes(vl_convert.svg_to_pdf(svg))))
+    yield from (f"{stem.name}.svg, {said}" for said in picture_problems(svg))
     for width_cm, of in ((pictures.COLUMN_CM, "column"), (pictures.PAGE_CM, "page")):
         paper = pictures.paper_svg(picture, width_cm=width_cm, colours=colours)
         stem.with_name(f"{stem.name}-{of}.svg").write_text(paper, encoding="utf-8")
         drawn = pictures.paper_png(picture, width_cm=width_cm, colours=colours)
         stem.with_name(f"{stem.name}-{of}.png").write_bytes(drawn)
         yield from (f"{stem.name}-{of}, {said}" for said in paper_problems(paper, drawn, width_cm))
-
-
-def paper_problems(svg: str, png: bytes, width_cm: float) -> Iterator[str]:
-    """A width that is not the column's, type that a printed paper is too small for, and letters that are cut."""
-    wide = Image.open(BytesIO(png)).size[0]
-    if abs(wide - width_cm / 2.54 * pictures.PAPER_DPI) > 2:
-        yield f"its PNG is {wide} px wide"
-    found = re.search(r'viewBox="0 0 ([\d.]+)', svg)
-    points = width_cm / 2.54 * 72 / float(found[1]) if found else 0
-    smallest = min((float(size) for size in re.findall(r'font-size="([\d.]+)px"', svg)), default=12.0) * points
-    if smallest < pictures.PAPER_POINTS - 0.01:
-        yield f"its smallest type is {smallest:.1f} points"
-    yield from page_problems(bytes(vl_convert.svg_to_pdf(svg)))
-
-
-def colour_problems(svg: str, png: bytes) -> list[str]:
-    """Fills of bars that the pixels do not have; a bar too thin to have an inside is left out."""
-    drawn = Image.open(BytesIO(png)).convert("RGB")
-    shown = {colour: count for count, colour in drawn.getcolors(drawn.width * drawn.height) or ()}
-    fills = set()
-    for path in re.findall(r'<path[^>]*aria-roledescription="bar"[^>]*>', svg):
-        sides = re.search(r'd="M[-\d.,]+h([\d.]+)v([\d.]+)h', path)
-        fill = re.search(r'fill="(#[0-9a-f]{6})"', path)
-        if sides and fill and min(float(sides[1]), float(sides[2])) >= THIN_PX:
-            fills.add(fill[1])
-    return [
-        f"{fill} is not there" for fill in sorted(fills) if shown.get(tuple(bytes.fromhex(fill[1:])), 0) <= LARGE_PX
-    ]
-
-
-def box_problems(deck: bytes) -> list[str]:
-    """Boxes of a deck that lie over each other or leave their slide."""
-    presentation: Any = Presentation(BytesIO(deck))
-    found = []
-    for number, slide in enumerate(presentation.slides, start=1):
-        shapes = [shape for shape in slide.shapes if not shape.has_text_frame or shape.text_frame.text]
-        for shape in shapes:
-            right, foot = shape.left + shape.width, shape.top + shape.height
-            if shape.left < 0 or shape.top < 0 or right > presentation.slide_width or foot > presentation.slide_height:
-                found.append(f"slide {number}: {shape.name} leaves the slide")
-        for one, other in combinations(shapes, 2):
-            across = min(one.left + one.width, other.left + other.width) - max(one.left, other.left)
-            down = min(one.top + one.height, other.top + other.height) - max(one.top, other.top)
-            if min(across, down) > EMU_A_POINT:
-                found.append(f"slide {number}: {one.name} lies over {other.name}")
-    return found
-
-
-@dataclass(frozen=True)
-class Letter:
-    """A character of a rendered page and its box in points, from the top left."""
-
-    text: str
-    left: float
-    top: float
-    right: float
-    bottom: float
-
-
-def letters(page: Any) -> list[Letter]:
-    """What is drawn on a PDF's page, without spaces."""
-    high, text = page.get_height(), page.get_textpage()
-    found = []
-    for place in range(text.count_chars()):
-        character = text.get_text_range(place, 1).replace(LINE_END_HYPHEN, "-")
-        if character.strip():
-            left, bottom, right, top = text.get_charbox(place)
-            found.append(Letter(character, left, high - top, right, high - bottom))
-    return found
-
-
-def page_problems(made: bytes) -> list[str]:
-    """Letters outside of their page, and pages without any."""
-    found = []
-    document = PdfDocument(made)
-    for number, page in enumerate(document, start=1):
-        drawn = letters(page)
-        wide, high = page.get_size()
-        if not drawn:
-            found.append(f"page {number} has no text")
-        if any(one.left < 0 or one.top < 0 or one.right > wide or one.bottom > high for one in drawn):
-            found.append(f"page {number}: text leaves the page")
-    document.close()
-    return found
-
-
-def text_problems(deck: bytes, rendered: bytes) -> list[str]:
-    """Text that an office draws outside of the box that it belongs to, and numbers that it breaks."""
-    document, found = PdfDocument(rendered), []
-    presentation: Any = Presentation(BytesIO(deck))
-    for number, (slide, page) in enumerate(zip(presentation.slides, document, strict=True), start=1):
-        drawn, said = letters(page), page.get_textpage().get_text_range()
-        for shape in slide.shapes:
-            text = _text_of(shape)
-            missing = Counter("".join(text.split())) - Counter(_inside(drawn, shape))
-            if missing:
-                letters_out = "".join(missing.elements())[:40]
-                found.append(f"slide {number}: of {text[:40]!r} this lies outside its box: {letters_out!r}")
-            broken = Counter(NUMBER.findall(text)) - Counter(NUMBER.findall(said))
-            if broken:
-                found.append(f"slide {number}: broken numbers {sorted(broken)[:5]}")
-    document.close()
-    return found
-
-
-def _text_of(shape: Any) -> str:
-    if shape.has_text_frame:
-        return str(shape.text_frame.text)
-    return "\n".join(cell.text for row in shape.table.rows for cell in row.cells) if shape.has_table else ""
-
-
-def _inside(drawn: list[Letter], shape: Any) -> list[str]:
-    """The letters that lie in the shape's box."""
-    left, top = shape.left / EMU_A_POINT - SLACK_POINTS, shape.top / EMU_A_POINT - SLACK_POINTS
-    right = (shape.left + shape.width) / EMU_A_POINT + SLACK_POINTS
-    foot = (shape.top + shape.height) / EMU_A_POINT + SLACK_POINTS
-    return [
-        one.text for one in drawn if one.left >= left and one.right <= right and one.top >= top and one.bottom <= foot
-    ]
 
 
 def rendered(decks: Iterable[Path], out: Path, profiles: Path) -> list[Path]:

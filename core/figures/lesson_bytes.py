@@ -5,6 +5,7 @@ from math import log10
 import altair as alt
 
 from core.figures.lessons import Picture, Row, data, haloed, label, made
+from core.figures.marks import where_they_fit
 from core.figures.palette import Palette, mixed
 from core.learning import arithmetic as sums
 from core.learning.figures import milliseconds
@@ -37,9 +38,8 @@ def price(colours: Palette, *, batch_size: int, context_length: int, num_kv_head
         .encode(x=x, x2="to:Q", y=y, color=alt.Color("part:N", scale=hues, legend=None))
     )
     inside: list[Row] = [
-        {"bar": "Reading", "at": (row["from"] + row["to"]) / 2, "text": row["part"]}
+        {"bar": "Reading", "at": (row["from"] + row["to"]) / 2, "text": row["part"], "wide": row["to"] - row["from"]}
         for row in rows[:2]
-        if row["to"] - row["from"] > 0.13 * longest
     ]
     ends: list[Row] = [
         {"bar": "Reading", "at": 1e3 * step.read_seconds, "text": milliseconds(step.read_seconds)},
@@ -47,6 +47,7 @@ def price(colours: Palette, *, batch_size: int, context_length: int, num_kv_head
     ]
     at = alt.X("at:Q", scale=x_scale)
     words = label(inside, colours.on_fill, fontWeight="bold", fontSize=14).encode(x=at, y=y)
+    words = words.transform_filter(where_they_fit("text", f"datum.wide / {1.34 * longest}", 14))
     times = label(ends, colours.text, align="left", dx=8, fontWeight="bold", fontSize=18).encode(x=at, y=y)
     ratio = step.read_seconds / step.flop_seconds
     reads = f"{format_bytes(step.weight_bytes)} of weights and {format_bytes(step.cache_bytes)} of cache"

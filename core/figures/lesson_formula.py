@@ -12,6 +12,8 @@ from core.learning.drills import cache_question
 from core.models.head_sharing import PRESETS, Layout
 from core.units import format_binary, format_both, format_bytes
 
+NARROW_PX = 640  # below it, as on a phone and in a paper's column, the panels' words are short ones
+SHORT = {"sequences": "batch", "numbers, 16 a cell": "16 a cell", "1,024 tokens a cell": "1,024 each"}
 # factor: (name, unit of one cell, cells in all, columns of the grid)
 PANELS = (
     ("2", "key, value", 2, 2),
@@ -36,9 +38,11 @@ def factors(
     panels = zip(PANELS, values, filled, strict=True)
     for place, ((name, unit, cells_in_all, columns), value, count) in enumerate(panels):
         cells += _grid(place, min(count, cells_in_all), cells_in_all, columns, job[place], colours.ghost)
-        heads.append({"x": place + 0.5, "text": name, "value": f"{value:,}", "unit": unit})
+        short = {"short_text": SHORT.get(name, name), "short_unit": "" if unit == name else SHORT.get(unit, unit)}
+        heads.append({"x": place + 0.5, "text": name, "value": f"{value:,}", "unit": unit, **short})
         if place:
-            heads.append({"x": float(place), "text": "", "value": "×", "unit": ""})
+            empty = dict.fromkeys(("text", "unit", "short_text", "short_unit"), "")
+            heads.append({"x": float(place), "value": "×", **empty})
     x = alt.X("x:Q", scale=alt.Scale(domain=[0, len(PANELS)], nice=False), axis=None)
     y_scale = alt.Scale(domain=[0, 1], reverse=True, nice=False)
     grid = (
@@ -48,16 +52,17 @@ def factors(
             x=x, x2="x2:Q", y=alt.Y("y:Q", scale=y_scale, axis=None), y2="y2:Q", color=alt.Color("hue:N", scale=None)
         )
     )
-    names = label(heads, colours.text, fontWeight="bold", fontSize=14).encode(x=x, y=alt.YDatum(0.05, scale=y_scale))
+    names = alt.Chart(data(heads)).mark_text(color=colours.text, fontWeight="bold", fontSize=_size(14, 11))
+    names = names.encode(x=x, y=alt.YDatum(0.05, scale=y_scale), text=_wide("text"))
     numbers = (
         alt.Chart(data(heads))
-        .mark_text(color=colours.text, fontSize=17, fontWeight="bold")
+        .mark_text(color=colours.text, fontSize=_size(17, 11), fontWeight="bold")
         .encode(x=x, y=alt.YDatum(0.78, scale=y_scale), text="value:N")
     )
     units = (
         alt.Chart(data(heads))
         .mark_text(color=colours.muted, fontSize=11)
-        .encode(x=x, y=alt.YDatum(0.87, scale=y_scale), text="unit:N")
+        .encode(x=x, y=alt.YDatum(0.87, scale=y_scale), text=_wide("unit"))
     )
     product = 1
     for value in values:
@@ -68,6 +73,15 @@ def factors(
         f"{name} {value:,}" for (name, *_), value in zip(PANELS, values, strict=True)
     )
     return made(alt.layer(grid, names, numbers, units).properties(height=225), sentence, f"{alt_text}. {written}.")
+
+
+def _wide(field: str) -> Any:
+    """The words of that field, or their short form where the picture is narrow."""
+    return alt.value(alt.ExprRef(f"width < {NARROW_PX} ? datum.short_{field} : datum.{field}"))
+
+
+def _size(px: int, narrow_px: int) -> alt.ExprRef:
+    return alt.ExprRef(f"width < {NARROW_PX} ? {narrow_px} : {px}")
 
 
 def _grid(place: int, filled: int, cells_in_all: int, columns: int, hue: str, ghost: str) -> list[Row]:

@@ -5,6 +5,7 @@ from typing import Any
 import altair as alt
 
 from core.figures.lessons import Picture, Row, data, label, made
+from core.figures.marks import where_they_fit
 from core.figures.palette import Palette
 from core.learning import arithmetic as sums
 from core.learning.figures import CAPSTONE, CAPSTONE_CHOICES, milliseconds
@@ -140,10 +141,10 @@ def question(colours: Palette, *, kv_bits: int, live_percent: int, pattern: str,
         .mark_rect(stroke=colours.background, strokeWidth=2)
         .encode(x=x, x2="to:Q", y=alt.value(40), y2=alt.value(100), color=alt.Color("hue:N", scale=None))
     )
-    wide = [row for row in rows if row["to"] - row["from"] > 0.09 * max(at, limit)]
-    names = label(wide, colours.on_fill, fontSize=14, fontWeight="bold").encode(
+    names = label(rows, colours.on_fill, fontSize=14, fontWeight="bold").encode(
         x=alt.X("middle:Q", scale=x_scale), y=alt.value(70)
     )
+    names = names.transform_filter(where_they_fit("text", f"(datum.to - datum.from) / {1.12 * max(at, limit)}", 14))
     mark: list[Row] = [{"limit": limit, "text": f"budget {limit:.1f} GB"}]
     hue = colours.fits if result.fits else colours.exceeds
     at_limit = alt.X("limit:Q", scale=x_scale)

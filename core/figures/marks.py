@@ -7,6 +7,7 @@ import altair as alt
 Row = dict[str, Any]
 Align = Literal["left", "center", "right"]
 Picture = alt.LayerChart | alt.FacetChart
+LETTER_EM, BESIDE_PX = 0.58, 6  # how wide a letter is at the most on average, and what words in a box keep free
 UNIT = alt.Scale(domain=[0, 1], nice=False, zero=False)
 DOWN = alt.Scale(domain=[0, 1], nice=False, zero=False, reverse=True)
 
@@ -38,3 +39,16 @@ def lines(rows: list[Row], colour: str, *, width: float = 1.8) -> alt.Chart:
     """One straight line a row, from x, y to x2, y2."""
     chart = alt.Chart(alt.Data(values=rows)).mark_rule(color=colour, strokeWidth=width)
     return chart.encode(x=x_of("x"), y=y_of("y"), x2="x2:Q", y2="y2:Q")
+
+
+def words_px(text: str, size: int = 13) -> str:
+    """A Vega expression: px that the words of that expression take, with the room that they keep free beside them."""
+    return f"({LETTER_EM * size:.2f} * length({text}) + {BESIDE_PX})"
+
+
+def where_they_fit(field: str, share: str, size: int = 13) -> str:
+    """A filter: rows whose words stand in their box at the width that the picture has, on a desk, a phone, on paper.
+
+    share is a Vega expression: the box's width as a share of the plot's.
+    """
+    return f"width * ({share}) >= {words_px(f'datum.{field}', size)}"

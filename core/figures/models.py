@@ -13,6 +13,7 @@ from typing import Any
 import altair as alt
 
 from core.figures.comparison import kib
+from core.figures.marks import where_they_fit, words_px
 from core.figures.palette import Palette, mixed
 
 _INK = alt.Color("ink:N", scale=None, legend=None)
@@ -22,7 +23,8 @@ AXIS_HEIGHT = 52  # px under the bars: ticks, labels, title
 STRIP_HEIGHT = 36
 LINES_HEIGHT = 430
 LABEL_GAP = 17  # pixels between the labels at the end of two lines
-NAMES_SHARE = 0.24  # room for names left of the strips, in strip lengths
+NAMES_SHARE = 0.24  # room for names left of the strips, in strip lengths; on a phone and in a paper more
+NAME_LIMIT_PX = 200
 KINDS = ("MHA", "GQA", "MQA", "MLA", "recurrent", "shared", "none")
 FLOOR = 0.88  # where the cells of a strip stand, in strip heights
 HEIGHT_KEPT = {"all": 0.8, "window": 0.45, "state": 0.16, "shared": 0.16, "nothing": 0.05}
@@ -152,13 +154,19 @@ def layers_chart(layers: Sequence[Row], runs: Sequence[Row], colours: Palette) -
         for row in runs
         if row["label"]
     ]
-    x_scale = alt.Scale(domain=[-NAMES_SHARE, 1.0], nice=False)
+    names_share = _names_share(order)
+    x_scale = alt.Scale(domain=[alt.ExprRef(f"-{names_share}"), 1.0], nice=False)
     y_scale = alt.Scale(domain=[0, len(order)], reverse=True, nice=False)
     x, y = alt.X("left:Q", scale=x_scale, axis=None), alt.Y("top:Q", scale=y_scale, axis=None)
     box = {"x": x, "x2": "right:Q", "y": y, "y2": "bottom:Q", "color": _kinds(colours)}
     hover = [alt.Tooltip("model:N"), alt.Tooltip("layer:Q"), alt.Tooltip("words:N", title="keeps")]
     drawn = alt.Chart(alt.Data(values=cells)).mark_rect(stroke=colours.background, strokeWidth=1)
-    text = alt.Chart(alt.Data(values=labels))
+    strip = f"width / (1 + {names_share})"
+    half = f"min(datum.share / 2, {words_px('datum.label', 12)} / 2 / ({strip}))"
+    text = alt.Chart(alt.Data(values=labels)).transform_calculate(
+        left=f"datum.centre - {half}", right=f"datum.centre + {half}"
+    )
+    text = text.transform_filter(where_they_fit("label", f"datum.share / (1 + {names_share})", 12))
     words = text.encode(x=alt.X("centre:Q", scale=x_scale), y=alt.Y("place:Q", scale=y_scale), text="label:N")
     filled = "datum.kept == 'all' || datum.kept == 'window'"
     names = alt.Chart(alt.Data(values=[{"model": model, "place": index + 0.5} for model, index in places.items()]))
@@ -167,10 +175,16 @@ def layers_chart(layers: Sequence[Row], runs: Sequence[Row], colours: Palette) -
         text.transform_filter(filled).mark_rect().encode(**box),  # a plate, so that no cell border crosses the words
         words.transform_filter(filled).mark_text(color=colours.on_fill, fontWeight=600, fontSize=12),
         words.transform_filter(f"!({filled})").mark_text(color=colours.text, fontSize=12),
-        names.mark_text(align="left", fontSize=14, limit=200).encode(
+        names.mark_text(align="left", fontSize=14, limit=NAME_LIMIT_PX).encode(
             x=alt.value(0), y=alt.Y("place:Q", scale=y_scale), text="model:N"
         ),
     ).properties(height=STRIP_HEIGHT * len(order))
+
+
+def _names_share(names: Sequence[str]) -> str:
+    """A Vega expression: NAMES_SHARE, or what the longest name needs where the strips are short."""
+    longest = min(7.8 * max(map(len, names), default=0), NAME_LIMIT_PX) + 10
+    return f"max({NAMES_SHARE}, {longest:.0f} / max(width - {longest:.0f}, 1))"
 
 
 def _cell(place: int, kept: str) -> Row:
@@ -185,11 +199,9 @@ def _label_place(kept: str) -> float:
 
 
 def _plate(place: int, row: Row) -> Row:
-    half = min(row["share"] / 2, 0.0062 * len(row["label"]))
     cell = _cell(place, row["kept"])  # inset by half the line around a cell, so that it is no taller than one
     inset = 0.5 / STRIP_HEIGHT
-    box = {"top": cell["top"] + inset, "bottom": cell["bottom"] - inset}
-    return {"left": row["centre"] - half, "right": row["centre"] + half, **box}
+    return {"top": cell["top"] + inset, "bottom": cell["bottom"] - inset}
 
 
 def _kinds(colours: Palette) -> alt.Color:

@@ -4,6 +4,7 @@ from typing import Any, Literal
 
 import altair as alt
 
+from core.figures.marks import where_they_fit
 from core.figures.palette import Palette, mixed
 from core.serving.budget import is_another_server_s
 from core.serving.serve import MemoryPart, Served, device_words, memory_parts
@@ -11,7 +12,6 @@ from core.units import GB, format_bytes
 
 MOST_BOXES = 64  # requests beyond it are drawn as one stretch
 TOP, FOOT = 32, 88  # px of the bar
-NAMED_FROM = 0.085, 0.15  # of the bar, and for the longest name: narrower stretches are named under it alone
 
 
 def part_rows(served: Served) -> list[dict[str, Any]]:
@@ -30,7 +30,7 @@ def part_rows(served: Served) -> list[dict[str, Any]]:
                 "right": ends,
                 "size": format_bytes(part.num_bytes),
                 "says": part.says,
-                "label": _label(part) if part.num_bytes >= NAMED_FROM[part.name == "outside"] * whole else "",
+                "label": _label(part) if part.name != "missing" else "",
             }
         )
     return rows
@@ -55,7 +55,8 @@ def memory_chart(served: Served, palette: Palette) -> alt.LayerChart | alt.Facet
     """The bar under its budget line; what lies outside the engine's share is pale."""
     rows = [row for row in part_rows(served) if row["part"] != "missing"]
     right = max(row["right"] for row in rows)
-    scale = alt.Scale(domain=[0, max(right, served.plan.budget_bytes / GB) * 1.002], nice=False)
+    longest = max(right, served.plan.budget_bytes / GB) * 1.002
+    scale = alt.Scale(domain=[0, longest], nice=False)
     names = ["weights", "cache", "reserve", "free", "outside", "unseen"]
     fills = [palette.weights, palette.cache, palette.reserve, palette.panel, palette.ghost, palette.line]
     solid = served.plan.headroom_bytes >= 0
@@ -63,7 +64,8 @@ def memory_chart(served: Served, palette: Palette) -> alt.LayerChart | alt.Facet
     colours = alt.Color("part:N", legend=None, scale=alt.Scale(domain=names, range=shown))
     x = alt.X("left:Q", scale=scale, axis=None)
     bars = alt.Chart(alt.Data(values=rows))
-    text = bars.transform_calculate(middle="(datum.left + datum.right) / 2").transform_filter("datum.label != ''")
+    text = bars.transform_calculate(middle="(datum.left + datum.right) / 2")
+    text = text.transform_filter(where_they_fit("label", f"(datum.right - datum.left) / {longest}"))
     middle = alt.X("middle:Q", scale=scale, axis=None)
     filled = "datum.part == 'weights' || datum.part == 'cache'"
     budget = alt.Chart(alt.Data(values=[{"at": served.plan.budget_bytes / GB, "says": _budget_words(served)}]))

@@ -4,8 +4,11 @@ from typing import Any
 
 import altair as alt
 
+from core.figures.marks import where_they_fit
 from core.figures.palette import Palette
 from core.serving.roofline import StepBound
+
+ROOM = 1.16  # of the longer bar: its time stands behind it
 
 
 def step_rows(bound: StepBound) -> list[dict[str, Any]]:
@@ -32,19 +35,17 @@ def step_chart(bound: StepBound, palette: Palette) -> alt.LayerChart | alt.Facet
     """The longer bar is the least time that one step takes. The bound must have a known bandwidth or rate."""
     rows = step_rows(bound)
     farthest = max(row["right"] for row in rows)
-    x_scale = alt.Scale(domain=[0, farthest * 1.16], nice=False)
+    x_scale = alt.Scale(domain=[0, farthest * ROOM], nice=False)
     x = alt.X("left:Q", scale=x_scale, title="Milliseconds of one decode step, at the least", axis=alt.Axis(grid=False))
     axis = alt.Axis(title=None, ticks=False, domain=False, labelFontSize=14, labelPadding=10)
     y = alt.Y("side:N", sort=["read memory", "compute"], axis=axis, scale=alt.Scale(paddingInner=0.35))
     colours = alt.Color(
         "part:N", legend=None, scale=alt.Scale(domain=["weights", "KV cache"], range=[palette.weights, palette.cache])
     )
-    base = alt.Chart(alt.Data(values=rows)).transform_calculate(
-        middle="(datum.left + datum.right) / 2", wide=f"datum.right - datum.left > {farthest * 0.13}"
-    )
+    base = alt.Chart(alt.Data(values=rows)).transform_calculate(middle="(datum.left + datum.right) / 2")
     return alt.layer(
         base.mark_bar(height={"band": 1}).encode(y=y, x=x, x2="right:Q", color=colours),
-        base.transform_filter("datum.wide")
+        base.transform_filter(where_they_fit("label", f"(datum.right - datum.left) / {farthest * ROOM}"))
         .mark_text(color=palette.on_fill, fontWeight=600)
         .encode(y=y, x=alt.X("middle:Q", scale=x_scale), text="label:N"),
         base.transform_filter("isValid(datum.total)")

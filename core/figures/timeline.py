@@ -28,6 +28,9 @@ NAMED: dict[str, tuple[Literal["left", "center", "right"], int, int]] = {
     "Llama-3.1 405B": ("center", 0, -14), "Gemma-3 4B": ("right", -9, 0),
     "GLM-4.5": ("left", 9, -6), "GLM-5": ("left", 9, 8), "Qwen3.5 35B-A3B": ("left", 8, 12),
 }  # fmt: skip
+NARROW_PX = 520  # a phone's and a paper's column: there these would lie in dots or over others
+LEFT_OUT = ("Llama-3.1 405B", "Gemma-3 4B", "Mamba-Codestral 7B")
+KEY_STEP = "max(58, min(92, (width - 100) / 4))"  # px from a word of the key to the next
 BESIDE_DAYS = 22  # some 5 px on a desk
 NEAR = 1.12  # heights closer than this factor would hide each other
 
@@ -165,6 +168,8 @@ def _names(values: Sequence[Row], x: alt.X, y: alt.Y, colours: Palette) -> list[
             text = alt.Chart(alt.Data(values=[row])).mark_text(
                 align=align, dx=dx, dy=dy, fontSize=12, color=colour, **mark
             )
+            if row["model"] in LEFT_OUT:
+                text = text.transform_filter(f"width >= {NARROW_PX}")
             drawn.append(text.encode(x=x, y=y, text="model:N"))
     return drawn
 
@@ -173,7 +178,7 @@ def _key(kinds: Sequence[str], colours: Palette) -> list[alt.Chart]:
     """What colour and shape mean, in one line along the top."""
     drawn = []
     for place, kind in enumerate(kinds):
-        at = {"x": alt.value(14 + 92 * place), "y": alt.value(12)}
+        at = {"x": alt.value(alt.ExprRef(f"14 + {place} * {KEY_STEP}")), "y": alt.value(12)}
         one = alt.Chart(alt.Data(values=[{"word": WORDS[kind]}]))
         drawn.append(
             one.mark_point(filled=True, size=95, shape=SHAPES[kind], color=colours.kind(kind), aria=False).encode(**at)

@@ -10,6 +10,7 @@ from typing import Any
 
 import altair as alt
 
+from core.figures.marks import where_they_fit
 from core.figures.palette import Palette, mixed
 from core.units import GB
 
@@ -20,7 +21,7 @@ PARTS = {
 }  # fmt: skip
 ORDER = tuple(dict.fromkeys(PARTS.values()))
 SHARES = (0.45, 0.7, 1.0, 0.9, 0.9, 0.6, 0.7, 0.5, 0.45, 0.35, 1.0)
-WIDE = 0.075  # of the longest bar: room for a word
+ROOM = 1.1  # of the longest bar: its weight stands behind it
 
 
 def weight_rows(bytes_by_part: Mapping[str, Mapping[str, int]]) -> list[dict[str, Any]]:
@@ -42,7 +43,7 @@ def weight_rows(bytes_by_part: Mapping[str, Mapping[str, int]]) -> list[dict[str
 def weights_chart(rows: Sequence[Mapping[str, Any]], palette: Palette) -> alt.LayerChart | alt.FacetChart:
     """The bars of weight_rows, one below the other."""
     farthest = max((row["right"] for row in rows), default=1.0)
-    x_scale = alt.Scale(domain=[0, farthest * 1.1], nice=False)
+    x_scale = alt.Scale(domain=[0, farthest * ROOM], nice=False)
     models = list(dict.fromkeys(row["model"] for row in rows))
     values = [dict(row) for row in rows]
     y_axis = alt.Axis(title=None, ticks=False, domain=False, labelFontSize=14, labelPadding=8)
@@ -60,7 +61,7 @@ def weights_chart(rows: Sequence[Mapping[str, Any]], palette: Palette) -> alt.La
         base.mark_bar(height={"band": 1}, stroke=mixed(palette.text, palette.background, 0.25)).encode(
             y=y, x=x, x2="right:Q", color=colour, tooltip=hover
         ),
-        base.transform_filter(f"datum.right - datum.left > {WIDE * farthest}")
+        base.transform_filter(where_they_fit("part", f"(datum.right - datum.left) / {farthest * ROOM}"))
         .mark_text(color=palette.text, fontWeight=600)
         .encode(y=y, x=alt.X("middle:Q", scale=x_scale), text="part:N"),
         alt.Chart(alt.Data(values=totals))

@@ -18,9 +18,12 @@ TITLE_PX, SMALLEST_TITLE_PX, SOURCE_PX = 46, 26, 22
 CHART_WIDTH_PX = 860  # what a chart is drawn at before it is enlarged to the slide: its type grows with it
 FONTS = "Arial, 'Liberation Sans', Helvetica, sans-serif"  # of one width, on every system
 COLUMN_CM, PAGE_CM = 8.5, 17.5  # a column of a paper, and its page
+PAPER_ROOM = (1_000, 620)
 PAPER_DPI, PAPER_POINTS = 600, 7  # the smallest type of a picture in a paper
 FRAMES = 12  # tried for a picture in a paper at most, each wider than the one before
 FURTHER = 1.3  # times what its letters leave a frame by: in a wider one they are set larger
+EDGE_PX = 3.0  # free at each edge of a picture in a paper, so that no letter touches it
+FOLLOWS = 1.05  # a drawing that stays wider than this times what it was asked for holds something of a fixed width
 
 _ASIDE = 0xE000  # private characters: where an escaped one waits while markup is taken out
 
@@ -94,15 +97,22 @@ def paper_png(picture: Picture, *, width_cm: float, colours: Palette) -> bytes:
 def _for_paper(spec: dict[str, Any], width_cm: float) -> tuple[str, tuple[float, float]]:
     """The chart drawn so wide that its smallest type comes out at 7 points, and its size in px.
 
-    A chart of a fixed width cannot be drawn narrower: its smaller type is set larger where it stands.
+    A chart that holds something of a fixed width is drawn no narrower than that, else the rest of it would be pressed
+    together for nothing: its smaller type is set larger where it stands.
     """
-    points, drawn_at, svg = width_cm / 2.54 * 72, float(CHART_WIDTH_PX), ""
+    points, drawn_at = width_cm / 2.54 * 72, float(CHART_WIDTH_PX)
+    svg = chart_svg(spec, room=PAPER_ROOM, width_px=round(drawn_at))
+    before = svg_size(svg)[0] - drawn_at
     for _ in range(3):
-        svg = chart_svg(spec, room=(1_000, 620), width_px=round(drawn_at))
         smallest = min(_type_sizes(svg), default=12.0) * points / svg_size(svg)[0]
         if smallest >= PAPER_POINTS:
             break
         drawn_at *= 0.98 * smallest / PAPER_POINTS
+        svg = chart_svg(spec, room=PAPER_ROOM, width_px=round(drawn_at))
+        fixed = svg_size(svg)[0] - before
+        if fixed > FOLLOWS * drawn_at:
+            svg = chart_svg(spec, room=PAPER_ROOM, width_px=round(fixed))
+            break
     return _with_its_letters(svg, points)
 
 
@@ -111,7 +121,8 @@ def _with_its_letters(svg: str, points: float) -> tuple[str, tuple[float, float]
 
     Type that is set larger where it stands may leave its drawing; a wider frame makes it smaller again.
     """
-    left, top, right, foot = 0.0, 0.0, *svg_size(svg)
+    wide, high = svg_size(svg)
+    left, top, right, foot = -EDGE_PX, -EDGE_PX, wide + EDGE_PX, high + EDGE_PX
     body = ""
     for _ in range(FRAMES):
         wide, high = right - left, foot - top

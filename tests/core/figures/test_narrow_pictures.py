@@ -1,0 +1,81 @@
+"""Pictures as a paper's column prints them, 8.5 cm wide: words stand where they fit, names beside their strips."""
+
+import re
+
+import pytest
+import vl_convert
+
+from core.figures.comparison import layer_rows, run_rows
+from core.figures.house import dress
+from core.figures.lessons import picture as lesson_picture
+from core.figures.models import layers_chart
+from core.figures.palette import LIGHT
+from core.figures.timeline import dots, timeline_chart
+from core.figures.weights import weight_rows, weights_chart
+from core.models.registry import load_registry
+from core.reports.pictures import Picture, paper_svg
+from tests.core.figures.test_models import models
+from tests.export_checks import Letter, lies_over, picture_problems
+
+PARTS = {"attention": 13 * 10**9, "kv_projections": 10**10, "dense_ffn": 15 * 10**10, "cache": 10**10}
+
+
+def column(spec: dict) -> str:
+    return paper_svg(Picture(sentence="", alt_text="A.", spec=dress(spec, LIGHT)), width_cm=8.5, colours=LIGHT)
+
+
+def words(svg: str) -> list[str]:
+    return re.findall(r"<text[^>]*>([^<]+)</text>", svg)
+
+
+@pytest.mark.parametrize(("width", "named"), [(860, ["attention", "FFN"]), (300, ["FFN"])])
+def test_a_part_of_the_weights_is_named_where_its_word_fits(width, named):
+    """190 GB take width / 1.1: attention's 20 GB are 82 px of 860 and 29 of 300, and its word needs 74."""
+    spec = weights_chart(weight_rows({"A": {**PARTS, "attention": 2 * 10**10}}), LIGHT).properties(width=width)
+    svg = vl_convert.vegalite_to_svg(dress(spec.to_dict(), LIGHT))
+    assert [word for word in words(svg) if word in ("attention", "K and V", "FFN", "cache")] == named
+
+
+def test_no_word_lies_over_another_in_the_weights():
+    assert list(picture_problems(column(weights_chart(weight_rows({"Llama-3.1 405B": PARTS}), LIGHT).to_dict()))) == []
+
+
+def test_strips_begin_behind_the_longest_name():
+    """'Mistral-Nemo 12B' in 14 px takes some 112 px: a quarter of a strip is less than that in a column."""
+    chosen = models("Mistral-Nemo 12B", "Falcon-7B")
+    spec = layers_chart(layer_rows(chosen), run_rows(chosen), LIGHT).properties(width=378).to_dict()
+    svg = vl_convert.vegalite_to_svg(dress(spec, LIGHT))
+    cells = re.findall(r'aria-roledescription="rect mark"[^>]*d="M([\d.]+),', svg)
+    assert len(cells) > 72  # 40 + 32 layers
+    assert 120 < min(float(left) for left in cells) < 150
+    assert words(svg).count("GQA, G = 8") == words(svg).count("MQA, G = 1") == 1
+
+
+@pytest.mark.parametrize("name", ["timeline", "factors"])
+def test_a_crowded_picture_says_less_in_a_column_and_nothing_twice(name):
+    if name == "timeline":
+        svg = column(timeline_chart(dots(load_registry()), LIGHT).to_dict())
+        assert "Llama-2 7B" in words(svg)
+        assert "Llama-3.1 405B" not in words(svg)
+        assert {"2019", "2023", "2027"} <= set(words(svg))
+    else:
+        inputs = {"num_layers": 40, "num_kv_heads": 40, "head_dim": 128, "width": 2, "context_length": 131_072}
+        svg = column(lesson_picture("factors", LIGHT, **inputs, batch=16).spec)
+        assert {"131,072", "batch", "16 a cell", "1,024 each"} <= set(words(svg))
+    assert list(picture_problems(svg)) == []
+
+
+def test_a_picture_that_holds_something_of_a_fixed_width_is_pressed_no_further():
+    """A word that ends 400 px from the left in small type: the plot stays about as wide as the word needs."""
+    layers = [
+        {"mark": {"type": "point"}, "encoding": {"x": {"field": "x", "type": "quantitative"}}},
+        {"mark": {"type": "text", "fontSize": 6, "text": "end", "align": "right"}, "encoding": {"x": {"value": 400}}},
+    ]
+    svg = column({"data": {"values": [{"x": 1}, {"x": 9}]}, "layer": layers, "width": "container"})
+    assert max(float(end) for end in re.findall(r'<line[^>]* x2="([\d.]+)"', svg)) > 350
+
+
+def test_letters_over_letters_are_found_and_edges_around_them_are_none():
+    one = Letter("a", 0, 0, 6, 8)
+    assert lies_over([one, Letter("b", 2, 1, 8, 9)]) == ["ab"]
+    assert lies_over([one, Letter("b", 5.5, 0, 11, 8), Letter("a", 0.5, 0.5, 6.5, 8.5)]) == []
