@@ -40,7 +40,7 @@ class LayerCache:
     tokens_per_row: int = 1  # tokens that one row stands for (DeepSeek-V4's compressed entries)
     padded: bool = False  # page_bytes is more than block_size x row_bytes: it was raised to another layer's page
     shape: tuple[int, ...] = ()  # heads, key width, value width: layers differ where these do, whatever their bytes
-    role: str = ""  # 'indexer', 'leader': what keeps two layers of one size from being merged
+    role: str = ""  # 'indexer', 'leader', a state whole on each rank: what keeps layers of one size from being merged
     window: int = 0  # tokens of a window or a chunk
     state_pages: int = 0  # pages that a request pins for a recurrent state
     filled_bytes: int = 0  # of a state's page, the state itself

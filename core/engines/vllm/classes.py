@@ -49,6 +49,7 @@ TEXT_CLASSES = {
     "glm5_next_text": "Glm5NextForCausalLM",
     "minimax_m3_vl_text": "MiniMaxM3SparseForCausalLM",
     "muse_glimmer_text": "MuseGlimmerForCausalLM",
+    "qwen4_exp_text": "Qwen4ExpForCausalLM",
 }
 # Classes on Qwen2Model (qwen2.py), which refuses kinds of layers that differ unless max_window_layers counts them all.
 QWEN2_MODELS = frozenset({"MiMoForCausalLM", "Qwen2ForCausalLM", "Qwen3ForCausalLM"})
@@ -63,7 +64,7 @@ NOT_STATED = frozenset(
         "K2HorizonForCausalLM", "LongcatFlashNgramForCausalLM", "MiMoV2OmniForCausalLM",
         "MuseSparkForConditionalGeneration", "NemotronParseForConditionalGeneration",
         "OpenPanguVLForConditionalGeneration", "PanguEmbeddedForCausalLM", "PanguProMoEV2ForCausalLM",
-        "PanguUltraMoEForCausalLM", "Qwen4ExpForCausalLM", "Qwen4ExpForConditionalGeneration",
+        "PanguUltraMoEForCausalLM",
         "RadioMBartPrefixForCausalLM", "Step5ForCausalLM", "Step5ForConditionalGeneration",
         "UnlimitedOCRForCausalLM", "WhisperForConditionalGeneration",
     }

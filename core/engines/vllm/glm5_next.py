@@ -9,6 +9,7 @@ large as one layer's state, which then takes a page of that size.
 from math import lcm
 
 from core.engines.arrays import ceiling
+from core.engines.plan import EngineError
 from core.engines.vllm.caches import Kind, LayerCache
 from core.engines.vllm.layers import Frame
 from core.engines.vllm.model import Model
@@ -34,7 +35,11 @@ def state_of(part: ConfigPart, ranks: int) -> State:
 
 
 def block_size(model: Model, settings: Settings) -> int:
-    """Tokens of a block."""
+    """Tokens of a block. Raises EngineError for one that the server names."""
+    if settings.block_size is not None:
+        raise EngineError(
+            f"block_size is {settings.block_size}: a state decides {model.text_class}'s here. Leave it out."
+        )
     part = _part(model)
     unit = KERNEL_KEYS * int(part.integer("index_kpool").value)
     if not any(isinstance(layer, RecurrentState) for layer in model.spec.layers):

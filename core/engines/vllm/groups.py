@@ -70,7 +70,8 @@ def one_type(caches: Sequence[LayerCache]) -> bool:
         return all(cache.kind in FULL_KINDS for cache in caches)
     if first.kind is Kind.STATE:
         return all(
-            cache.kind is Kind.STATE and (cache.page_bytes, cache.state_pages) == (first.page_bytes, first.state_pages)
+            cache.kind is Kind.STATE
+            and (cache.page_bytes, cache.state_pages, cache.role) == (first.page_bytes, first.state_pages, first.role)
             for cache in caches
         )
     return all(cache.kind is first.kind and cache.window == first.window for cache in caches)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from core.engines.plan import EngineError
-from core.engines.vllm import glm5_next, rows
+from core.engines.vllm import glm5_next, qwen4_exp, rows
 from core.engines.vllm.caches import Kind, LayerCache
 from core.engines.vllm.compressed import PACKED_TYPES, deepseek_v4_caches
 from core.engines.vllm.layers import Frame, kv_heads_of_rank
@@ -42,8 +42,6 @@ class Own:
         """Tokens of a block. Raises EngineError for one that the class does not take."""
         asked = settings.block_size
         if self.block_by_state is not None:
-            if asked is not None:
-                raise EngineError(f"block_size is {asked}: a state decides {model.text_class}'s here. Leave it out.")
             return self.block_by_state(model, settings)
         if asked is None:
             return self.block_size(model)
@@ -281,6 +279,13 @@ def _inkling_layer(frame: Frame, part: ConfigPart, prefix: str) -> tuple[LayerCa
 
 ATTENTION_TYPES = ("fp8_e5m2", *rows.SCALED)  # types that Triton's attention has beside
 MIMO = Own(caches=mimo_v2, block_size=lambda model: 16)
+QWEN4 = Own(
+    caches=qwen4_exp.caches,
+    block_size=lambda model: 16,
+    cache_types=(*SIXTEEN_BITS, *EIGHT_BITS),
+    packed=True,
+    block_by_state=qwen4_exp.block_size,
+)
 OWN: dict[str, Own] = {
     "DeepseekV4ForCausalLM": Own(
         caches=deepseek_v4_caches,
@@ -311,6 +316,7 @@ OWN: dict[str, Own] = {
     "InklingForConditionalGeneration": Own(caches=inkling, block_size=lambda model: 16),
     "MiMoV2FlashForCausalLM": MIMO,
     "MiMoV2ForCausalLM": MIMO,
+    "Qwen4ExpForCausalLM": QWEN4,
     "MiniMaxM3SparseForCausalLM": Own(
         caches=minimax_m3,
         block_size=lambda model: 128,

@@ -13,6 +13,7 @@ from core.models.rules.fields import ConfigPart
 
 MODEL_BYTES = 2
 STATE_BYTES = {"float32": 4, "float16": 2, "bfloat16": 2}
+ASKS_A_TYPE = ("qwen3_5_text", "qwen3_5_moe_text", "qwen4_exp_text")  # by mamba_ssm_dtype
 DELTA_ALIGNMENT = 64  # FLASHINFER_GDN_CHECKPOINT_ALIGNMENT: tokens between states that the prefill kernel can export
 
 
@@ -137,7 +138,7 @@ def gated_delta(part: ConfigPart, ranks: int) -> State:
     channels = shared_out("the convolved channels", 2 * key_heads * key_width + value_heads * value_width, ranks)
     taps = part.integer("linear_conv_kernel_dim").value - 1
     recurrent = shared_out("linear_num_value_heads", value_heads, ranks) * key_width * value_width
-    asked = part.model_type in ("qwen3_5_text", "qwen3_5_moe_text") and part.raw.get("mamba_ssm_dtype")
+    asked = part.model_type in ASKS_A_TYPE and part.raw.get("mamba_ssm_dtype")
     recurrent_bytes = _asked(part, "mamba_ssm_dtype", "bfloat16") if asked else MODEL_BYTES
     tap_bytes = channels * MODEL_BYTES
     total = tap_bytes * taps + recurrent * recurrent_bytes
