@@ -8,10 +8,18 @@ its head repeated, and a table too wide for one page goes on in further columns 
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
 
 from core.reports.exports import Document, Picture, Section, Table, plain
-from core.reports.text_width import LINE_EM, fitting_points, hundredths, inches, width_in, words_height, wrap
+from core.reports.table_layout import (
+    column_widths,
+    columns_that_fit,
+    parts_of,
+    row_height,
+    row_heights,
+    whole_points,
+    wide_enough,
+)
+from core.reports.text_width import fitting_points, width_in, words_height, wrap
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,8 +65,6 @@ A4 = Paper(
 )  # fmt: skip
 GAP_IN = 0.3
 SOURCE_POINTS, SOURCE_LEAST = 11, 6
-CELL_SIDE_IN, CELL_TOP_IN = 0.08, 0.05  # what a cell keeps free at each side, and above and below
-LONGEST_LINE = 26  # characters of a cell that stay on one line, so that a figure is never parted from its unit
 SENTENCE_IN = 0.75  # above a picture, for the sentence that it stands under on its page
 BESIDE_POINTS = 14  # a table with words beside it is set no smaller: else they take a page of their own
 
@@ -271,7 +277,7 @@ def _table_pages(filling: _Filling, words: str, table: Table) -> None:
     if words and paper.beside_in:
         across = paper.across_in - paper.beside_in - GAP_IN
         small = words_height(words, paper.beside_in, paper.text_points[1]) <= paper.tall_in
-        points = _whole_points(table, across, paper.tall_in, (paper.table_points[0], BESIDE_POINTS))
+        points = whole_points(table, across, paper.tall_in, (paper.table_points[0], BESIDE_POINTS))
         if small and points:
             size = fitting_points(words, across_in=paper.beside_in, height_in=paper.tall_in,
                                   most=paper.text_points[0] - 2)  # fmt: skip
@@ -295,8 +301,8 @@ def _table_pages(filling: _Filling, words: str, table: Table) -> None:
 def _grid_pages(filling: _Filling, above: list[Words], top: float, table: Table) -> None:
     paper = filling.paper
     alt_text = plain(filling.section.title)
-    for part in _columns_that_fit(table, paper.across_in, paper.table_points[1]):
-        points = _whole_points(part, paper.across_in, paper.foot_in - 0.1 - top, paper.table_points)
+    for part in columns_that_fit(table, paper.across_in, paper.table_points[1]):
+        points = whole_points(part, paper.across_in, paper.foot_in - 0.1 - top, paper.table_points)
         points = points or _split_points(part, paper)
         widths = column_widths(part, paper.across_in, points)  # of all rows: columns stand alike on every page
         for rows, start in _rows_that_fit(part, paper, points, top):
@@ -307,7 +313,7 @@ def _grid_pages(filling: _Filling, above: list[Words], top: float, table: Table)
 def _split_points(table: Table, paper: Paper) -> int:
     """The type of a table that goes on over pages: a little above the smallest where its columns allow it."""
     most, least = paper.table_points
-    return next((p for p in range(min(least + 2, most), least, -1) if _wide_enough(table, paper.across_in, p)), least)
+    return next((p for p in range(min(least + 2, most), least, -1) if wide_enough(table, paper.across_in, p)), least)
 
 
 def _rows_that_fit(
@@ -320,7 +326,7 @@ def _rows_that_fit(
     taken: list[tuple[str, ...]] = []
     used = head
     tall = paper.tall_in - head
-    for row in (part for whole in rows for part in _parts_of(whole, widths, points, tall)):
+    for row in (part for whole in rows for part in parts_of(whole, widths, points, tall)):
         height = row_height(row, widths, points)
         if taken and used + height > paper.foot_in - 0.1 - top:
             yield tuple(taken), top
@@ -330,102 +336,6 @@ def _rows_that_fit(
     yield tuple(taken), top
 
 
-def _parts_of(row: tuple[str, ...], widths: tuple[float, ...], points: int, tall_in: float) -> list[tuple[str, ...]]:
-    """The row, or where it is taller than a page its lines as rows that follow each other."""
-    if row_height(row, widths, points) <= tall_in:
-        return [row]
-    lines = [wrap(cell, across - 2 * CELL_SIDE_IN, points) for cell, across in zip(row, widths, strict=True)]
-    count = max(int((tall_in - 2 * CELL_TOP_IN) * 72 / points / LINE_EM), 1)
-    starts = range(0, max(map(len, lines)), count)
-    return [tuple(" ".join(cell[start : start + count]).strip() for cell in lines) for start in starts]
-
-
-def _columns_that_fit(table: Table, across_in: float, points: int) -> list[Table]:
-    """The table, or parts of its columns that each begin with the first, none with a broken figure."""
-    heads, _ = table
-    if _wide_enough(table, across_in, points) or len(heads) < 3:
-        return [table]
-    parts: list[list[int]] = [[0]]
-    for column in range(1, len(heads)):
-        tried = [*parts[-1], column]
-        if len(parts[-1]) > 1 and not _wide_enough(_chosen(table, tried), across_in, points):
-            parts.append([0, column])
-        else:
-            parts[-1] = tried
-    return [_chosen(table, part) for part in parts]
-
-
-def _chosen(table: Table, columns: list[int]) -> Table:
-    heads, rows = table
-    return tuple(heads[c] for c in columns), tuple(tuple(row[c] for c in columns) for row in rows)
-
-
-def _whole_points(table: Table, across_in: float, tall_in: float, sizes: tuple[int, int]) -> int:
-    """The largest type at which the whole table stands in the room; 0 where none does."""
-    for points in range(sizes[0], sizes[1] - 1, -1):
-        if (
-            _wide_enough(table, across_in, points)
-            and sum(_heights(table, column_widths(table, across_in, points), points)) <= tall_in
-        ):
-            return points
-    return 0
-
-
-def _wide_enough(table: Table, across_in: float, points: int) -> bool:
-    return sum(_needed(table, points)) <= across_in
-
-
 def _grid(table: Table, at: tuple[float, float], widths: tuple[float, ...], points: int, alt_text: str) -> Grid:
-    heights = _heights(table, widths, points)
+    heights = row_heights(table, widths, points)
     return Grid(table=table, left=at[0], top=at[1], widths=widths, heights=heights, points=points, alt_text=alt_text)
-
-
-def _heights(table: Table, widths: tuple[float, ...], points: int) -> tuple[float, ...]:
-    heads, rows = table
-    return row_height(heads, widths, points, bold=True), *(row_height(row, widths, points) for row in rows)
-
-
-def row_height(row: tuple[str, ...], widths_in: tuple[float, ...], points: int, *, bold: bool = False) -> float:
-    """Inches of the row's tallest cell."""
-    heights = (
-        words_height(cell, max(across - 2 * CELL_SIDE_IN, 0.1), points, bold=bold)
-        for cell, across in zip(row, widths_in, strict=True)
-    )
-    return max(heights, default=0.0) + 2 * CELL_TOP_IN
-
-
-def column_widths(table: Table, across_in: float, points: int) -> tuple[float, ...]:
-    """What each column needs so that nothing short is broken, and a share of the rest by how much its cells hold."""
-    needed = _needed(table, points)
-    wanted = [inches(widest, points) for _, widest in _widest(table)]
-    longing = [max(want + 2 * CELL_SIDE_IN - need, 0.02) ** 0.7 for want, need in zip(wanted, needed, strict=True)]
-    spare = across_in - sum(needed)
-    if spare <= 0:
-        return tuple(need * across_in / sum(needed) for need in needed)
-    return tuple(need + spare * share / sum(longing) for need, share in zip(needed, longing, strict=True))
-
-
-def _needed(table: Table, points: int) -> list[float]:
-    """Inches of each column in which every short cell is one line and every word is whole."""
-    return [inches(unbroken, points) + 2 * CELL_SIDE_IN for unbroken, _ in _widest(table)]
-
-
-@lru_cache(maxsize=64)
-def _widest(table: Table) -> tuple[tuple[int, int], ...]:
-    """Of each column, in hundredths of an em: what may not be broken, and its longest cell on one line."""
-    heads, rows = table
-    return tuple(
-        (
-            max(
-                *(hundredths(word, bold=True) for word in head.split() or [""]),
-                *(hundredths(piece) for row in rows for line in row[at].split("\n") for piece in _unbroken(line)),
-                0,
-            ),
-            max(hundredths(cell) for cell in (head, *(row[at] for row in rows))),
-        )
-        for at, head in enumerate(heads)
-    )
-
-
-def _unbroken(line: str) -> list[str]:
-    return [line] if len(line) <= LONGEST_LINE else line.split()

@@ -9,9 +9,10 @@ from io import BytesIO
 
 from core.figures.palette import Palette
 from core.reports.exports import Document
-from core.reports.pages import CELL_SIDE_IN, CELL_TOP_IN, Drawing, Grid, Item, Page, Paper, Words, opening
+from core.reports.pages import Drawing, Grid, Item, Page, Paper, Words, opening
 from core.reports.pictures import FONTS, chart_svg, placed
 from core.reports.speaker import noted_pages
+from core.reports.table_layout import CELL_SIDE_IN, CELL_TOP_IN
 from core.reports.text_width import LINE_EM, wrap
 
 PX_PER_IN = 72  # vl-convert takes a px of an SVG for a point

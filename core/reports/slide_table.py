@@ -8,7 +8,8 @@ import re
 from xml.sax.saxutils import escape
 
 from core.figures.palette import Palette
-from core.reports.pages import CELL_SIDE_IN, CELL_TOP_IN, Grid
+from core.reports.pages import Grid
+from core.reports.table_layout import CELL_SIDE_IN, CELL_TOP_IN
 from core.reports.text_width import FONT
 
 EMU_AN_INCH = 914_400

@@ -9,9 +9,10 @@ from pypdfium2 import PdfDocument
 
 from core.figures.palette import LIGHT
 from core.reports.exports import Document, Picture, Section, Table
-from core.reports.pages import A4, CELL_SIDE_IN, SLIDE, Drawing, Grid, Item, Page, Paper, Words, headline, laid_out
+from core.reports.pages import A4, SLIDE, Drawing, Grid, Item, Page, Paper, Words, headline, laid_out
 from core.reports.pdf import pdf
 from core.reports.speaker import noted_pages
+from core.reports.table_layout import CELL_SIDE_IN, column_widths
 from core.reports.text_width import fitting_points, width_in, words_height, wrap
 
 PAPERS = pytest.mark.parametrize("paper", [SLIDE, A4], ids=["slide", "A4"])
@@ -189,3 +190,16 @@ def said(made: bytes) -> list[str]:
     found = [" ".join(page.get_textpage().get_text_range().split()) for page in document]
     document.close()
     return found
+
+
+def test_two_long_columns_share_a_page_though_one_holds_a_long_address():
+    said, source = "word " * 34, f"{'word ' * 21}docs.example.org/{'a' * 36}"  # 169 and 158 characters
+    left, right = column_widths((("What it says", "Source"), ((said.strip(), source),)), 12.0, 13)
+    assert left + right == pytest.approx(12.0, abs=1e-3)
+    assert 0.85 < left / right < 1.05
+
+
+def test_no_column_is_wider_than_its_cells_while_another_breaks_its_own():
+    short, long = column_widths((("G", "Why"), (("8", "word " * 200),)), 12.0, 13)
+    assert short == pytest.approx(0.31, abs=0.02)  # 'G' in bold, 0.82 em of 13 points, and 0.08 inches at each side
+    assert short + long == pytest.approx(12.0, abs=1e-3)
