@@ -112,11 +112,18 @@ def misleading(plan: MemoryPlan) -> tuple[Misleading, ...]:
     asked = plan.engine_plan
     if asked is None:
         return ()
+    if asked.engine == "llama.cpp":
+        return _llama_cpp(plan, asked)
+    prefixes = dict(plan.job.engine_settings).get("prefix_caching", True)
+    return misleading_pool(asked, plan.job.context_length, prefixes=prefixes)
+
+
+def misleading_pool(asked: EnginePlan, context_length: int, *, prefixes: object = True) -> tuple[Misleading, ...]:
+    """The same of a pool alone, vLLM's or SGLang's, for requests of that many tokens; prefixes says whether prompts are
+    cached."""
     if asked.engine == "vllm":
-        return _vllm(asked, plan.job.context_length, dict(plan.job.engine_settings).get("prefix_caching", True))
-    if asked.engine == "sglang":
-        return _sglang(asked, plan.job.context_length)
-    return _llama_cpp(plan, asked) if asked.engine == "llama.cpp" else ()
+        return _vllm(asked, context_length, prefixes)
+    return _sglang(asked, context_length) if asked.engine == "sglang" else ()
 
 
 def prompts_kept(asked: EnginePlan, context: int) -> int | None:

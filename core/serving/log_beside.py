@@ -14,12 +14,18 @@ from core.engines.logs import LogFigure, ServerLog
 from core.engines.plan import CacheGroup, EngineError, EnginePlan
 from core.models.spec import ModelSpec
 from core.serving.engine_cache import engine_spec
+from core.serving.engine_why import Misleading, misleading, misleading_pool
 from core.serving.job import ServingJob
 from core.serving.memory_plan import MemoryPlan
 from core.units import GIB, MIB, format_binary
 
 TOO_FAR = 0.01  # of a compute buffer: the graph's layout is not ours to know to the byte
 MANY_TOKENS = 0.005  # of a pool: memory printed to a hundredth of a GiB, pads of a page
+KEYS = {  # settings that a log says over the page's own
+    "vllm": ("tensor_parallel", "cache_type", "max_batched_tokens", "prefix_caching"),
+    "sglang": ("tensor_parallel", "cache_type", "prefix_caching", "swa_full_tokens_ratio", "mamba_full_memory_ratio",
+               "max_running_requests"),
+}  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +51,27 @@ def rows_of(log: ServerLog, plan: MemoryPlan) -> tuple[LogRow, ...]:
     else:
         rows = _llama_cpp(log, spec, job)
     return (*([memory] if memory else []), *rows)
+
+
+def misled(log: ServerLog, plan: MemoryPlan) -> tuple[Misleading, ...]:
+    """Where this log says more than people can count on, from its own memory and settings. Raises EngineError.
+
+    vLLM's is of the length that it logs, SGLang's of requests of the job's: it logs the model's longest.
+    """
+    memory, job = available_bytes(log), plan.job
+    if memory is None or log.engine not in KEYS:
+        return misleading(plan) if job.engine == log.engine else ()
+    context = _context(log, job) if log.engine == "vllm" else job.context_length
+    asked = _settings(log, job, KEYS[log.engine])
+    spec = engine_spec(job.model, job.num_kv_heads)
+    pool = plan_cache(spec, engine=log.engine, context_length=context, available_bytes=memory, **asked)
+    return misleading_pool(pool, context, prefixes=asked.get("prefix_caching", True))
+
+
+def _context(log: ServerLog, job: ServingJob) -> int:
+    """The length that a log of vLLM is about, or the job's."""
+    length, said = log.figure("context_length"), log.settings.get("context_length")
+    return int(length.value) if length else said if isinstance(said, int) else job.context_length
 
 
 def available_bytes(log: ServerLog) -> int | None:
@@ -86,11 +113,8 @@ def _settings(log: ServerLog, job: ServingJob, keys: tuple[str, ...]) -> dict[st
 
 
 def _vllm(log: ServerLog, spec: ModelSpec, job: ServingJob) -> list[LogRow]:
-    keys = ("tensor_parallel", "cache_type", "max_batched_tokens", "prefix_caching")
-    asked = _settings(log, job, keys)
-    length = log.figure("context_length")
-    said = log.settings.get("context_length")
-    context = int(length.value) if length else said if isinstance(said, int) else job.context_length
+    asked = _settings(log, job, KEYS["vllm"])
+    context = _context(log, job)
     one = plan_cache(spec, engine="vllm", context_length=context, **asked)
     pool_block = max((group.page_bytes or 0 for group in one.groups), default=0)
     each = (one.request_bytes or 0) // pool_block if pool_block else 0
@@ -151,9 +175,7 @@ def _token_row(log: ServerLog, one: EnginePlan, blocks: tuple[int, int], each: i
 
 
 def _sglang(log: ServerLog, spec: ModelSpec, job: ServingJob) -> list[LogRow]:
-    keys = ("tensor_parallel", "cache_type", "prefix_caching", "swa_full_tokens_ratio", "mamba_full_memory_ratio",
-            "max_running_requests")  # fmt: skip
-    asked = _settings(log, job, keys)
+    asked = _settings(log, job, KEYS["sglang"])
     memory = log.figure("available_bytes")
     if memory is None:
         low = high = plan_cache(spec, engine="sglang", **asked)

@@ -412,6 +412,9 @@ def test_a_log_stands_beside_our_figures_and_its_memory_is_taken(open_page):
     app = open_page(PAGE, **job, size_parameters="80000000000", size_weight_bits="4", size_tab="The log")
     app.text_area(key="size_log").set_value(text).run()
     assert "3 of 4 figures are equal to ours." in texts(app)
+    said = " ".join(warning.value for warning in app.warning)
+    assert "Maximum concurrency for 32,768 tokens per request: 45.97x" in said
+    assert "Count on 13 prompts of 32,768 tokens that stay cached" in said
     app.button(key="size_log_take").click().run()
     assert app.number_input(key="size_left").value == 40.0
     assert "4 of 4 figures are equal to ours." in texts(app)

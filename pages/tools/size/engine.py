@@ -9,7 +9,7 @@ from core.engines.vllm import TYPE_OF_BITS
 from core.figures.engine_pages import pages_alt_text, pages_chart, pages_rows
 from core.figures.engine_rows import engines_alt_text, engines_chart, engines_sentence
 from core.serving.engine_cache import engine_cache
-from core.serving.engine_why import misleading, why_sentence
+from core.serving.engine_why import Misleading, misleading, why_sentence
 from core.serving.engine_words import NAMES, EngineRow, engine_sentence, requests_sentence, side_by_side
 from core.serving.memory_plan import MemoryPlan
 from core.serving.options import Option
@@ -72,7 +72,7 @@ def show_engine(option: Option) -> None:
                 "and empty, a dashed frame is room for layers that the model does not have."
             )
             style.draw_spec(spec, sentence=sentence, alt_text=pages_alt_text(asked), key="size_engine_pages")
-    _show_misleading(option.plan)
+    say_misleading(misleading(option.plan))
     _show_side_by_side(option)
     if asked is not None:
         _show_lines(asked)
@@ -123,9 +123,9 @@ def _show_check(plan: MemoryPlan) -> None:
     vllm_check.show(cache.spec, plan.job.context_length, settings, key="size_vllm_check")
 
 
-def _show_misleading(plan: MemoryPlan) -> None:
+def say_misleading(figures: tuple[Misleading, ...]) -> None:
     """The log's figure, what people can count on, and the knob."""
-    for found in misleading(plan):
+    for found in figures:
         st.warning(
             f"**Where the log misleads.** It says `{found.logged}`. Count on {found.count_on}. {found.why} "
             f"To move it: {found.knob}.",

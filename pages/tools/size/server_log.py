@@ -11,10 +11,11 @@ from core.reports.tables import amount_and_unit
 from core.serving.calibrated import calibrated
 from core.serving.engine_words import NAMES
 from core.serving.job import ServingJob
-from core.serving.log_beside import LogRow, rows_of, take_gib
+from core.serving.log_beside import LogRow, misled, rows_of, take_gib
 from core.serving.memory_plan import MemoryPlan
 from core.units import GIB
 from pages.shell import share
+from pages.tools.size import engine
 
 PLACE = "Available KV cache memory: 7.71 GiB\nGPU KV cache size: 63,152 tokens"
 SAID = {True: "equal", False: "differs", None: "no claim"}
@@ -57,11 +58,12 @@ def show_log(plan: MemoryPlan, data: str | bytes) -> None:
         return
     try:
         log = read_log(data)
-        rows = rows_of(log, plan)
+        rows, misleading = rows_of(log, plan), misled(log, plan)
     except (LogError, EngineError) as refused:
         st.error(plain(str(refused)))
         return
     _show_rows(log, rows)
+    engine.say_misleading(misleading)
 
 
 def _show_rows(log: ServerLog, rows: tuple[LogRow, ...]) -> None:
@@ -90,9 +92,9 @@ def _show_rows(log: ServerLog, rows: tuple[LogRow, ...]) -> None:
     )
 
 
-def _take(gib: float, engine: str, ranks: object) -> None:
+def _take(gib: float, name: str, ranks: object) -> None:
     state = st.session_state
-    state["size_left"], state["size_engine"] = gib, engine
+    state["size_left"], state["size_engine"] = gib, name
     if isinstance(ranks, int):
         state["size_tp"] = ranks
         state["size_count"] = max(state["size_count"] // ranks, 1) * ranks

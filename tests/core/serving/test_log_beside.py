@@ -9,8 +9,8 @@ from core.models.gguf.metadata import read_metadata
 from core.models.registry import load_registry
 from core.models.spec import ModelSpec, read_config
 from core.serving.job import ServingJob
-from core.serving.log_beside import LogRow, available_bytes, rows_of
-from core.serving.memory_plan import plan
+from core.serving.log_beside import LogRow, available_bytes, misled, rows_of
+from core.serving.memory_plan import MemoryPlan, plan
 from core.serving.weights import typed_count
 
 DATA = Path(__file__).parents[2] / "data" / "engines"
@@ -27,14 +27,18 @@ def of_registry(name: str) -> ModelSpec:
     return read_config(next(model.config for model in load_registry() if model.name == name))
 
 
-def beside(spec: ModelSpec, text: str, **changes: object) -> dict[str, LogRow]:
+def asked_for(spec: ModelSpec, **changes: object) -> MemoryPlan:
     job = ServingJob(
         **{
             "model": spec, "batch_size": 1, "context_length": 4096, "parameter_count": typed_count(1_000_000),
             "engine": "vllm", **changes,
         }
     )  # fmt: skip
-    return {row.name: row for row in rows_of(read_log(text), plan(job))}
+    return plan(job)
+
+
+def beside(spec: ModelSpec, text: str, **changes: object) -> dict[str, LogRow]:
+    return {row.name: row for row in rows_of(read_log(text), asked_for(spec, **changes))}
 
 
 def log(name: str) -> str:
@@ -103,3 +107,28 @@ def test_an_old_build_of_llama_cpp():
 def test_the_log_s_memory_is_what_can_be_taken_for_the_budget():
     assert available_bytes(read_log(log("vllm-0.33-qwen3-next"))) == 40 * 2**30
     assert available_bytes(read_log(log("llama.cpp-2025-01-mistral-7b"))) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "logged", "count_on"),
+    [
+        (  # 45.97 requests; 3,034 blocks / (3 groups of states x 57 blocks + 57 of attention) = 13
+            "vllm-0.33-qwen3-next", "Maximum concurrency for 32,768 tokens per request: 45.97x",
+            "13 prompts of 32,768 tokens that stay cached with a state at every block",
+        ),
+        (  # 262 slots / 5 = 52; the pool's tokens / 4,096 = 224
+            "sglang-0.5.23-qwen3-next", "max_mamba_cache_size: 262",
+            "52 requests, not the 224 that the tokens would hold",
+        ),
+    ],
+)  # fmt: skip
+def test_a_log_that_says_more_than_can_be_counted_on_is_set_right(name, logged, count_on):
+    """Whatever engine the page's job has: memory, length and settings are the log's."""
+    (found,) = misled(read_log(log(name)), asked_for(of_registry("Qwen3-Next 80B-A3B")))
+    assert logged in found.logged
+    assert found.count_on == count_on
+
+
+def test_a_log_without_prefix_caching_or_states_misleads_in_nothing():
+    assert misled(read_log(log("vllm-0.19-qwen3.5-27b")), asked_for(read_config(QWEN_3_5_27B))) == ()
+    assert misled(read_log(log("vllm-0.6-llama-3.1-8b")), asked_for(of_registry("Llama-3.1 8B"))) == ()
