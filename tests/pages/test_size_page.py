@@ -412,6 +412,7 @@ def test_a_log_stands_beside_our_figures_and_its_memory_is_taken(open_page):
     app = open_page(PAGE, **job, size_parameters="80000000000", size_weight_bits="4", size_tab="The log")
     app.text_area(key="size_log").set_value(text).run()
     assert "3 of 4 figures are equal to ours." in texts(app)
+    assert "our figures are of Qwen3-Next 80B-A3B." in texts(app)
     said = " ".join(warning.value for warning in app.warning)
     assert "Maximum concurrency for 32,768 tokens per request: 45.97x" in said
     assert "Count on 13 prompts of 32,768 tokens that stay cached" in said

@@ -50,6 +50,7 @@ class ServerLog:
 
     engine: str  # an id of core.engines.face
     version: str = ""  # '0.19.0'; empty where no line says it
+    model: str = ""  # the repository or folder that it was started with, as printed
     figures: Mapping[str, LogFigure] = field(default_factory=dict)
     settings: Mapping[str, object] = field(default_factory=dict)
     caches: tuple[LoggedCache, ...] = ()

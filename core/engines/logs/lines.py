@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from core.engines.logs.figures import LogError, LogFigure
 
 MOST_HITS = 512  # lines of one kind: a start prints a few for each rank
+MOST_NAME = 300  # characters of a model's name that are taken
 MOST_LINE = 65_536  # characters: a line of all arguments is long, a dump is longer
 
 _RANK = re.compile(r"\b(?:TP|rank[ =]?)(\d+)\b")
@@ -43,3 +44,9 @@ def number(printed: str, *, scale: float = 1, line: str = "") -> LogFigure:
     except ValueError as e:
         raise LogError(f"{printed[:40]!r} is no number, in the line {line[:80]!r}: paste it as it was printed.") from e
     return LogFigure(value=value, half_step=half, line=line[:400])
+
+
+def model_named(line: str, key: str) -> str:
+    """What key='...' names in a line of arguments; empty where it does not."""
+    found = re.search(rf"\b{key}='([^']{{1,{MOST_NAME}}})'", line)
+    return found[1] if found else ""

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable
 
 from core.engines.logs.figures import LogFigure, ServerLog
-from core.engines.logs.lines import first_rank, lines_with, number
+from core.engines.logs.lines import first_rank, lines_with, model_named, number
 
 GIB = 2**30
 _TOKENS = re.compile(r"#tokens: (\d+)")
@@ -49,7 +49,8 @@ def read(text: str) -> ServerLog | None:
     for name, (pattern, typed) in _SETTINGS.items():
         if match := pattern.search(arguments):
             settings[name] = typed(match[1])
-    return ServerLog(engine="sglang", figures=figures | _memory(part, arguments, figures), settings=settings)
+    memory, name = _memory(part, arguments, figures), model_named(arguments, "model_path")
+    return ServerLog(engine="sglang", model=name, figures=figures | memory, settings=settings)
 
 
 def _pools(text: str) -> dict[str, LogFigure]:

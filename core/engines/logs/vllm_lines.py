@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator
 
 from core.engines.logs.figures import LogFigure, ServerLog
-from core.engines.logs.lines import lines_with, number
+from core.engines.logs.lines import lines_with, model_named, number
 
 GIB = 2**30
 _SIZE = r"(\d[\d,_]*(?:\.\d+)?)"
@@ -46,7 +46,11 @@ def read(text: str) -> ServerLog | None:
     settings = _settings(text, begin)
     found = [match[1] for line in lines_with(text, "version ") if (match := _VERSION.search(line))]
     found += [match[1] for line in lines_with(text[begin:], "LLM engine (v") if (match := _VERSION.search(line))]
-    return ServerLog(engine="vllm", version=found[-1] if found else "", figures=figures, settings=settings)
+    named = [name for line in lines_with(text[begin:], "tensor_parallel_size=") if (name := model_named(line, "model"))]
+    return ServerLog(
+        engine="vllm", version=found[-1] if found else "", model=named[0] if named else "", figures=figures,
+        settings=settings,
+    )  # fmt: skip
 
 
 def _figures(text: str) -> dict[str, LogFigure]:

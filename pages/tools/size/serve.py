@@ -56,7 +56,7 @@ def show(asked: inputs.Asked, answer: st.delta_generator.DeltaGenerator) -> None
     with log_tab:
         pasted = server_log.log_inputs()
         if log_tab.open:
-            server_log.show_log(option.plan, pasted)
+            server_log.show_log(option.plan, pasted, asked.model.name)
     if speed_tab.open:
         with speed_tab:
             show_first_token(served)

@@ -52,8 +52,8 @@ def log_inputs() -> str | bytes:
     return file.getvalue() if file is not None else (text or "")
 
 
-def show_log(plan: MemoryPlan, data: str | bytes) -> None:
-    """What was read, and each figure beside ours."""
+def show_log(plan: MemoryPlan, data: str | bytes, model: str) -> None:
+    """What was read, and each figure beside ours; model is the name of the one above."""
     if not data:
         return
     try:
@@ -62,15 +62,16 @@ def show_log(plan: MemoryPlan, data: str | bytes) -> None:
     except (LogError, EngineError) as refused:
         st.error(plain(str(refused)))
         return
-    _show_rows(log, rows)
+    _show_rows(log, rows, model)
     engine.say_misleading(misleading)
 
 
-def _show_rows(log: ServerLog, rows: tuple[LogRow, ...]) -> None:
+def _show_rows(log: ServerLog, rows: tuple[LogRow, ...], model: str) -> None:
     name = f"{NAMES[log.engine]} {log.version}".strip()
     checked = [row for row in rows if row.equal is not None]
     equal = sum(bool(row.equal) for row in checked)
-    st.markdown(f"**{plain(name)}.** {equal} of {len(checked)} figures are equal to ours.")
+    of = f" The log is of {plain(log.model)}, our figures are of {plain(model)}." if log.model else ""
+    st.markdown(f"**{plain(name)}.** {equal} of {len(checked)} figures are equal to ours.{of}")
     table = [
         {"Figure": row.name, "The log": row.logged, "Ours": row.ours, "Verdict": SAID[row.equal], "Why": row.why}
         for row in rows

@@ -100,7 +100,7 @@ with traffic_tab:
 with log_tab:
     pasted = server_log.log_inputs()
     if log_tab.open:
-        server_log.show_log(option.plan, pasted)
+        server_log.show_log(option.plan, pasted, asked.model.name)
 with record_tab:
     record.record_inputs()
     if record_tab.open:

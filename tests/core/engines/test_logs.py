@@ -27,6 +27,7 @@ def test_a_start_of_vllm_0_33_says_tokens_and_requests_in_one_line():
         40 * GIB, 1_506_335, 45.97, 32_768, 576,
     ]  # fmt: skip
     assert log.figures["weight_bytes"].value == 75.83 * GIB
+    assert log.model == "Qwen/Qwen3-Next-80B-A3B-Instruct"
     assert log.settings == {
         "tensor_parallel": 1, "context_length": 32_768, "prefix_caching": True, "cache_type": "auto",
         "max_batched_tokens": 2048,
@@ -62,6 +63,7 @@ def test_every_rank_of_sglang_prints_its_pool_and_one_counts():
         367_404, 367_404, 4096, 40_960,
     ]  # fmt: skip
     assert log.figures["available_bytes"].value / GIB == pytest.approx(16.46)  # 8.23 + 8.23, of one rank
+    assert log.model == "Qwen/Qwen3-235B-A22B-FP8"
     assert log.settings == {"tensor_parallel": 4, "cache_type": "auto", "prefix_caching": True}
 
 
