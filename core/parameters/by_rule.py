@@ -11,7 +11,15 @@ from core.parameters.values import NotByRule, Values
 
 # Bodies that only a nesting type has a head for: alone, AutoModel builds them without one (no causal class takes them).
 ONLY_NESTED = frozenset(
-    {"glm4v_moe_text", "glm4v_text", "qwen2_5_vl_text", "qwen2_vl_text", "qwen3_vl_moe_text", "qwen3_vl_text"}
+    {
+        "glm4v_moe_text",
+        "glm4v_text",
+        "glm5_next_text",
+        "qwen2_5_vl_text",
+        "qwen2_vl_text",
+        "qwen3_vl_moe_text",
+        "qwen3_vl_text",
+    }
 )
 
 

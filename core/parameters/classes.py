@@ -6,6 +6,7 @@ and compared with them by a test, so that a count needs neither transformers nor
 
 import gzip
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -63,3 +64,30 @@ def _config_class(entry: dict[str, Any]) -> ConfigClass:
     }
     undeclared = frozenset(entry.get("undeclared", ()))
     return ConfigClass(defaults=defaults, aliases=aliases, parts=parts, undeclared=undeclared, others=others)
+
+
+def _own(parts: Mapping[str, Part] | None = None, **defaults: object) -> ConfigClass:
+    return ConfigClass(defaults=defaults, aliases={}, parts=dict(parts or {}), undeclared=frozenset(), others={})
+
+
+# Types whose repositories bring the code: what the rules read there without a value of the file
+OWN_CODE: Mapping[str, ConfigClass] = {
+    "chatglm": _own(
+        multi_query_attention=False,
+        add_bias_linear=False,
+        add_qkv_bias=True,
+        rmsnorm=True,
+        post_layer_norm=True,
+        tie_word_embeddings=False,
+    ),
+    "baichuan": _own(tie_word_embeddings=False),
+    "nemotron-nas": _own(tie_word_embeddings=False),
+    "kimi_k3": _own(
+        {
+            "text_config": Part(model_type="kimi_linear", by_model_type=True),
+            "vision_config": Part(model_type="kimi_k3_vision", by_model_type=False),
+        },
+        tie_word_embeddings=False,
+    ),
+    "kimi_k3_vision": _own(),
+}

@@ -98,6 +98,28 @@ def _minimax_m3(outer: Values, text: Values, vision: Values) -> int:
     )
 
 
+def _gemma3n(outer: Values, text: Values, vision: Values) -> int:
+    """A table of soft tokens, two norms and a map to the text's width for pictures, the same for sound, and the sound's
+    own tower."""
+    from core.parameters.towers import gemma3n_audio  # noqa: PLC0415  a language model alone has none
+
+    audio = outer.nested("audio_config")
+    maps = sum(
+        (part.size("vocab_size") + 2) * part.size("hidden_size") + part.size("hidden_size") * text.size("hidden_size")
+        for part in (vision, audio)
+    )
+    return maps + gemma3n_audio(audio)
+
+
+def _kimi_k3(outer: Values, text: Values, vision: Values) -> int:
+    """Neighbouring patches as one, a square matrix, one to the text's width and a norm behind; no biases."""
+    merge = vision.numbers("merge_kernel_size")
+    if vision.get("mm_projector_type") != "patchmergerv2" or len(merge) != 2:
+        raise NotByRule(f"{vision.path}mm_projector_type, merge_kernel_size: the rule does not follow them")
+    wide = vision.size("mm_hidden_size") * merge[0] * merge[1]
+    return wide * wide + wide * text.size("hidden_size") + text.size("hidden_size")
+
+
 def _in_tower(outer: Values, text: Values, vision: Values) -> int:
     return 0
 
@@ -107,6 +129,8 @@ COMPOSITES: Mapping[str, Composite] = {
     "llama4": TEXT_ALONE,
     "qwen3_5": TEXT_ALONE,
     "qwen3_5_moe": TEXT_ALONE,
+    "qwen4_exp": TEXT_ALONE,
+    "kimi_k3": Composite(projector=_kimi_k3, optional=True),
     "llava": Composite(projector=two_layers, either_ties=True),
     "llava_next": Composite(projector=_llava_next),
     "llava_next_video": Composite(projector=_llava_next),
@@ -114,6 +138,7 @@ COMPOSITES: Mapping[str, Composite] = {
     "vipllava": Composite(projector=_vipllava),
     "mistral3": Composite(projector=_mistral3),
     "gemma3": Composite(projector=_gemma3),
+    "gemma3n": Composite(projector=_gemma3n),
     "gemma4": Composite(projector=_gemma4, optional=True),
     "paligemma": Composite(projector=_paligemma),
     "idefics3": Composite(projector=_pixel_shuffle),
@@ -128,6 +153,7 @@ COMPOSITES: Mapping[str, Composite] = {
     "minimax_m3_vl": Composite(projector=_minimax_m3, either_ties=True),
     "glm4v": Composite(projector=_in_tower, either_ties=True),
     "glm4v_moe": Composite(projector=_in_tower, either_ties=True),
+    "glm5_next": Composite(projector=_in_tower),
     "glm46v": Composite(projector=_in_tower, either_ties=True),
 }
 

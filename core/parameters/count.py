@@ -27,7 +27,7 @@ class ParameterCount:
 
     embedding is the input table of token embeddings alone; head the output matrix, 0 where it is the embedding's own
     (tied). parts add up to total where they are known; kv_projections there is what a change of G changes. active is
-    the total less the experts that a token does not take, None where the experts are not known.
+    the total less the experts that a token does not take and tables by layer, None where the experts are not known.
     """
 
     total: int
@@ -63,14 +63,15 @@ class ParameterCount:
 
     @property
     def active(self) -> int | None:
-        """Parameters that one token goes through, the whole embedding table counted in as published figures do."""
+        """Parameters that one token goes through: the table of token embeddings is counted in, as published figures do,
+        and tables by layer or n-gram are left out, as "effective" figures do (Gemma 3n E4B, Qwen3.8-Flash-Next)."""
         if self.routed_experts is None or (self.routed_experts and not self.expert_groups):
             return None
         idle = sum(
             group.layers * (group.num_experts - group.experts_per_token) * group.parameters_each
             for group in self.expert_groups
         )
-        return self.total - idle
+        return self.total - idle - self.parts.get("per_layer_embeddings", 0)
 
 
 def typed_count(parameters: int) -> ParameterCount:

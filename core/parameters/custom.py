@@ -8,7 +8,6 @@ build under a name of its own. Every size has to stand in the file: no class is 
 from collections.abc import Callable, Mapping
 from math import ceil
 
-from core.parameters.classes import ConfigClass
 from core.parameters.tally import Tally, gated, linear
 from core.parameters.values import NotByRule, Values
 
@@ -85,24 +84,8 @@ def _ffn(t: Tally, hidden: int, part: Mapping[str, object]) -> None:
     t.add("dense_ffn", gated(hidden, 256 * ceil(int(2 * multiple * hidden / 3) / 256)))
 
 
-def _class(**defaults: object) -> ConfigClass:
-    return ConfigClass(defaults=defaults, aliases={}, parts={}, undeclared=frozenset(), others={})
-
-
 BODIES: Mapping[str, Callable[[Tally, Values], None]] = {
     "chatglm": chatglm,
     "baichuan": baichuan,
     "nemotron-nas": nemotron_nas,
-}
-CLASSES: Mapping[str, ConfigClass] = {
-    "chatglm": _class(
-        multi_query_attention=False,
-        add_bias_linear=False,
-        add_qkv_bias=True,
-        rmsnorm=True,
-        post_layer_norm=True,
-        tie_word_embeddings=False,
-    ),
-    "baichuan": _class(tie_word_embeddings=False),
-    "nemotron-nas": _class(tie_word_embeddings=False),
 }

@@ -1,4 +1,4 @@
-"""Decoders whose layers attend in different ways: DeepSeek-V4's compressed layers and MiMo-V2-Flash's two widths of KV.
+"""Decoders whose layers attend in different ways: DeepSeek-V4, MiMo-V2-Flash, Step-3.5-Flash.
 
 Read from transformers 5.24.0, models/<type>/modeling_<type>.py and the __post_init__ of its configuration.
 """
@@ -12,7 +12,7 @@ from core.parameters.values import NotByRule, Values, counted
 V4_KINDS = ("sliding_attention", "compressed_sparse_attention", "heavily_compressed_attention")
 V4_RATIOS = {0: V4_KINDS[0], 4: V4_KINDS[1], 128: V4_KINDS[2]}
 SPARSE_RATE, HEAVY_RATE = 4, 128  # the class's default_compress_rates
-MIMO_KINDS = ("full_attention", "sliding_attention")
+WINDOWED = ("full_attention", "sliding_attention")
 
 
 def deepseek_v4(t: Tally, c: Values) -> None:
@@ -70,16 +70,16 @@ def mimo_v2_flash(t: Tally, c: Values) -> None:
     """MiMo-V2-Flash: layers with a window have twice the KV heads and a sink a query head; values are narrower."""
     hidden, layers, heads = c.size("hidden_size"), c.layers(), c.size("num_attention_heads")
     dim, value, groups = c.size("head_dim"), c.size("v_head_dim"), c.size("num_key_value_heads")
-    usual = [MIMO_KINDS[0] if layer == 0 or (layer + 1) % 6 == 0 else MIMO_KINDS[1] for layer in range(layers)]
-    kinds = counted(c.kinds("layer_types", layers, usual), MIMO_KINDS, "layer_types")
+    usual = [WINDOWED[0] if layer == 0 or (layer + 1) % 6 == 0 else WINDOWED[1] for layer in range(layers)]
+    kinds = counted(c.kinds("layer_types", layers, usual), WINDOWED, "layer_types")
     c.ignore("sliding_window_size")  # how far a layer sees, not what it weighs
     bias = c.flag("attention_bias")
     t.add("embedding", c.size("vocab_size") * hidden)
     t.add("attention", layers * (linear(hidden, heads * dim, bias) + linear(heads * value, hidden)))
-    t.add("attention", kinds[MIMO_KINDS[1]] * heads)
+    t.add("attention", kinds[WINDOWED[1]] * heads)
     both = linear(hidden, groups * dim, bias) + linear(hidden, groups * value, bias)
     wide = linear(hidden, 2 * groups * dim, bias) + linear(hidden, 2 * groups * value, bias)
-    t.add("kv_projections", kinds[MIMO_KINDS[0]] * both + kinds[MIMO_KINDS[1]] * wide)
+    t.add("kv_projections", kinds[WINDOWED[0]] * both + kinds[WINDOWED[1]] * wide)
     sparse, experts = by_kind(c, layers, 1), c.size("n_routed_experts")
     t.add("dense_ffn", (layers - sparse) * gated(hidden, c.size("intermediate_size")))
     each = gated(hidden, c.size("moe_intermediate_size"))
@@ -87,4 +87,55 @@ def mimo_v2_flash(t: Tally, c: Values) -> None:
     t.add("norms", (2 * layers + 1) * hidden)
 
 
-BODIES: Mapping[str, Callable[[Tally, Values], None]] = {"deepseek_v4": deepseek_v4, "mimo_v2_flash": mimo_v2_flash}
+def step3p5(t: Tally, c: Values) -> None:
+    """Step-3.5-Flash, the text of Step-3.7: layers with a window have query heads of their own; a gate a head."""
+    hidden, layers, dim = c.size("hidden_size"), c.layers(), c.size("head_dim")
+    extra = c.size_or_none("num_nextn_predict_layers", 0) or 0  # files list those layers too, which are not built
+    listed = c.get("layer_types", None)
+    padded = isinstance(listed, list) and len(listed) == layers + extra
+    kinds = c.kinds("layer_types", layers + extra if padded else layers, [WINDOWED[0]] * layers)[:layers]
+    counts = counted(kinds, WINDOWED, "layer_types")
+    if not c.flag_or("use_head_wise_attn_gate", True):
+        raise NotByRule("use_head_wise_attn_gate is false: the rule does not follow it")
+    bias, groups = c.flag("attention_bias"), c.size("num_key_value_heads")
+    for kind, heads in zip(WINDOWED, (c.size("num_attention_heads"), _step_heads(c, groups, dim)), strict=True):
+        maps = linear(hidden, heads * dim, bias) + linear(heads * dim, hidden, bias) + hidden * heads
+        t.add("attention", counts[kind] * maps)
+    t.add("kv_projections", layers * 2 * linear(hidden, groups * dim, bias))
+    sparse, experts = _step_sparse(c, layers), c.size("n_routed_experts")
+    t.add("dense_ffn", (layers - sparse) * gated(hidden, c.size("intermediate_size"), c.flag("mlp_bias")))
+    t.add("shared_experts", sparse * gated(hidden, c.size("share_expert_dim"), c.flag("mlp_bias")))
+    each = gated(hidden, c.size("moe_intermediate_size"))
+    routed(t, sparse, experts=experts, per_token=c.size("num_experts_per_tok"), each=each, router=hidden * experts)
+    t.add("norms", layers * (2 * hidden + 2 * dim) + hidden)
+    t.add("embedding", c.size("vocab_size") * hidden)
+
+
+def _step_heads(c: Values, groups: int, dim: int) -> int:
+    """Query heads of a layer with a window."""
+    other = c.get("attention_other_setting", None) or {}
+    if not isinstance(other, Mapping):
+        raise NotByRule("attention_other_setting is no object")
+    if other.get("num_attention_groups", groups) != groups or other.get("head_dim", dim) != dim:
+        raise NotByRule("attention_other_setting has key/value heads of its own")
+    own = c.size_or_none("num_sliding_attention_heads")
+    usual = other.get("num_attention_heads", c.size("num_attention_heads"))
+    return c.whole(usual, "num_attention_heads") if own is None else own
+
+
+def _step_sparse(c: Values, layers: int) -> int:
+    """How many layers have experts: moe_layers_enum of published files, '3,4,...,44', counts from 0."""
+    listed = c.get("moe_layers_enum", None)
+    if c.get("mlp_layer_types", None) is not None or listed is None:
+        return by_kind(c, layers, min(3, layers))
+    words = listed.split(",") if isinstance(listed, str) else listed
+    if not isinstance(words, list) or not all(str(word).strip().isdecimal() for word in words):
+        raise NotByRule("moe_layers_enum lists no layers")
+    return len({int(word) for word in words} & {*range(layers)})
+
+
+BODIES: Mapping[str, Callable[[Tally, Values], None]] = {
+    "deepseek_v4": deepseek_v4,
+    "mimo_v2_flash": mimo_v2_flash,
+    "step3p5": step3p5,
+}

@@ -6,16 +6,15 @@ holds n x w parameters, and n more with a bias.
 
 from collections.abc import Callable, Mapping
 from math import ceil
-from typing import Any
 
-from core.parameters.experts import by_kind, by_step
-from core.parameters.tally import Bias, Tally, gated, grouped, head_dim, latent, linear, plain, routed
+from core.parameters.experts import by_step
+from core.parameters.tally import Bias, Tally, gated, grouped, head_dim, linear, plain, routed
 from core.parameters.values import NotByRule, Values, counted
 
 LINEAR, FULL = "linear_attention", "full_attention"
 
 
-def _convolution(channels: int, width: int, bias: bool = False) -> int:
+def short_convolution(channels: int, width: int, bias: bool = False) -> int:
     return channels * width + (channels if bias else 0)
 
 
@@ -29,7 +28,7 @@ def mamba1(c: Values, inner: int, state: int, width: int, rank: int, bias: bool,
     """One Mamba mixer (arXiv 2312.00752, section 3.4) of `inner` channels."""
     maps = linear(c.size("hidden_size"), 2 * inner, bias) + linear(inner, c.size("hidden_size"), bias)
     steps = linear(inner, rank + 2 * state) + linear(rank, inner, True)
-    return maps + steps + _convolution(inner, width, conv_bias) + inner * state + inner
+    return maps + steps + short_convolution(inner, width, conv_bias) + inner * state + inner
 
 
 def mamba2_mixer(
@@ -46,10 +45,10 @@ def mamba2_mixer(
     """One Mamba-2 mixer (arXiv 2405.21060, section 7): `inner` channels in heads, B and C shared by groups."""
     channels = inner + 2 * groups * state
     maps = linear(hidden, inner + channels + heads, bias) + linear(inner, hidden, bias)
-    return maps + _convolution(channels, width, conv_bias) + 3 * heads + (inner if norm else 0)
+    return maps + short_convolution(channels, width, conv_bias) + 3 * heads + (inner if norm else 0)
 
 
-def _ends(t: Tally, c: Values, layers: int, norms: int = 2) -> None:
+def ends(t: Tally, c: Values, layers: int, norms: int = 2) -> None:
     hidden = c.size("hidden_size")
     t.add("embedding", c.size("vocab_size") * hidden)
     t.add("norms", (norms * layers + 1) * hidden)
@@ -62,7 +61,7 @@ def mamba(t: Tally, c: Values) -> None:
     rank, bias, conv_bias = _rank(c, "time_step_rank"), c.flag("use_bias"), c.flag("use_conv_bias")
     each = mamba1(c, inner, c.size("state_size"), c.size("conv_kernel"), rank, bias, conv_bias)
     t.add("recurrent", layers * each)
-    _ends(t, c, layers, norms=1)
+    ends(t, c, layers, norms=1)
 
 
 def mamba2(t: Tally, c: Values) -> None:
@@ -71,7 +70,7 @@ def mamba2(t: Tally, c: Values) -> None:
     flags = c.flag("use_bias"), c.flag("use_conv_bias")
     each = mamba2_mixer(hidden, inner, heads, c.size("n_groups"), c.size("state_size"), c.size("conv_kernel"), *flags)
     t.add("recurrent", layers * each)
-    _ends(t, c, layers, norms=1)
+    ends(t, c, layers, norms=1)
 
 
 def _periodic(layers: int, period: int, offset: int) -> int:
@@ -95,7 +94,7 @@ def jamba(t: Tally, c: Values) -> None:
     t.add("dense_ffn", (layers - sparse) * each)
     if sparse:
         routed(t, sparse, experts=experts, per_token=c.size("num_experts_per_tok"), each=each, router=experts * hidden)
-    _ends(t, c, layers)
+    ends(t, c, layers)
 
 
 def _mamba2_of(c: Values, *, inner: int, norm: bool = True, out_bias: Bias | None = None) -> int:
@@ -112,7 +111,7 @@ def bamba(t: Tally, c: Values) -> None:
     grouped(t, c, attention, qkv="attention_bias", out="attention_bias")
     t.add("recurrent", (layers - attention) * _mamba2_of(c, inner=c.size("mamba_expand") * hidden))
     t.add("dense_ffn", layers * gated(hidden, c.size("intermediate_size"), c.flag("mlp_bias")))
-    _ends(t, c, layers)
+    ends(t, c, layers)
 
 
 def falcon_h1(t: Tally, c: Values) -> None:
@@ -123,7 +122,7 @@ def falcon_h1(t: Tally, c: Values) -> None:
     norm = c.flag_or("mamba_rms_norm", False)
     t.add("recurrent", layers * _mamba2_of(c, inner=inner, norm=norm, out_bias="projectors_bias"))
     t.add("dense_ffn", layers * gated(hidden, c.size("intermediate_size"), c.flag("mlp_bias")))
-    _ends(t, c, layers)
+    ends(t, c, layers)
 
 
 def granitemoehybrid(t: Tally, c: Values) -> None:
@@ -136,7 +135,7 @@ def granitemoehybrid(t: Tally, c: Values) -> None:
     if experts:
         each, per_token = gated(hidden, c.size("intermediate_size")), c.size("num_experts_per_tok")
         routed(t, layers, experts=experts, per_token=per_token, each=each, router=experts * hidden)
-    _ends(t, c, layers)
+    ends(t, c, layers)
 
 
 def nemotron_h(t: Tally, c: Values) -> None:
@@ -155,7 +154,7 @@ def nemotron_h(t: Tally, c: Values) -> None:
     t.add("dense_ffn", kinds["mlp"] * plain(hidden, c.size("intermediate_size"), bias) if kinds["mlp"] else 0)
     if kinds["moe"]:
         _nemotron_experts(t, c, kinds["moe"], bias)
-    _ends(t, c, layers, norms=1)
+    ends(t, c, layers, norms=1)
 
 
 def _renamed(c: Values, name: str, other: str) -> int:
@@ -209,9 +208,9 @@ def zamba(t: Tally, c: Values) -> None:
     bias = c.flag("mamba_proj_bias")
     maps = linear(hidden, 2 * inner, bias) + linear(inner, hidden, bias)
     steps = parts * (rank + 2 * state) * (inner // parts) + inner * rank + inner
-    convolution = _convolution(inner, c.size("mamba_d_conv"), c.flag("mamba_conv_bias"))
+    convolution = short_convolution(inner, c.size("mamba_d_conv"), c.flag("mamba_conv_bias"))
     t.add("recurrent", layers * (maps + steps + convolution + inner * state + inner))
-    _ends(t, c, layers, norms=1)
+    ends(t, c, layers, norms=1)
 
 
 def recurrent_gemma(t: Tally, c: Values) -> None:
@@ -227,12 +226,12 @@ def recurrent_gemma(t: Tally, c: Values) -> None:
     width = c.size_or_none("lru_width") or hidden
     block = width // heads
     gates = 2 * (heads * block * block + heads * block) + width
-    convolution = _convolution(width, c.size("conv1d_width"), True)
+    convolution = short_convolution(width, c.size("conv1d_width"), True)
     t.add(
         "recurrent", recurrent * (2 * linear(hidden, width, True) + linear(width, hidden, True) + convolution + gates)
     )
     t.add("dense_ffn", layers * gated(hidden, c.size("intermediate_size") // 2, True))
-    _ends(t, c, layers)
+    ends(t, c, layers)
 
 
 def _short_convolutions(t: Tally, c: Values) -> tuple[int, int]:
@@ -243,7 +242,7 @@ def _short_convolutions(t: Tally, c: Values) -> tuple[int, int]:
     counts = counted(kinds, (FULL, "conv"), "layer_types")
     grouped(t, c, counts[FULL], qk_norm="head")
     bias = c.flag("conv_bias")
-    convolution = _convolution(hidden, c.size("conv_L_cache"), bias)
+    convolution = short_convolution(hidden, c.size("conv_L_cache"), bias)
     t.add("recurrent", counts["conv"] * (linear(hidden, 3 * hidden, bias) + linear(hidden, hidden, bias) + convolution))
     return hidden, layers
 
@@ -258,7 +257,7 @@ def lfm2(t: Tally, c: Values) -> None:
         if isinstance(factor, int | float):
             width = multiple * ((int(factor * width) + multiple - 1) // multiple)
     t.add("dense_ffn", layers * gated(hidden, width))
-    _ends(t, c, layers)
+    ends(t, c, layers)
 
 
 def lfm2_moe(t: Tally, c: Values) -> None:
@@ -268,15 +267,15 @@ def lfm2_moe(t: Tally, c: Values) -> None:
     each = gated(hidden, c.size("moe_intermediate_size"))
     router, per_token = experts * hidden, c.size("num_experts_per_tok")
     routed(t, layers - dense, experts=experts, per_token=per_token, each=each, router=router)
-    _ends(t, c, layers)
+    ends(t, c, layers)
 
 
-def _delta_net(c: Values) -> int:
+def delta_net(c: Values) -> int:
     """Gated delta net of Qwen3-Next (arXiv 2412.06464): Q, K, V and a gate, a convolution, two numbers a head."""
     hidden, keys, values = c.size("hidden_size"), c.size("linear_num_key_heads"), c.size("linear_num_value_heads")
     key, value = keys * c.size("linear_key_head_dim"), values * c.size("linear_value_head_dim")
     maps = linear(hidden, 2 * key + 2 * value) + linear(hidden, 2 * values) + linear(value, hidden)
-    convolution = _convolution(2 * key + value, c.size("linear_conv_kernel_dim"))
+    convolution = short_convolution(2 * key + value, c.size("linear_conv_kernel_dim"))
     return maps + convolution + 2 * values + c.size("linear_value_head_dim")
 
 
@@ -286,12 +285,12 @@ def _qwen_mixers(t: Tally, c: Values) -> tuple[int, int]:
     interval = c.whole(c.get("full_attention_interval", 4), "full_attention_interval")
     pattern = [LINEAR if (layer + 1) % interval else FULL for layer in range(layers)]
     kinds = counted(c.kinds("layer_types", layers, pattern), (LINEAR, FULL), "layer_types")
-    t.add("recurrent", kinds[LINEAR] * _delta_net(c))
+    t.add("recurrent", kinds[LINEAR] * delta_net(c))
     grouped(t, c, kinds[FULL], qkv="attention_bias", out="attention_bias", query_copies=2, qk_norm="head")
     return hidden, layers
 
 
-def _qwen_experts(t: Tally, c: Values, times: int) -> None:
+def qwen_experts(t: Tally, c: Values, times: int) -> None:
     hidden, experts = c.size("hidden_size"), c.size("num_experts")
     each, per_token = gated(hidden, c.size("moe_intermediate_size")), c.size("num_experts_per_tok")
     routed(t, times, experts=experts, per_token=per_token, each=each, router=experts * hidden)
@@ -304,20 +303,20 @@ def qwen3_next(t: Tally, c: Values) -> None:
     if sparse < layers:
         t.add("dense_ffn", (layers - sparse) * gated(hidden, c.size("intermediate_size")))
     if sparse:
-        _qwen_experts(t, c, sparse)
-    _ends(t, c, layers)
+        qwen_experts(t, c, sparse)
+    ends(t, c, layers)
 
 
 def qwen3_5(t: Tally, c: Values) -> None:
     hidden, layers = _qwen_mixers(t, c)
     t.add("dense_ffn", layers * gated(hidden, c.size("intermediate_size")))
-    _ends(t, c, layers)
+    ends(t, c, layers)
 
 
 def qwen3_5_moe(t: Tally, c: Values) -> None:
     _, layers = _qwen_mixers(t, c)
-    _qwen_experts(t, c, layers)
-    _ends(t, c, layers)
+    qwen_experts(t, c, layers)
+    ends(t, c, layers)
 
 
 def olmo_hybrid(t: Tally, c: Values) -> None:
@@ -330,11 +329,11 @@ def olmo_hybrid(t: Tally, c: Values) -> None:
     value_dim = c.size_or_none("linear_value_head_dim") or 2 * dim
     key, value = keys * dim, values * value_dim
     maps = linear(hidden, 2 * key + 2 * value) + linear(hidden, 2 * values) + linear(value, hidden)
-    convolution = _convolution(2 * key + value, c.size("linear_conv_kernel_dim"))
+    convolution = short_convolution(2 * key + value, c.size("linear_conv_kernel_dim"))
     t.add("recurrent", kinds[LINEAR] * (maps + convolution + 2 * values + value_dim))
     grouped(t, c, kinds[FULL], qkv="attention_bias", out="attention_bias", qk_norm="width")
     t.add("dense_ffn", layers * gated(hidden, c.size("intermediate_size")))
-    _ends(t, c, layers)
+    ends(t, c, layers)
 
 
 def minimax(t: Tally, c: Values) -> None:
@@ -348,78 +347,7 @@ def minimax(t: Tally, c: Values) -> None:
     t.add("norms", kinds[LINEAR] * width)
     each, per_token = gated(hidden, c.size("intermediate_size")), c.size("num_experts_per_tok")
     routed(t, layers, experts=experts, per_token=per_token, each=each, router=experts * hidden)
-    _ends(t, c, layers)
-
-
-def _moe_with_shared(t: Tally, c: Values, layers: int, first: int) -> None:
-    """DeepSeek-V3's experts under Kimi-Linear's names."""
-    hidden, sparse, experts = c.size("hidden_size"), by_kind(c, layers, first), c.size("num_local_experts")
-    width = c.size("moe_intermediate_size")
-    t.add("dense_ffn", (layers - sparse) * gated(hidden, c.size("intermediate_size")))
-    per_token = c.size("num_experts_per_tok")
-    routed(t, sparse, experts=experts, per_token=per_token, each=gated(hidden, width), router=experts * hidden)
-    t.add("shared_experts", sparse * gated(hidden, width * c.size("n_shared_experts")))
-
-
-def _kda_config(c: Values, layers: int) -> tuple[Mapping[str, Any], Mapping[str, int]]:
-    """linear_attn_config of a published file, and the kinds of layers, which it numbers from 1."""
-    given = c.get("linear_attn_config", None) or {}
-    if not isinstance(given, Mapping):
-        raise NotByRule("linear_attn_config is no object")
-    pattern = [FULL if layer and layer % 4 == 0 else LINEAR for layer in range(layers)]
-    if c.get("layer_types", None) is None and "full_attn_layers" in given and "kda_layers" in given:
-        full, other = given["full_attn_layers"], given["kda_layers"]
-        if (
-            not isinstance(full, list)
-            or not isinstance(other, list)
-            or sorted([*full, *other]) != [*range(1, layers + 1)]
-        ):
-            raise NotByRule("linear_attn_config does not number the layers from 1")
-        pattern = [FULL if layer + 1 in full else LINEAR for layer in range(layers)]
-    return given, counted(c.kinds("layer_types", layers, pattern), (LINEAR, FULL), "layer_types")
-
-
-def kimi_linear(t: Tally, c: Values) -> None:
-    """Kimi-Linear: delta attention (KDA) with MLA between, and experts."""
-    hidden, layers = c.size("hidden_size"), c.layers()
-    given, kinds = _kda_config(c, layers)
-    latent(t, c, kinds[FULL], query_rank=False)
-    dim = c.whole(given.get("head_dim", c.get("linear_head_dim")), "linear_head_dim")
-    heads = c.whole(given.get("num_heads", c.get("linear_num_heads")), "linear_num_heads")
-    kernel = c.whole(given.get("short_conv_kernel_size", c.get("linear_conv_kernel_dim")), "linear_conv_kernel_dim")
-    width = dim * heads
-    gate = linear(hidden, dim) + linear(dim, width)
-    convolution = _convolution(3 * width, kernel)
-    each = 4 * hidden * width + 2 * gate + width + heads + hidden * heads + convolution + dim
-    t.add("recurrent", kinds[LINEAR] * each)
-    first = c.whole(c.get("first_k_dense_replace", 1), "first_k_dense_replace", 0)
-    _moe_with_shared(t, c, layers, min(first, layers))
-    _ends(t, c, layers)
-
-
-def bailing_hybrid(t: Tally, c: Values) -> None:
-    """Ling/Ring 2.5: delta attention with gated MLA (queries without a rank) at the end of each group of layers."""
-    hidden, layers, heads = c.size("hidden_size"), c.layers(), c.size("num_attention_heads")
-    group = c.size("layer_group_size")
-    pattern = [LINEAR if (layer + 1) % group else FULL for layer in range(layers)]
-    kinds = counted(c.kinds("layer_types", layers, pattern), (LINEAR, FULL), "layer_types")
-    nope, rope, rank = c.size("qk_nope_head_dim", 0), c.size("qk_rope_head_dim", 0), c.size("kv_lora_rank")
-    value, bias = c.size("v_head_dim"), c.flag("attention_bias")
-    maps = (
-        linear(hidden, heads * (nope + rope)) + linear(hidden, rank + rope, bias) + linear(rank, heads * (nope + value))
-    )
-    t.add("attention", kinds[FULL] * (maps + linear(heads * value, hidden, bias) + hidden * heads))
-    t.add("norms", kinds[FULL] * rank)
-    c.ignore("qk_head_dim")
-    dim = c.whole(c.get("linear_head_dim", c.get("head_dim")), "linear_head_dim")
-    inner_heads = c.whole(c.get("linear_num_heads", heads), "linear_num_heads")
-    kernel = c.whole(c.get("linear_conv_kernel_dim", c.get("short_conv_kernel_size")), "linear_conv_kernel_dim")
-    width = dim * inner_heads
-    convolution = _convolution(3 * width, kernel)
-    each = 6 * hidden * width + width + inner_heads + hidden * inner_heads + convolution + dim
-    t.add("recurrent", kinds[LINEAR] * each)
-    _moe_with_shared(t, c, layers, min(c.size("first_k_dense_replace", 0), layers))
-    _ends(t, c, layers)
+    ends(t, c, layers)
 
 
 BODIES: Mapping[str, Callable[[Tally, Values], None]] = {
@@ -440,6 +368,4 @@ BODIES: Mapping[str, Callable[[Tally, Values], None]] = {
     "qwen3_5_moe_text": qwen3_5_moe,
     "olmo_hybrid": olmo_hybrid,
     "minimax": minimax,
-    "kimi_linear": kimi_linear,
-    "bailing_hybrid": bailing_hybrid,
 }

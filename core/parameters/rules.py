@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
 
-from core.parameters.classes import ConfigClass, config_classes
+from core.parameters.classes import OWN_CODE, ConfigClass, config_classes
 from core.parameters.tally import Tally
 from core.parameters.values import NotByRule, Values
 
@@ -53,7 +53,7 @@ HEADS: dict[str, Head] = {
 }
 # Modules beside this one, each with BODIES and perhaps HEADS; asked in this order and imported when it is their turn:
 # most models that people serve stand in the first two, and a command is not to wait for the rest.
-FAMILIES = ("dense", "experts", "recurrent", "mixed", "layered", "sparse", "gpt", "bert", "custom")
+FAMILIES = ("dense", "experts", "recurrent", "delta", "mixed", "layered", "sparse", "hashed", "gpt", "bert", "custom")
 NEVER_TIED = {"kimi_linear", "bailing_hybrid", "nemotron_h"}
 SAME_BUILD = {"kimi_k2": "deepseek_v3"}  # published code that builds a class of transformers under a name of its own
 
@@ -67,10 +67,7 @@ def class_of(model_type: str) -> ConfigClass | None:
     """The class that reads a type of published code; None for a type of transformers' own."""
     if model_type in SAME_BUILD:
         return config_classes()[SAME_BUILD[model_type]]
-    if model_type in config_classes():
-        return None
-    classes: dict[str, ConfigClass] = import_module("core.parameters.custom").CLASSES
-    return classes.get(model_type)
+    return OWN_CODE.get(model_type)
 
 
 @cache

@@ -130,6 +130,57 @@ def minimax_m3(c: Values) -> int:
     return linear(patches, width) + 2 * width + _encoder(c, width)
 
 
+def glm5_next(c: Values) -> int:
+    """GLM-5.3-Flash: gated layers with norms of Q and K, neighbours merged by a convolution, a gated FFN behind."""
+    width, out, bias = c.size("hidden_size"), c.size("out_hidden_size"), c.flag("attention_bias")
+    attention = linear(width, 3 * width, bias) + linear(width, width, bias) + 2 * (width // c.size("num_heads"))
+    blocks = c.layers("depth") * (attention + gated(width, c.size("intermediate_size"), bias) + 2 * width)
+    down = linear(width * c.size("spatial_merge_size") ** 2, out, True)
+    merger = out * out + 2 * out + gated(out, c.size("projection_intermediate_size"))
+    return _video_patches(c, width, True) + blocks + width + down + merger
+
+
+MOBILENET_V5 = 294_126_912  # mobilenetv5_300m_enc of timm 1.0.31, as transformers 5.24.0 builds it on the meta device
+
+
+def gemma3n_vision(c: Values) -> int:
+    """Gemma 3n: MobileNet-V5, a network of timm's with one size."""
+    if c.get("architecture") != "mobilenetv5_300m_enc" or c.get("model_args", None) is not None:
+        raise NotByRule(f"{c.path}architecture: the rule knows mobilenetv5_300m_enc alone")
+    c.ignore("vocab_size", "hidden_size")  # of what stands between it and the text
+    return MOBILENET_V5
+
+
+def gemma3n_audio(c: Values) -> int:
+    """Gemma 3n's conformer: two convolutions that halve time and frequency, then layers of FFN, attention, convolution
+    and FFN again."""
+    hidden, layers, kernels = c.size("hidden_size"), c.layers("conf_num_hidden_layers"), c.get("sscp_conv_kernel_size")
+    channels, strides = c.numbers("sscp_conv_channel_size"), c.get("sscp_conv_stride_size")
+    if len(channels) != 2 or kernels != [[3, 3], [3, 3]] or strides != [[2, 2], [2, 2]]:
+        raise NotByRule(f"{c.path}sscp_conv_channel_size, _kernel_size, _stride_size: the rule does not follow them")
+    frequencies = (c.size("input_feat_size") + 3) // 4
+    first = 9 * channels[0] + channels[0] + 9 * channels[0] * channels[1] + channels[1]
+    feed_forward = 2 * (8 * hidden * hidden + 2 * hidden)
+    attention = 5 * hidden * hidden + hidden // c.size("conf_num_attention_heads") + 2 * hidden
+    convolution = 3 * hidden * hidden + hidden * c.size("conf_conv_kernel_size") + 2 * hidden
+    c.ignore("vocab_size")
+    c.check()
+    return first + channels[1] * frequencies * hidden + layers * (feed_forward + attention + convolution + hidden)
+
+
+def kimi_k3(c: Values) -> int:
+    """Kimi-K3's MoonViT, as the shapes of its files say: RMS norms, no biases, heads wider than their share."""
+    if c.get("mlp_type") != "mlp2" or c.get("norm_type") != "rmsnorm":
+        raise NotByRule(f"{c.path}mlp_type, norm_type: the rule does not follow them")
+    if any(c.flag(name) for name in ("attn_bias", "linear_bias", "patch_embed_proj_bias")):
+        raise NotByRule(f"{c.path}attn_bias, linear_bias, patch_embed_proj_bias: the rule does not follow them")
+    width, inner = c.size("vt_hidden_size"), c.size("qkv_hidden_size")
+    positions = c.size("init_pos_emb_height") * c.size("init_pos_emb_width")
+    each = 4 * width * inner + plain(width, c.size("vt_intermediate_size")) + 2 * width
+    patches = 3 * c.size("patch_size") ** 2 * width
+    return patches + positions * width + c.layers("vt_num_hidden_layers") * each + width
+
+
 TOWERS: Mapping[str, Tower] = {
     "clip_vision_model": clip,
     "siglip_vision_model": siglip,
@@ -144,6 +195,9 @@ TOWERS: Mapping[str, Tower] = {
     "qwen3_vl_moe_vision": qwen3_vl,
     "glm4v_vision": glm4v,
     "minimax_m3_vl_vision": minimax_m3,
+    "kimi_k3_vision": kimi_k3,
+    "gemma3n_vision": gemma3n_vision,
+    "glm5_next_vision": glm5_next,
     "glm4v_moe_vision": glm4v,
 }
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from core.models.rules.facts import UnsupportedConfig, shown
-from core.parameters.classes import ConfigClass, config_classes
+from core.parameters.classes import OWN_CODE, ConfigClass, config_classes
 
 MAX_LAYERS = 10_000
 MAX_SIZE = 10**12
@@ -30,7 +30,8 @@ class Values:
     def __init__(
         self, raw: Mapping[str, Any], model_type: str, path: str = "", fields: ConfigClass | None = None
     ) -> None:
-        fields = config_classes().get(model_type) if fields is None else fields
+        if fields is None:
+            fields = OWN_CODE.get(model_type) or config_classes().get(model_type)
         if fields is None:
             raise NotByRule(f"{path}model_type is {shown(model_type)}: no rule")
         self.raw, self.model_type, self.path, self.fields = raw, model_type, path, fields

@@ -1,7 +1,8 @@
 """What one decode step reads of the weights, and what it multiplies with them.
 
 A step looks up one row of the embedding a sequence, not the table (a tied table is read whole as the head); it reads
-the head and every matrix of the layers, and leaves vision and audio towers alone. Of E experts of a layer, B sequences
+the head and every matrix of the layers, and leaves vision and audio towers alone; so it does tables of embeddings by
+layer or n-gram, of which it looks up a few rows. Of E experts of a layer, B sequences
 that take k each wake
 
     E (1 - (1 - k/E)^B)
@@ -17,7 +18,7 @@ from math import ceil
 from core.parameters.count import ExpertGroup, ParameterCount
 from core.parameters.storage import Storage
 
-UNREAD = ("towers",)
+UNREAD = ("towers", "per_layer_embeddings")  # of a table by layer a token looks up rows, as of the embedding
 
 
 def expected_distinct(num_experts: int, experts_per_token: int, batch: int) -> float:
@@ -101,10 +102,10 @@ def _embedding_bits(count: ParameterCount, how: Storage, batch: int, vocab_size:
 
 
 def _multiplied(count: ParameterCount) -> int:
-    """Parameters that one token is multiplied with: its active ones less an untied embedding and the towers."""
+    """Parameters that one token is multiplied with: its active ones less tables and the towers."""
     active = count.active if count.active is not None else count.total
     looked_up = 0 if count.tied else count.parts.get("embedding", 0)
-    return active - looked_up - sum(count.parts.get(part, 0) for part in UNREAD)
+    return active - looked_up - count.parts.get("towers", 0)
 
 
 def _all(group: ExpertGroup) -> int:

@@ -135,7 +135,7 @@ def test_the_whole_registry_is_pulled_together_and_every_row_has_its_answer(open
     hub.add("openai/gpt-oss-20b", fault="hang")
     app = open_page(PAGE, models_families=["All"]).button(key="models_pull_all").click().run()
     rows = table(app, of_registry=True)
-    assert len(rows) == 103
+    assert len(rows) == 106
     assert rows["Status"].value_counts().to_dict() == {"pull failed": 102, "at 0123456": 1}
     assert "Try again in 37 seconds" in rows.loc["Qwen3 8B"]["Facts"]
     assert "did not answer" in rows.loc["gpt-oss-20b"]["Facts"]

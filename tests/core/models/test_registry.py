@@ -33,7 +33,7 @@ def changed(**fields: Any) -> dict[str, Any]:
 
 def test_every_entry_of_the_file_loads_with_the_three_families_first() -> None:
     families = list(dict.fromkeys(model.family for model in REGISTRY.values()))
-    assert len(REGISTRY) == 103
+    assert len(REGISTRY) == 106
     assert families[:3] == ["Llama", "Mistral", "Falcon"]
 
 
@@ -134,6 +134,9 @@ def test_bytes_per_token_follow_from_what_the_sources_state(name: str) -> None:
         ("ChatGLM3-6B", "GQA", 28_672),  # 28 x 2 x 128 x 4, in spite of multi_query_attention: true
         ("MiMo-V2-Flash", "GQA", 222_720),  # 9 x 4 x (192 + 128) x 2 and 39 of a window x 8 x (192 + 128) x 2
         ("Nemotron-3-Nano 30B-A3B", "GQA", 6_144),  # 6 of 52 layers x 2 x 128 x 4
+        ("Kimi-K3", "MLA", 27_648),  # 24 of 93 layers x (512 + 64) x 2
+        ("Qwen3.8-Flash-Next", "GQA", 24_576),  # 12 of 48 layers x 2 x 256 x 4, and 12 index keys of 128 beside
+        ("Step-3.5-Flash", "GQA", 184_320),  # 45 x 8 x 128 x 4; 33 of them keep 512 tokens
         ("MiniMax-M3", "GQA", 122_880),  # 60 x 4 x 128 x 4, and 57 index keys of 128 beside
         ("Mamba-Codestral 7B", "none", 0),
     ],
