@@ -21,6 +21,8 @@ TEXT_ONLY = ("gptq", "awq")  # methods whose tools leave a vision or audio tower
 IGNORE_KEYS = ("modules_to_not_convert", "ignore", "exclude_modules", "exclude", "llm_int8_skip_modules",
                "ignored_layers")  # fmt: skip
 
+DELTA_ATTENTION = ("kimi_linear", "glm5_next_text")  # whose files name a recurrent layer's mixer self_attn too
+
 
 def published_storage(config: Mapping[str, Any], layers: int) -> Storage | None:
     """How the file says that its weights are stored; None where it says nothing.
@@ -35,7 +37,8 @@ def published_storage(config: Mapping[str, Any], layers: int) -> Storage | None:
     bits, parts = _bits_by_part(method, quantization)
     ignored = [name for key in IGNORE_KEYS for name in _names(quantization.get(key))]
     for part in list(bits):
-        share = share_covered(part, ignored, layers)
+        as_attention = part == "recurrent" and _text_type(config) in DELTA_ATTENTION
+        share = share_covered("attention" if as_attention else part, ignored, layers)
         bits[part] = bits[part] * (1 - share) + SIXTEEN * share
     usual = next((bits[part] for part in ("dense_ffn", "routed_experts") if part in bits), SIXTEEN)
     if quantization.get("lm_head") is True:
@@ -46,6 +49,11 @@ def published_storage(config: Mapping[str, Any], layers: int) -> Storage | None:
         "embeddings, head, norms and routers at 16."
     )
     return Storage(name=f"{method} of the file", sentence=sentence, bits=bits, usual_bits=usual)
+
+
+def _text_type(config: Mapping[str, Any]) -> object:
+    nested = config.get("text_config")
+    return nested.get("model_type") if isinstance(nested, Mapping) else config.get("model_type")
 
 
 def _quantization(config: Mapping[str, Any]) -> Mapping[str, Any]:

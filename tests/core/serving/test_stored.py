@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from core.errors import SizingError
+from core.models.registry import load_registry
 from core.models.spec import read_config
 from core.parameters.formats import FORMATS, NAMED
 from core.serving.job import ServingJob
@@ -12,6 +13,7 @@ from core.serving.memory_plan import plan
 from core.serving.stored import stored_bits
 from core.serving.weights import count_of
 
+REGISTRY = {model.name: model.config for model in load_registry()}
 LLAMA_3_8B = {
     "model_type": "llama", "vocab_size": 128256, "hidden_size": 4096, "num_hidden_layers": 32,
     "num_attention_heads": 32, "num_key_value_heads": 8, "intermediate_size": 14336,
@@ -72,8 +74,8 @@ def awq(group: int) -> dict[str, Any]:
 # metadata.total_size of model.safetensors.index.json as it is quoted in public: Llama-3-8B (the Hub's own guide to
 # sharded checkpoints), Mixtral-8x7B, Qwen3-32B, Qwen3-30B-A3B and Llama-2-70B (notes that quote their index),
 # gpt-oss-20b (a copy of its files), DeepSeek-R1 as AWQ in groups of 64 (the index in kvcache-ai/sglang_awq),
-# Llama-3-70B as AWQ (a test of an index reader), Kimi-K2 in fp8 (a table of checkpoints). The AWQ ones are known by
-# their sums: byte for byte but for 58 x 256 correction biases
+# Llama-3-70B as AWQ (a test of an index reader), Kimi-K2 in fp8 (a table of checkpoints), Kimi-K3 and Gemma-4 (public
+# tests of index readers). The AWQ ones are known by their sums: byte for byte but for 58 x 256 correction biases
 TOTAL_SIZES = {
     "Llama-3-8B": (LLAMA_3_8B, 16_060_522_496),
     "Llama-2-70B": ({**LLAMA_3_70B, "vocab_size": 32000}, 137_953_316_864),
@@ -84,6 +86,8 @@ TOTAL_SIZES = {
     "Llama-3-70B, AWQ": ({**LLAMA_3_70B, "quantization_config": awq(128)}, 39_767_785_472),
     "DeepSeek-R1, AWQ": ({**DEEPSEEK_V3, "quantization_config": awq(64)}, 364_589_799_936),
     "Kimi-K2, fp8 blocks": (KIMI_K2, 1_029_173_256_720),
+    "Kimi-K3, MXFP4": (REGISTRY["Kimi-K3"], 1_560_860_324_864),
+    "Gemma-4 26B-A4B": (REGISTRY["Gemma-4 26B-A4B"], 51_611_872_412),
 }
 
 
