@@ -220,12 +220,13 @@ def read_per_token(spec: ModelSpec) -> float:
     return spec.cache_read_bytes(context_length=CONTEXT) / CONTEXT
 
 
-def engine_bytes(spec: ModelSpec) -> dict[str, float | str]:
+def engine_bytes(spec: ModelSpec, cache_bits: int = 16) -> dict[str, float | str]:
     """What each engine takes for a token of one request of CONTEXT tokens, by its version, or why not."""
     found: dict[str, float | str] = {}
+    width = {} if cache_bits == 16 else {"cache_bits": cache_bits}
     for engine in ENGINES:
         try:
-            plan = plan_cache(named_class(spec), engine=engine, context_length=CONTEXT)
+            plan = plan_cache(named_class(spec), engine=engine, context_length=CONTEXT, **width)
         except EngineError as refused:
             found[engine] = str(refused)
         else:
@@ -236,13 +237,16 @@ def engine_bytes(spec: ModelSpec) -> dict[str, float | str]:
 
 @dataclass(frozen=True, kw_only=True)
 class IdeaBytes:
-    """Bytes a token of the idea's model, with CONTEXT tokens: kept, read, by format, and by engine (its version)."""
+    """Bytes a token of the idea's model, with CONTEXT tokens: kept, read, by format, and by engine (its version) with
+    the width that the engines were asked for; refused says why an engine takes none."""
 
     name: str
     kept: float
     read: float
     formats: Mapping[str, float]
     engines: Mapping[str, float]
+    engine_bits: int
+    refused: Mapping[str, str]
 
 
 def size_of(found: Idea) -> IdeaBytes | None:
@@ -257,13 +261,16 @@ def size_of(found: Idea) -> IdeaBytes | None:
         return None
     kept = bytes_per_token(spec)
     formats = {key: kept * stored_bits(key) / 16 for key in FORMATS if key != "16 bits"} if found.key == "bits" else {}
-    taken = engine_bytes(spec)
+    engine_bits = 8 if found.key == "bits" else 16
+    taken = engine_bytes(spec, engine_bits)
     return IdeaBytes(
         name=name,
         kept=kept,
         read=read_per_token(spec) + spec.state_bytes() / CONTEXT,
         formats=formats,
         engines={engine: count for engine, count in taken.items() if isinstance(count, float)},
+        engine_bits=engine_bits,
+        refused={engine: why for engine, why in taken.items() if isinstance(why, str)},
     )
 
 

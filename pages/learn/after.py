@@ -50,7 +50,10 @@ def size(found: Idea) -> None:
         st.markdown(f"The same at fewer bits, scales included: {said}.")
     if shown.engines:
         said = ", ".join(f"{name} {format_binary(count)}" for name, count in shown.engines.items())
-        st.markdown(f"What engines take for it, one request: {said} a token.")
+        wide = "" if shown.engine_bits == 16 else f" at {shown.engine_bits} bits"
+        st.markdown(f"What engines take for it{wide}, one request: {said} a token.")
+    for why in shown.refused.values():
+        st.caption(f"No figure of {why.removesuffix(' Choose another engine.')}")
 
 
 def words(found: Idea) -> None:

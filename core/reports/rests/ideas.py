@@ -54,11 +54,15 @@ def _counted(found: Idea, shown: IdeaBytes) -> list[tuple[str, str, str]]:
         each = f"({bits} + {scale} / {block}) bits" if scale else f"{bits} bits"
         rows.append((f"The same in {name}", f"{shown.kept:,.0f} B × {each} / 16", f"{format_binary(count)} a token"))
     rows += [
-        (f"{engine} takes", f"{count * CONTEXT:,.0f} B of one request / {CONTEXT:,} tokens",
+        (f"{engine} takes{_width(shown)}", f"{count * CONTEXT:,.0f} B of one request / {CONTEXT:,} tokens",
          f"{format_binary(count)} a token")
         for engine, count in shown.engines.items()
     ]  # fmt: skip
     return rows
+
+
+def _width(shown: IdeaBytes) -> str:
+    return "" if shown.engine_bits == 16 else f" at {shown.engine_bits} bits"
 
 
 def _kept_formula(spec: ModelSpec | None, shown: IdeaBytes) -> str:

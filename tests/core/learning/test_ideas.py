@@ -114,6 +114,27 @@ def test_engines_say_what_they_take() -> None:
     assert hybrid.engines["SGLang 0.5.23"] == pytest.approx(24_576 + 5 * 77_266_944 / 32_768)
 
 
+def test_compressed_entries_have_the_engines_figures_and_who_has_none() -> None:
+    size = ideas.size_of(idea("compressed"))
+    assert size is not None
+    assert size.name == "DeepSeek-V4-Flash"
+    assert list(size.engines) == ["vLLM 0.33.0", "SGLang 0.5.23", "llama.cpp build 11434"]
+    assert size.kept < size.engines["SGLang 0.5.23"] < size.engines["vLLM 0.33.0"]
+    assert size.refused == {
+        "mlx": "mlx: mlx-lm 0.32.2 has no class for model_type 'deepseek_v4'. Choose another engine."
+    }
+
+
+def test_fewer_bits_are_asked_of_the_engines_at_eight() -> None:
+    """32 x 2 x 8 heads x 128 numbers: 8 bits each, in llama.cpp's q8_0 8.5, in MLX 16 more twice for 64."""
+    size = ideas.size_of(idea("bits"))
+    assert size is not None
+    assert size.engine_bits == 8
+    assert size.engines["vLLM 0.33.0"] == size.engines["SGLang 0.5.23"] == 65_536
+    assert size.engines["llama.cpp build 11434"] == 65_536 * 8.5 / 8
+    assert size.engines["mlx-lm 0.32.2"] == 65_536 * (8 + 2 * 16 / 64) / 8
+
+
 def test_published_figures_are_those_of_the_evidence() -> None:
     said = " ".join(figure.says for found in IDEAS for figure in found.published)
     kivi = {row["model"]: row["coqa"] for row in published()["kivi"]["rows"]}
