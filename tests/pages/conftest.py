@@ -38,6 +38,12 @@ def with_torch(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("core.host.packages._is_installed", lambda _name: True)
 
 
+def more_inputs(app: AppTest) -> AppTest:
+    """Size with its More inputs open, as after a click: until then the browser is sent none of them."""
+    app.session_state["size_more"] = True
+    return app.run()
+
+
 @pytest.fixture
 def open_page(request: pytest.FixtureRequest) -> Iterator[Callable[..., AppTest]]:
     """open_page("learn/layouts.py", layouts_model="Falcon 7B") runs it with the query of a link.

@@ -3,6 +3,7 @@ and pins that stay for the session."""
 
 from core.figures.palette import LIGHT
 from pages.tools.size.pinned import KEPT, values_of
+from tests.pages.conftest import more_inputs
 
 PAGE = "tools/size/size.py"
 SERVE = {"size_job": "Serve a model", "size_model": "Llama-3 8B", "size_serve_context": "16384"}
@@ -36,7 +37,7 @@ def test_a_draft_a_prefix_and_a_cache_outside_are_counted_and_bound(open_page):
 def test_a_draft_that_cannot_be_gets_a_sentence(open_page):
     app = open_page(PAGE, **SERVE, size_draft="The model's MTP layers")
     assert "what vLLM 0.33 builds of it for model_type 'llama' is not stated here" in said(app)
-    assert app.selectbox(key="size_draft").value == "The model's MTP layers"
+    assert more_inputs(app).selectbox(key="size_draft").value == "The model's MTP layers"
 
 
 def test_a_pinned_job_says_its_draft():

@@ -7,6 +7,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from tests.dashboard import ROOT
+from tests.pages.conftest import more_inputs
 
 PAGE = "tools/size/size.py"
 HEADLINE = "Only G = 1 fits in bf16; 8-bit cache also allows G = 2; 4-bit also G = 4. G = 8 fits at none of the three."
@@ -91,7 +92,7 @@ def test_a_typed_shape_and_spent_parameters(open_page):
     ],
 )
 def test_a_bad_value_is_named_and_everything_entered_stays(app, key, value, message):
-    app.number_input(key="size_price").set_value(7.5)
+    more_inputs(app).number_input(key="size_price").set_value(7.5)
     app.number_input(key=key).set_value(value).run()
     assert message in app.error[0].value
     assert app.number_input(key=key).value == value
@@ -139,7 +140,7 @@ def test_ways_to_make_a_wished_g_fit(open_page):
     assert "KIVI" in said
     assert "Needs an engine with a 4-bit cache" in said
     app.button(key="size_use_1").click().run()
-    assert app.number_input(key="size_count").value == 6
+    assert more_inputs(app).number_input(key="size_count").value == 6
     assert app.number_input(key="size_tp").value == 2
     assert "G = 8 with a bf16 cache needs" in texts(app)
     assert "**26 ways" not in texts(app)
@@ -201,7 +202,7 @@ def test_speed_and_money(open_page):
     figures = {metric.label: metric.value for metric in app.metric}
     assert figures["Tokens/s, all users"] == "≤ 1,561"
     assert figures["Cost of 1 M tokens"] == "≥ 0.64"
-    app.number_input(key="size_price").set_value(-1.0).run()
+    more_inputs(app).number_input(key="size_price").set_value(-1.0).run()
     assert "price per GPU-hour is -1.0" in app.error[0].value
 
 
@@ -211,14 +212,15 @@ def test_the_record_and_the_plan_are_offered(open_page):
         "Decision record, Markdown", "Decision record, one HTML file", "Benchmark plan, Markdown",
     ]  # fmt: skip
     app.toggle(key="size_record_traffic").set_value(True).run()
-    app.number_input(key="size_share").set_value(0.0).run()
+    app.session_state["size_share"] = 0.0
+    app.run()
     assert "output_share is 0.0" in app.error[0].value
 
 
 def test_the_benchmark_button_is_here(open_page):
     app = open_page(PAGE, size_tab="Measure")
     assert "Measure decoding on this host" in [button.label for button in app.button]
-    app.selectbox(key="size_model").set_value("Mamba-Codestral 7B")
+    more_inputs(app).selectbox(key="size_model").set_value("Mamba-Codestral 7B")
     app.number_input(key="size_parameters").set_value(7_285_403_648).run()
     assert "The kernels measure layers of grouped attention with one shape" in app.info[0].value
 
@@ -417,7 +419,7 @@ def test_a_log_stands_beside_our_figures_and_its_memory_is_taken(open_page):
     assert "Maximum concurrency for 32,768 tokens per request: 45.97x" in said
     assert "Count on 13 prompts of 32,768 tokens that stay cached" in said
     app.button(key="size_log_take").click().run()
-    assert app.number_input(key="size_left").value == 40.0
+    assert more_inputs(app).number_input(key="size_left").value == 40.0
     assert "4 of 4 figures are equal to ours." in texts(app)
     app.text_area(key="size_log").set_value("nginx started").run()
     assert app.error[0].value.startswith("No line of a start")

@@ -3,6 +3,7 @@
 from streamlit.testing.v1 import AppTest
 
 from pages.tools.size.questions import QUESTIONS
+from tests.pages.conftest import more_inputs
 
 SAID = (
     ("52 requests at 512 tokens", "5 slots are set aside for each request, however short it is"),
@@ -20,12 +21,12 @@ def said(app: AppTest) -> str:
 def test_each_question_s_job_answers_it(open_page):
     """The first from an open page on which everything else was moved: what it sets aside is its own."""
     app = open_page("tools/size/size.py", size_engine="SGLang", size_sg_states="0.5", size_parameters="7000000000")
-    assert app.number_input(key="size_sg_states").value == 0.5
+    assert more_inputs(app).number_input(key="size_sg_states").value == 0.5
     for number, (question, expected) in enumerate(zip(QUESTIONS, SAID, strict=True)):
         app.menu_button(key="size_question").click_index(number).run()
         assert [words for words in expected if words not in said(app)] == [], question.text
         assert app.selectbox(key="size_model").value == question.model
-    assert app.number_input(key="size_parameters").value == 0
+    assert more_inputs(app).number_input(key="size_parameters").value == 0
 
 
 def test_gemma_s_two_engines_stand_beside_each_other(open_page):

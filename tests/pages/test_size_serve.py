@@ -9,6 +9,7 @@ from core.__main__ import main
 from core.models.hub.pulls import HubError
 from core.models.registry import load_registry
 from pages.shell import cached
+from tests.pages.conftest import more_inputs
 
 PAGE = "tools/size/size.py"
 HEADLINE = "Only G = 1 fits in bf16; 8-bit cache also allows G = 2; 4-bit also G = 4. G = 8 fits at none of the three."
@@ -52,7 +53,7 @@ def test_the_job_is_in_the_link_and_the_other_jobs_inputs_stay(open_page):
     ],
 )
 def test_what_cannot_be_gets_a_sentence(open_page, key, value, message):
-    app = open_page(PAGE, size_job="Serve a model")
+    app = more_inputs(open_page(PAGE, size_job="Serve a model"))
     app.number_input(key=key).set_value(value).run()
     assert message in app.error[0].value
     assert app.number_input(key=key).value == value

@@ -10,7 +10,7 @@ from core.serving.job import ServingJob
 from core.serving.options import OptionGrid
 from core.serving.what_if import WindowPattern, allowed_kv_heads
 from core.units import GB, MIB
-from pages.shell import cached
+from pages.shell import cached, unsent
 from pages.tools.size import besides, engine, instead, server_log, split, stored
 from pages.tools.size.model import (
     OWN_FILE,
@@ -112,7 +112,8 @@ def first_inputs(*, serving: bool) -> None:
 def more_inputs(*, serving: bool) -> None:
     """Everything else, folded away under a label that says what is in there; another model is left to Choose G."""
     label = f"More inputs: weights, accelerators, {'' if serving else 'windows, '}engine"
-    with st.expander(label, icon=":material/tune:"):
+    more = st.expander(label, icon=":material/tune:", key="size_more", on_change="rerun")
+    with unsent.sent_if(bool(more.open), more, "size_more"):
         one, two, three, four = st.columns(4)
         one.selectbox("Weights, bits", [16, 8, 4], key="size_weight_bits", bind="query-params")
         with one:

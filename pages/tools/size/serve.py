@@ -25,7 +25,7 @@ from core.serving.serve import (
 )
 from core.serving.what_if import own_kv_heads
 from core.units import format_both
-from pages.shell import cached, share, style
+from pages.shell import cached, share, style, unsent
 from pages.tools.size import beside, besides, cache_width, engine, inputs, plan, report, server_log, speed, split
 from pages.tools.size.model import say_caution
 
@@ -53,7 +53,7 @@ def show(asked: inputs.Asked, answer: st.delta_generator.DeltaGenerator) -> None
     if engine_tab.open:
         with engine_tab:
             engine.show_engine(option)
-    with log_tab:
+    with unsent.sent_if(bool(log_tab.open) or server_log.holds_a_file(), log_tab, "size_log"):
         pasted = server_log.log_inputs()
         if log_tab.open:
             server_log.show_log(option.plan, pasted, asked.model.name)

@@ -40,6 +40,11 @@ def as_measured(job: ServingJob, state: Any = None) -> ServingJob:
     return calibrated(job, round(left * GIB)) if left else job
 
 
+def holds_a_file() -> bool:
+    """Whether a log was uploaded: a file's input stays in the browser, which has its name."""
+    return st.session_state.get("size_log_file") is not None
+
+
 def log_inputs() -> str | bytes:
     """The box and the file, whatever tab is open, so that nothing pasted is lost: the text, or what is in the file."""
     st.markdown(

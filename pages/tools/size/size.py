@@ -7,6 +7,7 @@ from core.models.hub.pulls import HubError
 from core.models.spec import UnsupportedConfig
 from core.serving.options import option_grid
 from core.serving.traffic import TrafficError
+from pages.shell import unsent
 from pages.tools.size import (
     beside,
     besides,
@@ -70,7 +71,7 @@ except StillWaiting as wait:
     st.stop()
 
 st.subheader("Behind the verdict")
-# What a closed tab would draw is not worked out; its inputs always run, so that they stay in the URL.
+# What a closed tab would draw is not worked out; its inputs run unsent, so that they stay in the URL.
 (
     plan_tab,
     engine_tab,
@@ -85,23 +86,23 @@ st.subheader("Behind the verdict")
     beside_tab,
     record_tab,
 ) = st.tabs(TABS, key="size_tab", bind="query-params")
-with ways_tab:
+with unsent.sent_if(bool(ways_tab.open), ways_tab, "size_ways"):
     wished = inputs.choose_wished(asked.job)
     if ways_tab.open:
         ways.show_ways(asked, wished)
-with ranks_tab:
+with unsent.sent_if(bool(ranks_tab.open), ranks_tab, "size_ranks"):
     ranks.ranks_inputs()
     if ranks_tab.open:
         ranks.show_ranks(option)
-with traffic_tab:
+with unsent.sent_if(bool(traffic_tab.open) or traffic.takes_a_file(), traffic_tab, "size_traffic"):
     traffic.traffic_inputs()
     if traffic_tab.open:
         traffic.show_traffic(option)
-with log_tab:
+with unsent.sent_if(bool(log_tab.open) or server_log.holds_a_file(), log_tab, "size_log"):
     pasted = server_log.log_inputs()
     if log_tab.open:
         server_log.show_log(option.plan, pasted, asked.model.name)
-with record_tab:
+with unsent.sent_if(bool(record_tab.open), record_tab, "size_record"):
     record.record_inputs()
     if record_tab.open:
         try:

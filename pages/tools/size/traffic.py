@@ -21,6 +21,11 @@ from pages.shell import cached, style
 CONSTANT, LOGNORMAL, FILE = "Constant", "Log-normal", "CSV of requests"
 
 
+def takes_a_file() -> bool:
+    """Whether requests are uploaded: a file's input stays in the browser, which has its name."""
+    return FILE in (st.session_state.get("size_traffic"), st.query_params.get("size_traffic"))
+
+
 def traffic_inputs() -> None:
     """The distribution and its figures; in the URL whatever tab is open (an uploaded file cannot be)."""
     st.segmented_control(
