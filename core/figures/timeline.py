@@ -30,7 +30,7 @@ NAMED: dict[str, tuple[Literal["left", "center", "right"], int, int]] = {
 }  # fmt: skip
 NARROW_PX = 520  # a phone's and a paper's column: there these would lie in dots or over others
 LEFT_OUT = ("Llama-3.1 405B", "Gemma-3 4B", "Mamba-Codestral 7B")
-KEY_STEP = "max(58, min(92, (width - 100) / 4))"  # px from a word of the key to the next
+KEY_STEP = "max(50, min(92, (width - 100) / 4))"  # px from a word of the key to the next
 BESIDE_DAYS = 22  # some 5 px on a desk
 NEAR = 1.12  # heights closer than this factor would hide each other
 
