@@ -130,10 +130,11 @@ def _with_its_letters(svg: str, points: float) -> tuple[str, tuple[float, float]
         inside = _at_least(svg, least).split(">", 1)[1].rsplit("</svg>", 1)[0]
         body = f'<g transform="translate({-left:.2f} {-top:.2f})" fill="none" stroke-miterlimit="10">{inside}</g>'
         found = _letters_frame(body, wide, high)
-        if found[0] >= 0 and found[1] >= 0 and found[2] <= wide and found[3] <= high:
+        beyond = [EDGE_PX / 2 - side for side in (found[0], found[1], wide - found[2], high - found[3])]
+        if max(beyond) <= 0:
             break
-        left, right = left - _room_for(-found[0]), right + _room_for(found[2] - wide)
-        top, foot = top - _room_for(-found[1]), foot + _room_for(found[3] - high)
+        left, right = left - _room_for(beyond[0]), right + _room_for(beyond[2])
+        top, foot = top - _room_for(beyond[1]), foot + _room_for(beyond[3])
     return body, (wide, high)
 
 

@@ -187,10 +187,11 @@ def test_no_letter_leaves_a_picture_for_a_paper(width_cm):
     boxes = [text.get_charbox(at) for at in range(text.count_chars()) if text.get_text_range(at, 1).strip()]
     document.close()
     assert len(boxes) > 100
-    assert min(left for left, _, _, _ in boxes) >= 0
-    assert min(foot for _, foot, _, _ in boxes) >= 0
-    assert max(right for _, _, right, _ in boxes) <= wide
-    assert max(top for _, _, _, top in boxes) <= high
+    edge = 0.6 * width_cm / 17.5  # points: half of the 3 px that stay free, of a drawing that is as wide as its words
+    assert min(left for left, _, _, _ in boxes) >= edge
+    assert min(foot for _, foot, _, _ in boxes) >= edge
+    assert max(right for _, _, right, _ in boxes) <= wide - edge
+    assert max(top for _, _, _, top in boxes) <= high - edge
 
 
 def test_a_slide_s_picture_is_an_svg_with_a_png_behind_it():
