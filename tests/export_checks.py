@@ -22,7 +22,7 @@ LINE_END_HYPHEN = "\ufffe"  # what PDFium says for a hyphen that ends a line
 NUMBER = re.compile(r"\d[\d,.]*\d")
 HIDDEN = re.compile(r'<text[^>]* opacity="0"[^>]*>[^<]*</text>')  # labels of an axis that has no room for them
 OVER = 0.4  # of the smaller letter's box: so much under another is no kerning
-SAME_POINTS = 1.5  # an edge around a letter is the same letter again, as far away at the most
+SAME_POINTS = 3.0  # an edge around a letter is the same letter again, as far away at the most
 
 
 def paper_problems(svg: str, png: bytes, width_cm: float) -> Iterator[str]:
