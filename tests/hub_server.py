@@ -12,6 +12,8 @@ Headers and codes are those that huggingface_hub reads: X-Repo-Commit and ETag o
 import gzip
 import hashlib
 import json
+import socket
+import struct
 import threading
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -19,6 +21,8 @@ from types import TracebackType
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+BROKEN_BODIES = ("truncated", "endless", "hang_body", "drip", "short", "drop_body")
+BOMB = gzip.compress(bytes(2**20)) * 64  # 64 MiB of zeros in 64 KiB, one member after another
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 REFUSALS: dict[str, tuple[int, dict[str, str]]] = {
     "gated": (401, {"X-Error-Code": "GatedRepo", "X-Error-Message": "Access to model is restricted."}),
@@ -38,8 +42,8 @@ REFUSALS: dict[str, tuple[int, dict[str, str]]] = {
 
 @dataclass
 class Repository:
-    """One repository; fault is a key of REFUSALS or one of hang, hang_body, drip, truncated, endless,
-    not_a_hub, packed, circle."""
+    """One repository; fault is a key of REFUSALS or one of hang, hang_body, drip, truncated, endless, short, drop,
+    drop_body, not_a_hub, packed, bomb, circle."""
 
     files: dict[str, bytes] = field(default_factory=dict)
     commit: str = COMMIT
@@ -147,6 +151,8 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(307, {"Location": f"/{repository.moved_to}/resolve/{rest}"}, b"")
         elif repository.fault == "hang":
             self._hang()
+        elif repository.fault == "drop":
+            self._drop()
         elif repository.fault in REFUSALS:
             if repository.faults_left is not None:
                 repository.faults_left -= 1
@@ -170,10 +176,11 @@ class _Handler(BaseHTTPRequestHandler):
         if repository.large_file_elsewhere is not None:
             headers |= {"X-Linked-Size": str(len(body)), "X-Linked-Etag": headers["ETag"]}
             self._send(302, {**headers, "Location": f"{repository.large_file_elsewhere}/{filename}"}, b"")
-        elif self.command == "GET" and repository.fault in ("truncated", "endless", "hang_body", "drip"):
-            self._broken_body(repository.fault, headers, body)
-        elif self.command == "GET" and repository.fault == "packed":
-            self._send(200, {**headers, "Content-Encoding": "gzip"}, gzip.compress(body))
+        elif self.command == "GET" and repository.fault in BROKEN_BODIES:
+            self._broken_body(repository, headers, body)
+        elif self.command == "GET" and repository.fault in ("packed", "bomb"):
+            packed = gzip.compress(body) if repository.fault == "packed" else BOMB
+            self._send(200, {**headers, "Content-Encoding": "gzip"}, packed)
         elif self.command == "HEAD" and repository.fault == "endless":
             self._send(200, headers, None)
         elif self.command == "GET" and not repository.ignores_ranges and "Range" in self.headers:
@@ -187,7 +194,10 @@ class _Handler(BaseHTTPRequestHandler):
         whole = {"Content-Range": f"bytes {first}-{int(first) + len(part) - 1}/{len(body)}"}
         self._send(206, {**headers, **whole}, part)
 
-    def _broken_body(self, fault: str, headers: dict[str, str], body: bytes) -> None:
+    def _broken_body(self, repository: Repository, headers: dict[str, str], body: bytes) -> None:
+        fault = repository.fault
+        if repository.faults_left is not None:
+            repository.faults_left -= 1
         self.send_response(200)
         for key, value in headers.items():
             self.send_header(key, value)
@@ -198,8 +208,11 @@ class _Handler(BaseHTTPRequestHandler):
             while not self.hub.closing.is_set():
                 self.wfile.write(b" " * 65_536)
             return
-        self.send_header("Content-Length", str(len(body)))
+        self.send_header("Content-Length", str(len(body) // 2 if fault == "short" else len(body)))
         self.end_headers()
+        if fault == "short":
+            self.wfile.write(body)
+            return
         if fault == "drip":
             for byte in body:
                 self.wfile.write(bytes([byte]))
@@ -210,6 +223,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.flush()
         if fault == "hang_body":
             self._hang()
+        elif fault == "drop_body":
+            self._drop()
 
     def _metadata(self, name: str) -> None:
         repository = self.hub.repositories.get(name)
@@ -237,6 +252,12 @@ class _Handler(BaseHTTPRequestHandler):
         """Says nothing until the server is closed."""
         self.close_connection = True
         self.hub.closing.wait()
+
+    def _drop(self) -> None:
+        """Breaks the connection off at once, as a cable does that is pulled: what was sent may be lost too."""
+        self.close_connection = True
+        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        socket.close(self.connection.detach())
 
     def _refuse(self, fault: str) -> None:
         status, headers = REFUSALS[fault]

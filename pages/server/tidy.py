@@ -5,17 +5,22 @@ Streamlit collects all garbage after every run, on the script's thread and befor
 processor time of the run itself. Here it is done every few seconds for all of them, where enough was made meanwhile.
 And Streamlit keeps the session of a closed tab for two minutes, in case it comes back, but lets go of it when another
 tab is closed and no sooner (streamlit/runtime/caching/ttl_cache.py of 1.67: what expired is removed by a write). Here
-it goes when its time is over.
+it goes when its time is over. It goes then although Streamlit's loop holds on to the session that it served last: the
+variable of its for statement (Runtime._loop_coroutine) would keep it until somebody comes, and its few thousand objects
+lie among those of all who were there with it, so that the interpreter could give none of that memory back.
 """
 
 import asyncio
 import gc
 import logging
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, nullcontext
+from typing import Any
 
 import streamlit as st
 from streamlit.runtime import Runtime
+from streamlit.runtime.session_manager import ActiveSessionInfo
 
 from core.host.linux import give_memory_back, keep_few_arenas
 
@@ -37,6 +42,7 @@ class Tidier:
         if not fewer and _young_collections() - self._young < WORTH_IT:
             return False
         if fewer:
+            _forget_looked_up_names()
             gc.unfreeze()  # what pages/shell/cached.py set aside while these sessions were there
         gc.collect()
         if fewer:
@@ -59,10 +65,32 @@ def sessions_kept() -> int:
     if cache is None or not hasattr(cache, "expire"):  # another Streamlit, which lets go of them as it likes
         return int(manager.num_active_sessions())
     with getattr(manager, "_storage_lock", nullcontext()):
-        gone = cache.expire()
+        gone = [info.session for _id, info in cache.expire()]
         kept = len(cache)
+    if gone:
+        _let_go(gone)
     del gone  # their ends run here, outside the lock
     return int(manager.num_active_sessions()) + kept
+
+
+def _forget_looked_up_names() -> None:
+    """The interpreter remembers its last 4,096 look-ups of attributes with the very string that each was asked by.
+
+    Streamlit asks for enums by names that it makes anew (`getattr(Align, f"ALIGN_{align.upper()}")`): a string of 60
+    bytes, of which nobody knows any more, keeps the whole MiB that it lies in from being given back.
+    """
+    before_3_13 = getattr(sys, "_clear_type_cache", None)
+    forget = getattr(sys, "_clear_internal_caches", before_3_13)
+    if forget is not None:
+        forget()
+
+
+def _let_go(sessions: list[Any]) -> None:
+    """What served these sessions while they had a tab holds them no longer; nobody else is to hold them now."""
+    gc.unfreeze()  # what is set aside is not looked through
+    for holder in gc.get_referrers(*sessions):
+        if isinstance(holder, ActiveSessionInfo):
+            holder.session = holder.client = None  # type: ignore[assignment]
 
 
 @asynccontextmanager

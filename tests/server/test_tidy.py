@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import sys
 import weakref
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -11,7 +12,7 @@ import pytest
 import streamlit as st
 from streamlit.runtime import Runtime
 from streamlit.runtime.memory_session_storage import MemorySessionStorage
-from streamlit.runtime.session_manager import SessionInfo
+from streamlit.runtime.session_manager import ActiveSessionInfo, SessionInfo
 
 from pages.server import tidy
 
@@ -68,6 +69,21 @@ def test_what_was_set_aside_with_a_session_goes_with_it(sessions: list[int], you
     assert knot() is None
 
 
+def test_names_that_were_looked_up_go_when_somebody_left(sessions: list[int], young: list[int]):
+    """The interpreter's cache of attributes holds the very string that was asked by, although nobody else has it."""
+    count, found = sys.getrefcount, Knot()
+    name = "".join(("ALIGN", "_START"))
+    alone = count(name)
+    getattr(found, name, None)
+    assert count(name) > alone
+    tidier = tidy.Tidier()
+    sessions[0] = 2
+    tidier.look()
+    sessions[0] = 1
+    tidier.look()
+    assert count(name) == alone
+
+
 def test_a_closed_tab_is_kept_for_its_time_and_no_longer(monkeypatch: pytest.MonkeyPatch):
     now = [0.0]
     storage = MemorySessionStorage(ttl_seconds=120)
@@ -78,6 +94,7 @@ def test_a_closed_tab_is_kept_for_its_time_and_no_longer(monkeypatch: pytest.Mon
     session = Knot()
     session.id = "a"
     storage.save(SessionInfo(client=None, session=session))
+    last_served = ActiveSessionInfo(client=Knot(), session=session)  # as Streamlit's loop goes on holding it
     now[0] = 119.0
     assert tidy.sessions_kept() == 4
     gone = weakref.ref(session)
@@ -87,6 +104,7 @@ def test_a_closed_tab_is_kept_for_its_time_and_no_longer(monkeypatch: pytest.Mon
     now[0] = 121.0
     assert tidy.sessions_kept() == 3
     assert gone() is None
+    assert (last_served.session, last_served.client) == (None, None)
 
 
 def test_while_a_server_runs_streamlit_leaves_collecting_to_it(monkeypatch: pytest.MonkeyPatch):

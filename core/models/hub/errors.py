@@ -14,7 +14,7 @@ from huggingface_hub.errors import (
 )
 
 from core.models.hub import gate
-from core.models.hub.patience import retry_after_seconds
+from core.models.hub.patience import BROKEN_OFF, retry_after_seconds
 from core.models.hub.pulls import HubError
 
 
@@ -32,7 +32,7 @@ def hub_error(error: Exception, repository: str, filename: str, endpoint: str | 
     if isinstance(error, httpx2.ConnectError) and "CERTIFICATE" in str(error).upper():
         told = f"The certificate of {host} is not valid here. Check the clock, the proxy and HF_ENDPOINT."
         return HubError("offline", repository, told)
-    if isinstance(error, httpx2.RemoteProtocolError | ValueError):
+    if isinstance(error, (*BROKEN_OFF, ValueError)):
         return HubError("server_error", repository, f"The answer for {repository} broke off or is no JSON. Try again.")
     return HubError("offline", repository, f"{host} cannot be reached. Check the network, the proxy and HF_ENDPOINT.")
 

@@ -19,6 +19,7 @@ from core.models.hub.pulls import HubError
 
 Answer = TypeVar("Answer")
 PASSING = frozenset({429, 500, 502, 503, 504})
+BROKEN_OFF = (httpx2.RemoteProtocolError, httpx2.ReadError, httpx2.WriteError, httpx2.CloseError)  # once connected
 ATTEMPTS = 3
 MAX_HELD = 1_000
 _held_until: dict[tuple[str, str], float] = {}  # by endpoint and repository, in time.monotonic()
@@ -41,7 +42,7 @@ def patiently(ask: Callable[[], Answer], endpoint: str, repository: str, *, long
     for attempt in range(ATTEMPTS):
         try:
             return ask()
-        except (HfHubHTTPError, httpx2.RemoteProtocolError) as error:
+        except (HfHubHTTPError, *BROKEN_OFF) as error:
             wait = _wait_seconds(error, attempt, longest_wait_seconds)
             if wait is None or attempt == ATTEMPTS - 1:
                 raise

@@ -129,6 +129,10 @@ def test_a_revision_is_asked_for_by_name_and_by_commit(hub: HubServer) -> None:
         ("truncated", "server_error", "broke off"),
         ("endless", "too_large", "larger than 4 MiB"),
         ("not_a_hub", "server_error", "does not answer like the Hub. Check HF_ENDPOINT"),
+        ("short", "bad_json", "config.json of some/model cannot be read"),
+        ("drop", "server_error", "broke off"),
+        ("drop_body", "server_error", "broke off"),
+        ("bomb", "server_error", "is packed, though asked plain"),
         ("packed", "server_error", "is packed, though asked plain"),
         ("circle", "server_error", "sends some/model round in a circle"),
     ],
@@ -217,6 +221,15 @@ def test_a_hub_out_of_reach_is_found_once_and_known_files_still_come(
     (known,) = [result.pulled for result in results if result.pulled]
     assert known.requested == "owner/model-19"
     assert "cannot be reached" in (known.stale_because or "")
+
+
+def test_one_connection_that_broke_is_not_a_hub_out_of_reach(hub: HubServer) -> None:
+    """A cut in one answer was taken for it, and the others were told so without being asked."""
+    hub.add("some/model", config=FALCON, fault="drop_body")
+    requests = [PullRequest(key=name, repository=name) for name in ("some/model", "tiiuae/falcon-7b")]
+    results = {result.request.repository: result for result in pull_many(requests, endpoint=hub.url, workers=1)}
+    assert str(results["some/model"].error) == "The answer for some/model broke off or is no JSON. Try again."
+    assert results["tiiuae/falcon-7b"].pulled is not None
 
 
 def test_offline_mode_asks_nothing(hub: HubServer, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -34,6 +34,13 @@ def test_a_passing_fault_is_asked_again(hub: HubServer, fault: str) -> None:
     assert hub.methods("some/model") == ["HEAD", "HEAD", "HEAD", "GET"]
 
 
+@pytest.mark.parametrize("fault", ["drop_body", "truncated"])
+def test_a_broken_connection_is_asked_again(hub: HubServer, fault: str) -> None:
+    hub.add("some/model", config=FALCON, fault=fault, faults_left=1)
+    assert pull_config("some/model", endpoint=hub.url, timeout=0.5).config == FALCON
+    assert hub.methods("some/model") == ["HEAD", "GET", "HEAD", "GET"]
+
+
 def test_three_times_and_no_more(hub: HubServer) -> None:
     hub.add("some/model", config=FALCON, fault="unavailable")
     with pytest.raises(HubError, match="answered 503"):
@@ -67,7 +74,7 @@ def test_retry_after_is_seconds_or_a_date() -> None:
         assert retry_after_seconds({"Retry-After": unread}) is None
 
 
-@pytest.mark.parametrize("fault", ["unavailable", "hang", "truncated", "rate_limited"])
+@pytest.mark.parametrize("fault", ["unavailable", "hang", "truncated", "drop_body", "rate_limited"])
 def test_the_last_file_stands_in_and_says_since_when(hub: HubServer, fault: str) -> None:
     hub.add("some/model", config=FALCON)
     before = pull_config("some/model", endpoint=hub.url)
