@@ -59,10 +59,13 @@ class DraftWeights:
     numbers: str
 
 
-def draft_weights(draft: Draft, target: ModelSpec) -> DraftWeights:
-    """What the draft adds. Raises SizingError where it cannot be counted."""
+def draft_weights(draft: Draft, target: ModelSpec, *, own_embedding: bool = False) -> DraftWeights:
+    """What the draft adds. own_embedding: in a pipeline the model's table lies on the first stage and the draft on the
+    last, so a head that else uses it brings a table of its own. Raises SizingError where it cannot be counted."""
     if draft.parameter_count is not None:
         return DraftWeights(parameters=draft.parameter_count, formula="typed in", numbers=f"{draft.parameter_count:,}")
+    if own_embedding and draft.method != "draft_model":
+        return _with_embedding(draft_weights(draft, target), target)
     if draft.method == "mtp":
         return _mtp(target)
     assert draft.model is not None
@@ -72,6 +75,17 @@ def draft_weights(draft: Draft, target: ModelSpec) -> DraftWeights:
             parameters=count.total, formula="all parameters of the draft", numbers=f"{count.total:,}: {count.sentence}"
         )
     return _head(draft, draft.model, count)
+
+
+def _with_embedding(counted: DraftWeights, target: ModelSpec) -> DraftWeights:
+    width, vocabulary = target.dimensions.hidden_size, target.dimensions.vocab_size
+    if vocabulary is None:
+        raise SizingError("The model's vocabulary is not known, so a draft's own embedding is not: give its parameters")
+    return DraftWeights(
+        parameters=counted.parameters + vocabulary * width,
+        formula=f"{counted.formula}, but in a pipeline the embedding is its own: + vocabulary x h",
+        numbers=f"{counted.numbers} + {vocabulary:,} x {width:,}",
+    )
 
 
 def _head(draft: Draft, model: ModelSpec, count: ParameterCount) -> DraftWeights:

@@ -54,7 +54,7 @@ class DraftFootprint:
 def draft_footprint(job: ServingJob, draft: Draft) -> DraftFootprint:
     """Raises SizingError where its parameters cannot be counted. Stored at 16 bits where the model's weights are of a
     published mix, else as wide as they are."""
-    counted = draft_weights(draft, job.model)
+    counted = draft_weights(draft, job.model, own_embedding=job.pipeline_parallel > 1)
     bits = Fraction(str(job.weight_bits)) if job.weight_format is None else Fraction(16)
     ledger = None
     if job.engine == PAYLOAD:
@@ -172,7 +172,7 @@ def footprint(job: ServingJob, stage: Stage | None = None) -> Footprint:
         reserve_bytes=ceil(job.runtime_reserve_bytes) if job.measured is None else job.measured.beside_bytes,
         workspace=workspace(sized, job.tensor_parallel) if job.measured is None else None,
         engine=engine_cache(job, stage),
-        draft=None if job.draft is None else draft_footprint(job, job.draft),
+        draft=draft_footprint(job, job.draft) if job.draft is not None and (stage is None or stage.ends) else None,
         shared_prefix=job.shared_prefix,
         stage=stage,
     )

@@ -99,6 +99,9 @@ class Split:
         return max(self.pipeline_parallel, self.data_parallel) > 1 or self.expert_parallel
 
 
+DRAFTS_IN_A_PIPELINE = ("payload", "vllm")  # whole on the last stage, as vLLM 0.33 builds its speculator
+
+
 def check_split_of(model: ModelSpec, split: Split, engine: str, *, drafts: bool) -> None:
     """Raises SizingError, with what to do, where the accelerators of a job cannot be shared out as it asks."""
     ranks, stages, shared = split.tensor_parallel, split.pipeline_parallel, split.data_parallel
@@ -113,9 +116,9 @@ def check_split_of(model: ModelSpec, split: Split, engine: str, *, drafts: bool)
             f"data_parallel is {shared}, and {split.num_accelerators} accelerators make {split.replicas} copies of the "
             f"attention: give a number that divides them, or a multiple of {ranks * stages * shared} accelerators"
         )
-    if stages > 1 and drafts:
+    if stages > 1 and drafts and engine not in DRAFTS_IN_A_PIPELINE:
         raise SizingError(
-            "pipeline_parallel with a draft: on which stage its layers would lie is not stated here. Leave one out"
+            f"pipeline_parallel with a draft: on which stage {engine} lays its layers is not stated here. Leave one out"
         )
     if split.expert_parallel:
         _check_experts(model, split)

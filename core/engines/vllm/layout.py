@@ -214,8 +214,8 @@ def compiled(model: Model, settings: Settings) -> Layout:
         block_size=block,
         groups=grouped((*layer_caches(frame, state), *drafted))
         if settings.pipeline_parallel == 1
-        else stage_groups(caches_by_layer(frame, state), settings.pipeline_parallel, settings.pipeline_stage),
-        draft_layers=len(drafted),
+        else stage_groups(caches_by_layer(frame, state), settings.pipeline_parallel, settings.pipeline_stage, drafted),
+        draft_layers=len(drafted) if settings.pipeline_stage in (None, settings.pipeline_parallel - 1) else 0,
         state_bytes=None if state is None else state.state_bytes,
         caches_prefixes=prefixes,
     )

@@ -2,7 +2,8 @@
 
 States _project_kv_cache_groups_to_worker and get_kv_cache_configs of vllm/v1/core/kv_cache_planning.py, vLLM 0.33.0. A
 request pins as many blocks of every group as without a pipeline; a block is as large as the stage's layers of its
-longest group, and every stage takes as many blocks as the stage that has the fewest.
+longest group, and every stage takes as many blocks as the stage that has the fewest. A draft runs on the last stage
+(v1/worker/gpu/model_runner.py builds the speculator where is_last_pp_rank), so its layers stand behind that stage's.
 """
 
 from collections.abc import Sequence
@@ -13,16 +14,20 @@ from core.engines.vllm.caches import LayerCache
 from core.engines.vllm.groups import Group, counted, grouped, with_equal_pages
 
 
-def stage_groups(by_layer: Sequence[Sequence[LayerCache]], stages: int, stage: int | None) -> tuple[Group, ...]:
+def stage_groups(
+    by_layer: Sequence[Sequence[LayerCache]], stages: int, stage: int | None, drafted: Sequence[LayerCache] = ()
+) -> tuple[Group, ...]:
     """The groups of a stage; None: of the stage whose blocks are the largest. Raises EngineError for a stage that
-    caches nothing, whose blocks vLLM does not count, or holds no layer."""
+    caches nothing, whose blocks vLLM does not count, or holds no layer. drafted: layers of a draft, on the last."""
     if stages > len(by_layer):
         raise EngineError(
             f"pipeline_parallel is {stages}, and the model has {len(by_layer)} layers. Give fewer stages."
         )
     bounds = stage_layers(len(by_layer), stages, last_takes_more=False)
     asked = range(stages) if stage is None else (stage,)
-    found = [_projected(by_layer, *bounds[one]) for one in asked]
+    layers = (*by_layer, tuple(drafted))
+    ends = [(first, last + (one == stages - 1)) for one, (first, last) in enumerate(bounds)]
+    found = [_projected(layers, *ends[one]) for one in asked]
     made = max(found, key=lambda groups: max((group.page_bytes for group in groups), default=0))
     if not made or not max(group.page_bytes for group in made):
         raise EngineError(

@@ -76,8 +76,6 @@ class Settings:
         whole("pipeline_parallel", self.pipeline_parallel, 4096)
         if self.pipeline_stage is not None:
             whole("pipeline_stage", self.pipeline_stage, self.pipeline_parallel - 1, least=0)
-        if self.pipeline_parallel > 1 and self.draft_method is not None:
-            raise EngineError("pipeline_parallel beside a draft is not stated here. Leave one of them out.")
 
     def _check_draft(self) -> None:
         if isinstance(self.draft, ModelSpec):

@@ -41,12 +41,57 @@ def test_every_stage_of_the_planner_is_met_to_the_byte():
     [
         ({"pipeline_parallel": 33}, "the model has 32 layers"),
         ({"pipeline_parallel": 2, "pipeline_stage": 2}, "pipeline_stage is 2"),
-        ({"pipeline_parallel": 2, "draft_method": "mtp", "speculative_tokens": 1}, "beside a draft is not stated here"),
+        ({"pipeline_parallel": 2, "draft_method": "mtp", "speculative_tokens": 1}, "mtp"),  # the file announces none
     ],
 )
 def test_what_cannot_be_is_refused(job, says):
     with pytest.raises(EngineError, match=says):
         plan_cache(read_config(LLAMA), engine="vllm", context_length=4096, **job)
+
+
+GPT_OSS = {
+    "model_type": "gpt_oss", "architectures": ["GptOssForCausalLM"], "num_hidden_layers": 24, "hidden_size": 2880,
+    "num_attention_heads": 64, "num_key_value_heads": 8, "head_dim": 64, "intermediate_size": 2880,
+    "vocab_size": 201_088, "sliding_window": 128, "layer_types": ["sliding_attention", "full_attention"] * 12,
+    "num_local_experts": 32, "num_experts_per_tok": 4,
+}  # fmt: skip
+DEEPSEEK = {
+    "model_type": "deepseek_v3", "architectures": ["DeepseekV3ForCausalLM"], "vocab_size": 129_280,
+    "hidden_size": 7168, "intermediate_size": 18_432, "moe_intermediate_size": 2048, "num_hidden_layers": 6,
+    "num_attention_heads": 128, "num_key_value_heads": 128, "n_shared_experts": 1, "n_routed_experts": 8,
+    "num_experts_per_tok": 2, "first_k_dense_replace": 1, "kv_lora_rank": 512, "q_lora_rank": 1536,
+    "qk_nope_head_dim": 128, "qk_rope_head_dim": 64, "v_head_dim": 128, "num_nextn_predict_layers": 1,
+}  # fmt: skip
+
+
+def plain(layers: int, **like: int) -> dict[str, object]:
+    shape = {key: value for key, value in LLAMA.items() if key != "num_hidden_layers"}
+    draft = read_config({**shape, **like, "num_hidden_layers": layers})
+    return {"draft_method": "draft_model", "speculative_tokens": 1, "draft": draft}
+
+
+LIKE_GPT_OSS = {"hidden_size": 2880, "num_attention_heads": 64, "head_dim": 64}
+MTP = {"draft_method": "mtp", "speculative_tokens": 1}
+
+
+@pytest.mark.parametrize(
+    ("config", "draft", "request_bytes", "tokens"),
+    [
+        (LLAMA, plain(1), [2_147_483_648, 2_281_701_376], 616_800),
+        (LLAMA, plain(2), [1_073_741_824] * 3 + [1_342_177_280], 1_048_576),
+        (GPT_OSS, plain(1, **LIKE_GPT_OSS), [454_754_304, 530_546_688], 2_652_677),
+        (GPT_OSS, plain(2, **LIKE_GPT_OSS), [227_377_152] * 3 + [378_961_920], 3_713_763),
+        (DEEPSEEK, MTP, [113_246_208, 150_994_944], 9_320_672),
+        (DEEPSEEK, MTP, [37_748_736] + [75_497_472] * 3, 18_641_344),
+    ],
+)
+def test_a_draft_lies_on_the_last_stage(config, draft, request_bytes, tokens):
+    """Figures of vLLM 0.33's planner, given each stage's layers apart and the draft's behind the last one's: 32,768
+    tokens on each stage, and the capacity of 40 GiB."""
+    spec, stages = read_config(config), len(request_bytes)
+    job = {"engine": "vllm", "context_length": 32_768, "pipeline_parallel": stages, **draft}
+    assert [plan_cache(spec, **job, pipeline_stage=stage).request_bytes for stage in range(stages)] == request_bytes
+    assert plan_cache(spec, **job, available_bytes=40 * 2**30).capacity_tokens == tokens
 
 
 def test_sglang_gives_what_is_left_over_to_the_last_stages():

@@ -13,6 +13,7 @@ from core.serving.inverse import largest_batch
 from core.serving.job import ServingJob
 from core.serving.memory_plan import plan
 from core.serving.offload import Offload, offload_bound, tier
+from core.serving.ranks import rank_plans
 from core.serving.sweep import sweep
 
 LLAMA_8B = {
@@ -174,3 +175,23 @@ def test_a_cached_prefix_leaves_the_rest_to_work_out() -> None:
 def test_what_cannot_be_gets_a_sentence(make, said: str) -> None:  # type: ignore[no-untyped-def]
     with pytest.raises(SizingError, match=said):
         make()
+
+
+def test_a_pipeline_holds_the_draft_on_its_last_stage():
+    """32 layers over 2: the last stage has the head, 16 layers, and the draft whole; the first the embedding and 16."""
+    asked = job(num_accelerators=2, pipeline_parallel=2, engine="payload", draft=SMALL)
+    first, last = rank_plans(plan(asked))
+    without = rank_plans(plan(replace(asked, draft=None)))
+    assert first == replace(without[0], is_fullest=False)
+    assert last.weight_bytes - without[1].weight_bytes == 2 * 1_235_814_400  # Llama-3.2-1B at 16 bits
+    assert last.cache_bytes - without[1].cache_bytes == 4 * 32_768 * 16 * 2 * 8 * 64 * 2
+    assert last.is_fullest
+
+
+def test_a_head_brings_an_embedding_of_its_own_into_a_pipeline():
+    eagle = Draft(method="eagle", model=read_config(HEAD))
+    shared, own = draft_weights(eagle, TARGET), draft_weights(eagle, TARGET, own_embedding=True)
+    assert own.parameters - shared.parameters == 128_256 * 4_096
+    assert draft_weights(SMALL, TARGET, own_embedding=True) == draft_weights(SMALL, TARGET)
+    with pytest.raises(SizingError, match="on which stage sglang lays its layers is not stated here"):
+        job(num_accelerators=2, pipeline_parallel=2, engine="sglang", draft=SMALL)
