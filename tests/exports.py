@@ -46,7 +46,12 @@ from tests.export_checks import (
 
 THEMES = ("light", "dark")
 QUERIES: dict[str, tuple[dict[str, str], ...]] = {
-    "tools/size/size.py": ({}, {"size_job": "Serve a model"}, {"size_tab": "Traffic", "size_batch": "16"}),
+    "tools/size/size.py": (
+        {},
+        {"size_job": "Serve a model"},
+        {"size_tab": "Traffic", "size_batch": "16"},
+        {"size_tab": "Engine", "size_model": "Nemotron-H 8B", "size_context": "512"},
+    ),
     "tools/decode/benchmark.py": ({"bench_tab": "Recorded runs"},),
 }
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import altair as alt
 
-from core.figures.marks import Picture, boxes, lines, words
+from core.figures.marks import Picture, boxes, lines, with_room_for_names, words
 from core.figures.palette import Palette
 from core.serving.engine_words import NAMES, EngineRow
 from core.serving.job import PAYLOAD
@@ -15,6 +15,9 @@ from core.units import format_bytes
 LEFT, RIGHT = 0.14, 0.60
 ROW_PX = 54
 MOST_CHARACTERS = 118  # of a phrase: what a window of 1,280 pixels shows in one line
+NARROW_PX, MOST_NARROW = 760, 46  # below it, as on a phone and in a paper's column, requests stand in its place
+NAMES_PX = 100  # the longest engine's name in bold
+OF_WHAT = " its keys and values"
 
 
 def engines_chart(rows: Sequence[EngineRow], colours: Palette) -> Picture:
@@ -30,7 +33,8 @@ def engines_chart(rows: Sequence[EngineRow], colours: Palette) -> Picture:
         top, deep = place / len(rows), 1 / len(rows)
         middle, below = top + 0.34 * deep, top + 0.76 * deep
         texts["names"].append({"x": LEFT - 0.012, "y": middle, "text": NAMES[row.engine]})
-        texts["reasons"].append({"x": LEFT, "y": below, "text": phrase(row)})
+        short = f"{_requests(row)} at once" if _requests(row) else shorten(row.refusal, MOST_NARROW, placeholder=" …")
+        texts["reasons"].append({"x": LEFT, "y": below, "text": phrase(row), "short": short})
         if row.request_bytes is None:
             continue
         end = LEFT + (RIGHT - LEFT) * row.request_bytes / most
@@ -38,19 +42,23 @@ def engines_chart(rows: Sequence[EngineRow], colours: Palette) -> Picture:
         (own if row.engine == PAYLOAD else bars).append(bar)
         if row.engine != PAYLOAD and payload and row.request_bytes > payload:  # beside a shorter bar stands its figure
             ticks.append({"x": where, "x2": where, "y": top + 0.08 * deep, "y2": top + 0.6 * deep})
-        texts["figures"].append({"x": end + 0.01, "y": middle, "text": _figure(row)})
-        texts["requests"].append({"x": 1.0, "y": middle, "text": _requests(row)})
+        figure = _figure(row)
+        texts["figures"].append({"x": end + 0.01, "y": middle, "text": figure, "short": figure.removesuffix(OF_WHAT)})
+        texts["requests"].append({"x": 1.0, "y": middle, "text": _requests(row), "short": ""})
     layers = [
         boxes(bars, colours.cache) if bars else None,
         boxes(own, colours.reserve) if own else None,
         lines(ticks, colours.text, width=2) if ticks else None,
         words(texts["names"], colours.text, 13, align="right", bold=True),
-        words(texts["figures"], colours.text, 12, align="left") if texts["figures"] else None,
-        words(texts["requests"], colours.text, 13, align="right", bold=True) if texts["requests"] else None,
-        words(texts["reasons"], colours.muted, 12, align="left"),
+        words(texts["figures"], colours.text, 12, align="left", narrow_px=NARROW_PX) if texts["figures"] else None,
+        words(texts["requests"], colours.text, 13, align="right", bold=True, narrow_px=NARROW_PX)
+        if texts["requests"]
+        else None,
+        words(texts["reasons"], colours.muted, 12, align="left", narrow_px=NARROW_PX),
     ]
-    kept = [layer for layer in layers if layer is not None]
-    return alt.layer(*kept).properties(width="container", height=ROW_PX * max(len(rows), 1))
+    drawn = alt.layer(*(layer for layer in layers if layer is not None))
+    drawn = with_room_for_names(drawn, NAMES_PX, LEFT - 0.012)
+    return drawn.properties(width="container", height=ROW_PX * max(len(rows), 1))
 
 
 def phrase(row: EngineRow) -> str:
@@ -61,7 +69,7 @@ def phrase(row: EngineRow) -> str:
 def _figure(row: EngineRow) -> str:
     taken = format_bytes(row.request_bytes or 0)
     own = row.times_payload is None or row.engine == PAYLOAD
-    return taken if own else f"{taken}, {row.times_payload:,.3g} × its keys and values"
+    return taken if own else f"{taken}, {row.times_payload:,.3g} ×{OF_WHAT}"
 
 
 def _requests(row: EngineRow) -> str:

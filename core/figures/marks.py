@@ -27,18 +27,30 @@ def boxes(rows: list[Row], colour: str, *, radius: int = 3, tooltip: bool = Fals
     return chart.encode(tooltip=alt.Tooltip("says:N", title=" ")) if tooltip else chart
 
 
-def words(rows: list[Row], colour: str, size: int, *, align: Align = "center", bold: bool = False) -> alt.Chart:
-    """One line of text a row, from x, y and text."""
+def words(
+    rows: list[Row], colour: str, size: int, *, align: Align = "center", bold: bool = False, narrow_px: int = 0
+) -> alt.Chart:
+    """One line of text a row, from x, y and text; where the picture is below narrow_px wide, from short."""
     chart = alt.Chart(alt.Data(values=rows)).mark_text(
         color=colour, fontSize=size, align=align, baseline="middle", fontWeight="bold" if bold else "normal"
     )
-    return chart.encode(x=x_of("x"), y=y_of("y"), text="text:N")
+    text = alt.value(alt.ExprRef(f"width < {narrow_px} ? datum.short : datum.text")) if narrow_px else "text:N"
+    return chart.encode(x=x_of("x"), y=y_of("y"), text=text)
 
 
 def lines(rows: list[Row], colour: str, *, width: float = 1.8) -> alt.Chart:
     """One straight line a row, from x, y to x2, y2."""
     chart = alt.Chart(alt.Data(values=rows)).mark_rule(color=colour, strokeWidth=width)
     return chart.encode(x=x_of("x"), y=y_of("y"), x2="x2:Q", y2="y2:Q")
+
+
+def with_room_for_names(chart: Picture, names_px: float, until: float) -> Picture:
+    """The plane goes on to the left of 0 where what lies left of `until`, a place on it, is less than names_px wide."""
+    domain: list[Any] = [alt.ExprRef(f"min(0, ({until} * width - {names_px:.0f}) / max(width - {names_px:.0f}, 1))"), 1]
+    layered: Any = chart
+    for layer in layered.layer:
+        layer.encoding.x.scale = alt.Scale(domain=domain, nice=False, zero=False)
+    return chart
 
 
 def words_px(text: str, size: int = 13) -> str:

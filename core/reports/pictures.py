@@ -22,6 +22,7 @@ PAPER_ROOM = (1_000, 620)
 PAPER_DPI, PAPER_POINTS = 600, 7  # the smallest type of a picture in a paper
 FRAMES = 12  # tried for a picture in a paper at most, each wider than the one before
 FURTHER = 1.3  # times what its letters leave a frame by: in a wider one they are set larger
+WIDEST = 2  # times the drawing, that a frame for its letters gets
 EDGE_PX = 3.0  # free at each edge of a picture in a paper, so that no letter touches it
 FOLLOWS = 1.05  # a drawing that stays wider than this times what it was asked for holds something of a fixed width
 
@@ -119,13 +120,16 @@ def _for_paper(spec: dict[str, Any], width_cm: float) -> tuple[str, tuple[float,
 def _with_its_letters(svg: str, points: float) -> tuple[str, tuple[float, float]]:
     """The drawing with its smallest type 7 points at that width, in a frame that no letter leaves, and the frame's px.
 
-    Type that is set larger where it stands may leave its drawing; a wider frame makes it smaller again.
+    Type that is set larger where it stands may leave its drawing; a wider frame makes it smaller again. A line that is
+    longer than the paper is wide at 7 points would widen it for ever: such a picture keeps the type that it has.
     """
-    wide, high = svg_size(svg)
+    wide, high = first = svg_size(svg)
     left, top, right, foot = -EDGE_PX, -EDGE_PX, wide + EDGE_PX, high + EDGE_PX
     body = ""
     for _ in range(FRAMES):
         wide, high = right - left, foot - top
+        if wide > WIDEST * first[0]:
+            return svg.split(">", 1)[1].rsplit("</svg>", 1)[0], first
         least = PAPER_POINTS * wide / points
         inside = _at_least(svg, least).split(">", 1)[1].rsplit("</svg>", 1)[0]
         body = f'<g transform="translate({-left:.2f} {-top:.2f})" fill="none" stroke-miterlimit="10">{inside}</g>'

@@ -6,6 +6,7 @@ import pytest
 import vl_convert
 
 from core.figures.comparison import layer_rows, run_rows
+from core.figures.engine_rows import engines_chart
 from core.figures.house import dress
 from core.figures.lessons import picture as lesson_picture
 from core.figures.models import layers_chart
@@ -14,6 +15,7 @@ from core.figures.timeline import dots, timeline_chart
 from core.figures.weights import weight_rows, weights_chart
 from core.models.registry import load_registry
 from core.reports.pictures import Picture, paper_svg
+from core.serving.engine_words import EngineRow
 from tests.core.figures.test_models import models
 from tests.export_checks import Letter, lies_over, picture_problems
 
@@ -63,6 +65,33 @@ def test_a_crowded_picture_says_less_in_a_column_and_nothing_twice(name):
         svg = column(lesson_picture("factors", LIGHT, **inputs, batch=16).spec)
         assert {"131,072", "batch", "16 a cell", "1,024 each"} <= set(words(svg))
     assert list(picture_problems(svg)) == []
+
+
+def test_engines_beside_each_other_say_requests_in_place_of_reasons_in_a_column():
+    rows = (
+        EngineRow(engine="transformers", version="5", request_bytes=141_600_000, times_payload=11.2, requests=303,
+                  reason="three groups of states pin three pages each and one group of full attention pins one page"),
+        EngineRow(engine="vllm", refusal="vLLM 0.33 has no class of that name: choose another engine for this model"),
+    )  # fmt: skip
+    svg = column(engines_chart(rows, LIGHT).to_dict())
+    said = [
+        "transformers",
+        "vLLM",
+        "141.6 MB, 11.2 ×",
+        "303 requests at once",
+        "vLLM 0.33 has no class of that name: choose …",
+    ]
+    assert [word for word in words(svg) if word in said] == said
+    assert not any("three groups" in word for word in words(svg))
+    assert list(picture_problems(svg)) == []
+
+
+def test_a_line_longer_than_the_paper_leaves_a_picture_whole():
+    """At 7 points 200 letters are wider than 8.5 cm: no frame holds them, and the type stays as it is drawn."""
+    layers = [{"mark": {"type": "text", "fontSize": 6, "text": "word " * 40, "align": "left", "limit": 0},
+               "encoding": {"x": {"value": 0}}}]  # fmt: skip
+    svg = column({"data": {"values": [{}]}, "layer": layers, "width": "container", "height": 40})
+    assert min(map(float, re.findall(r'font-size="([\d.]+)px"', svg))) == 6
 
 
 def test_a_picture_that_holds_something_of_a_fixed_width_is_pressed_no_further():
