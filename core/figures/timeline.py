@@ -26,10 +26,11 @@ NAMED: dict[str, tuple[Literal["left", "center", "right"], int, int]] = {
     "GPT-2": ("left", 9, 0), "GPT-J 6B": ("left", 9, 0), "BLOOM": ("right", -9, 0), "Llama-2 7B": ("center", 0, -13),
     "Falcon-7B": ("right", -9, 3), "DeepSeek-V2": ("right", -9, 0), "Mamba-Codestral 7B": ("center", 0, 15),
     "Llama-3.1 405B": ("center", 0, -14), "Gemma-3 4B": ("right", -9, 0),
-    "GLM-4.5": ("left", 9, -6), "GLM-5": ("left", 9, 8), "Qwen3.5 35B-A3B": ("left", 8, 12),
+    "GLM-4.5": ("left", 9, -6), "GLM-5": ("left", 9, 8), "Qwen3.5 35B-A3B": ("center", 0, 15),
+    "Kimi-K3": ("left", 9, 0),
 }  # fmt: skip
 NARROW_PX = 520  # a phone's and a paper's column: there these would lie in dots or over others
-LEFT_OUT = ("Llama-3.1 405B", "Gemma-3 4B", "Mamba-Codestral 7B")
+LEFT_OUT = ("Llama-3.1 405B", "Gemma-3 4B", "Mamba-Codestral 7B", "Kimi-K3", "Qwen3.5 35B-A3B")
 KEY_STEP = "max(50, min(92, (width - 100) / 4))"  # px from a word of the key to the next
 BESIDE_DAYS = 22  # some 5 px on a desk
 NEAR = 1.12  # heights closer than this factor would hide each other
