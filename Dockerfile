@@ -11,6 +11,7 @@ RUN apt-get update \
     && install -d -o headroom /data
 WORKDIR /app
 ENV PYTHONUNBUFFERED=1 \
+    PYTHONMALLOC=malloc \
     PIP_NO_CACHE_DIR=1 \
     HEADROOM_DATA_DIR=/data/runs \
     HEADROOM_CACHE_DIR=/data/cache \

@@ -11,7 +11,8 @@ average. A change lasts from the message until the script is said to be finished
 came back: a figure of another session is an error. Memory is the resident set of the server's process. The baseline of
 a side is taken once, before the first round: one session has walked the pages and chosen every option, and the server
 has let go of it. A session's share is the highest growth over what was there before its round; "after" is read once all
-have left and their time to come back (server.disconnectedSessionTTL) is over, and is held against the baseline.
+have left and their time to come back (server.disconnectedSessionTTL) is over, and is held against the baseline. Every
+side is started as docs/sharing.md starts a server for many, with glibc's allocator; --pymalloc leaves Python's.
 The last line is JSON: for each side and number of sessions p50, p95 and p99 in milliseconds, errors, MiB.
 """
 
@@ -142,9 +143,7 @@ def told(texts: list[str]) -> str | None:
     for text in texts:
         if text.startswith("MQA: "):
             return "1"
-        found = re.match(
-            r"There are (\d+) rows|MHA: each of the (\d+) query|GQA: \d+ query heads share (\d+) key", text
-        )
+        found = SAID.match(text)
         if found is not None:
             return next(value for value in found.groups() if value)
     return None
@@ -191,13 +190,19 @@ async def live_together(side: Side, url: str, sessions: int, seconds: float) -> 
 
 
 @contextmanager
-def serving(side: Side) -> Iterator[tuple[str, psutil.Process]]:
-    """`streamlit run` of a side: its address and process."""
+def serving(side: Side, allocator: str = "malloc") -> Iterator[tuple[str, psutil.Process]]:
+    """`streamlit run` of a side: its address and process. allocator is a value of PYTHONMALLOC."""
     port = free_port()
     with tempfile.TemporaryDirectory() as data:
         command = [sys.executable, "-m", "streamlit", "run", str(side.script), "--server.port", str(port)]
         options = ["--server.headless", "true", "--server.fileWatcherType", "none", "--server.address", "localhost"]
-        own = {"HEADROOM_DATA_DIR": data, "HF_HOME": data, "HF_HUB_OFFLINE": "1", "HEADROOM_LOG_LEVEL": "ERROR"}
+        own = {
+            "PYTHONMALLOC": allocator,
+            "HEADROOM_DATA_DIR": data,
+            "HF_HOME": data,
+            "HF_HUB_OFFLINE": "1",
+            "HEADROOM_LOG_LEVEL": "ERROR",
+        }
         with (Path(data) / "log").open("wb") as log:
             process = subprocess.Popen(
                 [*command, *options], cwd=side.folder, env={**os.environ, **own}, stdout=log, stderr=subprocess.STDOUT
@@ -306,6 +311,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=20.0, help="how long each session changes G")
     parser.add_argument("--beside", type=Path, help="another checkout of Headroom, measured in the same run")
     parser.add_argument("--measuring", action="store_true", help="Headroom once more, beside a decode run")
+    parser.add_argument("--pymalloc", action="store_true", help="with Python's own allocator")
     asked = parser.parse_args()
     print(f"{platform.machine()}, {os.cpu_count()} cores, Streamlit {version('streamlit')}")
     found: dict[str, list[dict[str, Any]]] = {}
@@ -313,7 +319,7 @@ def main() -> None:
         rounds: dict[str, AbstractContextManager[None]] = {side.name: nullcontext()}
         if asked.measuring and side.name == "headroom":
             rounds["measuring"] = decoding()
-        with serving(side) as (url, process):
+        with serving(side, "pymalloc" if asked.pymalloc else "malloc") as (url, process):
             baseline = warm(side, url, process)
             for name, meanwhile in rounds.items():
                 with meanwhile:

@@ -50,6 +50,11 @@ def test_the_image_installs_what_is_pinned_and_runs_as_nobody_special() -> None:
     assert "/healthz" in last
 
 
+def test_a_server_for_many_is_started_with_the_allocator_that_gives_memory_back() -> None:
+    assert "\n    PYTHONMALLOC=malloc \\\n" in (ROOT / "Dockerfile").read_text(encoding="utf-8")
+    assert "`PYTHONMALLOC=malloc streamlit run" in (ROOT / "docs" / "sharing.md").read_text(encoding="utf-8")
+
+
 def test_only_the_proxy_of_the_example_has_a_port() -> None:
     services = yaml.safe_load((ROOT / "compose.yaml").read_text(encoding="utf-8"))["services"]
     assert [name for name, service in services.items() if "ports" in service] == ["proxy"]
