@@ -224,11 +224,15 @@ def kivi_chart(rows: Sequence[Mapping[str, Any]], task: str, colours: Palette) -
     ).properties(height=260)
 
 
+PHONE_PX = 460  # a phone's and a paper's column: there the shorter words stand
+
+
 def latent_chart(colours: Palette) -> Picture:
     """What an MLA layer of DeepSeek-V2 keeps of a token, and what is computed from it when it is read."""
     latent = {"left": 0.30, "right": 0.56, "top": 0.30, "bottom": 0.70}
     rope = {"left": 0.30, "right": 0.3325, "top": 0.78, "bottom": 0.96}
-    hidden = [{"left": 0.0, "right": 0.19, "top": 0.30, "bottom": 0.70, "x": 0.095, "y": 0.5, "text": "hidden state"}]
+    hidden = [{"left": 0.0, "right": 0.19, "top": 0.30, "bottom": 0.70, "x": 0.095, "y": 0.5, "text": "hidden state",
+               "short": "hidden"}]  # fmt: skip
     heads: list[Row] = [
         {"left": 0.76, "right": 1.0, "top": 0.06 + i * 0.17, "bottom": 0.19 + i * 0.17, "x": 0.88,
          "y": 0.125 + i * 0.17, "text": text}
@@ -243,7 +247,7 @@ def latent_chart(colours: Palette) -> Picture:
     ]
     links += [{"x": bus, "y": row["y"] + 0.04, "x2": 0.755, "y2": row["y"] + 0.04} for row in heads]
     inside = [{"x": 0.43, "y": 0.5, "text": "latent, 512"}]
-    first_caption = [{"x": 0.0, "y": 0.16, "text": "computed, not kept"}]
+    first_caption = [{"x": 0.0, "y": 0.16, "text": "computed, not kept", "short": "not kept"}]
     captions = [
         {"x": 0.43, "y": 0.16, "text": "kept in the cache: 576"},
         {"x": 0.88, "y": 0.79, "text": "computed when read"},
@@ -254,10 +258,10 @@ def latent_chart(colours: Palette) -> Picture:
         boxes(hidden, colours.ghost),
         boxes([latent, rope], colours.mla),
         boxes(heads, colours.ghost),
-        words(hidden, colours.text, 13),
+        words(hidden, colours.text, 13, narrow_px=PHONE_PX),
         words(inside, colours.on_fill, 15, bold=True),
         words(heads, colours.text, 12),
-        words(first_caption, colours.muted, 13, align="left"),
+        words(first_caption, colours.muted, 13, align="left", narrow_px=PHONE_PX),
         words(captions, colours.muted, 13),
         words(beside, colours.mla, 13, align="left", bold=True),
     ).properties(height=300)
