@@ -1,6 +1,7 @@
 """Where the limits lie: batch against context for every G, and the chance that a batch holds under real traffic."""
 
 from collections.abc import Sequence
+from math import log10
 from typing import Any, Literal
 
 import altair as alt
@@ -12,6 +13,8 @@ from core.serving.traffic import Occupancy
 
 HEIGHT = 380
 HOLD_HEIGHT = 260
+LEAST_BATCH, ROOM_ABOVE = 0.8, 1.5  # where the axis begins, and how many times the largest batch it goes to
+NEAR_POINTS, APART_PX = 1, 17  # labels at points so near each other stand so far apart
 NAME_SHARE = 0.16  # of the axis, that a name takes beside its line
 
 
@@ -23,8 +26,10 @@ def frontier_rows(
     G that hold nearly the same (copied heads, under tensor parallel) share one line and one label.
     """
     rows: list[dict[str, Any]] = []
+    taken: list[tuple[int, float]] = []
+    largest = max((point.largest_batch for point in points), default=1)
     for place, group in enumerate(_alike(points)):
-        line = [
+        line: list[dict[str, Any]] = [
             {
                 "g": group[0],
                 "kind": kind_of(num_query_heads, chosen if chosen in group and chosen else group[-1]),
@@ -35,9 +40,24 @@ def frontier_rows(
             for point in points
             if point.num_kv_heads == group[-1] and point.largest_batch
         ]
-        line[min(1 + 2 * (place % 3), len(line) - 1)]["label"] = _line_label(group, num_query_heads)
+        at = _label_place(line, min(1 + 2 * (place % 3), len(line) - 1), taken, largest)
+        taken.append((at, _height_px(line[at]["batch"], largest)))
+        line[at]["label"] = _line_label(group, num_query_heads)
         rows += line
     return rows
+
+
+def _label_place(line: Sequence[dict[str, Any]], wanted: int, taken: Sequence[tuple[int, float]], largest: int) -> int:
+    """The point nearest to the wanted one where the label is not over another: flat lines run close together."""
+    for at in sorted(range(1, len(line)), key=lambda place: abs(place - wanted)):
+        height = _height_px(line[at]["batch"], largest)
+        if all(abs(at - other) > NEAR_POINTS or abs(height - there) >= APART_PX for other, there in taken):
+            return at
+    return wanted
+
+
+def _height_px(batch: int, largest: int) -> float:
+    return HEIGHT * log10(batch / LEAST_BATCH) / log10(ROOM_ABOVE * largest / LEAST_BATCH)
 
 
 def _line_label(group: Sequence[int], num_query_heads: int) -> str:
@@ -80,7 +100,7 @@ def frontier_chart(
     largest = max([row["batch"] for row in rows], default=1)
     contexts = [row["context"] for row in rows] + [context_length]
     x_scale = alt.Scale(type="log", base=2, domain=[min(contexts), max(contexts) * 1.6], nice=False)
-    y_scale = alt.Scale(type="log", base=10, domain=[0.8, max(largest, batch_size) * 1.5], nice=False)
+    y_scale = alt.Scale(type="log", base=10, domain=[LEAST_BATCH, max(largest, batch_size) * ROOM_ABOVE], nice=False)
     x = alt.X(
         "context:Q",
         title="Context, tokens in each sequence",

@@ -19,7 +19,7 @@ from core.reports.table_layout import (
     whole_points,
     wide_enough,
 )
-from core.reports.text_width import fitting_points, width_in, words_height, wrap
+from core.reports.text_width import fitting_points, folded, width_in, words_height, wrap
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -149,8 +149,9 @@ def opening(document: Document, paper: Paper) -> tuple[Words, Words]:
     points = fitting_points(document.title, across_in=paper.across_in, height_in=height, most=most)
     title = Words(text=document.title, left=paper.margin_in, top=top, width=paper.across_in, height=height,
                   points=points, bold=True)  # fmt: skip
-    said = fitting_points(document.source, across_in=paper.across_in, height_in=1.0, most=16)
-    return title, replace(title, text=document.source, top=top + height + 0.2, height=1.0, points=said, bold=False,
+    source = folded(document.source, paper.across_in, 16)
+    said = fitting_points(source, across_in=paper.across_in, height_in=1.0, most=16)
+    return title, replace(title, text=source, top=top + height + 0.2, height=1.0, points=said, bold=False,
                           muted=True)  # fmt: skip
 
 

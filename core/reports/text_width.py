@@ -4,6 +4,7 @@ An office that has neither Arial nor Liberation Sans, which measures the same, f
 Arial too, which is a tenth narrower. Widths are advances in hundredths of an em, read from DejaVu Sans 2.37.
 """
 
+import re
 from collections.abc import Iterator
 from functools import lru_cache
 
@@ -57,6 +58,19 @@ def wrap(text: str, across_in: float, points: float, *, bold: bool = False) -> l
             line, used = f"{line} {word}" if line else word, used + space + needed
         lines.append(line)
     return lines
+
+
+def folded(text: str, across_in: float, points: int) -> str:
+    """An address that is longer than a line goes on below, broken before an '&', or anywhere where there is none."""
+    lines = [""]
+    for part in re.split(r"(?=[& ])", text):
+        if lines[-1] and width_in(lines[-1] + part, points) > across_in:
+            lines.append("")
+        for letter in part if lines[-1] else part.lstrip():
+            if width_in(lines[-1] + letter, points) > across_in:
+                lines.append("")
+            lines[-1] += letter
+    return "\n".join(lines)
 
 
 def fitting_points(words: str, *, across_in: float, height_in: float, most: int, least: int = 10) -> int:

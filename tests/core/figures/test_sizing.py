@@ -1,5 +1,8 @@
 """The pictures of the sizing page, from their rows: geometry that can be checked by hand, and words for every mark."""
 
+from itertools import combinations
+from math import log2, log10
+
 import pytest
 
 from core.figures.palette import DARK, LIGHT
@@ -12,7 +15,7 @@ from core.serving.job import ServingJob
 from core.serving.model_shapes import LLAMA_2_13B
 from core.serving.options import option_grid
 from core.serving.roofline import decode_bound
-from core.serving.sweep import frontier
+from core.serving.sweep import FrontierPoint, frontier
 from core.serving.traffic import lognormal_traffic
 from core.serving.traffic_fit import fit_traffic
 
@@ -147,3 +150,18 @@ def test_a_model_without_the_dial_is_one_row():
     grid = option_grid(ServingJob(model=latent, batch_size=8, context_length=8_192, parameter_count=count))
     assert {row["g"] for row in option_rows(grid)} == {"as published"}
     assert options_chart(grid, LIGHT).to_dict()["layer"]
+
+
+def test_names_of_lines_that_run_flat_and_close_stand_apart():
+    """States rule at short contexts: all G hold about 180 there, and part from each other at long ones."""
+    batches = {1: (182, 181, 181, 178, 172, 150), 8: (180, 170, 160, 120, 80, 40), 16: (176, 150, 120, 70, 30, 15),
+               32: (165, 150, 80, 40, 18, 8)}  # fmt: skip
+    points = [
+        FrontierPoint(num_kv_heads=g, context_length=1024 * 2**at, largest_batch=batch)
+        for g, line in batches.items() for at, batch in enumerate(line)
+    ]  # fmt: skip
+    named = [(row["context"], row["batch"]) for row in frontier_rows(points, 32) if "label" in row]
+    assert len(named) == 4
+    for (context, batch), (other, there) in combinations(named, 2):
+        if abs(log2(context / other)) <= 1:  # neighbours: 17 of 380 px, on an axis from 0.8 to 1.5 x 182
+            assert abs(log10(batch / there)) >= 17 / 380 * log10(1.5 * 182 / 0.8)

@@ -9,7 +9,7 @@ from pypdfium2 import PdfDocument
 
 from core.figures.palette import LIGHT
 from core.reports.exports import Document, Picture, Section, Table
-from core.reports.pages import A4, SLIDE, Drawing, Grid, Item, Page, Paper, Words, headline, laid_out
+from core.reports.pages import A4, SLIDE, Drawing, Grid, Item, Page, Paper, Words, headline, laid_out, opening
 from core.reports.pdf import pdf
 from core.reports.speaker import noted_pages
 from core.reports.table_layout import CELL_SIDE_IN, column_widths
@@ -203,3 +203,13 @@ def test_no_column_is_wider_than_its_cells_while_another_breaks_its_own():
     short, long = column_widths((("G", "Why"), (("8", "word " * 200),)), 12.0, 13)
     assert short == pytest.approx(0.31, abs=0.02)  # 'G' in bold, 0.82 em of 13 points, and 0.08 inches at each side
     assert short + long == pytest.approx(12.0, abs=1e-3)
+
+
+@PAPERS
+def test_the_first_page_folds_an_address_that_is_longer_than_a_line(paper: Paper):
+    link = "/size?" + "&".join(f"size_input_{number}={number}" for number in range(9))
+    source = f"Headroom · Size · {link}&size_pin={'x' * 200}"
+    _, words = opening(Document(title="Size", source=source, sections=()), paper)
+    assert "".join(words.text.split()) == "".join(source.split())
+    assert all(width_in(line, words.points) <= paper.across_in for line in words.text.split("\n"))
+    assert "\n&size_" in words.text
