@@ -98,7 +98,7 @@ def qwen2_moe(part: ConfigPart, layers: int) -> Kinds:
 
 def exaone4(part: ConfigPart, layers: int) -> Kinds:
     """One in sliding_window_pattern full; no window means no sliding layer."""
-    if part.optional_integer("sliding_window") is None:
+    if sliding_window(part) is None:
         return Kinds(kinds=(FULL,) * layers, origin=rule("", "sliding_window is null: every layer is full attention."))
     pattern = part.value("sliding_window_pattern")
     if isinstance(pattern, str):

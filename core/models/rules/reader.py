@@ -238,7 +238,11 @@ def _declared(part: ConfigPart, changed: list[Overrides]) -> DeclaredHeads:
     own = next((item["num_key_value_heads"] for item in changed if "num_key_value_heads" in item), None)
     if own is not None and own.keys:
         return DeclaredHeads(key=own.keys[0], value=_raw_at(part, own.keys[0].removeprefix(part.path)))
-    return declared_by(part, "num_key_value_heads") if is_latent(part) else heads_of(replace(part, notes=[])).declared
+    if part.model_type == "deepseek_v4":
+        part.integer("num_key_value_heads", minimum=0)  # the class takes no null, and no notice of the number
+    elif not is_latent(part):
+        return heads_of(replace(part, notes=[])).declared
+    return declared_by(part, "num_key_value_heads")
 
 
 def _raw_at(part: ConfigPart, dotted: str) -> Any:

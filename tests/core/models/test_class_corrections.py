@@ -191,6 +191,15 @@ def test_a_head_width_of_zero_is_none_where_the_class_takes_it_so(model_type: st
         read_config(SMALL | {"model_type": "llama", "head_dim": 0})  # its class does not run
 
 
+@pytest.mark.parametrize("model_type", ["exaone_moe", "kyutai_speech_to_text", "moshi"])
+def test_a_window_of_null_is_refused_where_the_class_takes_a_number_alone(model_type: str) -> None:
+    config = SMALL | {"model_type": model_type, "num_key_value_heads": 2}
+    assert windows(config | {"sliding_window": 16}) == [16] * 3
+    with pytest.raises(UnsupportedConfig, match=r"sliding_window is null: \w+ takes a number of tokens. Give it"):
+        read_config(config | {"sliding_window": None})
+    assert windows(SMALL | {"model_type": "mistral", "sliding_window": None}) == [None] * 3  # its class takes null
+
+
 @pytest.mark.parametrize(("model_type", "field"), [("jetmoe", "head_dim"), ("bailing_hybrid", "kv_lora_rank")])
 def test_a_layers_own_width_is_refused_where_the_class_has_one_for_all(model_type: str, field: str) -> None:
     config = SMALL | {"model_type": model_type, "per_layer_config": {"2": {field: 32}}}

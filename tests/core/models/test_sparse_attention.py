@@ -88,6 +88,16 @@ def test_deepseek_v4_keeps_a_window_and_compressed_entries(config: dict[str, Any
     assert {tokens: spec.cache_bytes(context_length=tokens, batch_size=2) for tokens in totals} == totals
 
 
+@pytest.mark.parametrize("kv_heads", [0, 3])
+def test_deepseek_v4_has_one_kv_head_whatever_the_file_says(kv_heads: int) -> None:
+    # the class never reads the number: the cache is the one above, with one KV head
+    spec = read_config(V4 | {"compress_ratios": [0, 4, 128, 4], "num_key_value_heads": kv_heads})
+    assert spec.cache_bytes(context_length=41, batch_size=2) == 24_064
+    assert spec.declared_kv_heads.value == kv_heads
+    with pytest.raises(UnsupportedConfig, match="num_key_value_heads is null: a whole number is needed here"):
+        read_config(V4 | {"num_key_value_heads": None})
+
+
 def test_the_parts_of_a_cache_are_named_and_add_up() -> None:
     spec = read_config(V4 | {"compress_ratios": [0, 4, 128, 4]})
     # 41 tokens: window 8 x (64 + 3 x 32); entries 2 x 10 x 32 + 0 x 32; index keys 2 x 10 x 16; the layers with
