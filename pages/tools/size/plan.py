@@ -8,6 +8,7 @@ from core.hardware.accelerators import explain_memory
 from core.serving.budget import budget_basis, counted_by_server, is_another_server_s
 from core.serving.memory_plan import MemoryPlan
 from core.serving.options import Option, OptionGrid, width_name
+from core.serving.plan_line import PlanLine
 from core.units import GB, GIB, format_both
 from pages.shell import share
 
@@ -18,13 +19,17 @@ def show_plan(option: Option, name: str) -> None:
     total = format_both(plan.total_bytes, 2)
     budget = format_both(plan.budget_bytes, 2)
     st.markdown(f"Total **{total}** against a budget of **{budget}**. The counted lines add up to the byte.")
-    for line in plan.lines:
-        with st.container(border=True, gap="xsmall"):
-            figure, words = st.columns([1, 3], gap="medium")
-            figure.markdown(f"**{line.label}**  \n{format_both(line.num_bytes, 2)}")
-            words.markdown(f"{line.formula}  \n`{line.substituted} = {line.num_bytes:,} bytes`")
-            words.caption(line.provenance)
+    # one part of the page, where a frame and columns for each line are sixty
+    table = ["| Line | Bytes | Formula, with its numbers | From |", "|---|---|---|---|", *map(_row, plan.lines)]
+    st.container(key="size_plan").markdown("\n".join(table))
     _carry(plan, name)
+
+
+def _row(line: PlanLine) -> str:
+    """A line of the plan as a row of a Markdown table."""
+    how = f"{line.formula}: `{line.substituted} = {line.num_bytes:,} bytes`"
+    cells = (f"**{line.label}**", format_both(line.num_bytes, 2), how, line.provenance)
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
 
 
 def _carry(plan: MemoryPlan, name: str) -> None:
