@@ -92,6 +92,7 @@ SPARSE = frozenset(
         "HYV4ForCausalLM",
     }
 )
+POOLED_INDEX = frozenset({"qwen4_exp", "qwen4_exp_text"})  # model types
 MINIMAX_SPARSE = frozenset({"MiniMaxM3SparseForCausalLM", "MiniMaxM3SparseForConditionalGeneration"})
 # arg_groups/overrides.py: hybrids whose states are in the prefix cache, and those that can snapshot them in extra slots
 STATES_IN_PREFIX_CACHE = frozenset(

@@ -1,4 +1,4 @@
-"""Rows of other kinds: a latent with or without an indexer's keys, and MiniMax-M3's index beside keys and values.
+"""Rows of other kinds: a latent with or without an indexer's keys, and an index beside keys and values.
 
 sglang/srt/model_executor/pool_configurator.py (DefaultPoolConfigurator) and configs/model_config.py of 0.5.23.
 """
@@ -13,6 +13,8 @@ from core.engines.sglang.heads import either, head_dim, kv_heads
 from core.engines.sglang.shapes import Row
 
 SPARSE_PAGE = 64
+POOLED_KEPT = (512, 2048)  # pooled keys that fast_topk_v2 chooses
+POOLED_KEY_BYTES = 2
 SCALED_BLOCK = 128  # latent elements that share one float32 scale in the indexer's fp8 rows
 
 
@@ -83,3 +85,20 @@ def minimax_sparse(model: Served) -> dict[str, Any]:
         "index_elements": (len(keys) + with_value) * width,
         "page": 128,
     }
+
+
+def pooled_index(model: Served, layers: int) -> dict[str, Any]:
+    """Qwen4Exp: beside keys and values one 16-bit index key for indexer_compress_ratio tokens, and pages of 64. The raw
+    keys that wait to be pooled stand in a buffer of each request outside these pools, as the taps of its n-gram
+    convolution do (layers/attention/qsa/config.py, mem_cache/qsa_kv_pool.py). Raises EngineError."""
+    text = model.text
+    if text.get("indexer_n_heads") is None:
+        return {}
+    pool, width, budget = (text.integer(f"indexer_{name}") for name in ("compress_ratio", "head_dim", "budget"))
+    if budget // pool not in POOLED_KEPT:
+        raise EngineError(
+            f"sglang: indexer_budget {budget:,} over indexer_compress_ratio {pool} chooses {budget // pool:,} keys; "
+            f"SGLang 0.5.23's kernel takes {' or '.join(f'{kept:,}' for kept in POOLED_KEPT)}. Correct the config.json."
+        )
+    key = width * POOLED_KEY_BYTES // pool
+    return {"index_bytes": key * layers, "page": SPARSE_PAGE, "fixed_page": True}

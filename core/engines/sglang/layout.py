@@ -14,7 +14,7 @@ from core.engines.sglang import classes
 from core.engines.sglang.drafts import mtp_layers
 from core.engines.sglang.fields import Served, context_length, served, whole
 from core.engines.sglang.heads import row_of
-from core.engines.sglang.latent import has_latent, latent, minimax_sparse
+from core.engines.sglang.latent import has_latent, latent, minimax_sparse, pooled_index
 from core.engines.sglang.shapes import Compressed, Layout, Row
 from core.engines.sglang.states import UNSTATED, States, states_of
 from core.engines.sglang.window_pool import has_window_pool, window_pool
@@ -62,6 +62,8 @@ def compiled(spec: ModelSpec) -> Layout:
     if name in classes.LATENT or has_latent(model):
         ids = states.attention_ids if states else None
         return Layout(layers=layers, **latent(model, range(layers) if ids is None else ids), **settings)
+    if model.text.model_type in classes.POOLED_INDEX:
+        settings |= {"mtp_layers": None, **pooled_index(model, layers)}
     return Layout(layers=layers, row=row_of(model), **settings)
 
 

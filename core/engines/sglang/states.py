@@ -20,6 +20,7 @@ from core.engines.sglang.state_kinds import (
 )
 from core.models.attention import ParallelLayer, RecurrentState
 
+QWEN4_ATTENDS = ("full_attention", "qwen_sparse_attention", "indexed_attention")
 STATE_BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
 
 
@@ -149,11 +150,10 @@ def _lfm2(model: Served, fields: Fields) -> States:
     return States(kind=kind, layers=states, attention_layers=attention)
 
 
-def _gated_delta(model: Served, fields: Fields) -> States:
-    text = model.text
+def _delta_rule(text: Fields) -> HeadState:
     keys, values = text.integer("linear_num_key_heads"), text.integer("linear_num_value_heads")
     width = text.integer("linear_value_head_dim")
-    kind = HeadState(
+    return HeadState(
         channels=width * values,
         groups=keys,
         heads=values,
@@ -162,6 +162,10 @@ def _gated_delta(model: Served, fields: Fields) -> States:
         kernel=text.integer("linear_conv_kernel_dim"),
         state_bytes=_state_bytes(text),
     )
+
+
+def _gated_delta(model: Served, fields: Fields) -> States:
+    text = model.text
     layers, interval = text.integer("num_hidden_layers"), text.optional("full_attention_interval", 1)
     if interval is None:
         raise EngineError(
@@ -169,7 +173,16 @@ def _gated_delta(model: Served, fields: Fields) -> States:
             "without it. Add full_attention_interval to the config.json."
         )
     attention = layers // interval
-    return States(kind=kind, layers=layers - attention, attention_layers=attention)
+    return States(kind=_delta_rule(text), layers=layers - attention, attention_layers=attention)
+
+
+def _qwen4_exp(model: Served, fields: Fields) -> States:
+    """The same, its layers counted by layer_types where the file has them (configs/qwen4_exp.py)."""
+    kinds = model.text.items("layer_types")
+    if not kinds:
+        return _gated_delta(model, fields)
+    attention = sum(kind in QWEN4_ATTENDS for kind in kinds)
+    return States(kind=_delta_rule(model.text), layers=len(kinds) - attention, attention_layers=attention)
 
 
 def _kimi(model: Served, fields: Fields) -> States:
@@ -268,6 +281,8 @@ READERS: dict[str, Callable[[Served, Fields], States | None]] = {
     "qwen3_next": _gated_delta,
     "qwen3_5_text": _gated_delta,
     "qwen3_5_moe_text": _gated_delta,
+    "qwen4_exp": _qwen4_exp,
+    "qwen4_exp_text": _qwen4_exp,
     "kimi_linear": _kimi,
     "bailing_hybrid": _bailing,
     "glm5_next": _glm5_next,
@@ -277,6 +292,6 @@ READERS: dict[str, Callable[[Served, Fields], States | None]] = {
     "inkling_mm_model": _inkling,
 }
 UNSTATED = frozenset(  # hybrids that SGLang serves and whose states these rules do not state
-    {"jet_nemotron", "jet_vlm", "gigachat3_5", "qwen4_exp", "qwen4_exp_text"}
+    {"jet_nemotron", "jet_vlm", "gigachat3_5"}
     | {"minicpm_sala", "nemotron_h_puzzle", "intern_s2_preview", "interns2_mobius", "interns2_mobius_text"}
 )

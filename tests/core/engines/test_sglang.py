@@ -82,7 +82,7 @@ def wrong(case: dict[str, Any]) -> dict[str, Any]:
 
 @pytest.mark.parametrize(
     ("name", "number"),
-    [("sglang_cases.json.gz", 315), ("sglang_more_cases.json.gz", 2909), ("sglang_own_cases.json.gz", 48)],
+    [("sglang_cases.json.gz", 315), ("sglang_more_cases.json.gz", 2909), ("sglang_own_cases.json.gz", 75)],
 )
 def test_pools_are_those_of_sglangs_own_planner(name: str, number: int) -> None:
     planned = [case for case in cases(name) if "truth" in case]
@@ -255,3 +255,17 @@ def test_a_broken_file_is_an_engine_error_too(config: dict[str, Any]) -> None:
     )
     with contextlib.suppress(EngineError):
         plan_cache(broken, engine="sglang", available_bytes=40 * GIB)
+
+
+def test_a_pooled_index_by_hand_and_its_refusals() -> None:
+    """Qwen3.8-Flash-Next: 12 layers x (2 heads x 512 x 2 B + 128 x 2 B / 4) = 25,344 B a token, pages of 64, its states
+    in 36 layers of 48 x 128 x 128 x 4 B + 10,240 x 3 x 2 B = 3,207,168 B."""
+    config = next(case["config"] for case in cases("sglang_own_cases.json.gz") if case["id"] == "qwen4-exp|base")
+    plan = plan_cache(read_config(config), engine="sglang", available_bytes=40 * GIB)
+    assert (plan.bytes_per_token, plan.block_size) == (25_344, 64)
+    assert plan.state_slots == int((40 * GIB * 0.9 / 1.9 - 36 * 3_207_168) // (36 * 3_207_168))
+    changed = read_config({**config, "text_config": {**config["text_config"], "indexer_compress_ratio": 8}})
+    with pytest.raises(EngineError, match="chooses 256 keys"):
+        plan_cache(changed, engine="sglang", available_bytes=40 * GIB)
+    with pytest.raises(EngineError, match="draft_method is 'mtp'"):
+        plan_cache(read_config(config), engine="sglang", draft_method="mtp", speculative_tokens=2)
