@@ -24,8 +24,8 @@ class _Nowhere(DeltaGenerator):
 
 
 @contextmanager
-def sent_if(seen: bool, place: DeltaGenerator, name: str) -> Iterator[None]:
-    """Draws into place where it is seen, else nowhere; for inputs whose values a script may set, so for no file.
+def sent_if(seen: bool, place: DeltaGenerator, name: str, *, files: frozenset[str] = frozenset()) -> Iterator[None]:
+    """Draws into place where it is seen, else nowhere. files are keys of uploads, which no script may set.
 
     When they come into sight the browser learns their values from here, since it knows their defaults alone.
     """
@@ -42,7 +42,7 @@ def sent_if(seen: bool, place: DeltaGenerator, name: str) -> Iterator[None]:
         with _Nowhere(root_container=RootContainer.MAIN):
             yield
     finally:  # a page may stop among them
-        held[name] = _keys() - before
+        held[name] = _keys() - before - files
 
 
 def _keys() -> frozenset[str]:

@@ -38,4 +38,5 @@ def test_a_closed_tab_keeps_what_was_typed_in_it(open_page):
 
 def turned_to(app: AppTest, tab: str) -> AppTest:
     app.session_state["size_tab"] = tab
-    return app.run()
+    assert not app.run().exception
+    return app
