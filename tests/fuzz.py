@@ -165,9 +165,12 @@ def alive() -> int:
     for name, module in list(sys.modules.items()):
         if name.startswith("core."):
             for kept in KEPT_BY_SPEC:
-                getattr(module, kept, {}).clear()
+                if isinstance(found := getattr(module, kept, None), dict):  # one of that name may be a function
+                    found.clear()
     for found in gc.get_objects():
-        ours = isinstance(found, functools._lru_cache_wrapper) and found.__module__.startswith("core.")
+        if not isinstance(found, functools._lru_cache_wrapper):
+            continue
+        ours = (getattr(found, "__module__", None) or "").startswith("core.")  # one around a partial has none
         if ours and found.cache_parameters()["maxsize"] is not None:
             found.cache_clear()
     gc.collect()

@@ -169,7 +169,7 @@ def _settings(given: Sequence[str]) -> tuple[tuple[str, Any], ...]:
             raise SizingError(f"--setting {pair!r} is no KEY=VALUE: give one, such as max_batched_tokens=8192")
         try:
             found.append((key, json.loads(value.lower() if value in ("True", "False") else value)))
-        except json.JSONDecodeError:
+        except ValueError:  # no JSON, or a number of thousands of digits
             found.append((key, value))
     return tuple(found)
 

@@ -44,9 +44,28 @@ def from_json(text: str) -> RunRecord:
     if len(text) > MAX_IMPORT_BYTES:
         raise InvalidRecord(f"{len(text):,} bytes: a run has at most {MAX_IMPORT_BYTES:,}.")
     try:
-        return from_dict(json.loads(text))
-    except (json.JSONDecodeError, RecursionError) as e:
-        raise InvalidRecord(f"not JSON: {e}.") from e
+        given = json.loads(text)
+        record = from_dict(given)  # names the field first
+        _finite(given)
+    except InvalidRecord:
+        raise
+    except (ValueError, RecursionError, OverflowError) as e:
+        raise InvalidRecord(f"not JSON: {_reason(e)}.") from e
+    return record
+
+
+def _finite(given: Any, name: str = "run") -> None:
+    """Raises InvalidRecord for NaN and infinity anywhere: a run that holds one could not be written as JSON again."""
+    if isinstance(given, float) and not math.isfinite(given):
+        raise InvalidRecord(f"{name} is {given}: a run holds finite numbers alone. Export the run again.")
+    inside = given.items() if isinstance(given, dict) else enumerate(given) if isinstance(given, list) else ()
+    for key, value in inside:
+        _finite(value, f"{name}.{key}")
+
+
+def _reason(error: Exception) -> str:
+    """What the reader says, without the interpreter's advice on its limit of digits."""
+    return str(error).partition(" (")[0] if "digits" in str(error) else str(error)
 
 
 RATE_SAMPLES = ("start_reads", "round_reads", "start_products", "round_products")
@@ -206,11 +225,14 @@ def from_csv(text: str) -> RunRecord:
             raise InvalidRecord("no line with a column 'run': export the run again.")
         if any(value is None for row in rows for value in row.values()):
             raise InvalidRecord("a line ends before its last column: export the run again.")
-        return from_dict({**json.loads(rows[0]["run"]), "results": [_csv_result(row) for row in rows]})
-    except (KeyError, ValueError, TypeError, csv.Error) as e:
+        given = {**json.loads(rows[0]["run"]), "results": [_csv_result(row) for row in rows]}
+        record = from_dict(given)
+        _finite(given)
+        return record
+    except (KeyError, ValueError, TypeError, RecursionError, OverflowError, csv.Error) as e:
         if isinstance(e, InvalidRecord):
             raise
-        raise InvalidRecord(f"not a CSV of a run: {e}.") from e
+        raise InvalidRecord(f"not a CSV of a run: {_reason(e)}.") from e
 
 
 def _csv_result(row: dict[str, str]) -> dict[str, Any]:

@@ -153,13 +153,22 @@ def test_a_file_that_is_no_run_of_ours_is_refused_by_field(change, message):
     assert message in str(refused.value)
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{", "null", "[" * 100_000, '{"schema": 1}'])
+@pytest.mark.parametrize("text", ["", "[]", "{", "null", "[" * 100_000, '{"schema": 1}', "9" * 5_000])
 def test_hostile_json_is_refused(text):
     with pytest.raises(InvalidRecord):
         from_json(text)
 
 
-@pytest.mark.parametrize("text", ["", "a,b\n1,2\n", "run\n{}\n", "run\n[]\n"])
+@pytest.mark.parametrize("number", ["NaN", "-Infinity", "1e999"])
+def test_what_is_no_finite_number_is_refused_wherever_it_stands(number):
+    """It was taken, and the export of that run then failed."""
+    written = json.dumps(to_dict(run_record())).replace('"machine": {', f'"machine": {{"load": {number}, ', 1)
+    assert number in written
+    with pytest.raises(InvalidRecord, match=r"run\.machine\.load is -?(nan|inf): a run holds finite numbers alone"):
+        from_json(written.replace(", }", "}"))
+
+
+@pytest.mark.parametrize("text", ["", "a,b\n1,2\n", "run\n{}\n", "run\n[]\n", "run\n" + "[" * 100_000])
 def test_hostile_csv_is_refused(text):
     with pytest.raises(InvalidRecord):
         from_csv(text)
