@@ -48,7 +48,7 @@ def weights_chart(rows: Sequence[Mapping[str, Any]], palette: Palette) -> alt.La
     values = [dict(row) for row in rows]
     y_axis = alt.Axis(title=None, ticks=False, domain=False, labelFontSize=14, labelPadding=8)
     y = alt.Y("model:N", sort=models, axis=y_axis, scale=alt.Scale(paddingInner=0.3))
-    x = alt.X("left:Q", scale=x_scale, title="GB", axis=alt.Axis(grid=False))
+    x = alt.X("left:Q", scale=x_scale, title="GB", axis=alt.Axis(grid=False, tickCount=10))
     hues = [{"K and V": palette.keys_values, "cache": palette.cache}.get(name, palette.weights) for name in ORDER]
     shades = [mixed(hue, palette.background, share) for hue, share in zip(hues, SHARES, strict=True)]
     colour = alt.Color("part:N", legend=None, scale=alt.Scale(domain=list(ORDER), range=shades))

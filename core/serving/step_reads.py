@@ -1,9 +1,8 @@
 """What one decode step reads of the weights, and what it multiplies with them.
 
 A step looks up one row of the embedding a sequence, not the table (a tied table is read whole as the head); it reads
-the head and every matrix of the layers, and leaves vision and audio towers alone; so it does tables of embeddings by
-layer or n-gram, of which it looks up a few rows. Of E experts of a layer, B sequences
-that take k each wake
+the head and every matrix of the layers, and leaves vision and audio towers alone. Of tables of embeddings by layer or
+n-gram it looks up a few rows too. Of E experts of a layer, B sequences that take k each wake
 
     E (1 - (1 - k/E)^B)
 
