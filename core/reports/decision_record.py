@@ -136,11 +136,11 @@ def _job_table(decision: Decision) -> Table:
         ("Model", f"{decision.model_name}, {plan.parameters.total:,} parameters at {option_name(decision.option)}"),
         ("Sequences × tokens", f"{job.batch_size:,} × {job.context_length:,}"),
         ("Weights and KV cache", f"{job.weight_bits:g} bits and {float(job.kv_bits_per_element):g} bits an element"),
-        ("Windows", windows),
+        ("Sliding windows", windows),
         ("Accelerators", f"{job.num_accelerators} × {job.device.name}, {split_of(job)}"),
         ("Memory utilisation and reserve", f"{job.memory_utilization:g} and {job.runtime_reserve_bytes / GB:g} GB"),
         ("Block and prefill chunk", f"{job.block_size} and {job.prefill_chunk:,} tokens"),
-        ("Parameters that G frees", job.freed_parameters),
+        ("K and V weights that a smaller G frees", job.freed_parameters),
     )
     return ("Input", "Value"), rows
 

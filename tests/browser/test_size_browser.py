@@ -50,6 +50,20 @@ def test_a_way_to_fit_is_one_click(server: Dashboard, page: Page):
     expect(page).to_have_url(re.compile(r"size_tp=2"))
 
 
+def test_more_inputs_stay_open_between_the_two_questions(server: Dashboard, page: Page):
+    page.goto(f"{server.url}/size")
+    price = page.get_by_label("Price per GPU-hour")
+    page.get_by_text("More inputs").click()
+    expect(price).to_be_visible()
+    expect(page.get_by_text("K and V weights that a smaller G frees")).to_be_visible()
+    page.get_by_role("radio", name="Serve a model").click()
+    expect(page.get_by_text("K and V weights that a smaller G frees")).to_have_count(0)
+    expect(price).to_be_visible()
+    page.get_by_role("radio", name="Choose G").click()
+    expect(page.get_by_text("K and V weights that a smaller G frees")).to_be_visible()
+    expect(price).to_be_visible()
+
+
 def test_inputs_of_closed_tabs_stay_in_the_address(server: Dashboard, page: Page):
     page.goto(f"{server.url}/size?size_tab=Traffic&size_mean=8192&size_p95=20000&size_wish=4")
     expect(page.get_by_text("Batch that holds at 99 %")).to_be_visible()

@@ -31,7 +31,7 @@ def test_a_draft_a_prefix_and_a_cache_outside_are_counted_and_bound(open_page):
     plan = next(section for section in report_of(app) if section.title.startswith("Memory of")).table
     assert any(row[0] == "Draft, a plain draft" for row in plan[1])
     asked = next(section for section in report_of(app) if section.title == "What was asked").table
-    assert ("Who drafts tokens", "Llama-3.2 1B", "Nobody") in asked[1]
+    assert ("Draft model", "Llama-3.2 1B", "None") in asked[1]
 
 
 def test_a_draft_that_cannot_be_gets_a_sentence(open_page):

@@ -411,7 +411,7 @@ def test_a_log_stands_beside_our_figures_and_its_memory_is_taken(open_page):
     """40 GiB / 14,155,776 bytes = 3,034 blocks; 66 a request of 32,768 tokens; 10 of 512 tokens."""
     text = (ROOT / "tests/data/engines/logs/vllm-0.33-qwen3-next.log").read_text()
     job = {"size_model": "Qwen3-Next 80B-A3B", "size_context": "512", "size_batch": "1", "size_g": "2"}
-    app = open_page(PAGE, **job, size_parameters="80000000000", size_weight_bits="4", size_tab="The log")
+    app = open_page(PAGE, **job, size_parameters="80000000000", size_weight_bits="4", size_tab="Server log")
     app.text_area(key="size_log").set_value(text).run()
     assert "3 of 4 figures are equal to ours." in texts(app)
     assert "our figures are of Qwen3-Next 80B-A3B." in texts(app)

@@ -29,10 +29,10 @@ def test_what_comes_into_sight_is_told_its_value(open_page):
 
 
 def test_a_closed_tab_keeps_what_was_typed_in_it(open_page):
-    app = turned_to(open_page(PAGE), "The log")
+    app = turned_to(open_page(PAGE), "Server log")
     app.text_area(key="size_log").set_value("nginx started").run()
     assert not turned_to(app, "The plan").text_area
-    box = turned_to(app, "The log").text_area(key="size_log")
+    box = turned_to(app, "Server log").text_area(key="size_log")
     assert (box.value, box.proto.set_value) == ("nginx started", True)
 
 

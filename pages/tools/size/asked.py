@@ -22,8 +22,8 @@ CHOOSE = (
     ("size_context", "Context, tokens", 65_536),
     ("size_g", "G to look at", "Largest that fits"),
     ("size_wish", "G to make fit", "8"),
-    ("size_freed", "Parameters that G frees", "dropped"),
-    ("size_windows", "Windows", "The model's own"),
+    ("size_freed", "K and V weights that a smaller G frees", "dropped"),
+    ("size_windows", "Sliding windows", "The model's own"),
 )
 BOTH = (
     ("size_kv_bits", "KV cache, bits", 16),
@@ -35,19 +35,19 @@ BOTH = (
     ("size_tp", "Tensor parallel", 1),
     ("size_pp", "Pipeline parallel", 1),
     ("size_dp", "Data parallel", 1),
-    ("size_ep", "Experts whole", False),
+    ("size_ep", "Expert parallel", False),
     ("size_utilisation", "Memory utilisation", 0.9),
     ("size_reserve", "Runtime reserve, GB", 2.0),
     ("size_block", "Block, tokens", 16),
     ("size_chunk", "Prefill chunk, tokens", 8_192),
-    ("size_scale_bits", "Scale bits below 16", 0),
+    ("size_scale_bits", "Bits per scale", 0),
     ("size_scale_elements", "Elements per scale", 64),
-    ("size_draft", "Who drafts tokens", NOBODY),
-    ("size_draft_method", "It drafts as", next(iter(METHODS))),
-    ("size_draft_tokens", "Tokens drafted a step", 3),
+    ("size_draft", "Draft model", NOBODY),
+    ("size_draft_method", "Draft method", next(iter(METHODS))),
+    ("size_draft_tokens", "Draft tokens per step", 3),
     ("size_prefix", "Shared prefix, tokens", 0),
-    ("size_offload", "Cache outside, GB", 0.0),
-    ("size_link", "Reached over", list(LINKS)[1]),
+    ("size_offload", "Cache offload, GB", 0.0),
+    ("size_link", "Offload over", list(LINKS)[1]),
     ("size_left", "Measured for the cache, GiB (0: computed)", 0.0),
 )
 OF_A_SHAPE = (
@@ -58,7 +58,7 @@ OF_WINDOWS = (
     ("size_global", "Global layers", 10), ("size_local", "Local layers", 30), ("size_window", "Window, tokens", 4_096),
 )  # fmt: skip
 OF_TRAFFIC = (
-    ("size_traffic", "Contexts are", "Log-normal"), ("size_mean", "Mean context at the end, tokens", 16_384),
+    ("size_traffic", "Context lengths", "Log-normal"), ("size_mean", "Mean context at the end, tokens", 16_384),
     ("size_p95", "95th percentile, tokens", 40_000), ("size_share", "Share of it that is generated", 0.25),
 )  # fmt: skip
 OF_ENGINES = {

@@ -11,7 +11,7 @@ from core.serving.offload import TIERS, Offload, OffloadBound
 from core.units import GB, format_bytes
 from pages.tools.size.model import HEADLINE, OWN_FILE, OWN_SHAPE, chosen_spec, model_names
 
-NOBODY, OWN_LAYERS = "Nobody", "The model's MTP layers"
+NOBODY, OWN_LAYERS = "None", "The model's MTP layers"
 METHODS = {"A plain draft": "draft_model", "EAGLE": "eagle", "EAGLE-3": "eagle3"}
 LINKS = {words[:1].upper() + words[1:]: rate for words, rate in TIERS.values()}
 
@@ -21,15 +21,16 @@ def besides_inputs() -> None:
     one, two, three, four = st.columns(4)
     models = [name for name in model_names() if name not in (OWN_SHAPE, OWN_FILE, HEADLINE)]
     one.selectbox(
-        "Who drafts tokens",
+        "Draft model",
         [NOBODY, OWN_LAYERS, HEADLINE, *models],
         key="size_draft",
         bind="query-params",
         accept_new_options=True,
-        help="A model of the registry, or owner/name on the Hub, that speculates tokens for this one to check.",
+        help="A model of the registry, or owner/name on the Hub, that proposes tokens for this one to check: "
+        "speculative decoding.",
     )
-    two.selectbox("It drafts as", list(METHODS), key="size_draft_method", bind="query-params")
-    three.number_input("Tokens drafted a step", value=3, step=1, key="size_draft_tokens", bind="query-params")
+    two.selectbox("Draft method", list(METHODS), key="size_draft_method", bind="query-params")
+    three.number_input("Draft tokens per step", value=3, step=1, key="size_draft_tokens", bind="query-params")
     four.number_input(
         "Shared prefix, tokens",
         value=0,
@@ -39,14 +40,14 @@ def besides_inputs() -> None:
         help="What all requests begin with: held once, in whole blocks on vLLM.",
     )
     one.number_input(
-        "Cache outside, GB",
+        "Cache offload, GB",
         value=0.0,
         step=16.0,
         key="size_offload",
         bind="query-params",
         help="Host memory or NVMe beside each accelerator, for the cache of requests that wait.",
     )
-    two.selectbox("Reached over", list(LINKS), index=1, key="size_link", bind="query-params")
+    two.selectbox("Offload over", list(LINKS), index=1, key="size_link", bind="query-params")
 
 
 def besides_fields(state: Any) -> dict[str, Any]:

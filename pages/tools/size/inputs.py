@@ -38,7 +38,8 @@ PATTERN = "Some layers keep a window"
 WORDS = (
     "**Memory utilisation**: the share of its memory that a server may fill. **Runtime reserve**: of that, what is "
     "kept for activations and the server itself. **Block**: tokens of a page of the cache. **Prefill chunk**: tokens "
-    "of a prompt that one step reads. **Scale bits**: below 16 bits so many elements share a scale of so many bits."
+    "of a prompt that one step reads. **Scale**: the factor that a group of elements shares in a cache of fewer than 16 "
+    "bits."
 )
 
 
@@ -110,9 +111,13 @@ def first_inputs(*, serving: bool) -> None:
 
 
 def more_inputs(*, serving: bool) -> None:
-    """Everything else, folded away under a label that says what is in there; another model is left to Choose G."""
-    label = f"More inputs: weights, accelerators, {'' if serving else 'windows, '}engine"
-    more = st.expander(label, icon=":material/tune:", key="size_more", on_change="rerun")
+    """Everything else, folded away under one label: with another for each question it would close between them."""
+    more = st.expander(
+        "More inputs: weights, accelerators, engine, draft, offload",
+        icon=":material/tune:",
+        key="size_more",
+        on_change="rerun",
+    )
     with unsent.sent_if(bool(more.open), more, "size_more"):
         one, two, three, four = st.columns(4)
         one.selectbox("Weights, bits", [16, 8, 4], key="size_weight_bits", bind="query-params")
@@ -120,7 +125,7 @@ def more_inputs(*, serving: bool) -> None:
             stored.format_input()
         if not serving:
             two.selectbox(
-                "Parameters that G frees",
+                "K and V weights that a smaller G frees",
                 ["dropped", "spent"],
                 key="size_freed",
                 bind="query-params",
@@ -141,7 +146,7 @@ def more_inputs(*, serving: bool) -> None:
         two.number_input("Runtime reserve, GB", value=2.0, step=0.5, key="size_reserve", bind="query-params")
         three.number_input("Block, tokens", value=16, step=16, key="size_block", bind="query-params")
         four.number_input("Prefill chunk, tokens", value=8_192, step=1_024, key="size_chunk", bind="query-params")
-        one.number_input("Scale bits below 16", value=0, step=8, key="size_scale_bits", bind="query-params")
+        one.number_input("Bits per scale", value=0, step=8, key="size_scale_bits", bind="query-params")
         two.number_input("Elements per scale", value=64, step=16, key="size_scale_elements", bind="query-params")
         if not serving:
             _window_inputs(one, two, three, four)
@@ -152,11 +157,13 @@ def more_inputs(*, serving: bool) -> None:
 
 
 def _window_inputs(one: Any, two: Any, three: Any, four: Any) -> None:
-    one.selectbox("Windows", [OWN_WINDOWS, PATTERN], key="size_windows", bind="query-params")
+    one.selectbox("Sliding windows", [OWN_WINDOWS, PATTERN], key="size_windows", bind="query-params")
     two.number_input("Global layers", value=10, step=1, key="size_global", bind="query-params")
     three.number_input("Local layers", value=30, step=1, key="size_local", bind="query-params")
     four.number_input("Window, tokens", value=4_096, step=512, key="size_window", bind="query-params")
-    st.caption("Global and local layers and the window count only where Windows says that some layers keep one.")
+    st.caption(
+        "Global and local layers and the window count only where *Sliding windows* says that some layers keep one."
+    )
 
 
 def asked(*, serving: bool, state: Any = None) -> Asked:

@@ -29,7 +29,7 @@ from pages.shell import cached, share, style, unsent
 from pages.tools.size import beside, besides, cache_width, engine, inputs, plan, report, server_log, speed, split
 from pages.tools.size.model import say_caution
 
-TABS = ["The plan", "Engine", "The log", "Speed and cost", beside.NAME]
+TABS = ["The plan", "Engine", "Server log", "Speed and cost", beside.NAME]
 
 
 def show(asked: inputs.Asked, answer: st.delta_generator.DeltaGenerator) -> None:
@@ -135,7 +135,7 @@ def show_other_heads(served: Served) -> None:
     with st.expander(f"What if it had another G? {said}", icon=":material/science:", key="size_other_heads"):
         st.markdown(
             "G is decided when a model is trained: each row below is another model, with the same shapes but for its "
-            f"KV heads. This one has G = {own_kv_heads(served.job.model)}. *Choose G*, above, weighs them all."
+            f"KV heads. This one has G = {own_kv_heads(served.job.model)}. *Choose G*, above, plans them all."
         )
         rows = _other_rows(served, others)
         st.table(rows)

@@ -36,7 +36,7 @@ from pages.tools.size.count import StillWaiting, wait_for
 from pages.tools.size.model import say_caution
 
 TABS = [
-    "The plan", "Engine", "The log", "Every G", "Make it fit", "Limits", "Tensor parallel", "Traffic", "Speed and cost",
+    "The plan", "Engine", "Server log", "Every G", "Make it fit", "Limits", "Tensor parallel", "Traffic", "Speed and cost",
     "Measure", beside.NAME, "Record",
 ]  # fmt: skip
 
@@ -70,7 +70,7 @@ except StillWaiting as wait:
     wait_for(wait)
     st.stop()
 
-st.subheader("Behind the verdict")
+st.subheader("Behind the answer")
 # What a closed tab would draw is not worked out; its inputs run unsent, so that they stay in the URL.
 (
     plan_tab,

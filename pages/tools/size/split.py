@@ -26,7 +26,7 @@ def split_inputs() -> None:
         "vLLM's `--data-parallel-size`; SGLang's `--enable-dp-attention` with `--tp` as large as both together.",
     )  # fmt: skip
     whole.checkbox(
-        "Experts whole", key="size_ep", bind="query-params",
+        "Expert parallel", key="size_ep", bind="query-params",
         help="Each rank holds whole experts, not a slice of each. `--enable-expert-parallel`.",
     )  # fmt: skip
 

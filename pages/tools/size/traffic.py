@@ -29,7 +29,7 @@ def takes_a_file() -> bool:
 def traffic_inputs() -> None:
     """The distribution and its figures; in the URL whatever tab is open (an uploaded file cannot be)."""
     st.segmented_control(
-        "Contexts are",
+        "Context lengths",
         [LOGNORMAL, CONSTANT, FILE],
         default=LOGNORMAL,
         required=True,
