@@ -35,9 +35,11 @@ WATCH = """
   new PerformanceObserver((list) => {
     for (const entry of list.getEntries()) if (!entry.hadRecentInput) seen.shifts.push(entry.value)
   }).observe({ type: "layout-shift", buffered: true })
-  document.addEventListener("click", () => {
+  const begin = () => {
     seen.start = performance.now(); seen.any = seen.shown = 0; seen.blocks.clear(); seen.shifts.length = 0
-  }, true)
+  }
+  document.addEventListener("click", begin, true)
+  document.addEventListener("keydown", begin, true)
 })()
 """
 SETTLED = f"""
