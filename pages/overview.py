@@ -44,7 +44,8 @@ spec, verdict = cached.headline(st.context.theme.type or "light")
 style.draw_spec(
     spec,
     sentence="**13B model, 64k context, batch 32, one H100 80 GB: which G fits?** "
-    f"{verdict} A disc is one choice; its number is the bits per cached element.",
+    f"{verdict} A disc is one choice; its number is the bits per cached element. The budget is the 90 % of the card's "
+    "memory that a server may fill.",
     alt_text="Dots for each G from 1 to 40 at 16, 8 and 4 bits, in GB on a log scale, against the budget of one "
     f"H100. {verdict} G = 8 fits at none of the three.",
     key="overview_headline",

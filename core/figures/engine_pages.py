@@ -137,4 +137,4 @@ def pages_alt_text(plan: EnginePlan) -> str:
         f"{row['name']}: {row['pages']:,} pages of {format_bytes(row['page_bytes'])}, {row['filled']:.0%} filled"
         for row in pages_rows(plan)
     ]
-    return f"What one request pins in {plan.version}: {'; '.join(said)}."
+    return f"What one request takes in {plan.version}: {'; '.join(said)}."

@@ -181,8 +181,8 @@ def map_sentence() -> str:
     counts = [len(standing(spec)) for _, spec in registry()]
     none, one = counts.count(0), counts.count(1)
     return (
-        f"**Of {len(counts)} models, {none} keep G = H and nothing else, {one} stand on one idea, "
-        f"{len(counts) - none - one} on several.** A dot is a model; hover over it for its name."
+        f"**Of {len(counts)} models, {none} keep G = H and nothing else, {one} use one idea, "
+        f"{len(counts) - none - one} several.** A dot is a model; hover over it for its name."
     )
 
 

@@ -52,7 +52,7 @@ def server_request(colours: Palette, *, context_length: int) -> Picture:
     found = server_pages.taken(context_length)
     sentence = (
         f"**{context_length:,} tokens of {server_pages.MODEL} take {found.times:,.3g} times their keys and values.** "
-        "Each row is a group of layers, each box a page: solid is filled, hatched is pinned and empty."
+        "Each row is a group of layers, each box a page: solid is filled, hatched is reserved and empty."
     )
     return made(pages_chart(found.plan, colours), sentence, pages_alt_text(found.plan))
 

@@ -73,7 +73,8 @@ IDEAS: tuple[Idea, ...] = (
         key="latent", name="A latent (MLA)", factors=("2", "G", "head_dim"), model="DeepSeek-V3",
         does="One vector a token and layer, from which keys and values of all heads are computed.",
         keys=("kv_lora_rank", "qk_rope_head_dim"),
-        g_means="Nothing: num_key_value_heads is in the file and counts no cache. The latent is whole on every rank.",
+        g_means="Nothing: num_key_value_heads is in the file and counts no cache. Each GPU of a split model "
+        "holds the whole latent.",
         published=(
             Published(says="MMLU of a 16B: MLA 50.0, MHA 48.7, with 15.6K against 110.6K elements a token.",
                       where="DeepSeek-V2, Table 9", arxiv="2405.04434"),

@@ -87,7 +87,7 @@ def which_idea(draw: Random) -> LaterQuestion:
     name, spec = draw.choice([known for known in _models() if standing(known[1])])
     found = by_key[standing(spec)[-1]]
     others = [each.name for each in IDEAS if each.key not in standing(spec)]
-    text = f"On which of these ideas does {name} stand?"
+    text = f"Which of these ideas does {name} use?"
     why = f"{', '.join(by_key[key].name for key in standing(spec))}. {found.does}"
     return _made(draw, "which idea", text, found.name, draw.sample(others, 2), why)
 

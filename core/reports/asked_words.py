@@ -34,8 +34,8 @@ WORDS = {
     "weights": "Weights, bits", "window": "Window, tokens", "windows": "Windows", "number": "Question",
 }  # fmt: skip
 OF_ONE_PAGE = {
-    "bench_batch": "Batch, sequences", "bench_contexts": "Contexts, tokens", "bench_device": "Device",
-    "bench_dtype": "Cache, arithmetic", "bench_experts": "Experts", "bench_experts_taken": "Experts a token",
+    "bench_batch": "Batch, sequences", "bench_contexts": "Context lengths", "bench_device": "Device",
+    "bench_dtype": "Number format", "bench_experts": "Experts", "bench_experts_taken": "Experts a token",
     "bench_ffn": "FFN size", "bench_head_dim": "head_dim", "bench_heads": "Query heads H",
     "bench_hidden": "Hidden size", "bench_kv_heads": "KV heads G measured", "bench_layers": "Layers L",
     "bench_mean": "Mean context at the end, tokens", "bench_other": "Compared with",

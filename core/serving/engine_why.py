@@ -23,12 +23,17 @@ class Misleading:
 
 
 def why_sentence(plan: MemoryPlan) -> str:
-    """'Why 45 at once: 40.0 GB are left …': how many such requests one copy serves, and what sets the number."""
+    """'Why 45 requests at once: 40.0 GB are left …': how many one copy serves, and what sets it."""
     said, job = _why(plan), plan.job
     if job.replicas == 1:
         return said
     each = "ranks of requests" if job.data_parallel > 1 else "copies"
     return said.replace(" at once:", f" at once on each of {job.replicas:,} {each}:", 1)
+
+
+def _at_once(number: int) -> str:
+    """'Why 45 requests at once'."""
+    return f"Why {number:,} request{'' if number == 1 else 's'} at once"
 
 
 def _why(plan: MemoryPlan) -> str:
@@ -40,7 +45,7 @@ def _why(plan: MemoryPlan) -> str:
         if not each:
             return ""
         return (
-            f"Why {floor(left / each):,} at once: {format_bytes(left)} are left for the cache and a request of "
+            f"{_at_once(floor(left / each))}: {format_bytes(left)} are left for the cache and a request of "
             f"{tokens} tokens takes {format_bytes(each)}."
         )
     if asked.fits is False and asked.max_concurrency is None and asked.engine in ("vllm", "sglang"):
@@ -55,7 +60,7 @@ def _why(plan: MemoryPlan) -> str:
     if not each:
         return ""
     return (
-        f"Why {floor(left / each):,} at once: {format_bytes(left)} are left for the cache and {asked.version} takes "
+        f"{_at_once(floor(left / each))}: {format_bytes(left)} are left for the cache and {asked.version} takes "
         f"{format_bytes(each)} for a request of {tokens} tokens."
     )
 
@@ -68,12 +73,12 @@ def _why_vllm(asked: EnginePlan, left: int, tokens: str) -> str:
     if shared := (asked.shared_bytes or 0) // page:
         held = (left // page - shared) // max(each - shared, 1)
         return (
-            f"Why {held:,} at once: {format_bytes(left)} are {left // page:,} blocks of {format_bytes(page)}, of which "
-            f"{shared:,} hold the shared prefix once, and a request of {tokens} tokens pins {each - shared:,} more."
+            f"{_at_once(held)}: {format_bytes(left)} are {left // page:,} blocks of {format_bytes(page)}, of which "
+            f"{shared:,} hold the shared prefix once, and a request of {tokens} tokens takes {each - shared:,} more."
         )
     return (
-        f"Why {floor(asked.max_concurrency):,} at once: {format_bytes(left)} are {left // page:,} blocks of "
-        f"{format_bytes(page)}, and a request of {tokens} tokens pins {each:,} of them, so "
+        f"{_at_once(floor(asked.max_concurrency))}: {format_bytes(left)} are {left // page:,} blocks of "
+        f"{format_bytes(page)}, and a request of {tokens} tokens takes {each:,} of them, so "
         f"{asked.max_concurrency:,.2f} fit."
     )
 
@@ -85,24 +90,24 @@ def _why_sglang(asked: EnginePlan, context: int) -> str:
     if asked.state_slots and asked.slots_per_request and held == asked.state_slots // asked.slots_per_request:
         each = f"{asked.slots_per_request} slots are set aside for each request" if asked.slots_per_request > 1 else ""
         return (
-            f"Why {held:,} at once: the states' share of the memory has {asked.state_slots:,} slots"
+            f"{_at_once(held)}: the states' share of the memory has {asked.state_slots:,} slots"
             f"{f', and {each}' if each else ', one a request'}, however short it is."
         )
     if held == asked.max_running_requests:
-        return f"Why {held:,} at once: the server takes no more than max_running_requests = {held:,}."
+        return f"{_at_once(held)}: the server takes no more than max_running_requests = {held:,}."
     full, window = asked.capacity_tokens or 0, asked.window_capacity_tokens
     if window is not None and full // max(context, 1) > held:
-        return f"Why {held:,} at once: the window pool has {window:,} tokens, full before the {full:,} others."
+        return f"{_at_once(held)}: the window pool has {window:,} tokens, full before the {full:,} others."
     share = ""
     if window is not None and asked.bytes_per_token is not None:
         share = f" of {format_bytes(asked.bytes_per_token)}, with the window tokens that are set aside for each"
-    return f"Why {held:,} at once: the pool has {full:,} tokens{share}, and each request takes {context:,} of them."
+    return f"{_at_once(held)}: the pool has {full:,} tokens{share}, and each request takes {context:,} of them."
 
 
 def _why_llama_cpp(plan: MemoryPlan, left: int) -> str:
     slots = plan.job.batch_per_replica
     return (
-        f"Why {slots:,} at once: llama.cpp allocates the context of all {slots:,} slots at its start, "
+        f"{_at_once(slots)}: llama.cpp allocates the context of all {slots:,} slots at its start, "
         f"{format_bytes(plan.kv_reserved_bytes)} of the {format_bytes(left)} left; more slots share it or take more."
     )
 

@@ -81,7 +81,7 @@ def _states_alone(taken_bytes: float, payload_bytes: float, state_bytes: int) ->
 
 
 def cause(asked: EnginePlan) -> str:
-    """What the groups pin, else the first reason that the plan's notes give."""
+    """What the groups take, else the first reason that the plan's notes give."""
     states = [group for group in asked.groups if group.kind == "state"]
     pages = {group.page_bytes for group in asked.groups}
     if asked.engine == "vllm" and states and len(pages) == 1:
@@ -119,7 +119,7 @@ def _by_kind(groups: list[CacheGroup]) -> list[tuple[tuple[str, CacheGroup], int
 
 def _pin(groups: list[CacheGroup]) -> str:
     pages = groups[0].pages_per_request or 0
-    verb = "pin" if len(groups) > 1 else "pins"
+    verb = "take" if len(groups) > 1 else "takes"
     return f"{verb} {_number(pages)} page{'s' if pages != 1 else ''}{' each' if len(groups) > 1 else ''}"
 
 

@@ -29,7 +29,7 @@ def entry(lesson: Lesson) -> None:
 
 def beside() -> None:
     """The pages that belong to no step of the walk."""
-    st.subheader("Beside the walk", anchor=False)
+    st.subheader("Beside the lessons", anchor=False)
     with st.container(key="map_beside", gap=None):
         st.page_link("learn/layouts.py", label="The three layouts")
         for key in texts.ORDER:

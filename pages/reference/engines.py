@@ -45,8 +45,8 @@ def most(found: list[TableRow]) -> str:
         return "None of these engines serves these models."
     far = max(served, key=lambda row: row.times_payload or 0)
     return (
-        f"{far.version} takes most beyond the payload here: {far.times_payload:,.3g} times, for {far.model} at "
-        f"{far.context_length:,} tokens."
+        f"{far.version} takes most against the payload here: {far.times_payload:,.3g} times as much, for "
+        f"{far.model} at {far.context_length:,} tokens."
     )
 
 
@@ -59,9 +59,10 @@ def rests(found: list[TableRow], _colours: object) -> "Rests":
 
 st.title("What each engine takes")
 st.markdown(
-    "Every model of the registry on every engine, computed when this page opens: one rank, a 16-bit cache, the "
-    "engine's defaults. Requests are what a memory of 40 or 70 GiB **for the cache** serves at once. "
-    "`python -m core engines` prints the same table; *Size* answers for your own job."
+    "Every model of the registry on every engine, computed when this page opens: one accelerator, a 16-bit cache, the "
+    "engine's defaults. The **payload** is what the attention pattern needs by itself. Requests are what "
+    "a memory of 40 or 70 GiB **for the cache** serves at once. `python -m core engines` prints the same table; *Size* "
+    "answers for your own job."
 )
 left, middle, right = st.columns([2, 2, 3])
 engine = left.selectbox(

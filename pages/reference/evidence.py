@@ -124,8 +124,8 @@ def rests(dots: tuple[Dot, ...], findings: tuple[Finding, ...], _colours: object
 st.title("Evidence")
 st.markdown(
     "What papers report when the same model is trained with fewer KV heads. The studies differ in size, training "
-    "length and task, so each is its own row. **Filled dots** spent the freed parameters again, on a wider or deeper "
-    "model; **rings** did not."
+    "length and task, so each is its own row. Fewer KV heads free parameters: **filled dots** spent them again, on a "
+    "wider or deeper model; **rings** did not."
 )
 chosen = choose_dots()
 range_chart(chosen, "points", "Benchmarks:")

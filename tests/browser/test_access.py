@@ -47,7 +47,7 @@ def menus_of_models(page: Page, url: str) -> Iterator[str]:
     """Every menu open, an empty choice, and a name that cannot be."""
     page.goto(f"{url}/models")
     settle(page)
-    for name in ("Take a family", "Paste or upload", "Share", "Save"):
+    for name in ("Choose a family", "Paste or upload", "Share", "Save"):
         page.get_by_role("button", name=re.compile(rf"\b{name}\b")).first.click()
         page.locator('[data-testid="stPopoverBody"]').wait_for()
         settle(page)

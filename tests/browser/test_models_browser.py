@@ -74,7 +74,7 @@ def test_it_opens_on_recorded_facts_without_asking_the_hub(page: Page, dashboard
 def test_a_family_is_taken_and_the_link_says_so(page: Page, dashboard: Dashboard) -> None:
     opened(page, dashboard)
     settled(page)
-    page.get_by_role("button", name="Take a family").click()
+    page.get_by_role("button", name="Choose a family").click()
     page.locator(".st-key-models_family").get_by_text("DeepSeek", exact=True).click()
     sentence = "DeepSeek-V2-Lite keeps 30.4 KiB per token, DeepSeek-V3.2 83.9 KiB: 2.8 times more."
     seen(page.get_by_text(sentence))  # 27 layers of 576 x 2 bytes; 61 of (576 + 128 of index keys) x 2

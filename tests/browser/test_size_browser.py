@@ -35,7 +35,8 @@ def test_why_so_many_requests_is_two_clicks_away_and_a_link(server: Dashboard, p
     page.goto(f"{server.url}/size")
     page.get_by_role("button", name="Questions that people ask").click()
     page.get_by_text("Why does Qwen3-Next serve 52 requests on SGLang").click()
-    why = "Why 52 at once: the states' share of the memory has 262 slots, and 5 slots are set aside for each request"
+    slots = "the states' share of the memory has 262 slots, and 5 slots are set aside for each request"
+    why = f"Why 52 requests at once: {slots}"
     expect(page.get_by_text(why)).to_be_visible()
     expect(page).to_have_url(re.compile(r"size_serve_context=512"))
     elsewhere.goto(page.url)

@@ -285,7 +285,7 @@ def test_falcon_40b_tells_the_definitions_apart(open_page: Opener) -> None:
     # 8,192 tokens x 122,880 bytes = 960 MiB; 128 heads instead of 8: 16 times
     # SGLang and mlx-lm have no code of their own for Falcon: no figure, and why
     assert list(counted["Bytes"]) == ["960 MiB", "960 MiB", "–", "960 MiB", "–", "15 GiB"]
-    assert list(counted["Of payload"]) == ["1 ×", "1 ×", "–", "1 ×", "–", "16 ×"]
+    assert list(counted["Times the payload"]) == ["1 ×", "1 ×", "–", "1 ×", "–", "16 ×"]
     assert "FalconForCausalLM has no code of its own in SGLang" in counted["Why"].iloc[2]
     assert "copies keys and values to every query head" in counted["Why"].iloc[5]
     assert "Everything above is the payload" in texts(app)

@@ -163,9 +163,9 @@ def test_why_a_hybrid_takes_many_times_its_payload(open_page):
     app = open_page(PAGE, **job, size_parameters="80000000000", size_weight_bits="4", size_tab="Engine")
     said = texts(app) + " ".join(info.value for info in app.info)
     assert "A request of 512 tokens takes 11.2 times its keys and values on vLLM 0.33.0" in said
-    assert "three groups of states pin three pages each" in said
+    assert "three groups of states take three pages each" in said
     pages, engines = app.get("vega_lite_chart")[-2:]
-    assert pages.proto.alt.startswith("What one request pins in vLLM 0.33.0")
+    assert pages.proto.alt.startswith("What one request takes in vLLM 0.33.0")
     assert engines.proto.alt.startswith("What each engine takes for one request. vLLM: 141.6 MB, 11.2 × its keys")
 
 

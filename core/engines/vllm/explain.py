@@ -59,7 +59,7 @@ def _cache_type(layout: Layout) -> tuple[PlanNote, ...]:
         why = f"The class {layout.model.text_class} passes no cache type on: its cache keeps the model's own 16 bits."
         result = "ignored"
     elif layout.state_bytes is not None:
-        why = "Fewer bits put more tokens into a page; the page stays as large as a state, and a request pins as many "
+        why = "Fewer bits put more tokens into a page; the page stays as large as a state, and a request takes as many "
         why += "of them for its states as before."
         result = f"{layout.block_size:,} tokens in a page"
     else:
@@ -75,7 +75,7 @@ def _block(layout: Layout) -> PlanNote:
             formula="what the attention backend takes",
             numbers="",
             result=f"{layout.block_size:,} tokens",
-            reason=f"A request pins whole blocks.{_wider_on_a_server(layout)}",
+            reason=f"A request takes whole blocks.{_wider_on_a_server(layout)}",
         )
     return PlanNote(
         name="block size",
@@ -149,7 +149,7 @@ def _why(layout: Layout) -> str:
         reasons.append("a window keeps two batches beside it, since its blocks are freed only once a step has settled")
     if Kind.STATE in kinds:
         pages = max(group.layers[0][0].state_pages for group in layout.groups)
-        reasons.append(f"each group of recurrent layers pins {pages:,} whole pages, however short the request")
+        reasons.append(f"each group of recurrent layers takes {pages:,} whole pages, however short the request")
     return f"{'; '.join(reasons)}.".capitalize() if reasons else ""
 
 

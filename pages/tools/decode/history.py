@@ -21,6 +21,7 @@ NO_GPU_RUN = (
 
 def show_recorded() -> None:
     """The runs that Headroom ships, and plainly which kind of device is missing."""
+    st.caption("Runs that came with Headroom, each with the machine that it was measured on.")
     runs = sorted(
         store.recorded_runs(), key=lambda run: run.job["dtype"] != "bfloat16"
     )  # what serving computes in first
@@ -37,6 +38,7 @@ def show_recorded() -> None:
 
 def show_history() -> None:
     """Kept runs: one to look at, a second to compare with, export, deletion, import."""
+    st.caption("Runs that this server measured, and those imported here from other machines.")
     _import()
     for file in store.set_aside_files():
         st.warning(

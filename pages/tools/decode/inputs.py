@@ -39,8 +39,8 @@ def asked() -> Asked:
     kv_heads = second[0].multiselect(
         "G, KV heads (divisors of H)", divisors(heads), default=_usual(heads), key="bench_kv_heads", bind="query-params"
     )
-    dtype = second[1].selectbox("Cache, arithmetic", tuple(DTYPES), key="bench_dtype", bind="query-params")
-    contexts = second[2].selectbox("Contexts", (EQUAL, TRAFFIC), key="bench_contexts", bind="query-params")
+    dtype = second[1].selectbox("Number format", tuple(DTYPES), key="bench_dtype", bind="query-params")
+    contexts = second[2].selectbox("Context lengths", (EQUAL, TRAFFIC), key="bench_contexts", bind="query-params")
     device = second[3].selectbox("Device", DEVICES, key="bench_device", bind="query-params")
     seconds_limit = second[4].number_input(
         "Time limit, s", value=SECONDS_LIMIT, step=60, key="bench_seconds", bind="query-params"

@@ -81,15 +81,17 @@ def three_counts(spec: ModelSpec) -> None:
     needed = counted[0].total_bytes or 0
     rows = [
         {
-            "Definition": item.name,
+            "Counted by": item.name,
             "Bytes": "–" if item.total_bytes is None else kib(item.total_bytes),
-            "Of payload": f"{item.total_bytes / needed:,.3g} ×" if needed and item.total_bytes is not None else "–",
+            "Times the payload": f"{item.total_bytes / needed:,.3g} ×"
+            if needed and item.total_bytes is not None
+            else "–",
             "Why": item.reason,
         }
         for item in counted
     ]
-    st.table(pd.DataFrame(rows).set_index("Definition"))
-    counts = [{"Definition": item.name, "Bytes": item.total_bytes, "Why": item.reason} for item in counted]
+    st.table(pd.DataFrame(rows).set_index("Counted by"))
+    counts = [{"Counted by": item.name, "Bytes": item.total_bytes, "Why": item.reason} for item in counted]
     label, remarks = "Save the counts as CSV", spec.remarks
     share.save_csv(counts, key="models_counts_csv", file_name="headroom-counts.csv", label=label, remarks=remarks)
     engine.show_engine(spec, context or 8_192, ranks or 1)

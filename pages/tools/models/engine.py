@@ -68,7 +68,7 @@ def _show(asked: EnginePlan, context_length: int, taken: int, payload: int, stat
             lambda palette: pages_chart(asked, palette),
         )
         sentence = (
-            "One request: each row a group of layers, each box a page of it. Solid is filled, hatched is pinned "
+            "One request: each row a group of layers, each box a page of it. Solid is filled, hatched is reserved "
             "and empty, a dashed frame is room for layers that the model does not have."
         )
         style.draw_spec(spec, sentence=sentence, alt_text=pages_alt_text(asked), key="models_engine_pages")

@@ -127,7 +127,7 @@ if readable:
     failures(names)
     st.subheader("Cache against context")
     growth(readable)
-    st.subheader("Weights beside it")
+    st.subheader("Weights beside the cache")
     weigh.show_weights(readable)
     st.subheader("Layer by layer")
     layer_by_layer(readable)

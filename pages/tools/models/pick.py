@@ -54,7 +54,7 @@ def families() -> list[str]:
 
 def family_pick() -> None:
     """A family in place of the choice."""
-    with st.popover("Take a family", icon=":material/category:"):
+    with st.popover("Choose a family", icon=":material/category:"):
         st.pills("Replaces the choice by the family", [START, *families()], key="models_family", on_change=_take_family)
 
 

@@ -68,7 +68,7 @@ def show_engine(option: Option) -> None:
             )
             whose = "All slots together" if asked.engine == "llama.cpp" else "One request"
             sentence = (
-                f"{whose}: each row a group of layers, each box a page of it. Solid is filled, hatched is pinned "
+                f"{whose}: each row a group of layers, each box a page of it. Solid is filled, hatched is reserved "
                 "and empty, a dashed frame is room for layers that the model does not have."
             )
             style.draw_spec(spec, sentence=sentence, alt_text=pages_alt_text(asked), key="size_engine_pages")

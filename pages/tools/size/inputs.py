@@ -38,8 +38,8 @@ PATTERN = "Some layers keep a window"
 WORDS = (
     "**Memory utilisation**: the share of its memory that a server may fill. **Runtime reserve**: of that, what is "
     "kept for activations and the server itself. **Block**: tokens of a page of the cache. **Prefill chunk**: tokens "
-    "of a prompt that one step reads. **Scale**: the factor that a group of elements shares in a cache of fewer than 16 "
-    "bits."
+    "of a prompt that one step reads. **Scale**: the factor that a group of elements shares in a cache of fewer than "
+    "16 bits."
 )
 
 

@@ -36,8 +36,8 @@ from pages.tools.size.count import StillWaiting, wait_for
 from pages.tools.size.model import say_caution
 
 TABS = [
-    "The plan", "Engine", "Server log", "Every G", "Make it fit", "Limits", "Tensor parallel", "Traffic", "Speed and cost",
-    "Measure", beside.NAME, "Record",
+    "The plan", "Engine", "Server log", "Every G", "Make it fit", "Limits", "Tensor parallel", "Traffic",
+    "Speed and cost", "Measure", beside.NAME, "Record",
 ]  # fmt: skip
 
 st.title("Size a serving job")

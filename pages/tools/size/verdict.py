@@ -18,7 +18,7 @@ from core.units import GB
 from pages.shell import cached, style
 
 MOST_SOURCES = 3
-PARTS = "Weights, KV cache and the server's own reserve for every G"
+PARTS = "Weights, KV cache and the reserve (activations and the server itself) for every G"
 
 
 def show_verdict(grid: OptionGrid, option: Option, wished: int | None) -> None:

@@ -250,7 +250,7 @@ def test_notes_explain_the_plan() -> None:
     assert notes["groups"].numbers == "28 layers in 7 groups of 4"
     assert notes["request"].formula == "6 x states + 1 x ceil(context / block)"
     assert notes["request"].numbers == "6 x 3 + 1 x ceil(512 / 1,040)"
-    assert "pins 3 whole pages" in notes["request"].reason
+    assert "takes 3 whole pages" in notes["request"].reason
     assert notes["capacity"].result.startswith("Maximum concurrency for 512 tokens per request: 132.63x")
 
 
@@ -261,7 +261,7 @@ def test_a_latent_in_eight_bits_says_what_a_gpu_server_does() -> None:
     assert block.result == "16 tokens"
     assert "FlashMLA takes 64 here: name block_size 64" in block.reason
     plain = {note.name: note for note in planned(config, context_length=512).notes}["block size"]
-    assert plain.reason == "A request pins whole blocks."
+    assert plain.reason == "A request takes whole blocks."
 
 
 def test_a_compiled_layout_sweeps_arrays() -> None:

@@ -70,7 +70,7 @@ def test_a_crowded_picture_says_less_in_a_column_and_nothing_twice(name):
 def test_engines_beside_each_other_say_requests_in_place_of_reasons_in_a_column():
     rows = (
         EngineRow(engine="transformers", version="5", request_bytes=141_600_000, times_payload=11.2, requests=303,
-                  reason="three groups of states pin three pages each and one group of full attention pins one page"),
+                  reason="three groups of states take three pages each and one group of full attention takes one page"),
         EngineRow(engine="vllm", refusal="vLLM 0.33 has no class of that name: choose another engine for this model"),
     )  # fmt: skip
     svg = column(engines_chart(rows, LIGHT).to_dict())

@@ -24,8 +24,8 @@ def test_why_qwen3_next_serves_52_requests_on_sglang():
     """36 states of 77,266,944 bytes a slot: 40 GiB x 0.9 / 1.9 hold 262 beside the padding; 262 / 5 = 52."""
     made = planned("Qwen3-Next 80B-A3B", "sglang", context_length=512)
     assert why_sentence(made) == (
-        "Why 52 at once: the states' share of the memory has 262 slots, and 5 slots are set aside for each request, "
-        "however short it is."
+        "Why 52 requests at once: the states' share of the memory has 262 slots, and 5 slots are set aside for each "
+        "request, however short it is."
     )
     (found,) = misleading(made)
     assert found.logged == "max_total_num_tokens=920,754, max_mamba_cache_size: 262"
@@ -37,8 +37,8 @@ def test_why_vllm_serves_45_and_how_many_prompts_stay_cached():
     """3,034 blocks / (3 x 3 + 57) = 45.97; with a state at every block 3 x 57 + 57 = 228 pages a prompt: 13."""
     made = planned("Qwen3-Next 80B-A3B", "vllm")
     assert why_sentence(made) == (
-        "Why 45 at once: 42.9 GB are 3,034 blocks of 14.2 MB, and a request of 32,768 tokens pins 66 of them, so 45.97 "
-        "fit."
+        "Why 45 requests at once: 42.9 GB are 3,034 blocks of 14.2 MB, and a request of 32,768 tokens takes 66 of "
+        "them, so 45.97 fit."
     )
     assert prompts_kept(made.engine_plan, 32_768) == 13
     (found,) = misleading(made)
@@ -52,15 +52,17 @@ def test_why_a_window_pool_is_full_first():
     """gpt-oss: 12 full layers x 2 x 8 x 64 x 2 bytes a token, and 0.8 of as many for windows: 44,236.8 bytes."""
     made = planned("gpt-oss-20b", "sglang", context_length=32_768)
     assert why_sentence(made) == (
-        "Why 29 at once: the pool has 970,903 tokens of 44.2 kB, with the window tokens that are set aside for each, "
-        "and each request takes 32,768 of them."
+        "Why 29 requests at once: the pool has 970,903 tokens of 44.2 kB, with the window tokens that are set aside "
+        "for each, and each request takes 32,768 of them."
     )
     assert misleading(made) == ()
 
 
 def test_why_llama_cpp_serves_its_slots():
     made = planned("Llama-3.1 8B", "llama.cpp", batch_size=4, context_length=4096)
-    assert why_sentence(made).startswith("Why 4 at once: llama.cpp allocates the context of all 4 slots at its start")
+    assert why_sentence(made).startswith(
+        "Why 4 requests at once: llama.cpp allocates the context of all 4 slots at its start"
+    )
     (found,) = misleading(made)
     assert (found.logged, found.count_on) == ("n_ctx = 16,384", "4,096 tokens a slot, whatever the others leave empty")
     shared = planned("Llama-3.1 8B", "llama.cpp", batch_size=4, engine_settings=(("kv_unified", True),))
@@ -71,7 +73,7 @@ def test_why_llama_cpp_serves_its_slots():
 def test_why_by_bytes(engine: str):
     """8,192 tokens of Llama-3.1 8B are 1 GiB, whoever keeps them in full."""
     said = why_sentence(planned("Llama-3.1 8B", engine, context_length=8192))
-    assert said.startswith("Why 40 at once: 42.9 GB are left for the cache and")
+    assert said.startswith("Why 40 requests at once: 42.9 GB are left for the cache and")
     assert misleading(planned("Llama-3.1 8B", engine)) == ()
 
 

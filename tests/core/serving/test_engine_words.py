@@ -18,8 +18,8 @@ def hybrid(**changes):
 def test_a_hybrid_s_sentence_names_groups_and_pages():
     """Pages of 12 layers x 576 tokens x 2 x 2 heads x 256 x 2 bytes = 14,155,776; 3 x 3 + 1 of them a request."""
     assert engine_sentence(plan(hybrid())) == (
-        "A request of 512 tokens takes 11.2 times its keys and values on vLLM 0.33.0: three groups of states pin three "
-        "pages each and one group of full attention pins one page, 10 pages of 14.2 MB."
+        "A request of 512 tokens takes 11.2 times its keys and values on vLLM 0.33.0: three groups of states take "
+        "three pages each and one group of full attention takes one page, 10 pages of 14.2 MB."
     )
 
 
