@@ -31,6 +31,8 @@ class Every:
 
     def __call__(self, part: ConfigPart, layers: int) -> Kinds:
         found = part.optional_integer(self.key) if self.key else None
+        if self.key and found is None and self.key in part.raw and part.model_class.defaults.get(self.key) is not None:
+            part.refuse(self.key, f"{part.model_class.name} counts by it", "Give a number, or leave it out.")
         period = found.value if found is not None else self.period
         kinds = [self.rare if (index + self.offset) % period == 0 else self.common for index in range(layers)]
         if self.last_is_rare and kinds:
@@ -97,9 +99,10 @@ def qwen2_moe(part: ConfigPart, layers: int) -> Kinds:
 
 
 def exaone4(part: ConfigPart, layers: int) -> Kinds:
-    """One in sliding_window_pattern full; no window means no sliding layer."""
+    """One in sliding_window_pattern full; without a window the class needs the list, and fails where it is absent."""
     if sliding_window(part) is None:
-        return Kinds(kinds=(FULL,) * layers, origin=rule("", "sliding_window is null: every layer is full attention."))
+        problem = f"{part.model_class.name} makes no list of layer kinds without a window"
+        part.refuse("sliding_window", problem, "Give a window, or layer_types with one entry per layer.")
     pattern = part.value("sliding_window_pattern")
     if isinstance(pattern, str):
         return _letters(part, pattern, layers, {"L": SLIDING, "G": FULL})

@@ -36,6 +36,7 @@ class ModelClass:
     parts: dict[str, NestedPart] = field(default_factory=dict)
     head_dim: str = "absent"  # 'declared', 'attribute' (undeclared, but read), 'computed' (overwritten) or 'absent'
     kv_null_is_heads: bool = False  # null or absent num_key_value_heads means as many as query heads
+    takes_null: frozenset[str] = frozenset()  # of the defaults that are not null, those whose field takes null too
     own_keys: bool = False  # no class: a layout made of the file's own keys
     _spellings: dict[str, tuple[str, ...]] = field(default_factory=dict, init=False, compare=False, repr=False)
 
@@ -47,6 +48,11 @@ class ModelClass:
             others = (alias for alias, target in self.aliases.items() if target == own and alias != own)
             known = self._spellings[name] = (*self.legacy.get(own, ()), *others, own)
         return known
+
+    def refuses_null(self, name: str) -> bool:
+        """Whether the class takes no null for this field of its own: its annotation names a number or a word alone."""
+        names = (name, self.aliases.get(name, name))
+        return any(self.defaults.get(own) is not None and own not in self.takes_null for own in names)
 
 
 _IN_PLACE: list[dict[str, Any]] = []  # a table in the place of the file's, while a release is looked at
@@ -86,4 +92,5 @@ def _model_class(entry: dict[str, Any]) -> ModelClass:
         parts=parts,
         head_dim=entry.get("head_dim", "absent"),
         kv_null_is_heads=entry.get("kv_null_is_heads", False),
+        takes_null=frozenset(entry.get("takes_null", {})),
     )

@@ -137,6 +137,15 @@ class ConfigPart:
         said = f"is {shown(self.raw[key])}" if key is not None else f"is {shown(self.value(name))} (absent in the file)"
         raise UnsupportedConfig(f"{self.path}{key or name} {said}: {problem}. {advice}")
 
+    def refuse_nulls(self) -> None:
+        """Raise UnsupportedConfig for null in a field whose class takes none: transformers refuses the whole file."""
+        for key, value in self.raw.items():
+            if value is None and self.model_class.refuses_null(key):
+                name = self.model_class.name
+                raise UnsupportedConfig(
+                    f"{self.path}{key} is null: {name} takes no null here. Give a value, or leave it out."
+                )
+
     def _check_integer(self, found: Found, name: str, minimum: int) -> None:
         if type(found.value) is not int:  # bool is an int in Python: true must not read as 1
             self.refuse(name, "a whole number is expected")

@@ -114,7 +114,9 @@ def _pooled(part: ConfigPart) -> tuple[Found, Found]:
 
 
 def _qwen4(part: ConfigPart) -> tuple[Found, Found]:
-    """Qwen4-Exp: the raw key of every token is kept and pooled anew at each step."""
+    """Qwen4-Exp: the raw key of every token is kept and pooled anew at each step; the class takes one key head alone."""
+    if part.integer("indexer_kv_heads").value != 1:
+        part.refuse("indexer_kv_heads", f"{part.model_class.name} takes 1 alone")
     width, budget = part.integer("indexer_head_dim"), part.integer("indexer_budget")
     ratio = part.integer("indexer_compress_ratio")
     sentence = "indexer_budget tokens in whole blocks, and the block that is not full."

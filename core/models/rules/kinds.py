@@ -29,8 +29,6 @@ SWITCHED = {  # model types whose window is dead while use_sliding_window is fal
     "qwen2", "qwen2_5_omni_text", "qwen2_5_vl_text", "qwen2_vl_text", "qwen3", "qwen3_moe", "qwen2_moe",
 }  # fmt: skip
 
-NO_NULL_WINDOW = {"exaone_moe", "kyutai_speech_to_text", "moshi"}  # their classes take a number and refuse null
-
 NULL_SWITCHES = {"qwen2_vl_text", "qwen2_5_vl_text"}  # of those the ones that take null, which is false
 
 
@@ -58,10 +56,7 @@ def sliding_window(part: ConfigPart) -> Found | None:
     """The window in force, None where it is null, absent or switched off. Raises UnsupportedConfig."""
     if switched_off(part):
         return None
-    found = part.optional_integer("sliding_window")
-    if found is None and part.model_type in NO_NULL_WINDOW:
-        part.refuse("sliding_window", f"{part.model_class.name} takes a number of tokens", "Give it, or leave it out.")
-    return found
+    return part.optional_integer("sliding_window")
 
 
 def window_of_sliding_layers(part: ConfigPart) -> Found | None:

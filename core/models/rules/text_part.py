@@ -170,6 +170,7 @@ def _decoder(
     if defaults:
         model_class = replace(model_class, defaults={**model_class.defaults, **defaults})
     part = ConfigPart(raw=raw, path=path, model_type=model_type, model_class=model_class)
+    part.refuse_nulls()
     if part.value("is_encoder_decoder") is True:
         raise UnsupportedConfig(
             f"{path}model_type is {shown(model_type)}: an encoder-decoder model, whose cache also depends on the "

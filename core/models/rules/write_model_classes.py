@@ -109,7 +109,7 @@ def _entry(model_type: str, cls: Any, language: bool) -> dict[str, Any]:
     }
     entry = {"class": cls.__name__, "lm": language, "defaults": _defaults(cls), "aliases": dict(cls.attribute_map)}
     entry |= {"parts": parts, "head_dim": _head_dim(cls), "kv_null_is_heads": _kv_null_is_heads(cls)}
-    entry |= {"legacy": LEGACY.get(model_type, {})}
+    entry |= {"legacy": LEGACY.get(model_type, {}), "takes_null": _takes_null(cls, entry["defaults"])}
     return {name: value for name, value in entry.items() if value not in ({}, False)}
 
 
@@ -125,6 +125,20 @@ def _defaults(cls: Any) -> dict[str, Any]:
         if KEPT.match(item.name) and not LEFT_OUT.search(item.name) and isinstance(value, PLAIN):
             defaults[item.name] = value
     return defaults
+
+
+def _takes_null(cls: Any, defaults: dict[str, Any]) -> dict[str, bool]:
+    """Of the fields with a default that is not null those that take null all the same, as the validators say that the
+    class made of its annotations: a file with null in any other is refused by the class itself."""
+    taken = {}
+    for name in (name for name, default in defaults.items() if default is not None):
+        try:
+            for validator in cls.__validators__[name]:
+                validator(None)
+        except (TypeError, ValueError):
+            continue
+        taken[name] = True
+    return taken
 
 
 def _head_dim(cls: Any) -> str:

@@ -195,7 +195,7 @@ def test_a_head_width_of_zero_is_none_where_the_class_takes_it_so(model_type: st
 def test_a_window_of_null_is_refused_where_the_class_takes_a_number_alone(model_type: str) -> None:
     config = SMALL | {"model_type": model_type, "num_key_value_heads": 2}
     assert windows(config | {"sliding_window": 16}) == [16] * 3
-    with pytest.raises(UnsupportedConfig, match=r"sliding_window is null: \w+ takes a number of tokens. Give it"):
+    with pytest.raises(UnsupportedConfig, match=r"sliding_window is null: \w+ takes no null here\. Give a value"):
         read_config(config | {"sliding_window": None})
     assert windows(SMALL | {"model_type": "mistral", "sliding_window": None}) == [None] * 3  # its class takes null
 
@@ -208,3 +208,43 @@ def test_a_layers_own_width_is_refused_where_the_class_has_one_for_all(model_typ
     ):
         read_config(config)
     assert len(read_config(config | {"per_layer_config": {"2": {"vocab_size": 9}}}).layers) == 3
+
+
+# Each null that its own class of transformers 5.24 (and 5.23) refuses: "Field 'head_dim' expected int, got NoneType"
+@pytest.mark.parametrize(
+    ("model_type", "key", "name"),
+    [
+        ("laguna", "sliding_window", "LagunaConfig"),
+        ("gemma2", "head_dim", "Gemma2Config"),
+        ("exaone_moe", "num_experts", "ExaoneMoeConfig"),
+        ("gpt2", "n_embd", "GPT2Config"),
+        ("qwen3_moe", "num_experts", "Qwen3MoeConfig"),
+    ],
+)
+def test_null_is_refused_where_the_field_of_the_class_takes_none(model_type: str, key: str, name: str) -> None:
+    config = SMALL | {"model_type": model_type, key: None}
+    with pytest.raises(UnsupportedConfig) as refused:
+        read_config(config)
+    assert str(refused.value) == f"{key} is null: {name} takes no null here. Give a value, or leave it out."
+
+
+def test_exaone_without_a_window_needs_its_list_of_layers() -> None:
+    """Exaone4Config divides by 0 there; EXAONE-4.0-1.2B ships null beside a list."""
+    config = SMALL | {"model_type": "exaone4", "num_key_value_heads": 2, "sliding_window": None}
+    assert windows(config | {"layer_types": ["full_attention"] * 3}) == [None] * 3
+    with pytest.raises(UnsupportedConfig, match=r"sliding_window is null: .*Give a window, or layer_types"):
+        read_config(config)
+    with pytest.raises(UnsupportedConfig, match="sliding_window_pattern is null: Exaone4Config counts by it"):
+        read_config(config | {"sliding_window": 16, "sliding_window_pattern": None})
+
+
+def test_qwen4_takes_one_head_of_index_keys_alone() -> None:
+    """"Qwen4-Exp QSA requires indexer_kv_heads=1." (Qwen4ExpTextConfig)"""
+    config = SMALL | {"model_type": "qwen4_exp_text", "num_key_value_heads": 2, "num_hidden_layers": 4} | {
+        "indexer_n_heads": 4, "indexer_kv_heads": 1, "indexer_head_dim": 32, "indexer_budget": 8,
+        "indexer_compress_ratio": 1,
+    }  # fmt: skip
+    # one layer of four attends; keys and values of 2 heads of the class's width, and one index key of 32
+    assert read_config(config).cache_parts(context_length=10, bytes_per_element=2)["index keys"] == 10 * 32 * 2
+    with pytest.raises(UnsupportedConfig, match="indexer_kv_heads is 2: Qwen4ExpTextConfig takes 1 alone"):
+        read_config(config | {"indexer_kv_heads": 2})
