@@ -149,44 +149,32 @@ def timeline_chart(found: Sequence[Dot], colours: Palette) -> alt.LayerChart | a
         x=x, y=y, color=hue, shape=shape, tooltip=hover
     )
     chosen = alt.selection_point(name="dot", fields=["model"])
-    return alt.layer(*_names(values, x, y, colours), points.add_params(chosen), *_key(kinds, colours)).properties(
-        height=HEIGHT
-    )
+    names, key = _names(values, x, y, colours), _key(kinds, hue, shape, colours)
+    return alt.layer(*names, points.add_params(chosen), *key).properties(height=HEIGHT)
 
 
 def _names(values: Sequence[Row], x: alt.X, y: alt.Y, colours: Palette) -> list[alt.Chart]:
-    """The landmarks' names over an edge of the page's colour."""
-    drawn = []
+    """The landmarks' names over an edge of the page's colour: two layers, each name at its own place beside its dot."""
+    named = []
     for row in values:
-        if row["model"] not in NAMED:
-            continue
-        align, dx, dy = NAMED[row["model"]]
-        for edge in (5, 0):
-            mark: dict[str, Any] = (
-                {"stroke": colours.background, "strokeWidth": edge, "strokeJoin": "round"} if edge else {}
-            )
-            colour = colours.background if edge else colours.text
-            text = alt.Chart(alt.Data(values=[row])).mark_text(
-                align=align, dx=dx, dy=dy, fontSize=12, color=colour, **mark
-            )
-            if row["model"] in LEFT_OUT:
-                text = text.transform_filter(f"width >= {NARROW_PX}")
-            drawn.append(text.encode(x=x, y=y, text="model:N"))
-    return drawn
+        if row["model"] in NAMED:
+            align, dx, dy = NAMED[row["model"]]
+            beside = {"align": align, "dx": dx, "dy": dy, "roomy": row["model"] in LEFT_OUT}
+            named.append({**{key: row[key] for key in ("model", "date", "kib")}, **beside})
+    base = alt.Chart(alt.Data(values=named)).transform_filter(f"width >= {NARROW_PX} || !datum.roomy")
+    beside_it: dict[str, Any] = {key: alt.ExprRef(f"datum.{key}") for key in ("align", "dx", "dy")}
+    edge = {"color": colours.background, "stroke": colours.background, "strokeWidth": 5, "strokeJoin": "round"}
+    drawn = [base.mark_text(fontSize=12, **beside_it, **look) for look in (edge, {"color": colours.text})]
+    return [names.encode(x=x, y=y, text="model:N") for names in drawn]
 
 
-def _key(kinds: Sequence[str], colours: Palette) -> list[alt.Chart]:
+def _key(kinds: Sequence[str], hue: alt.Color, shape: alt.Shape, colours: Palette) -> list[alt.Chart]:
     """What colour and shape mean, in one line along the top."""
-    drawn = []
-    for place, kind in enumerate(kinds):
-        at = {"x": alt.value(alt.ExprRef(f"14 + {place} * {KEY_STEP}")), "y": alt.value(12)}
-        one = alt.Chart(alt.Data(values=[{"word": WORDS[kind]}]))
-        drawn.append(
-            one.mark_point(filled=True, size=95, shape=SHAPES[kind], color=colours.kind(kind), aria=False).encode(**at)
-        )
-        text = one.mark_text(align="left", dx=10, fontSize=13, color=colours.text)
-        drawn.append(text.encode(**at, text="word:N"))
-    return drawn
+    words = [{"word": WORDS[kind], "kind": kind, "place": place} for place, kind in enumerate(kinds)]
+    at = {"x": alt.value(alt.ExprRef(f"14 + datum.place * {KEY_STEP}")), "y": alt.value(12)}
+    base = alt.Chart(alt.Data(values=words))
+    marks = base.mark_point(filled=True, size=95, opacity=1, aria=False).encode(**at, color=hue, shape=shape)
+    return [marks, base.mark_text(align="left", dx=10, fontSize=13, color=colours.text).encode(**at, text="word:N")]
 
 
 def sentence(found: Sequence[Dot]) -> str:

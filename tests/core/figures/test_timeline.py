@@ -55,6 +55,17 @@ def test_the_picture_names_its_landmarks_and_says_all_of_it_in_words() -> None:
     assert alt_text(found).count(";") == len(found) - 1
 
 
+def test_names_and_key_take_two_layers_each_however_many_there_are() -> None:
+    """A layer a name was 37 of them, and most of what the browser did for the page."""
+    layers = timeline_chart(dots(load_registry()), palette("light")).to_dict()["layer"]
+    edges, names, points, marks, words = (layer["data"]["values"] for layer in layers)
+    assert edges == names
+    assert {row["model"]: (row["align"], row["dx"], row["dy"]) for row in names} == NAMED
+    assert len(points) == len(FOUND)
+    assert [row["word"] for row in words] == ["MHA", "GQA", "MQA", "MLA", "states alone"]
+    assert marks == words
+
+
 def test_a_date_needs_its_source_and_the_form_of_a_month() -> None:
     assert parse_entry(changed(released="2023-07", release_source="its card")).released == "2023-07"
     with pytest.raises(RegistryError, match="released and release_source go together"):
