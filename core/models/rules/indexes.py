@@ -114,7 +114,7 @@ def _pooled(part: ConfigPart) -> tuple[Found, Found]:
 
 
 def _qwen4(part: ConfigPart) -> tuple[Found, Found]:
-    """Qwen4-Exp: the raw key of every token is kept and pooled anew at each step; the class takes one key head alone."""
+    """Qwen4-Exp: the raw key of every token is kept and pooled anew at each step; the class takes one key head."""
     if part.integer("indexer_kv_heads").value != 1:
         part.refuse("indexer_kv_heads", f"{part.model_class.name} takes 1 alone")
     width, budget = part.integer("indexer_head_dim"), part.integer("indexer_budget")

@@ -239,7 +239,7 @@ def test_exaone_without_a_window_needs_its_list_of_layers() -> None:
 
 
 def test_qwen4_takes_one_head_of_index_keys_alone() -> None:
-    """"Qwen4-Exp QSA requires indexer_kv_heads=1." (Qwen4ExpTextConfig)"""
+    """ "Qwen4-Exp QSA requires indexer_kv_heads=1." (Qwen4ExpTextConfig)"""
     config = SMALL | {"model_type": "qwen4_exp_text", "num_key_value_heads": 2, "num_hidden_layers": 4} | {
         "indexer_n_heads": 4, "indexer_kv_heads": 1, "indexer_head_dim": 32, "indexer_budget": 8,
         "indexer_compress_ratio": 1,
