@@ -2,7 +2,8 @@
 
 import re
 
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, WebSocket, expect
+from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 
 from tests.dashboard import Dashboard
 
@@ -105,3 +106,31 @@ def test_the_benchmark_button_measures_this_host(server: Dashboard, page: Page):
     expect(page.get_by_role("heading", level=3).first).to_be_visible()
     page.get_by_role("tab", name="Speed and cost").click()
     expect(page.get_by_text("Measured on this host")).to_be_visible()
+
+
+def test_a_changed_input_does_not_send_the_links_at_the_side_again(server: Dashboard, page: Page):
+    kinds: list[str | None] = []
+
+    def note(frame: bytes | str) -> None:
+        assert isinstance(frame, bytes)
+        kinds.append(ForwardMsg.FromString(frame).WhichOneof("type"))
+
+    def listen(socket: WebSocket) -> None:
+        socket.on("framereceived", note)
+
+    page.on("websocket", listen)
+    page.goto(f"{server.url}/size")
+    expect(page.get_by_role("heading", name=HEADLINE)).to_be_visible()
+    page.get_by_label("Batch", exact=True).fill("4")
+    page.get_by_label("Batch", exact=True).press("Enter")
+    expect(page.get_by_role("heading", name=re.compile(r"Only G = 1, 2, 4, 5 and 8 fit in bf16"))).to_be_visible()
+    assert kinds.count("new_session") >= 2
+    assert kinds.count("navigation") == 1
+    page.get_by_role("link", name="Glossary").click()
+    expect(page.get_by_role("heading", name="Glossary")).to_be_visible()
+    expect(page).to_have_url(re.compile("/glossary"))
+    assert kinds.count("navigation") == 2
+    page.go_back()
+    expect(page).to_have_url(re.compile("/size"))
+    expect(page.get_by_role("heading", name=re.compile("Only G"))).to_be_visible()
+    expect(page.get_by_role("link", name="Size", exact=True)).to_have_attribute("aria-current", "page")
