@@ -140,6 +140,8 @@ def _modelopt(quantization: Mapping[str, Any]) -> Fraction:
 def _quark(quantization: Mapping[str, Any]) -> Fraction:
     scheme = quantization.get("global_quant_config")
     weight = scheme.get("weight") if isinstance(scheme, Mapping) else None
+    if weight is None and not _quark_by_layer(quantization):  # the cache alone is narrower
+        return SIXTEEN
     if isinstance(weight, list):  # two stages, the last is what is stored
         weight = weight[-1] if weight else None
     kind = str(weight.get("dtype")).lower() if isinstance(weight, Mapping) else ""
@@ -152,6 +154,13 @@ def _quark(quantization: Mapping[str, Any]) -> Fraction:
         )
     group = weight.get("group_size")
     return Fraction(digits) + (Fraction(16, group) if type(group) is int and group > 0 else 0)
+
+
+def _quark_by_layer(quantization: Mapping[str, Any]) -> bool:
+    """Whether weights of some layers are narrowed, by name or by type of layer."""
+    schemes = (quantization.get(name) for name in ("layer_quant_config", "layer_type_quant_config"))
+    listed = (scheme for each in schemes if isinstance(each, Mapping) for scheme in each.values())
+    return any(isinstance(scheme, Mapping) and scheme.get("weight") is not None for scheme in listed)
 
 
 _METHODS: Mapping[str, Callable[[Mapping[str, Any]], Fraction]] = {

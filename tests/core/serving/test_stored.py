@@ -145,6 +145,9 @@ QUANTISED: list[tuple[dict[str, Any], float]] = [
     ({"quant_method": "modelopt", "quantization": {"quant_algo": "FP8", "kv_cache_quant_algo": "FP8"}}, 8),
     ({"quant_method": "modelopt", "kv_cache_quant_algo": "FP8"}, 16),
     ({"quant_method": "quark", "global_quant_config": {"weight": {"dtype": "fp4", "group_size": 32}}}, 4.25),
+    # weights of null beside a scheme for the cache's layers: nothing but the cache is narrower
+    ({"quant_method": "quark", "global_quant_config": {"weight": None},
+      "layer_quant_config": {"*k_proj": {"output_tensors": {"dtype": "fp8_e4m3"}}}}, 16),
     (
         {
             "quant_method": "compressed-tensors", "ignore": ["lm_head"],

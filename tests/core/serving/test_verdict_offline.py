@@ -1,6 +1,8 @@
 """A config pasted where no Hub answers: every one that a rule counts gets its plan, with no count typed in."""
 
+import gzip
 import json
+from collections import Counter
 from typing import Any
 
 import pytest
@@ -12,13 +14,17 @@ from core.parameters.formats import PUBLISHED
 from core.serving.job import ServingJob
 from core.serving.memory_plan import MemoryPlan, plan
 from core.serving.weights import analytic_count
+from tests.core.measured_cases import TESTS, measured_cases
+from tests.core.models.formats.files import SAMPLES, as_bytes
 from tests.core.parameters.test_by_rule import CASES
+
+WORKER = "let count_parameters(config) build the architecture"
 
 
 def verdict(config: dict[str, Any]) -> str | MemoryPlan:
     """The plan, or in words why there is none without more than the file."""
     try:
-        spec = read_document(json.dumps(config).encode())
+        spec = read_document(as_bytes(config))
         analytic_count(spec)
     except (UnsupportedConfig, SizingError) as error:
         return str(error)
@@ -31,9 +37,42 @@ def test_every_config_gets_its_plan_or_goes_to_the_worker(part):
     for case in CASES[part::4]:
         made = verdict(case["config"])
         if isinstance(made, str):  # to be built by the worker, or a cache that is not understood, said by name
-            assert "let count_parameters(config) build the architecture" in made or "model_type is" in made, case["id"]
+            assert WORKER in made or "model_type is" in made, case["id"]
             continue
         assert made.parameters.total == case["truth"]["total"], case["id"]
         assert made.weight_bytes > 0
         plans += 1
     assert plans > len(CASES) // 4 * 0.7
+
+
+def test_every_published_shape_gets_its_plan():
+    published = [case for case in measured_cases() if "__real" in case["case"]]
+    assert len(published) == 70
+    made = {case["case"]: verdict(case["config"]) for case in published}
+    said = {name: words for name, words in made.items() if isinstance(words, str)}
+    assert said.keys() == {"zamba2__real_zamba2-1.2b"}
+    assert WORKER in said["zamba2__real_zamba2-1.2b"]
+
+
+def test_every_format_gets_its_plan_or_goes_to_the_worker():
+    made = {name: verdict(document) for name, document in SAMPLES.items()}
+    said = {name: words for name, words in made.items() if isinstance(words, str)}
+    assert said.keys() == {"trt deci", "keras gemma4"}  # layers of their own sizes
+    assert all(WORKER in words for words in said.values())
+
+
+# Configs of published models, and others of their classes, that servers' planners were asked about
+@pytest.mark.parametrize(
+    ("file", "plans", "left"),
+    [("vllm_cases", 56, {"zamba2"}), ("sglang_cases", 45, set())],
+)
+def test_every_config_that_an_engine_planned_gets_its_plan(file, plans, left):
+    cases = json.loads(gzip.decompress((TESTS / "data" / "engines" / f"{file}.json.gz").read_bytes()))
+    made = {
+        json.dumps(case["config"], sort_keys=True): (case["config"]["model_type"], verdict(case["config"]))
+        for case in cases
+    }
+    counts = Counter(isinstance(answer, MemoryPlan) for _, answer in made.values())
+    assert counts[True] == plans
+    assert {name for name, answer in made.values() if isinstance(answer, str) and WORKER in answer} == left
+    assert counts[False] == len(left)
