@@ -25,7 +25,7 @@ SAYS = {
     ".github/workflows/ci.yml": "the checks on three systems, for a hosted CI; not run anywhere yet",
     "requirements-dev.txt": "what the tests need beside it, pinned",
     ".dockerignore": "what stays out of the image",
-    "Dockerfile": "Headroom in a container, CPU and CUDA; linted, not run yet",
+    "Dockerfile": "Headroom in a container, CPU and CUDA; built and run on a CPU",
     "requirements.lock": "every package that runs, with the hashes of its files; made by make lock",
     "requirements-cluster.txt": "what a sweep over a Ray cluster needs beside it, pinned",
     "requirements-triton.txt": "what compiles the Triton kernel without a GPU, pinned",

@@ -42,11 +42,12 @@ def test_the_image_installs_what_is_pinned_and_runs_as_nobody_special() -> None:
     image = (ROOT / "Dockerfile").read_text(encoding="utf-8")
     assert f"torch=={pins('requirements.txt')['torch']}" in image
     assert image.count("pip install --require-hashes -r requirements.lock") == 1
-    stages, _, last = image.rpartition("\nFROM ")
-    assert last.startswith("${VARIANT}-packages\n")
-    for variant in ("cpu", "cuda"):
-        assert f" AS {variant}-packages\n" in stages
-    assert "\nUSER 10001\n" in last
+    # One stage: podman 4.3 leaves out a stage whose name comes from an argument.
+    assert re.findall(r"^FROM (.+)$", image, re.MULTILINE) == ["python:3.11-slim"]
+    assert re.findall(r"^ +(\S+)\) ", image, re.MULTILINE) == ["cuda", "cpu", "*"]
+    installed, last = image.split("\nCOPY --chown=root:root . .\n")
+    assert installed.endswith("pip install -r requirements-sharing.txt\n")
+    assert last.startswith("USER 10001\n")
     assert "/healthz" in last
 
 

@@ -57,7 +57,11 @@ def answer_form(stage: Stage, asked: CacheQuestion, name: str) -> bool:
         fields = st.columns(3)
         typed = {
             kind: field.text_input(
-                kind, key=f"{name}-{kind}", persist_state="session", placeholder="1.5 GB, 40 GiB, 512k"
+                kind,
+                key=f"{name}-{kind}",
+                persist_state="session",
+                placeholder="1.5 GB, 40 GiB, 512k",
+                max_chars=100,
             )
             for kind, field in zip(KINDS, fields, strict=True)
         }

@@ -72,7 +72,7 @@ context = middle.segmented_control(
     "Tokens", CONTEXTS, default=CONTEXTS[1], required=True, format_func="{:,}".format, key="engines_context",
     bind="query-params",
 )  # fmt: skip
-sought = right.text_input("Model", key="engines_model", bind="query-params", placeholder="Qwen3")
+sought = right.text_input("Model", key="engines_model", bind="query-params", placeholder="Qwen3", max_chars=100)
 found = [
     row
     for row in rows()

@@ -62,7 +62,9 @@ def rests(wanted: str, found: Sequence[Term], _colours: object) -> "Rests":
 
 
 st.title("Glossary")
-wanted = st.text_input("Find a word", key="glossary_find", bind="query-params", placeholder="KV head, sharding, H2O…")
+wanted = st.text_input(
+    "Find a word", key="glossary_find", bind="query-params", placeholder="KV head, sharding, H2O…", max_chars=100
+)
 found = glossary.find(wanted)
 if not found:
     st.info(f"No term has “{wanted}” in it. Clear the field to see all {len(glossary.terms())}.")

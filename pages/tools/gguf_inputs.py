@@ -29,9 +29,13 @@ def header_inputs(key: str) -> None:
     """The drop zone, a field for the Hub, and a path where the server listens to this machine alone."""
     gguf_drop(f"{key}_gguf")
     st.caption("A .gguf file is read by its first bytes: 64 KiB, or up to 8 MiB where its vocabulary is long.")
-    st.text_input("Or a .gguf file on the Hub", key=f"{key}_gguf_hub", placeholder="owner/name, or the file's page")
+    st.text_input("Or a .gguf file on the Hub", key=f"{key}_gguf_hub", max_chars=1_000,
+        placeholder="owner/name, or the file's page",
+    )  # fmt: skip
     if local_server():
-        st.text_input("Or its path on this machine", key=f"{key}_gguf_path", placeholder="/models/model.gguf")
+        st.text_input(
+            "Or its path on this machine", key=f"{key}_gguf_path", max_chars=4_096, placeholder="/models/model.gguf"
+        )
 
 
 def headers(key: str) -> list[HeaderFile]:

@@ -40,7 +40,11 @@ def controls(name: str) -> tuple[str, str]:
     """Prompt and accelerator."""
     first, second = st.columns([3, 2], vertical_alignment="bottom")
     prompt = first.text_input(
-        f"Prompt, up to {MOST_PROMPT} characters", PROMPT, key=f"{name}_prompt", bind="query-params"
+        f"Prompt, up to {MOST_PROMPT} characters",
+        PROMPT,
+        key=f"{name}_prompt",
+        bind="query-params",
+        max_chars=10 * MOST_PROMPT,  # more than is read, so that somebody who pastes a paragraph is told why not
     )
     known = catalogue()
     chosen = second.selectbox(

@@ -50,10 +50,18 @@ def _ask(job: DecodeJob, devices: list[str]) -> None:
     columns = st.columns([3, 3, 2, 3])
     chosen = columns[0].multiselect("Devices", devices, default=devices, key="bench_sweep_devices", bind="query-params")
     contexts = columns[1].text_input(
-        "Contexts, tokens", placeholder=str(job.context_length), key="bench_sweep_contexts", bind="query-params"
+        "Contexts, tokens",
+        placeholder=str(job.context_length),
+        key="bench_sweep_contexts",
+        bind="query-params",
+        max_chars=1_000,
     )
     batches = columns[2].text_input(
-        "Batches", placeholder=str(job.batch_size), key="bench_sweep_batches", bind="query-params"
+        "Batches",
+        placeholder=str(job.batch_size),
+        key="bench_sweep_batches",
+        bind="query-params",
+        max_chars=1_000,
     )
     dtypes = columns[3].multiselect(
         "Caches", list(ELEMENT_BYTES), default=[job.dtype], key="bench_sweep_dtypes", bind="query-params"
