@@ -257,7 +257,7 @@ def main() -> None:
         bare_script = Path(folder) / "bare_page.py"
         bare_script.write_text((Path(__file__).parent / "bare_page.py").read_text())
         bare, headroom = Side("bare", bare_script, Path(folder)), Side("headroom", ROOT / "dashboard.py", ROOT)
-        browser = playwright.chromium.launch(executable_path=find_chromium(), args=LAUNCH_ARGS)
+        browser = playwright.chromium.launch(executable_path=find_chromium(first=()), args=LAUNCH_ARGS)
         report: dict[str, Any] = {"machine": machine(browser), "heavy_at_start": heavy_at_start()}
         if asked.cold:
             report["cold"] = {side.name: measure_cold(browser, side, asked.cold) for side in (bare, headroom)}

@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect
 
 from tests.browser.settle import PATIENCE_MS
-from tests.chromium import find_chromium
+from tests.chromium import MISSING, find_chromium
 from tests.dashboard import Dashboard, running_dashboard
 
 expect.set_options(timeout=PATIENCE_MS)  # for every file: what one sets holds for all that run after it
@@ -35,7 +35,7 @@ STREAMLIT_WARNS = re.compile(r"default value but also|deprecat|please replace|wi
 def browser_type_launch_args() -> dict[str, object]:
     path = find_chromium()
     if path is None:
-        pytest.fail("no Chromium found: apt-get install chromium, or playwright install chromium, or set CHROMIUM")
+        pytest.fail(MISSING)
     return {"executable_path": path, "args": [*LAUNCH_ARGS, ONE_RENDERER], "headless": True}
 
 
