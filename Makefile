@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # Our bytecode is written down, else each of the many processes of the tests compiles all of it.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: run test test-cluster test-triton check slow test-pythons lint types unit browser-tests browser exports screenshots lock audit containers clean
+.PHONY: run test test-cluster test-triton check slow proofs test-pythons lint types unit browser-tests browser exports screenshots lock audit containers clean
 
 run: $(VENV)/.runtime
 	$(BIN)/streamlit run dashboard.py
@@ -29,6 +29,10 @@ unit: $(VENV)/.dev
 
 slow: $(VENV)/.dev
 	$(BIN)/python -m tests.slow
+
+# The looks at every page that `make test` leaves out: CONTRIBUTING.md names them.
+proofs: browser
+	$(BIN)/pytest --proofs
 
 # Lint, types and unit tests on each of Python 3.11 to 3.14 that is here; noxfile.py finds them.
 test-pythons: $(VENV)/.dev

@@ -6,7 +6,7 @@ import pickle
 import re
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -47,6 +47,11 @@ registry.load_registry = _load_registry
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "torch: needs torch, which looking does without")
     config.addinivalue_line("markers", "slow: left out of `make check`; slow.txt names them")
+    config.addinivalue_line("markers", "proof: left out of `make test`; `make proofs` runs them")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--proofs", action="store_true", help="the long proofs, and nothing else")
 
 
 class LeftOut(pytest.Module):
@@ -67,11 +72,16 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         if function_of(item.nodeid) in slow:
             item.add_marker("slow")
-    if HAS_TORCH:
-        return
-    left_out = [item for item in items if item.get_closest_marker("torch")]
-    config.hook.pytest_deselected(items=left_out)
-    items[:] = [item for item in items if not item.get_closest_marker("torch")]
+    proofs = config.getoption("--proofs")
+    _leave_out(config, items, lambda item: (item.get_closest_marker("proof") is not None) != proofs)
+    if not HAS_TORCH:
+        _leave_out(config, items, lambda item: item.get_closest_marker("torch") is not None)
+
+
+def _leave_out(config: pytest.Config, items: list[pytest.Item], unwanted: Callable[[pytest.Item], bool]) -> None:
+    if left_out := [item for item in items if unwanted(item)]:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if not unwanted(item)]
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -13,13 +13,15 @@ STREAMLITS_OWN: tuple[tuple[str, str], ...] = (
 )
 
 SERIOUS = ("serious", "critical")
+# What else a page has wrong it has in either theme: names, roles and order are the same nodes in other colours.
+OF_COLOUR = ("color-contrast", "link-in-text-block")
 
 
 AXE = (Path(axe_playwright_python.__file__).parent / "axe.min.js").read_text(encoding="utf-8")
 # A rule of axe gives its one impact to whatever it finds: the rules of lesser impact need not look.
-RUN = r"""([impacts, streamlits]) => {
-  const lesser = axe._audit.rules.filter(({ impact }) => !impacts.includes(impact))
-  const rules = Object.fromEntries(lesser.map(({ id }) => [id, { enabled: false }]))
+RUN = r"""([impacts, streamlits, only]) => {
+  const others = axe._audit.rules.filter(({ id, impact }) => !impacts.includes(impact) || (only && !only.includes(id)))
+  const rules = Object.fromEntries(others.map(({ id }) => [id, { enabled: false }]))
   return axe.run(document, { resultTypes: ["violations"], rules }).then(({ violations }) =>
     violations.filter(({ impact }) => impacts.includes(impact)).flatMap(({ id, impact, nodes }) => nodes
       .filter(({ target }) => !streamlits.some(([rule, selector]) => rule === id &&
@@ -29,9 +31,12 @@ RUN = r"""([impacts, streamlits]) => {
 }"""
 
 
-def violations(page: Page) -> list[str]:
-    """Rule, impact, selector and what is wrong, one line a node that is not named in STREAMLITS_OWN."""
+def violations(page: Page, theme: str = "light") -> list[str]:
+    """Rule, impact, selector and what is wrong, one line a node that is not named in STREAMLITS_OWN.
+
+    In the dark theme the rules OF_COLOUR alone look: whoever asks for it asks for the light one too.
+    """
     if not page.evaluate("() => 'axe' in window"):
         page.evaluate(AXE)
-    found: list[str] = page.evaluate(RUN, [SERIOUS, STREAMLITS_OWN])
+    found: list[str] = page.evaluate(RUN, [SERIOUS, STREAMLITS_OWN, OF_COLOUR if theme == "dark" else None])
     return found

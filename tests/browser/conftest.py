@@ -31,6 +31,19 @@ SITE = "http://localhost/"  # of every dashboard of the tests: a port is no othe
 STREAMLIT_WARNS = re.compile(r"default value but also|deprecat|please replace|will be removed|duplicate", re.IGNORECASE)
 
 
+@pytest.hookimpl(trylast=True)  # after what groups the tests of a page
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The dark theme comes last in its file: a page drawn anew in other colours costs more than the walk to it."""
+    place = {path: number for number, path in enumerate(dict.fromkeys(item.path for item in items))}
+    items.sort(key=lambda item: (place[item.path], _is_dark(item)))
+
+
+def _is_dark(item: pytest.Item) -> bool:
+    return (
+        isinstance(item, pytest.Function) and hasattr(item, "callspec") and item.callspec.params.get("theme") == "dark"
+    )
+
+
 @pytest.fixture(scope="session")
 def browser_type_launch_args() -> dict[str, object]:
     path = find_chromium()

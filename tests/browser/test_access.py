@@ -26,6 +26,15 @@ def test_what_axe_calls_serious_or_critical_is_found_and_nothing_else(page: Page
     assert ["heading-order", "moderate"] in page.evaluate(everything)
 
 
+def test_in_the_dark_theme_axe_looks_for_what_colours_change(page: Page):
+    page.set_content(
+        FAULTY.replace("</main>", '<p>See <a href="#" style="color: #111; text-decoration: none">it</a></p></main>')
+    )
+    assert {line.split(":")[0] for line in violations(page, "dark")} == {
+        "color-contrast (serious) p", "link-in-text-block (serious) a",
+    }  # fmt: skip
+
+
 def tabs_of_size(page: Page, url: str) -> Iterator[str]:
     """Every tab, what folds out, and inputs that no default shows."""
     page.goto(f"{url}/size")
@@ -100,7 +109,7 @@ WALKS = (tabs_of_size, menus_of_models, what_folds_out_elsewhere, presenter_with
 @pytest.mark.parametrize("walk", WALKS, ids=lambda walk: walk.__name__)
 def test_no_serious_violation_in_what_comes_up_later(server: Dashboard, page: Page, walk, theme: str):
     page.emulate_media(color_scheme=theme, reduced_motion="reduce")
-    found = {state: violations(page) for state in walk(page, server.url)}
+    found = {state: violations(page, theme) for state in walk(page, server.url)}
     assert {state: lines for state, lines in found.items() if lines} == {}
 
 
