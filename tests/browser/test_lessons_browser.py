@@ -9,6 +9,7 @@ from core.learning.drills import cache_question
 from core.learning.figures import texts
 from core.learning.lessons import fill, lesson, lessons
 from tests.browser.keys import press
+from tests.browser.settle import settle
 from tests.dashboard import Dashboard
 
 
@@ -160,12 +161,15 @@ def test_the_capstone_opens_its_choice_on_the_sizing_page(server: Dashboard, pag
     expect(page.get_by_text("G = 8 with an 8-bit cache needs 50.62 GB and leaves 26.35 GB.")).to_be_visible()
 
 
+STEPS = [("formula", 1), ("slider", 2), ("case-llama", 2), ("pick", 7), ("spot", 1)]
+
+
 @pytest.mark.parametrize("width", [1280, 1920])
-def test_no_step_scrolls_sideways(server: Dashboard, page: Page, width: int) -> None:
-    page.set_viewport_size({"width": width, "height": 800})
-    for key, number in (("formula", 1), ("slider", 2), ("case-llama", 2), ("pick", 7), ("spot", 1)):
-        page.goto(f"{server.url}/{key}?{key}={number}")
-        heading(page, title_of(key, number))
-        page.wait_for_load_state("networkidle")
-        wide = page.evaluate("document.querySelector('[data-testid=stMain]').scrollWidth")
-        assert wide <= page.evaluate("document.querySelector('[data-testid=stMain]').clientWidth"), key
+@pytest.mark.parametrize(("key", "number"), STEPS, scope="module")
+def test_no_step_scrolls_sideways(server: Dashboard, tab: Page, key: str, number: int) -> None:
+    if not tab.url.startswith(f"{server.url}/{key}?"):
+        tab.goto(f"{server.url}/{key}?{key}={number}")
+    heading(tab, title_of(key, number))
+    settle(tab)
+    wide = tab.evaluate("document.querySelector('[data-testid=stMain]').scrollWidth")
+    assert wide <= tab.evaluate("document.querySelector('[data-testid=stMain]').clientWidth")
