@@ -5,12 +5,16 @@ BIN := $(VENV)/bin
 # Our bytecode is written down, else each of the many processes of the tests compiles all of it.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: run test test-cluster test-triton check slow proofs test-pythons lint types unit browser-tests browser exports screenshots lock audit containers clean
+.PHONY: run test every-test test-cluster test-triton check slow proofs test-pythons lint types unit browser-tests browser exports screenshots lock audit containers clean
 
 run: $(VENV)/.runtime
 	$(BIN)/streamlit run dashboard.py
 
-test: lint types browser
+# mypy takes one core for a minute: beside the tests, whose start leaves one idle.
+test: lint browser
+	@$(MAKE) --no-print-directory --jobs=2 types every-test
+
+every-test: $(VENV)/.dev
 	$(BIN)/pytest
 
 check: lint types unit
