@@ -57,8 +57,10 @@ def quality_chart(dots: Sequence[Dot], scale: Scale, palette: Palette) -> alt.La
     domain = [lowest - worse, highest + better] if scale == "points" else [lowest - better, highest + worse]
     x_scale = alt.Scale(domain=domain, reverse=scale == "perplexity", nice=False, zero=False)
     axis_title, direction = AXIS[scale]
-    x = alt.X("change:Q", title=axis_title, scale=x_scale, axis=alt.Axis(grid=True, tickCount=8))
     narrow = f"width < {NARROW_PX}"
+    ends = alt.ExprRef(f"{narrow} ? 'end' : 'middle'")  # a long title ends with the rows, under their names
+    axis = alt.Axis(grid=True, tickCount=8, titleAnchor=ends)
+    x = alt.X("change:Q", title=axis_title, scale=x_scale, axis=axis)
     y_axis = alt.Axis(
         labelExpr=f"{narrow} ? split(datum.label, '|')[0] : split(datum.label, '|')", labelLimit=360,
         labelLineHeight=LINE_HEIGHT, labelOffset=alt.ExprRef(f"{narrow} ? 0 : {-LINE_HEIGHT}"),
@@ -118,13 +120,14 @@ def _labels(
         (f"abs(datum.change) < {near} && !({right})", "right", 2),
     )
     made, says = [], alt.value(alt.ExprRef(f"width < {NARROW_PX} ? datum.variant : datum.label"))
+    small: dict[str, Any] = {"fontSize": alt.ExprRef(f"width < {NARROW_PX} ? 11 : 13"), "fontWeight": 600}
     for which, align, dx in sides:
         for above, dy in (("datum.above", -16), ("!datum.above", 18)):
             marks = base.transform_filter(f"{which} && {above}")
             halo = marks.mark_text(
-                align=align, dx=dx, dy=dy, fontWeight=600, stroke=palette.background, strokeWidth=5, strokeJoin="round"
+                align=align, dx=dx, dy=dy, **small, stroke=palette.background, strokeWidth=5, strokeJoin="round"
             )
-            text = marks.mark_text(align=align, dx=dx, dy=dy, fontWeight=600)
+            text = marks.mark_text(align=align, dx=dx, dy=dy, **small)
             made += [halo.encode(x=x, text=says), text.encode(x=x, text=says, color=kinds)]
     return made
 

@@ -84,11 +84,11 @@ def roof(colours: Palette, *, batch_size: int, context_length: int, num_kv_heads
     edge = alt.Chart(data([{"x": ridge}])).mark_rule(color=colours.line, strokeDash=[4, 4]).encode(x=x)
     regions = label(
         [
-            {"x": 0.25, "y": 1800.0, "text": "waits for memory"},
-            {"x": 380.0, "y": 1800.0, "text": "waits for arithmetic"},
+            {"x": 0.25, "y": 1800.0, "text": "waits for memory", "short": "memory"},
+            {"x": 380.0, "y": 1800.0, "text": "waits for arithmetic", "short": "arithmetic"},
         ],
         colours.muted, align="left", fontSize=14, fontStyle="italic",
-    ).encode(x=x, y=y)  # fmt: skip
+    ).encode(x=x, y=y, text=alt.value(alt.ExprRef("width < 360 ? datum.short : datum.text")))  # fmt: skip
     ridge_label = label(
         [{"x": ridge, "y": 1.35, "text": f"ridge: {ridge:.0f} FLOPs per byte"}], colours.muted, align="right", dx=-6
     ).encode(x=x, y=y)

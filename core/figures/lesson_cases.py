@@ -39,7 +39,7 @@ def traffic(colours: Palette, *, batch_size: int, context_length: int) -> Pictur
     )
     alt_text = "Bars of weights and cache: " + "; ".join(f"{row['bar']} {row['text']}" for row in ends)
     order = [name for _, name in kinds]
-    chart = stacked_bars(rows, ends, order, 2.0 * longest, "milliseconds to read", colours)
+    chart = stacked_bars(rows, ends, order, 2.5 * longest, "milliseconds to read", colours)
     return made(chart, sentence, f"{alt_text}.")
 
 

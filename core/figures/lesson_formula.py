@@ -12,6 +12,7 @@ from core.learning.drills import cache_question
 from core.models.head_sharing import PRESETS, Layout
 from core.units import format_binary, format_both, format_bytes
 
+NARROW_BARS_PX = 300  # of bars alone, as on a phone upright
 NARROW_PX = 640  # below it, as on a phone and in a paper's column, the panels' words are short ones
 SHORT = {"sequences": "batch", "numbers, 16 a cell": "16 a cell", "1,024 tokens a cell": "1,024 each"}
 # factor: (name, unit of one cell, cells in all, columns of the grid)
@@ -159,7 +160,8 @@ def _built_up(colours: Palette, steps: list[tuple[str, int, str]], sentence: str
     for name, factor, reached in steps:
         before, running = running, running * factor
         rows.append({"step": name, "from": before, "to": running, "text": _neat(running), "reached": reached})
-    x_scale = alt.Scale(type="log", domain=[1, 10**6 * running], nice=False)
+    room = alt.ExprRef(f"{running} * (width < {NARROW_BARS_PX} ? 1e11 : 1e6)")  # for words behind the bars
+    x_scale = alt.Scale(type="log", domain=[1, room], nice=False)
     order = [row["step"] for row in rows]
     y = alt.Y("step:N", sort=order, title=None, axis=alt.Axis(labelFontSize=14, ticks=False, domain=False))
     x = alt.X("from:Q", scale=x_scale, title="bytes (log scale: equal lengths are equal factors)", axis=_bytes_axis())
@@ -189,7 +191,7 @@ def presets(colours: Palette) -> Picture:
         }
         for name, layout in layouts
     ]
-    x_scale = alt.Scale(domain=[0, 1.75 * rows[0]["kib"]], nice=False)
+    x_scale = alt.Scale(domain=[0, 1.9 * rows[0]["kib"]], nice=False)
     y = alt.Y("model:N", sort=[row["model"] for row in rows], title=None, axis=alt.Axis(labelFontSize=14, ticks=False))
     x = alt.X("kib:Q", scale=x_scale, title="KiB a token, 16 bits", axis=alt.Axis(grid=False, tickCount=5))
     bars = (
@@ -223,7 +225,8 @@ def _bytes_axis() -> alt.Axis:
     pick = "datum.value == 1 ? '1 B'"
     for power, name in zip(powers[1:], names[1:], strict=True):
         pick += f" : datum.value == {power} ? '{name}'"
-    return alt.Axis(values=powers, labelExpr=f"{pick} : ''")
+    ends = alt.ExprRef(f"width < {NARROW_BARS_PX} ? 'end' : 'middle'")
+    return alt.Axis(values=powers, labelExpr=f"{pick} : ''", titleAnchor=ends)
 
 
 PICTURES = {

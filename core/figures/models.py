@@ -117,8 +117,10 @@ def context_chart(rows: Sequence[Row], colours: Palette) -> alt.LayerChart | alt
         .mark_rule(strokeWidth=1)
         .encode(x=x, x2="name_at:Q", y=alt.Y("bytes:Q", scale=y_scale), y2="at:Q", color=_INK)
     )
-    names = ends.mark_text(align="left", dx=5, fontSize=13, fontWeight=600, limit=260).encode(
-        x=alt.X("name_at:Q", scale=x_scale), y=alt.Y("at:Q", scale=y_scale), text="named:N", color=_kinds(colours)
+    named = alt.value(alt.ExprRef(f"width < {NARROW_PX} ? datum.model : datum.named"))
+    small = alt.ExprRef(f"width < {NARROW_PX} ? 11 : 13")
+    names = ends.mark_text(align="left", dx=5, fontSize=small, fontWeight=600, limit=260).encode(
+        x=alt.X("name_at:Q", scale=x_scale), y=alt.Y("at:Q", scale=y_scale), text=named, color=_kinds(colours)
     )
     return alt.layer(lines, leaders, names).properties(height=LINES_HEIGHT)
 

@@ -207,12 +207,13 @@ def _key(grid: OptionGrid, palette: Palette) -> list[alt.Chart]:
         (248, palette.text, budget_words, "budget"),
     ]
     rows = [{"left": left, "colour": colour, "word": word, "short": short} for left, colour, word, short in entries]
+    left = f"datum.left - (width < {HEAD_PX} ? 50 : 0)"  # where that is narrow it begins under the names of the rows
     key = alt.Chart(alt.Data(values=rows))
     swatch = key.mark_point(shape="square", size=110, filled=True, opacity=1)
     return [
-        swatch.encode(x=_pixels("datum.left + 6"), y=bottom, color=alt.Color("colour:N", scale=None)),
+        swatch.encode(x=_pixels(f"{left} + 6"), y=bottom, color=alt.Color("colour:N", scale=None)),
         key.mark_text(align="left", fontSize=13, color=palette.text).encode(
-            x=_pixels("datum.left + 18"), y=bottom, text=_wide("datum.word", "datum.short", HEAD_PX)
+            x=_pixels(f"{left} + 18"), y=bottom, text=_wide("datum.word", "datum.short", HEAD_PX)
         ),
     ]
 
