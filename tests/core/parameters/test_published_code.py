@@ -32,6 +32,15 @@ def test_a_total_of_the_registry(name: str, total: int, routed: int) -> None:
     assert sum(count.parts.values()) == total
 
 
+def test_step_3_5_within_the_rounding_of_its_card() -> None:
+    """The card's 196.81B is "196B Backbone + 0.81B Head" (its table of specifications): a backbone in whole billions, so
+    that the sum is good to half a billion. Without embedding and head the rule counts 195.90."""
+    count = count_by_rule(REGISTRY["Step-3.5-Flash"])
+    backbone = count.total - 2 * 128_896 * 4_096
+    assert backbone == 195_900_202_240
+    assert round(backbone / 10**9) == 196
+
+
 def test_every_model_of_the_registry_is_counted_by_rule() -> None:
     assert [name for name, config in REGISTRY.items() if count_by_rule(config).source != "rule"] == []
 
