@@ -33,8 +33,8 @@ def test_a_total_of_the_registry(name: str, total: int, routed: int) -> None:
 
 
 def test_step_3_5_within_the_rounding_of_its_card() -> None:
-    """The card's 196.81B is "196B Backbone + 0.81B Head" (its table of specifications): a backbone in whole billions, so
-    that the sum is good to half a billion. Without embedding and head the rule counts 195.90."""
+    """The card's 196.81B is "196B Backbone + 0.81B Head" (its table of specifications): a backbone in whole billions,
+    so that the sum is good to half a billion. Without embedding and head the rule counts 195.90."""
     count = count_by_rule(REGISTRY["Step-3.5-Flash"])
     backbone = count.total - 2 * 128_896 * 4_096
     assert backbone == 195_900_202_240
