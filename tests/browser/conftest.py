@@ -22,6 +22,7 @@ LAUNCH_ARGS = [
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
+    "--font-render-hinting=none",  # of the headless shell: letters as wide as a whole browser draws them
 ]
 ONE_RENDERER = "--process-per-site"  # of the pages of a context, with what it has compiled: see `kept`
 SITE = "http://localhost/"  # of every dashboard of the tests: a port is no other site
