@@ -79,9 +79,9 @@ def each(paths: list[str]) -> pytest.MarkDecorator:
 
 
 def walk_to(tab: Page, url: str, path: str) -> None:
-    """To a page by its link at the side, which a phone folds away; the first page of a tab by its address."""
+    """To a page by its link at the side, which a phone folds away; the first of a tab and the front by its address."""
     page, _, name = path.partition("?size_tab=")
-    if not tab.url.startswith(url):
+    if not tab.url.startswith(url) or (page == "" and urlsplit(tab.url).path != "/"):
         tab.goto(f"{url}/{page}")
         settle(tab)
     elif urlsplit(tab.url).path != f"/{page}":
