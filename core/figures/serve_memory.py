@@ -15,19 +15,25 @@ TOP, FOOT = 32, 88  # px of the bar
 
 
 def part_rows(served: Served) -> list[dict[str, Any]]:
-    """One row a stretch, in GB: where it begins and ends, its name and its size."""
-    rows, ends = [], 0.0
+    """One row a stretch, in GB: where it begins and ends, its name and its size, and the room of its words: all of it,
+    or the longer piece beside the budget's line, which would cross them."""
+    rows, ends, budget = [], 0.0, served.plan.budget_bytes / GB
     parts = memory_parts(served)
     whole = sum(part.num_bytes for part in parts if part.name != "missing")
     for part in parts:
         start, ends = ends, ends + part.num_bytes / GB
         if part.name == "missing":  # it lies within the stretches before, beyond the budget
-            start, ends = served.plan.budget_bytes / GB, whole / GB
+            start, ends = budget, whole / GB
+        words = (start, ends)
+        if start < budget < ends:
+            words = max((start, budget), (budget, ends), key=lambda piece: piece[1] - piece[0])
         rows.append(
             {
                 "part": part.name,
                 "left": start,
                 "right": ends,
+                "words_left": words[0],
+                "words_right": words[1],
                 "size": format_bytes(part.num_bytes),
                 "says": part.says,
                 "label": _label(part) if part.name != "missing" else "",
@@ -64,8 +70,8 @@ def memory_chart(served: Served, palette: Palette) -> alt.LayerChart | alt.Facet
     colours = alt.Color("part:N", legend=None, scale=alt.Scale(domain=names, range=shown))
     x = alt.X("left:Q", scale=scale, axis=None)
     bars = alt.Chart(alt.Data(values=rows))
-    text = bars.transform_calculate(middle="(datum.left + datum.right) / 2")
-    text = text.transform_filter(where_they_fit("label", f"(datum.right - datum.left) / {longest}"))
+    text = bars.transform_calculate(middle="(datum.words_left + datum.words_right) / 2")
+    text = text.transform_filter(where_they_fit("label", f"(datum.words_right - datum.words_left) / {longest}"))
     middle = alt.X("middle:Q", scale=scale, axis=None)
     filled = "datum.part == 'weights' || datum.part == 'cache'"
     budget = alt.Chart(alt.Data(values=[{"at": served.plan.budget_bytes / GB, "says": _budget_words(served)}]))

@@ -48,7 +48,7 @@ def _why(plan: MemoryPlan) -> str:
             f"{_at_once(floor(left / each))}: {format_bytes(left)} are left for the cache and a request of "
             f"{tokens} tokens takes {format_bytes(each)}."
         )
-    if asked.fits is False and asked.max_concurrency is None and asked.engine in ("vllm", "sglang"):
+    if asked.fits is False and not asked.max_concurrency and asked.engine in ("vllm", "sglang"):
         return f"Why none: {format_bytes(left)} are left for the cache, and a request of {tokens} tokens does not fit."
     if asked.engine == "vllm":
         return _why_vllm(asked, left, tokens)

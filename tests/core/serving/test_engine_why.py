@@ -84,6 +84,13 @@ def test_none_is_said_too():
     )
 
 
+def test_none_is_said_where_sglang_has_no_memory_left():
+    """159.3 GB of weights on one H100: it was "0 requests: the pool has 0 tokens, and each request takes 512"."""
+    spec = read_config(next(model.config for model in load_registry() if model.name == "Qwen3-Next 80B-A3B"))
+    made = plan(ServingJob(model=spec, engine="sglang", batch_size=1, context_length=512))
+    assert why_sentence(made) == "Why none: 0 B are left for the cache, and a request of 512 tokens does not fit."
+
+
 def test_why_says_on_which_of_several_copies():
     made = planned("Qwen3 32B", "vllm", num_accelerators=2)
     assert " at once on each of 2 copies: " in why_sentence(made)
