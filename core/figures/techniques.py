@@ -274,7 +274,7 @@ def shares_chart(shares: Sequence[Share], tensor_parallel: int, colours: Palette
     where = "the one GPU" if tensor_parallel == 1 else f"each of {tensor_parallel} GPUs"
     most = max(row["elements"] for row in rows)
     x = alt.X("elements:Q", title=f"elements per token and layer on {where}", scale=alt.Scale(domain=[0, most * 1.12]),
-              axis=alt.Axis(tickCount=8, labelFlush=True))  # fmt: skip
+              axis=alt.Axis(tickCount=8, labelFlush=40))  # fmt: skip
     y = alt.Y("name:N", sort=[row["name"] for row in rows], title=None,
               axis=alt.Axis(ticks=False, domain=False, labelPadding=8))  # fmt: skip
     base = alt.Chart(alt.Data(values=rows)).encode(x=x, y=y, color=alt.Color("kind:N", legend=None, scale=kinds))
