@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, TimeoutError, sync_playwright
 
 from benchmarks.interface import ROOT, Server, Side, first_visit, machine, radio, reruns, started
 from benchmarks.watched_tab import settle, tab
@@ -26,8 +26,9 @@ from tests.browser.conftest import LAUNCH_ARGS
 from tests.chromium import find_chromium
 
 OURS = ("timeline", "after", "bound", "watch")
-BETWEEN = 8  # pages of the other checkout between two looks at ours
-CHANGES = 4  # of a page's control, after one to warm up
+BETWEEN = 15  # pages of the other checkout between two looks at ours
+CHANGES = 2  # of a page's control, after one to warm up
+NOTHING_MS = 6_000  # a control that changes nothing on the page is none
 PATHS = "links => links.map((link) => new URL(link.href).pathname.slice(1))"
 # Marks the control to move next and says how: by a click, by a key, or not at all.
 CONTROL = """
@@ -60,7 +61,7 @@ def paths_of(browser: Browser, server: Server) -> list[str]:
 
 
 def change(page: Page) -> float | None:
-    """Milliseconds from a move of the page's first control to the last change in the window; None without one."""
+    """Milliseconds from a move of the page's first control to the last change in the window; None without either."""
     how = page.evaluate(CONTROL)
     if not how:
         return None
@@ -69,7 +70,10 @@ def change(page: Page) -> float | None:
         moved.click()
     else:
         moved.press(how)
-    seen = settle(page)
+    try:
+        seen = settle(page, NOTHING_MS)
+    except TimeoutError:
+        return None
     return float(seen["paint"] - seen["start"])
 
 

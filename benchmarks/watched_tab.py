@@ -82,9 +82,9 @@ def tab(browser: Browser) -> Iterator[tuple[BrowserContext, Page]]:
         context.close()
 
 
-def settle(page: Page) -> dict[str, Any]:
-    """What the page noted, once it stands."""
-    page.wait_for_function(SETTLED, timeout=90_000, polling=100)
+def settle(page: Page, patience_ms: float = 90_000) -> dict[str, Any]:
+    """What the page noted, once it stands. Raises TimeoutError where nothing changed for so long."""
+    page.wait_for_function(SETTLED, timeout=patience_ms, polling=100)
     noted: dict[str, Any] = page.evaluate(NOTED)
     return noted
 
