@@ -35,7 +35,8 @@ CONTROL = """
 () => {
   const main = document.querySelector('[data-testid="stMain"]')
   document.querySelector("[data-moved]")?.removeAttribute("data-moved")
-  const seen = (node) => node.getClientRects().length > 0 && !node.disabled
+  const seen = (node) => node.getClientRects().length > 0 && !node.disabled &&
+    node.checkVisibility({ visibilityProperty: true, opacityProperty: false })
   const group = (node) => node.closest('[role="radiogroup"]')?.getAttribute("aria-label") ?? ""
   const radios = [...main.querySelectorAll('[role="radio"], input[type="radio"]')].filter(
     (node) => group(node) !== "Step" && (seen(node) || seen(node.closest("label") ?? node)))
@@ -66,11 +67,11 @@ def change(page: Page) -> float | None:
     if not how:
         return None
     moved = page.locator("[data-moved]").first
-    if how == "click":
-        moved.click()
-    else:
-        moved.press(how)
     try:
+        if how == "click":
+            moved.click(timeout=NOTHING_MS)
+        else:
+            moved.press(how, timeout=NOTHING_MS)
         seen = settle(page, NOTHING_MS)
     except TimeoutError:
         return None
