@@ -7,9 +7,21 @@ from pathlib import Path
 import streamlit as st
 
 from pages.server import entry
-from pages.shell import cached, lean_navigation, lean_reads, lean_session, menu, present, share, style, theme
+from pages.shell import (
+    cached,
+    kept_files,
+    lean_navigation,
+    lean_reads,
+    lean_session,
+    menu,
+    present,
+    share,
+    style,
+    theme,
+)
 
 ASSETS = Path(__file__).parent / "assets"
+kept_files.install()
 lean_reads.install()
 lean_session.install()
 lean_navigation.install()

@@ -104,6 +104,20 @@ def test_a_picture_saves_as_svg_with_title_and_source(server: Dashboard, page: P
     assert "The three layouts" in said
 
 
+def test_a_file_stays_while_others_draw(server: Dashboard, page: Page, elsewhere: Page):
+    """Streamlit alone deletes it at the end of the second run, and a browser that comes later is told 404."""
+    open_view(server, page)
+    page.get_by_role("button", name="Save").first.click()
+    with page.expect_request("**/media/*.svg") as asked:
+        _, content = saved(page, "SVG")
+    for path in ("glossary", "faq"):
+        elsewhere.goto(f"{server.url}/{path}")
+        settle(elsewhere)
+    late = page.request.get(asked.value.url)
+    assert late.status == 200
+    assert late.body() == content
+
+
 def test_a_picture_saves_as_png_at_slide_size(server: Dashboard, page: Page):
     open_view(server, page)
     page.get_by_role("button", name="Save").first.click()
