@@ -39,4 +39,5 @@ def _waited_for(metadata: Any) -> bool:
         return False
     if not hasattr(metadata, UNUSED_SINCE):  # a file that is made again has metadata of its own
         setattr(metadata, UNUSED_SINCE, time.monotonic())
-    return time.monotonic() - getattr(metadata, UNUSED_SINCE) < KEEP_S
+    since: float = getattr(metadata, UNUSED_SINCE)
+    return time.monotonic() - since < KEEP_S
