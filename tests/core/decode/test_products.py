@@ -91,3 +91,24 @@ def test_the_faster_one_is_taken(monkeypatch, fastest):
 
     monkeypatch.setattr(products.devices, "time_once", seconds)
     assert products.fastest_product(x, [weights]) == (fastest, ours if fastest == "host_product" else F.linear)
+
+
+def test_a_wait_for_the_processor_decides_nothing(monkeypatch):
+    """Ours takes 0.3 ms and torch's 0.4; of every four calls three wait, ours the longer."""
+    x, weights = drawn(1, 64, 8, torch.bfloat16)
+    calls = {
+        F.linear: iter([8e-3, 8e-3, 8e-3, 4e-4] * 25),
+        products.host_product: iter([16e-3, 16e-3, 16e-3, 3e-4] * 25),
+    }
+    monkeypatch.setattr(products.devices, "time_once", lambda _device, work: next(calls[work.func]))
+    assert products.fastest_product(x, [weights])[0] == "host_product"
+
+
+@pytest.mark.parametrize(("seconds", "turns"), [(1e-4, 100), (0.01, 50), (0.5, 7)])
+def test_the_tries_are_many_where_they_are_short(monkeypatch, seconds, turns):
+    """100 of each at most, a second together, and never fewer than seven."""
+    x, weights = drawn(1, 64, 8, torch.bfloat16)
+    timed = []
+    monkeypatch.setattr(products.devices, "time_once", lambda _device, work: timed.append(work.func) or seconds)
+    products.fastest_product(x, [weights])
+    assert timed.count(F.linear) == timed.count(products.host_product) == turns
