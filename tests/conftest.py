@@ -44,6 +44,10 @@ def _load_registry(path: Path = registry.REGISTRY_PATH) -> tuple[registry.Regist
 registry.load_registry = _load_registry
 
 
+# A measurement that gives way to the other tests takes minutes where it needs seconds of a core.
+os.environ.setdefault("HEADROOM_NICE", "0")
+
+
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "torch: needs torch, which looking does without")
     config.addinivalue_line("markers", "slow: left out of `make check`; slow.txt names them")

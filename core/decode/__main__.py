@@ -134,7 +134,10 @@ def _run(options: argparse.Namespace, command: str) -> int:
     job = job_of(options)
     if options.jsonl:
         end_with_parent(holds_stdin=True, waited_for=True)
-        give_way()
+        try:
+            give_way()
+        except ValueError as e:
+            raise InvalidJob(str(e)) from None
     prefer_to_be_killed()
     if options.address_space:
         limit_memory(int(options.address_space * 1e9))

@@ -19,7 +19,8 @@ ENDED_BY_MEMORY = 86  # exit code of a worker that a watch has ended; children.p
 PARENT = "HEADROOM_PARENT"  # the process id of whoever started a worker (children.py sets it)
 LOOK_SECONDS, PARENT_SECONDS = 0.1, 0.5
 LEAST_FREE = 0.02  # of all memory: below it this process ends before the system stops answering
-LESS_URGENT = 10  # nice(2), of 19; where nobody else wants a core it changes nothing
+LESS_URGENT, LEAST_URGENT = 10, 19  # nice(2); where nobody else wants a core it changes nothing
+NICE = "HEADROOM_NICE"  # how far a worker gives way, where LESS_URGENT is not wanted
 WATCHED = "On this system the memory limit is watched, not enforced: what goes over it is ended within a second."
 
 
@@ -50,18 +51,31 @@ def prefer_to_be_killed() -> None:
 def give_way() -> bool:
     """Whoever else wants a core gets most of it, so that pages answer while all cores measure; False where refused.
 
-    The number of threads stays what it is: on a machine that is quiet the figures are those of every core.
+    The number of threads stays what it is: on a machine that is quiet the figures are those of every core. ValueError
+    where HEADROOM_NICE is no whole number from 0, which leaves all as it is, to 19.
     """
-    ps = psutil()
+    nice, ps = _nice(), psutil()
     if ps is None:
         return False
+    if nice == 0:
+        return True
     this = ps.Process()
     try:
-        this.nice(ps.BELOW_NORMAL_PRIORITY_CLASS if sys.platform == "win32" else max(this.nice(), LESS_URGENT))
+        this.nice(ps.BELOW_NORMAL_PRIORITY_CLASS if sys.platform == "win32" else max(this.nice(), nice))
     except (ps.Error, OSError, AttributeError):  # psutil names Windows' classes on Windows alone
         return False
-    linux.give_way_as_a_group(LESS_URGENT)
+    linux.give_way_as_a_group(nice)
     return True
+
+
+def _nice() -> int:
+    said = os.environ.get(NICE) or str(LESS_URGENT)
+    if not said.isdecimal() or int(said) > LEAST_URGENT:
+        raise ValueError(
+            f"{NICE} is '{said}': say how far a measurement gives way to other work, as a whole number from 0, not at"
+            f" all, to {LEAST_URGENT}."
+        )
+    return int(said)
 
 
 def limit_memory(count: int, *, of_addresses: bool = True) -> bool:

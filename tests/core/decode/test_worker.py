@@ -82,6 +82,13 @@ def test_a_run_measures_checks_and_is_kept(said):
     assert (ended.kept_as, ended.levelname) == (state.record.run_id, "INFO")
 
 
+def test_a_setting_of_the_host_that_means_nothing_is_named(monkeypatch):
+    monkeypatch.setenv("HEADROOM_NICE", "low")
+    state = worker.start(job(SMALL)).wait()
+    assert state.status == "stopped"
+    assert state.message.startswith("HEADROOM_NICE is 'low': say how far")
+
+
 def test_the_contexts_of_a_large_ragged_batch_reach_the_child(monkeypatch):
     monkeypatch.setattr(worker, "LONGEST_ARGUMENT", 5)
     state = worker.start(job({**SMALL, "lengths": (256, 100)})).wait()

@@ -1,6 +1,7 @@
 """This machine under one face: each system's own tools and calls, with tools of the test's own in their place."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -234,7 +235,17 @@ def test_what_is_not_installed_is_named_in_one_line(monkeypatch):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="it has classes of priority in place of numbers")
-def test_a_worker_that_gives_way_is_less_urgent_than_whoever_started_it():
-    said = "from core.host import guard; import os; print(guard.give_way(), os.getpriority(os.PRIO_PROCESS, 0))"
-    done = subprocess.run([sys.executable, "-c", said], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert done.stdout.split() == ["True", str(max(10, os.getpriority(os.PRIO_PROCESS, 0)))]
+@pytest.mark.parametrize(("said", "nice"), [("", 10), ("3", 3), ("0", 0)])
+def test_a_worker_gives_way_as_far_as_it_is_told(said, nice):
+    run = "from core.host import guard; import os; print(guard.give_way(), os.getpriority(os.PRIO_PROCESS, 0))"
+    env = {**os.environ, "HEADROOM_NICE": said}
+    done = subprocess.run([sys.executable, "-c", run], cwd=ROOT, env=env, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["True", str(max(nice, os.getpriority(os.PRIO_PROCESS, 0)))]
+
+
+@pytest.mark.parametrize("said", ["20", "-1", "low", "1.5"])
+def test_a_worker_told_no_number_says_which_there_are(monkeypatch, said):
+    monkeypatch.setenv("HEADROOM_NICE", said)
+    with pytest.raises(ValueError, match=re.escape(f"HEADROOM_NICE is '{said}': say how far")) as refused:
+        guard.give_way()
+    assert str(refused.value).endswith("from 0, not at all, to 19.")
