@@ -56,7 +56,8 @@ OURS = (
     AskError,
 )  # EngineError is a SizingError
 HOSTILE: tuple[Any, ...] = (
-    None, True, False, 0, -1, 1, 3, 7, 2**31, 2**63, 10**30, 0.5, -0.0, float("nan"), float("inf"), "", "8", "NaN",
+    None, True, False, 0, -1, 1, 3, 7, 2**31, 2**63, 10**30, 10**400, 0.5, -0.0,
+    float("nan"), float("inf"), "", "8", "NaN",
     "\u202e8", "<b>8</b>", "x" * 5_000, "=1+1", [], [1], [None], ["full_attention"], [8] * 400, {}, {"a": 1}, [[]] * 3,
 )  # fmt: skip
 CONFIGS = tuple(dict(known.config) for known in load_registry())
