@@ -31,6 +31,7 @@ FALCONS = (
 )
 # DeepSeek-V3's experts, a byte a weight as it is published; a test holds them against model_registry.yaml
 EXPERTS_V3 = ExpertGroup(layers=58, num_experts=256, experts_per_token=8, parameters_each=3 * 7168 * 2048)
+PARAMETERS_V3 = 671_026_404_352  # of DeepSeek-V3, without the layer that predicts a second token
 PARAMETERS_13B = analytic_count(LLAMA_2_13B).total
 BYTES_13B = 2 * PARAMETERS_13B
 

@@ -18,6 +18,7 @@ from core.models.head_sharing import Layout
 from core.serving.job import ServingJob
 from core.serving.memory_plan import plan
 from core.serving.model_shapes import LLAMA_2_13B, llama_shape
+from core.serving.weights import analytic_count
 from core.units import GB, GIB, MIB, format_binary, format_both, format_bytes
 
 # Read in the sources that each line names; tests hold them against the evidence and the installed library.
@@ -94,11 +95,16 @@ def _bottleneck() -> Group:
     parity = {g: sums.tokens_at_parity(weights, token) for g, token in by_g.items()}
     flop_seconds = one.weight_flops / (h100.bf16_dense_flops or 1)
     rate, speed = "989.4 TFLOP/s (dense BF16)", "3.35 TB/s"
+    parts = analytic_count(LLAMA_2_13B).parts
+    keys = parts["kv_projections"]
     return {
         "w13_bytes": (
             format_bytes(weights),
             f"{params:,} parameters × 2 bytes (Llama-2 13B's shape, its input embedding included)",
         ),
+        "w13_ffn": _percent(parts["dense_ffn"], params, "40 layers × 3 × 5,120 × 13,824"),
+        "w13_attention": _percent(parts["attention"] + keys, params, "40 layers × 4 × 5,120 × 5,120"),
+        "w13_keys": _percent(keys, params, "40 layers × 2 × 5,120 × 5,120"),
         "h100_bandwidth": (speed, f"H100 SXM: {h100.sources.bandwidth}"),
         "w13_read_ms": (milliseconds(one.seconds_to_read(weights)), f"{format_bytes(weights, 2)} / {speed}"),
         "w13_flop_ms": (milliseconds(flop_seconds), f"2 × {params:,} FLOPs / {rate}"),
@@ -112,12 +118,19 @@ def _bottleneck() -> Group:
     }
 
 
+def _percent(some: int, total: int, how: str) -> tuple[str, str]:
+    return f"{100 * some / total:.0f} %", f"{how} = {some:,} of {total:,} parameters"
+
+
 def _experts() -> Group:
     group = sums.EXPERTS_V3
     all_of, taken, batch = group.num_experts, group.experts_per_token, EXPERTS_BATCH
     one = f"{group.layers} layers × {group.parameters_each:,} B an expert"
     woken = f"{sums.experts_woken(batch):,.0f}"
+    routed = group.layers * all_of * group.parameters_each
+    each = f"{group.layers} layers × {all_of} × {group.parameters_each:,}"
     return {
+        "v3_in_experts": _percent(routed, sums.PARAMETERS_V3, each),
         "v3_experts": (f"{all_of}", "n_routed_experts of DeepSeek-V3's config.json"),
         "v3_taken": (f"{taken}", "num_experts_per_tok of DeepSeek-V3's config.json"),
         "v3_batch": (f"{batch}", "chosen for the example"),

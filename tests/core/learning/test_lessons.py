@@ -178,6 +178,10 @@ LITERAL = {
     "w13_bytes": "26.0 GB",  # 13,015,864,320 x 2
     "w13_read_ms": "7.8 ms",  # 26.03 / 3,350
     "w13_flop_ms": "0.026 ms",  # 26.03e9 / 989.4e12
+    "w13_ffn": "65 %",  # 8,493,465,600 / 13,015,864,320
+    "w13_attention": "32 %",  # 4,194,304,000
+    "w13_keys": "16 %",  # 2,097,152,000
+    "v3_in_experts": "97 %",  # 58 x 256 x 44,040,192 = 653,908,770,816 of 671,026,404,352
     "h100_ridge": "295",  # 989.4 / 3.35
     "share_cache_mha": "3.4 GB (3.1 GiB)",  # 819,200 x 4,096 = 3,355,443,200
     "share_cache_g8": "671.1 MB (640.0 MiB)",  # 163,840 x 4,096 = 671,088,640
@@ -282,7 +286,8 @@ def test_constants_from_papers_and_libraries_are_those_of_their_sources() -> Non
 
 def test_the_experts_of_the_lesson_are_the_registrys() -> None:
     config = next(model.config for model in load_registry() if model.repository == "deepseek-ai/DeepSeek-V3")
-    assert count_by_rule(config).expert_groups == (sums.EXPERTS_V3,)
+    count = count_by_rule(config)
+    assert (count.expert_groups, count.total) == ((sums.EXPERTS_V3,), sums.PARAMETERS_V3)
     assert sums.experts_woken(1) == 8
 
 
