@@ -84,6 +84,21 @@ def rests(found: Idea, _colours: object) -> "Rests":
 
 
 @st.fragment
+def follow() -> None:
+    """The ideas to choose from, and all that follows: a fragment, so that the map below stays as it stands."""
+    key = st.pills("Idea", list(NAMES), format_func=NAMES.__getitem__, default="latent", required=True,
+                   key="after_idea", bind="query-params")  # fmt: skip
+    chosen = ideas.idea(key or "latent")
+    left, right = st.columns([5, 6], gap="large")
+    with left:
+        st.markdown(formula(chosen))
+        words(chosen)
+    with right:
+        picture(chosen)
+    share.remember_answer(answer(chosen), partial(rests, chosen))
+
+
+@st.fragment
 def drill() -> None:
     """One question; its answer is said once an option is chosen."""
     number = st.number_input("Question", 1, LARGEST_SEED, key="after_question", bind="query-params", width=200)
@@ -106,18 +121,9 @@ st.markdown(
     "head_dim numbers, for each token of each sequence. G was the first factor that the field turned. Each "
     "later idea turns another one; most models of today turn several."
 )
-key = st.pills("Idea", list(NAMES), format_func=NAMES.__getitem__, default="latent", required=True,
-               key="after_idea", bind="query-params")  # fmt: skip
-chosen = ideas.idea(key or "latent")
-left, right = st.columns([5, 6], gap="large")
-with left:
-    st.markdown(formula(chosen))
-    words(chosen)
-with right:
-    picture(chosen)
+follow()
 st.header("Every model of the registry on the map", anchor="map", divider="gray")
 drawn = cached.idea_map(st.context.theme.type or "light")
 style.draw_spec(drawn.spec, sentence=drawn.sentence, alt_text=drawn.alt_text, key="after_map")
-share.remember_answer(answer(chosen), partial(rests, chosen))
 st.header("Drill", anchor="drill", divider="gray")
 drill()

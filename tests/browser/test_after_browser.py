@@ -1,0 +1,50 @@
+"""After G in a real Chromium: an idea brings its own layout and words, and leaves the map where it stands."""
+
+import re
+
+from playwright.sync_api import Page, WebSocket, expect
+from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
+
+from tests.browser.settle import settle
+from tests.dashboard import Dashboard
+
+LATENT, MAP, BITS = "The layout of A latent (MLA)", "The registry's models by idea", "The layout of Fewer bits"
+
+
+def pictures_sent(page: Page) -> list[str]:
+    """A list that grows by each picture that is sent, or named by its hash, from now on: how its alt text begins."""
+    by_hash: dict[str, str] = {}
+    found: list[str] = []
+
+    def note(frame: bytes | str) -> None:
+        assert isinstance(frame, bytes)
+        message = ForwardMsg.FromString(frame)
+        if (element := message.delta.new_element).HasField("vega_lite_chart"):
+            by_hash[message.hash] = re.split("[:.]", element.vega_lite_chart.alt)[0]
+        found.extend(by_hash[key] for key in (message.hash, message.ref_hash) if key in by_hash)
+
+    def listen(socket: WebSocket) -> None:
+        socket.on("framereceived", note)
+
+    page.on("websocket", listen)
+    return found
+
+
+def test_an_idea_sends_what_follows_it_and_no_map(server: Dashboard, page: Page):
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    sent = pictures_sent(page)
+    page.goto(f"{server.url}/after")
+    settle(page)
+    assert sent == [LATENT, MAP]
+    page.get_by_role("radio", name="Fewer bits").click()
+    expect(page.get_by_text("FP8, MXFP4, NVFP4: fewer bits a number").first).to_be_visible()
+    settle(page)
+    assert sent == [LATENT, MAP, BITS]
+    expect(page).to_have_url(re.compile(r"after_idea=Fewer\+bits(&|$)"))
+    page.get_by_role("button", name="Share", exact=True).click()
+    page.get_by_role("button", name="Copy the answer, Markdown").click()
+    expect(page.get_by_role("button", name="Copied", exact=True)).to_be_visible()
+    assert "Fewer bits turns bytes: FP8, MXFP4, NVFP4" in page.evaluate("navigator.clipboard.readText()")
+    page.reload()
+    settle(page)
+    assert sent == [LATENT, MAP, BITS, BITS, MAP]
