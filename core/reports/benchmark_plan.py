@@ -30,18 +30,18 @@ def benchmark_plan(*, model_name: str, grid: OptionGrid, option: Option, link: s
         "their spread. The bound is bytes over bandwidth: a result below it means that the measurement is wrong.",
         markdown_table(_step_table(grid, option)),
         "Record the ratio of bound to measured. If G makes less difference than the bound says, something other than "
-        "the cache binds.",
+        "the cache is the bottleneck.",
         "## 3. Spread of KV lengths",
         _spread(job),
         markdown_table(_length_table(job)),
-        "Record the median and the 95th percentile of the time between tokens, preemptions and the highest fill of the "
-        "cache.",
+        "Record the median and the 95th percentile of the time between tokens, preemptions and the peak usage of the "
+        "KV cache.",
         "## 4. One layer's attention alone",
         _kernel(grid, option),
         "## 5. Quality",
         _quality(option),
         "## Decide beforehand",
-        "- The step time, the fill and the loss in quality at which the choice is dropped.\n"
+        "- The step time, the usage of the KV cache and the loss in quality at which the choice is dropped.\n"
         "- Who runs it, on which commit, and where the results are kept.",
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
@@ -88,7 +88,7 @@ def _spread(job: ServingJob) -> str:
     return (
         "Real batches are ragged, and one long sequence can hold up a step. Run three batches with the same number of "
         f"live tokens ({job.batch_per_replica * job.context_length // 2:,}) and compare: if time depends on the "
-        "spread, the kernel's scheduling binds, not bandwidth."
+        "spread, the kernel's scheduling is the limit, not bandwidth."
     )
 
 
@@ -137,8 +137,8 @@ def _dtype(kv_bits: int, head_dim: int) -> str:
 
 def _quality(option: Option) -> str:
     lines = [
-        "- Two small proxies at equal parameters, same data, tuned learning rate each: compare loss, and the stability "
-        "of fine-tuning on long inputs.",
+        "- Two small proxy models of equal parameters on the same data, each with a tuned learning rate: loss, and "
+        "stability of fine-tuning on long inputs.",
         "- Retrieval, code and mathematics at the full context, not perplexity alone.",
     ]
     if option.kv_bits < 16:

@@ -50,7 +50,7 @@ def record_document(decision: Decision) -> Document:
         Section(title="Decision", text=_decision_text(decision)),
         Section(title="The job", table=_job_table(decision)),
         Section(
-            title="Options weighed",
+            title="Options compared",
             text="Every G at every width of the cache, on one accelerator. GB are 10^9 bytes.",
             picture=decision.picture,
             table=option_table(decision.grid),
@@ -103,7 +103,7 @@ def _decision_text(decision: Decision) -> str:
         f"{plan.headroom_bytes / GB:,.2f} GB."
         if plan.fits
         else f"It needs {plan.total_bytes / GB:,.2f} GB and lacks {-plan.headroom_bytes / GB:,.2f} GB: it is recorded "
-        "here as weighed, not as possible."
+        "here for comparison, it does not fit."
     )
     why = _why(grid, option)
     chosen = f"**{option_name(option)} with {cache_name(option.kv_bits)}.** {fits} {why}".strip()
@@ -183,7 +183,7 @@ def plan_table(plan: MemoryPlan) -> Table:
 def evidence_text(decision: Decision) -> str:
     """What studies found, with citation and caveat."""
     if decision.evidence is None:
-        return "This model's G is no dial, so no study of fewer KV heads applies."
+        return "This model has no G to change, so no study of fewer KV heads applies."
     said = [decision.evidence.sentence]
     said += [
         f"{finding.statement} {finding.caveat} ({finding.citation}{_address(finding.link)})"
@@ -220,7 +220,7 @@ def bound_sentences(bound: StepBound, price_per_gpu_hour: float | None, num_acce
     """The bound in words, with the price where there is one; only the caveats where nothing is known."""
     if bound.step_seconds is None or bound.tokens_per_second is None:
         return " ".join(bound.caveats)
-    side = {"memory": "reading memory binds", "compute": "arithmetic binds", None: "only one side is known"}
+    side = {"memory": "memory-bound", "compute": "compute-bound", None: "only the time to read memory is known"}
     text = (
         f"A decode step takes at least {bound.step_seconds * 1e3:.1f} ms ({side[bound.binds]}): at most "
         f"{1 / bound.step_seconds:,.1f} tokens/s for each user and {bound.tokens_per_second:,.0f} in all."
@@ -242,7 +242,7 @@ def ways_table(ways: Sequence[WayToFit]) -> Table:
         )
         for way in ways
     )
-    return ("Change", "Spare, GB", "Step at least, ms", "Quality"), rows
+    return ("Change", "Headroom, GB", "Step at least, ms", "Quality"), rows
 
 
 def _way_quality(way: WayToFit) -> str:
@@ -263,7 +263,7 @@ def traffic_text(traffic: Traffic, fit: TrafficFit) -> str:
     )
     return (
         f"{traffic.sentence} A sequence in flight holds {fit.mean_live_tokens:,.0f} tokens on average. With "
-        f"{found.batch_size:,} sequences {chance}; {found.holding_batch:,} hold at 99 % "
+        f"{found.batch_size:,} sequences {chance}; {found.holding_batch:,} fit 99 % of the time "
         f"({found.holding_range[0]:,} to {found.holding_range[1]:,}), static allocation holds {found.static_batch:,}."
     )
 

@@ -185,13 +185,13 @@ def _caveats(job: ServingJob, count: ParameterCount, sequences: int) -> tuple[st
 
 
 def _experts_sentence(groups: tuple[ExpertGroup, ...], sequences: int) -> str:
-    """The experts of a layer that the step is reckoned to wake, with the range."""
+    """The experts of a layer that the step is expected to activate, with the range."""
     group = max(groups, key=lambda each: each.layers)
     expected = expected_distinct(group.num_experts, group.experts_per_token, sequences)
     most = min(group.num_experts, group.experts_per_token * sequences)
-    who = "one sequence takes" if sequences == 1 else f"{sequences:,} sequences take"
+    who = "one sequence is" if sequences == 1 else f"each of {sequences:,} sequences is"
     return (
-        f"Experts: {who} {group.experts_per_token} of "
-        f"{group.num_experts} in a layer each, {expected:.1f} distinct ones expected under even routing, between "
-        f"{group.experts_per_token} and {most}. Uneven routing wakes fewer, and such a step can be faster than this."
+        f"Experts: {who} routed to {group.experts_per_token} of "
+        f"{group.num_experts} in a layer, {expected:.1f} distinct ones expected under even routing, between "
+        f"{group.experts_per_token} and {most}. Uneven routing activates fewer: such a step can be faster than this."
     )

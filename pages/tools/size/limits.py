@@ -27,7 +27,7 @@ def show_frontier(grid: OptionGrid, option: Option) -> None:
     job = option.plan.job
     points = frontier(job)
     if not any(point.largest_batch for point in points):
-        st.info("Not one sequence of 1,024 tokens fits beside the weights, so there is no frontier to draw.")
+        st.info("Not one sequence of 1,024 tokens fits beside the weights, so there is nothing to draw.")
         return
     theme = st.context.theme.type or "light"
     spec = cached.chart_spec(f"frontier {job!r}", theme, lambda palette: frontier_picture(option, points, palette))

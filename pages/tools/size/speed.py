@@ -33,10 +33,10 @@ def show_speed(option: Option) -> None:
 
 def _binds(bound: StepBound) -> str:
     if bound.binds is None:
-        return "Only the memory side is known."
-    other = bound.compute_seconds if bound.binds == "memory" else bound.memory_seconds
-    side = "Reading memory binds" if bound.binds == "memory" else "Arithmetic binds"
-    return f"{side}; the other side would take {(other or 0) * 1e3:.1f} ms."
+        return "Only the time to read memory is known."
+    if bound.binds == "memory":
+        return f"It is memory-bound: its arithmetic would take {(bound.compute_seconds or 0) * 1e3:.1f} ms."
+    return f"It is compute-bound: reading memory would take {(bound.memory_seconds or 0) * 1e3:.1f} ms."
 
 
 def _figures(bound: StepBound, num_accelerators: int) -> None:
@@ -56,10 +56,10 @@ def _figures(bound: StepBound, num_accelerators: int) -> None:
         )
     tokens = "none" if bound.crossover_tokens is None else format_count(bound.crossover_tokens)
     crossover.metric(
-        "KV weighs as weights at",
+        "KV reads = weight reads at",
         tokens,
         help="Tokens in flight at which reading the cache takes as long as reading the weights. Below a quarter of it, "
-        "G hardly moves speed; above it, G is the dial.",
+        "G hardly changes the speed; above it, the cache is most of what a step reads.",
         border=True,
     )
 
@@ -80,8 +80,8 @@ def _formulas(bound: StepBound) -> None:
         )
     if bound.attention_intensity is not None and bound.ridge_flops_per_byte is not None:
         lines.append(
-            f"decode attention does {bound.attention_intensity:.1f} FLOPs per KV byte; the accelerator needs "
-            f"{bound.ridge_flops_per_byte:.0f} before arithmetic binds"
+            f"arithmetic intensity of decode attention: {bound.attention_intensity:.1f} FLOPs per KV byte; below the "
+            f"accelerator's ridge of {bound.ridge_flops_per_byte:.0f} it is memory-bound"
         )
     st.markdown("  \n".join(f"`{line}`" for line in lines))
     st.caption("No launch overhead, communication or sampling is in the bound: a real step is slower.")

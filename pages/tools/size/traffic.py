@@ -68,7 +68,7 @@ def show_traffic(option: Option) -> None:
     )
     st.markdown(_sentence(fit))
     alt_text = (
-        f"Chance that a batch stays within the cache. {found.holding_batch:,} hold at 99 %, this job has "
+        f"Chance that a batch stays within the cache. {found.holding_batch:,} fit 99 % of the time, this job has "
         f"{found.batch_size:,}, static allocation holds {found.static_batch:,}."
     )
     style.draw_spec(spec, sentence="", alt_text=alt_text, key="size_hold")

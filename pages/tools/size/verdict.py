@@ -36,7 +36,7 @@ def show_verdict(grid: OptionGrid, option: Option, wished: int | None) -> None:
 def show_quality(grid: OptionGrid, option: Option) -> None:
     """What studies found at this G, with links, or why there is nothing to find."""
     if option.num_kv_heads is None:
-        st.markdown("**Quality.** This model's G is no dial, so no study of fewer KV heads applies.")
+        st.markdown("**Quality.** This model has no G to change, so no study of fewer KV heads applies.")
         return
     found = choice_evidence(grid, option)
     links = [f"[{_short(dot)}]({dot.study.link})" for dot in found.dots[:MOST_SOURCES]]
@@ -93,9 +93,9 @@ def boundary_sentence(plan: MemoryPlan) -> str:
     """Where the product's GB and the device's own reading disagree about the verdict: which one was used, and why."""
     if not plan.memory_reading_decides or counted_by_server(plan.job):
         return ""
-    kind = "fits" if plan.fits else "does not fit"
+    kind, other = ("fits", "would not fit") if plan.fits else ("does not fit", "would fit")
     return (
-        f"The memory reading decides here: this option {kind} on the {plan.budget_bytes / GB:.2f} GB of the device's "
-        f"own reading, unlike on {plan.nominal_budget_bytes / GB:.2f} GB of the product's figure. "
+        f"This option {kind} in {plan.budget_bytes / GB:.2f} GB, counted from the memory that the device reports, and "
+        f"{other} in {plan.nominal_budget_bytes / GB:.2f} GB, counted from the memory as sold. "
         f"{explain_memory(plan.job.device)}"
     )

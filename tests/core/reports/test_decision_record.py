@@ -71,7 +71,7 @@ def test_the_evidence_has_sources_and_caveats(text):
 
 def test_ways_speed_and_the_link(text):
     assert "## What would make G = 8 fit" in text
-    assert "takes at least 19.3 ms (reading memory binds)" in text  # (21.94 - 0.33 + 42.95) GB / 3.35 TB/s
+    assert "takes at least 19.3 ms (memory-bound)" in text  # (21.94 - 0.33 + 42.95) GB / 3.35 TB/s
     assert "At 2.5 per GPU-hour, a million tokens cost at least 0.42." in text
     assert f"The view: {LINK}" in text
 
@@ -86,7 +86,7 @@ def test_what_the_decision_does_not_have_is_left_out():
 def test_a_choice_that_does_not_fit_says_so():
     text = document_markdown(record_document(decided(8, 8)))
     assert "**G = 8 with an 8-bit cache.** It needs 196.47 GB and" in text
-    assert "lacks 119.51 GB: it is recorded here as weighed, not as possible." in text  # 196.47 - 76.97
+    assert "lacks 119.51 GB: it is recorded here for comparison, it does not fit." in text  # 196.47 - 76.97
 
 
 def test_traffic_in_the_record():

@@ -48,7 +48,7 @@ def test_mixtral_reads_the_experts_that_a_batch_wakes(batch: int, distinct: floa
 
 def test_the_range_is_said() -> None:
     (caveat,) = bound(MIXTRAL, 2).caveats
-    assert "2 sequences take 2 of 8 in a layer each, 3.5 distinct ones expected under even routing" in caveat
+    assert "each of 2 sequences is routed to 2 of 8 in a layer, 3.5 distinct ones expected under even routing" in caveat
     assert "between 2 and 4" in caveat
 
 
