@@ -1,7 +1,8 @@
 """What if a model had another G, or kept only a window in some layers: the model's shapes with one thing changed.
 
 A model has a dial for G where every layer with keys and values has the same query and KV heads. Latent attention
-(MLA) has no G, and layers that differ have no single one: both are refused with what can be changed instead.
+(MLA) has no G, layers that compress share one head by their class, and layers that differ have no single G: all are
+refused with what can be changed instead.
 """
 
 from collections.abc import Iterable
@@ -10,7 +11,14 @@ from functools import lru_cache
 from math import gcd
 
 from core.errors import SizingError, require_whole
-from core.models.attention import GroupedAttention, LatentAttention, Layer, ParallelLayer, SharedCache
+from core.models.attention import (
+    CompressedAttention,
+    GroupedAttention,
+    LatentAttention,
+    Layer,
+    ParallelLayer,
+    SharedCache,
+)
 from core.models.spec import ModelSpec
 from core.serving.tensor_parallel import check_query_split, check_split, divisors
 
@@ -77,7 +85,11 @@ def own_kv_heads(model: ModelSpec) -> int | None:
 def query_heads(model: ModelSpec) -> int:
     """The greatest number that divides every attention layer's query heads; 1 for a model without attention."""
     parts = [_attention_part(layer) for layer in model.layers]
-    heads = [part.num_query_heads for part in parts if isinstance(part, GroupedAttention | LatentAttention)]
+    heads = [
+        part.num_query_heads
+        for part in parts
+        if isinstance(part, GroupedAttention | LatentAttention | CompressedAttention)
+    ]
     return gcd(*heads) or 1
 
 
@@ -88,7 +100,7 @@ def check_parallel_layers(model: ModelSpec, tensor_parallel: int) -> None:
     for part in map(_attention_part, model.layers):
         if isinstance(part, GroupedAttention):
             check_split(part.num_query_heads, part.num_kv_heads, tensor_parallel)
-        elif isinstance(part, LatentAttention):
+        elif isinstance(part, LatentAttention | CompressedAttention):
             check_query_split(part.num_query_heads, tensor_parallel)
 
 
@@ -105,27 +117,40 @@ def _has_latent(layers: Iterable[Layer]) -> bool:
     return any(isinstance(_attention_part(layer), LatentAttention) for layer in layers)
 
 
+OTHER_DIALS = "KV bits, context, batch, weights or accelerators can be changed instead"
+
+
 def require_own_heads(model: ModelSpec) -> tuple[int, int]:
     """(H, G) of every grouped layer. Raises SizingError where there is no single G to replace, and says what can
     change."""
-    shapes = {(part.num_query_heads, part.num_kv_heads) for part in map(_grouped_part, model.layer_counts) if part}
-    other = "KV bits, context, batch, weights or accelerators can be changed instead"
-    if _has_latent(model.layer_counts):
-        raise SizingError(
-            f"num_kv_heads cannot be set: this {model.model_type} model keeps one latent vector that all heads share "
-            f"(MLA), so it has no G. Leave num_kv_heads empty; {other}"
+    if reason := why_no_dial(model):
+        leave = "" if reason.startswith("no layer") else f". Leave num_kv_heads empty; {OTHER_DIALS}"
+        raise SizingError(f"num_kv_heads cannot be set: {reason}{leave}")
+    return _head_counts(model).pop()
+
+
+def why_no_dial(model: ModelSpec) -> str | None:
+    """Why there is no single G to replace, as a clause; None where there is one."""
+    name = f"this {model.model_type} model"
+    parts = [_attention_part(layer) for layer in model.layer_counts]
+    if any(isinstance(part, LatentAttention) for part in parts):
+        return f"{name} keeps one latent vector that all heads share (MLA), so it has no G"
+    if any(isinstance(part, CompressedAttention) for part in parts):
+        return (
+            f"{name} keeps one key, which is the value too, and compressed entries of it for all heads, so it has no G"
         )
+    shapes = _head_counts(model)
     if not shapes:
-        raise SizingError(
-            f"num_kv_heads cannot be set: no layer of this {model.model_type} model keeps keys and values"
-        )
+        return f"no layer of {name} keeps keys and values"
     if len(shapes) > 1:
         found = ", ".join(f"{query_heads}/{kv_heads}" for query_heads, kv_heads in sorted(shapes))
-        raise SizingError(
-            f"num_kv_heads cannot be set: layers of this {model.model_type} model differ (query/KV heads {found}), so "
-            f"there is no single G to replace. Leave num_kv_heads empty; {other}"
-        )
-    return shapes.pop()
+        return f"layers of {name} differ (query/KV heads {found}), so there is no single G to replace"
+    return None
+
+
+def _head_counts(model: ModelSpec) -> set[tuple[int, int]]:
+    """(H, G) of the grouped layers."""
+    return {(part.num_query_heads, part.num_kv_heads) for part in map(_grouped_part, model.layer_counts) if part}
 
 
 def _with_kv_heads(model: ModelSpec, num_kv_heads: int) -> tuple[Layer, ...]:

@@ -129,6 +129,25 @@ def test_a_model_without_the_dial_is_sized_as_published(open_page):
     )  # fmt: skip
     assert "### The model as published fits in bf16" in texts(latent)
     assert "one latent vector for all heads (MLA)" in latent.info[0].value
+    assert r"**No G to choose:** this deepseek\_v2 model keeps one latent vector" in texts(latent)
+
+
+def test_deepseek_v4_is_sized_as_published_whatever_its_first_layers_keep(open_page):
+    """Its first two layers keep a window of one KV head; vLLM was asked for them with another G, and the page broke."""
+    app = open_page(PAGE, size_model="A file of your own", size_tab="Tensor parallel", size_ranks_of="This job")
+    ratios = [0, 0, *[4, 128] * 20, 4]
+    config = {
+        "model_type": "deepseek_v4", "hidden_size": 4096, "num_hidden_layers": 43, "num_attention_heads": 64,
+        "head_dim": 512, "index_head_dim": 128, "index_n_heads": 64, "index_topk": 512, "sliding_window": 128,
+        "q_lora_rank": 1024, "o_lora_rank": 1024, "o_groups": 8, "n_routed_experts": 256, "num_experts_per_tok": 6,
+        "moe_intermediate_size": 2048, "compress_ratios": ratios, "vocab_size": 129280,
+    }  # fmt: skip
+    app.session_state["size_paste"] = json.dumps(config)
+    app.run()
+    assert not app.exception
+    assert "### The model as published does not fit" in texts(app)
+    assert r"**No G to choose:** this deepseek\_v4 model keeps one key, which is the value too" in texts(app)
+    assert "one key, which is the value too, for all heads" in app.info[0].value
 
 
 def test_ways_to_make_a_wished_g_fit(open_page):

@@ -5,10 +5,11 @@ from typing import Any
 
 import streamlit as st
 
+from core.figures.comparison import plain
 from core.hardware.accelerators import Accelerator, AcceleratorSources, catalogue
 from core.serving.job import ServingJob
 from core.serving.options import OptionGrid
-from core.serving.what_if import WindowPattern, allowed_kv_heads
+from core.serving.what_if import OTHER_DIALS, WindowPattern, allowed_kv_heads, why_no_dial
 from core.units import GB, MIB
 from pages.shell import cached, unsent
 from pages.tools.size import besides, engine, instead, server_log, split, stored
@@ -210,6 +211,8 @@ def choose_kv_heads(grid: OptionGrid) -> int | None:
     """The G under discussion: typed, or the largest that fits; None where the model's G is no dial."""
     choices = [g for g in grid.kv_heads if g is not None]
     if not choices:
+        if reason := why_no_dial(grid.job.model):
+            st.caption(f"**No G to choose:** {plain(reason)}. Sized as published; {OTHER_DIALS}.")
         return None
     names = {g: str(g) for g in choices}
     picked = st.segmented_control(

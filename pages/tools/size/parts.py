@@ -3,7 +3,7 @@
 import streamlit as st
 
 from core.figures.weights import weight_rows, weights_alt_text, weights_chart
-from core.models.attention import LatentAttention
+from core.models.attention import CompressedAttention, LatentAttention
 from core.serving.footprint import own_count
 from core.serving.options import Option
 from core.serving.stored import storage
@@ -42,6 +42,8 @@ def _sentence(option: Option) -> str:
     freed = how.bytes_by_part(own).get("kv_projections", 0) - sizes.get("kv_projections", 0)
     if any(isinstance(layer, LatentAttention) for layer in job.model.layers):
         changes = "This model keeps a latent in place of KV heads: it has no G to change."
+    elif any(isinstance(layer, CompressedAttention) for layer in job.model.layers):
+        changes = "This model keeps one key, which is the value too, for all heads: it has no G to change."
     elif option.num_kv_heads is None:
         changes = "No G is to be changed in it."
     elif freed > 0:

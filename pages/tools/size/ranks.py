@@ -4,7 +4,7 @@ import streamlit as st
 
 from core.evidence.studies import findings_for
 from core.figures.sizing_ranks import node_bytes_per_token, ranks_alt_text, ranks_chart, splits
-from core.models.attention import GroupedAttention, LatentAttention
+from core.models.attention import CompressedAttention, GroupedAttention, LatentAttention
 from core.models.spec import ModelSpec
 from core.serving.job import ServingJob
 from core.serving.model_shapes import llama_shape
@@ -14,6 +14,10 @@ from core.serving.what_if import allowed_kv_heads, query_heads
 from pages.shell import cached, style
 
 THIS_JOB = "This job"
+OF_ALL_HEADS = {
+    LatentAttention: "one latent vector for all heads (MLA)",
+    CompressedAttention: "one key, which is the value too, for all heads",
+}
 LLAMA_70B = "Llama-2 70B"
 LLAMA_2_70B = llama_shape(
     num_layers=80,
@@ -43,12 +47,13 @@ def show_ranks(option: Option) -> None:
     of_job = st.session_state["size_ranks_of"] == THIS_JOB
     job, ranks = option.plan.job, st.session_state["size_ranks"]
     model = job.model if of_job else LLAMA_2_70B
-    if any(isinstance(layer, LatentAttention) for layer in model.layers):
-        st.info(
-            "This model keeps one latent vector for all heads (MLA). It cannot be split by head: every rank keeps all "
-            "of it, so tensor parallel saves weights and no cache."
-        )
-        return
+    for kind, kept in OF_ALL_HEADS.items():
+        if any(isinstance(layer, kind) for layer in model.layers):
+            st.info(
+                f"This model keeps {kept}. It cannot be split by head: every rank keeps all "
+                "of it, so tensor parallel saves weights and no cache."
+            )
+            return
     heads = query_heads(model)
     choices = allowed_kv_heads(model, ranks)
     if heads % ranks or not choices:

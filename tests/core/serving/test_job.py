@@ -1,5 +1,6 @@
 """Every field of a job is refused where it cannot be honoured, with what, which value and what to do."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -7,10 +8,11 @@ import pytest
 
 from core.errors import SizingError
 from core.hardware.accelerators import Accelerator
+from core.models.spec import read_config
 from core.serving.job import ServingJob, WindowPattern
 from core.serving.memory_plan import plan
 from core.serving.weights import ParameterCount
-from core.serving.what_if import allowed_kv_heads, own_kv_heads, query_heads
+from core.serving.what_if import allowed_kv_heads, check_parallel_layers, own_kv_heads, query_heads
 from tests.core.serving.sizing_models import FALCON_7B, HYBRID, LLAMA_2_13B, LLAMA_2_70B, MLA, SHARED
 
 
@@ -92,6 +94,23 @@ def test_latent_attention_has_no_g() -> None:
     with pytest.raises(SizingError, match=r"one latent vector that all heads share \(MLA\), so it has no G. Leave"):
         job(model=MLA, num_kv_heads=8)
     assert (allowed_kv_heads(MLA), own_kv_heads(MLA)) == ((), None)
+
+
+def test_layers_that_compress_have_no_g_beside_layers_with_a_window_alone() -> None:
+    """DeepSeek-V4's first two layers keep a window of one KV head; the others compress, for all of 64 query heads."""
+    flash = read_config(
+        {
+            "model_type": "deepseek_v4", "hidden_size": 4096, "num_hidden_layers": 4, "num_attention_heads": 64,
+            "head_dim": 512, "index_head_dim": 128, "index_topk": 512, "sliding_window": 128,
+            "compress_ratios": [0, 0, 4, 128], "vocab_size": 129280, "moe_intermediate_size": 2048,
+        }
+    )  # fmt: skip
+    says = r"one key, which is the value too, and compressed entries of it for all heads, so it has no G. Leave"
+    with pytest.raises(SizingError, match=says):
+        job(model=flash, num_kv_heads=8)
+    assert (allowed_kv_heads(flash), own_kv_heads(flash)) == ((), None)
+    with pytest.raises(SizingError, match="tensor_parallel is 3, which does not divide 64 query heads"):
+        check_parallel_layers(replace(flash, layers=flash.layers[2:]), 3)
 
 
 def test_layers_that_differ_have_no_single_g() -> None:
