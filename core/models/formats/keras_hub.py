@@ -139,8 +139,7 @@ def _gemma4(part: Section, layers: int) -> Layers:
     shared = part.optional("num_kv_shared_layers", minimum=0)
     if shared is not None and shared.value:
         others["num_kv_shared_layers"] = shared
-    sentence = "layer_types or sliding_window_pattern says which layers keep the whole context."
-    found = part.figure(kinds, "layer_types", "sliding_window_pattern", sentence=sentence)
+    found = _gemma4_figure(part, kinds)
     if window is None:
         if override or (shared is not None and shared.value):
             part.refuse("use_sliding_window_attention", "layers that differ without a window are not read here")
@@ -160,6 +159,24 @@ def _gemma4_kinds(part: Section, layers: int) -> list[str]:
     return list(listed)
 
 
+def _gemma4_figure(part: Section, kinds: list[str]) -> Figure:
+    """The kinds with what decided them: the list, the period, or the class's own period."""
+    if part.has("layer_types"):
+        return _listed(part, kinds)
+    if part.has("sliding_window_pattern"):
+        sentence = f"{part.key('sliding_window_pattern')} says after how many layers one keeps the whole context."
+        return part.figure(kinds, "sliding_window_pattern", sentence=sentence)
+    sentence = (
+        f"The file has no {part.key('layer_types')}: {part.tool} then keeps the whole context on every sixth layer."
+    )
+    return Figure(value=kinds, sentence=sentence, source="class default")
+
+
+def _listed(part: Section, kinds: list[str]) -> Figure:
+    sentence = f"{part.key('layer_types')} in the file names the kind of each layer."
+    return part.figure(kinds, "layer_types", sentence=sentence)
+
+
 def _qwen3_5(part: Section, layers: int) -> Layers:
     """Qwen 3.5: linear attention on the layers that layer_types names, else on all but every fourth; the rest slides
     where sliding_window_size is a number."""
@@ -175,7 +192,10 @@ def _qwen3_5(part: Section, layers: int) -> Layers:
     window = _qwen3(part, layers)["window"]
     whole = "full_attention" if window is None else "sliding_attention"
     named = [whole if kind == "full_attention" else kind for kind in listed]
-    found = part.figure(named, "layer_types", sentence="layer_types in the file names the kind of each layer.")
+    found = _listed(part, named)
+    if not part.has("layer_types"):
+        said = f"The file has no {part.key('layer_types')}: {part.tool} then attends on every fourth layer."
+        found = Figure(value=named, sentence=said, source="class default")
     return {"kinds": found, "window": window, "others": others, "carrier": "qwen3_5_text"}
 
 

@@ -191,6 +191,30 @@ def test_hybrids_keep_keys_and_values_where_they_attend() -> None:
     assert read(SAMPLES["keras qwen3.5"]).kv_bytes_per_token() == 3 * 2 * 4 * 256 * 2
 
 
+@pytest.mark.parametrize(
+    ("backbone", "key", "value", "source", "sentence"),
+    [
+        ("Gemma4Backbone", "layer_types", ["sliding_attention", "full_attention"] * 6, "rule",
+         "config.layer_types in the file names the kind of each layer."),
+        ("Gemma4Backbone", "sliding_window_pattern", 4, "rule",
+         "config.sliding_window_pattern says after how many layers one keeps the whole context."),
+        ("Gemma4Backbone", "head_dim", 256, "class default",
+         "The file has no config.layer_types: Keras-Hub then keeps the whole context on every sixth layer."),
+        ("Qwen3_5Backbone", "layer_types", ["linear_attention", "full_attention"] * 6, "rule",
+         "config.layer_types in the file names the kind of each layer."),
+        ("Qwen3_5Backbone", "head_dim", 256, "class default",
+         "The file has no config.layer_types: Keras-Hub then attends on every fourth layer."),
+    ],
+)  # fmt: skip
+def test_what_decided_the_kinds_of_layers_is_said(
+    backbone: str, key: str, value: object, source: str, sentence: str
+) -> None:
+    spec = read(keras(backbone, **{"head_dim": 256, key: value}))
+    said = next(entry for entry in spec.provenance if entry.figure == "layer_kinds")
+    assert (said.source, said.sentence) == (source, sentence)
+    assert said.keys == ((f"config.{key}",) if source == "rule" else ())
+
+
 def test_layers_with_heads_of_their_own() -> None:
     deci = read(SAMPLES["trt deci"])
     assert deci.kv_bytes_per_token() == 2 * 4 * 128 * 2
