@@ -59,8 +59,9 @@ def from_last(part: ConfigPart, layers: int) -> Kinds:
 
 
 def window_from(part: ConfigPart, layers: int) -> Kinds:
-    """Qwen2: sliding from layer max_window_layers on, if the window is switched on."""
-    window = sliding_window(part)
+    """Qwen2: sliding from layer max_window_layers on, if the window is switched on; of 0 where no layer slides."""
+    limit = part.value("max_window_layers")
+    window = sliding_window(part, minimum=0 if type(limit) is int and limit >= layers else 1)
     if window is None and part.model_type in NULL_SWITCHES and part.value("max_window_layers") is None:
         return Kinds(kinds=(FULL,) * layers, origin=rule("", "No window is in force: every layer is full attention."))
     first = part.integer("max_window_layers", minimum=0)

@@ -52,11 +52,11 @@ def switched_off(part: ConfigPart) -> bool:
     return part.model_type in SWITCHED and not part.boolean("use_sliding_window").value
 
 
-def sliding_window(part: ConfigPart) -> Found | None:
+def sliding_window(part: ConfigPart, minimum: int = 1) -> Found | None:
     """The window in force, None where it is null, absent or switched off. Raises UnsupportedConfig."""
     if switched_off(part):
         return None
-    return part.optional_integer("sliding_window")
+    return part.optional_integer("sliding_window", minimum=minimum)
 
 
 def window_of_sliding_layers(part: ConfigPart) -> Found | None:

@@ -199,6 +199,16 @@ def test_qwen2_window_is_dead_unless_switched_on() -> None:
     assert windows(read_config({**config, "use_sliding_window": True, "max_window_layers": 70})) == [None] * 28
 
 
+def test_a_window_of_0_is_read_where_no_layer_slides() -> None:
+    """Dots1Config and Qwen2Config list every layer below max_window_layers as full, whatever the window; from there on
+    a window of 0 would keep nothing, and is refused."""
+    for model_type, switch in (("dots1", {}), ("qwen2", {"use_sliding_window": True})):
+        config = {"model_type": model_type, "num_hidden_layers": 4, "sliding_window": 0, **switch}
+        assert windows(read_config({**config, "max_window_layers": 4})) == [None] * 4
+        with pytest.raises(UnsupportedConfig, match="sliding_window is 0: the number has to lie between 1"):
+            read_config({**config, "max_window_layers": 3})
+
+
 def test_gemma_3_4b_as_shipped_leaves_almost_everything_to_the_class() -> None:
     # text_config of the shipped file: no head counts, no head_dim, no layer_types. Gemma3TextConfig: 8 query heads,
     # 4 KV heads, head_dim 256, every sixth layer full. 34 layers: 5 full, 29 sliding at 1,024.
