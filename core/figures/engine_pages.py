@@ -19,6 +19,7 @@ LEFT, RIGHT = 0.30, 0.86
 LEAST = 0.012  # of the picture: a box that is narrower is no box
 GAP = 0.006  # on either side of a box, at most
 CUT = "…"
+NARROW_PX = 400  # below it, as on a phone, a row is named "full, 32 layers"
 ROW_PX = 44
 WIDE_PX, HATCH_PX = 900, 8  # the picture as it is mostly drawn, and from one line of the hatching to the next
 
@@ -55,7 +56,8 @@ def pages_chart(plan: EnginePlan, colours: Palette) -> Picture:
     for place, row in enumerate(rows):
         top, bottom = (place + 0.14) / len(rows), (place + 0.86) / len(rows)
         middle = (top + bottom) / 2
-        texts.append({"x": LEFT - 0.015, "y": middle, "text": row["name"]})
+        name = row["name"]
+        texts.append({"x": LEFT - 0.015, "y": middle, "text": name, "short": name.replace(" attention", "")})
         drawn, width = _boxes(row, rows)
         gap = min(0.06 * width, GAP)
         cut = drawn - 2 if 1 < drawn < row["pages"] else None  # the place of what is left out
@@ -78,7 +80,7 @@ def pages_chart(plan: EnginePlan, colours: Palette) -> Picture:
         # a layer without marks would be an unnamed picture to a screen reader
         *(boxes(marks[name], fill, **look) for name, fill, look in looks if marks[name]),
         *([lines(marks["hatched"], colours.cache, width=1)] if marks["hatched"] else []),
-        words(texts, colours.text, 13, align="right"),
+        words(texts, colours.text, 13, align="right", narrow_px=NARROW_PX),
         words(figures, colours.muted, 12, align="left"),
         *([words(cuts, colours.text, 13, bold=True)] if cuts else []),
     ]

@@ -80,7 +80,7 @@ def _heads(
             }
         ]
         said.append({"x": 0.02 if thin else 0.14, "y": 0.81 if thin else 0.88, "text": beside})
-    said.append({"x": 0.02, "y": 0.96, "text": "kept of every token"})
+    said.append({"x": 0.02, "y": 0.96, "text": "kept for every token"})
     return alt.layer(
         lines(links, colours.line), boxes(queries, colours.queries), boxes(kept, hue), boxes(small, hue),
         words(queries, colours.on_fill, 13, bold=True), words(kept, colours.on_fill, 13, bold=True),

@@ -160,7 +160,7 @@ def _built_up(colours: Palette, steps: list[tuple[str, int, str]], sentence: str
     for name, factor, reached in steps:
         before, running = running, running * factor
         rows.append({"step": name, "from": before, "to": running, "text": _neat(running), "reached": reached})
-    room = alt.ExprRef(f"{running} * (width < {NARROW_BARS_PX} ? 1e11 : 1e6)")  # for words behind the bars
+    room = alt.ExprRef(f"{running} * (width < {NARROW_BARS_PX} ? 1e12 : 1e6)")  # for words behind the bars
     x_scale = alt.Scale(type="log", domain=[1, room], nice=False)
     order = [row["step"] for row in rows]
     y = alt.Y("step:N", sort=order, title=None, axis=alt.Axis(labelFontSize=14, ticks=False, domain=False))

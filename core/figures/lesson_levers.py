@@ -164,7 +164,11 @@ def what_moves(colours: Palette, *, num_kv_heads: int, ranks: int) -> Picture:
         ("KiB a token", lambda g: _token(g) / 1024, ",.0f"),
         ("FLOPs a byte of cache", lambda g: 40 / g, ",.3g"),
         ("N*, thousands of tokens", lambda g: sums.BYTES_13B / _token(g) / 1e3, ",.0f"),
-        (f"KiB a token {on_each}", lambda g: _per_rank(g, ranks) / 1024, ",.3g"),
+        (
+            f"KiB a token, {'one GPU' if ranks == 1 else f'each of {ranks} GPUs'}",
+            lambda g: _per_rank(g, ranks) / 1024,
+            ",.3g",
+        ),
     )
     layers: list[Any] = []
     for place, (title, of, form) in enumerate(panels):

@@ -121,11 +121,13 @@ def frontier_chart(
     job = {"context": context_length, "batch": batch_size, "label": f"this job: {batch_size:,} × {context_length:,}"}
     dot = alt.Chart(alt.Data(values=[job])).encode(x=x, y=y)
     ink = palette.fits if fits else palette.exceeds
+    # wide enough that a line does not show between the words of its name
+    edge: dict[str, Any] = {"stroke": palette.background, "strokeWidth": 10, "strokeJoin": "round"}
     return alt.layer(
         base.mark_line(interpolate="monotone").encode(
             x=x, y=y, detail="g:N", color=colour, strokeWidth=width, tooltip=hover
         ),
-        named.mark_text(fontSize=13, stroke=palette.background, strokeWidth=5).encode(x=x, y=y, text="label:N"),
+        named.mark_text(fontSize=13, fontWeight=600, **edge).encode(x=x, y=y, text="label:N"),
         named.mark_text(fontSize=13, fontWeight=600).encode(x=x, y=y, text="label:N", color=colour),
         dot.mark_point(size=170, filled=True, color=ink, stroke=palette.background, strokeWidth=2, opacity=1),
         dot.mark_text(align="left", dx=12, dy=-12, fontWeight=700, stroke=palette.background, strokeWidth=5).encode(

@@ -36,7 +36,12 @@ def step_chart(bound: StepBound, palette: Palette) -> alt.LayerChart | alt.Facet
     rows = step_rows(bound)
     farthest = max(row["right"] for row in rows)
     x_scale = alt.Scale(domain=[0, farthest * ROOM], nice=False)
-    x = alt.X("left:Q", scale=x_scale, title="Milliseconds of one decode step, at the least", axis=alt.Axis(grid=False))
+    x = alt.X(
+        "left:Q",
+        scale=x_scale,
+        title="Milliseconds of one decode step, at the least",
+        axis=alt.Axis(grid=False, tickCount=10),
+    )
     axis = alt.Axis(title=None, ticks=False, domain=False, labelFontSize=14, labelPadding=10)
     y = alt.Y("side:N", sort=["read memory", "compute"], axis=axis, scale=alt.Scale(paddingInner=0.35))
     colours = alt.Color(

@@ -20,12 +20,12 @@ from core.models.spec import ModelSpec, UnsupportedConfig, read_config
 CONTEXT = 32_768
 HEIGHT = 470
 SHAPES = {"MHA": "circle", "GQA": "diamond", "MQA": "square", "MLA": "triangle-up", "recurrent": "cross"}
-WORDS = {"MHA": "MHA", "GQA": "GQA", "MQA": "MQA", "MLA": "MLA", "recurrent": "states alone"}
+WORDS = {"MHA": "MHA", "GQA": "GQA", "MQA": "MQA", "MLA": "MLA", "recurrent": "recurrent"}
 # Where the eye rests: the first of a kind, the largest, the smallest, the new. Align, and px to the side and down.
 NAMED: dict[str, tuple[Literal["left", "center", "right"], int, int]] = {
     "GPT-2": ("left", 9, 0), "GPT-J 6B": ("left", 9, 0), "BLOOM": ("right", -9, 0), "Llama-2 7B": ("center", 0, -13),
     "Falcon-7B": ("right", -9, 3), "DeepSeek-V2": ("right", -9, 0), "Mamba-Codestral 7B": ("center", 0, 15),
-    "Llama-3.1 405B": ("center", 0, -14), "Gemma-3 4B": ("right", -9, 0),
+    "Llama-3.1 405B": ("center", 0, -14), "Gemma-3 4B": ("center", -3, -14),
     "GLM-4.5": ("left", 9, -6), "GLM-5": ("left", 9, 8), "Qwen3.5 35B-A3B": ("center", 0, 15),
     "Kimi-K3": ("left", 9, 0),
 }  # fmt: skip

@@ -138,7 +138,9 @@ def fewest_accelerators(job: ServingJob) -> Answer:
     shared = ""
     if copies.job is not None and copies < best:
         shared = f" {copies.job.replicas} copies that share the batch would do with {int(copies)} in all."
-    sentence = f"{best} hold one copy with the whole batch; no smaller number that divides the heads does.{shared}"
+    held = "1 holds one copy" if best == 1 else f"{best} hold one copy"
+    fewer = "" if best == 1 else "; no smaller number that divides the heads does"
+    sentence = f"{held} with the whole batch{fewer}.{shared}"
     return Answer(best, job=job.where(**_one_copy(best)), sentence=sentence)
 
 

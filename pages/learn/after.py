@@ -34,7 +34,7 @@ def picture(found: Idea) -> None:
 def size(found: Idea) -> None:
     """Bytes of a model that ships it, as our reader counts them, or of the paper's shape, said so."""
     if found.paper_bytes is not None:
-        said = ", ".join(f"{name} {count:,} B" for name, count in found.paper_bytes.items())
+        said = ", ".join(f"{name}: {count:,} B" for name, count in found.paper_bytes.items())
         ships = ideas.models_on(found.key)
         by = f"In the registry within {', '.join(ships)}." if ships else "No model of the registry ships it."
         st.markdown(f"**{by}** The paper's shape, {found.paper_shape}: {said} (as the table below prints).")
@@ -46,10 +46,10 @@ def size(found: Idea) -> None:
     where = f"{CONTEXT:,} tokens, 16 bits, states included"
     st.markdown(f"**{shown.name}** keeps **{format_binary(shown.kept)} a token**{reads} ({where}).")
     if shown.formats:
-        said = ", ".join(f"{name} {format_binary(count)}" for name, count in shown.formats.items())
+        said = ", ".join(f"{name}: {format_binary(count)}" for name, count in shown.formats.items())
         st.markdown(f"The same at fewer bits, scales included: {said}.")
     if shown.engines:
-        said = ", ".join(f"{name} {format_binary(count)}" for name, count in shown.engines.items())
+        said = ", ".join(f"{name}: {format_binary(count)}" for name, count in shown.engines.items())
         wide = "" if shown.engine_bits == 16 else f" at {shown.engine_bits} bits"
         st.markdown(f"What engines take for it{wide}, one request: {said} a token.")
     for why in shown.refused.values():

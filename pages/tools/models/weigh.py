@@ -61,4 +61,6 @@ def _draw(bars: dict[str, dict[str, int]]) -> None:
         f"models weights {rows!r}", st.context.theme.type or "light", lambda palette: weights_chart(rows, palette)
     )
     style.draw_spec(spec, sentence=sentence, alt_text=weights_alt_text(rows), key="models_weights")
-    st.caption("Counted from the facts shown here: what a recorded config leaves out, such as a tower, is not in it.")
+    st.caption(
+        "Counted from the facts shown here: what a recorded config leaves out, a vision tower say, is not in it."
+    )

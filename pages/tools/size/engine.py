@@ -84,7 +84,8 @@ def _show_lines(asked: EnginePlan) -> None:
     """The plan of the engine line by line, each with its numbers and why."""
     st.markdown(f"**{asked.version}, line by line**")
     for note in asked.notes:
-        st.markdown(f"**{note.name.capitalize()}** · {note.formula}  \n`{note.numbers or '–'} = {note.result}`")
+        counted = " = ".join(filter(None, (note.numbers, note.result)))
+        st.markdown(f"**{note.name.capitalize()}** · {note.formula}  \n`{counted}`")
         if note.reason:
             st.caption(note.reason)
 

@@ -56,7 +56,7 @@ def _figures(bound: StepBound, num_accelerators: int) -> None:
         )
     tokens = "none" if bound.crossover_tokens is None else format_count(bound.crossover_tokens)
     crossover.metric(
-        "KV reads = weight reads at",
+        "KV = weight reads at",
         tokens,
         help="Tokens in flight at which reading the cache takes as long as reading the weights. Below a quarter of it, "
         "G hardly changes the speed; above it, the cache is most of what a step reads.",
@@ -80,8 +80,8 @@ def _formulas(bound: StepBound) -> None:
         )
     if bound.attention_intensity is not None and bound.ridge_flops_per_byte is not None:
         lines.append(
-            f"arithmetic intensity of decode attention: {bound.attention_intensity:.1f} FLOPs per KV byte; below the "
-            f"accelerator's ridge of {bound.ridge_flops_per_byte:.0f} it is memory-bound"
+            f"attention: {bound.attention_intensity:.1f} FLOPs per KV byte; below the accelerator's ridge, "
+            f"{bound.ridge_flops_per_byte:.0f}, it is memory-bound"
         )
     st.markdown("  \n".join(f"`{line}`" for line in lines))
     st.caption("No launch overhead, communication or sampling is in the bound: a real step is slower.")

@@ -62,7 +62,7 @@ def test_names_and_key_take_two_layers_each_however_many_there_are() -> None:
     assert edges == names
     assert {row["model"]: (row["align"], row["dx"], row["dy"]) for row in names} == NAMED
     assert len(points) == len(FOUND)
-    assert [row["word"] for row in words] == ["MHA", "GQA", "MQA", "MLA", "states alone"]
+    assert [row["word"] for row in words] == ["MHA", "GQA", "MQA", "MLA", "recurrent"]
     assert marks == words
 
 
