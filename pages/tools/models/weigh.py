@@ -54,8 +54,9 @@ def _draw(bars: dict[str, dict[str, int]]) -> None:
     totals = {name: sum(parts.values()) - parts["cache"] for name, parts in bars.items()}
     heaviest = max(totals, key=lambda name: totals[name])
     sentence = (
-        f"Weights at 16 bits by part, and in the cache's colour what one sequence of {CONTEXT:,} tokens keeps beside "
-        f"them. **{plain(heaviest)}** weighs most: {format_bytes(totals[heaviest])}."
+        f"Weights at 16 bits by part, and at the end of each bar, in the cache's colour, what one sequence of "
+        f"{CONTEXT:,} tokens keeps. K and V projections, which alone change with G, have that colour too, within the "
+        f"weights. **{plain(heaviest)}** weighs most: {format_bytes(totals[heaviest])}."
     )
     spec = cached.chart_spec(
         f"models weights {rows!r}", st.context.theme.type or "light", lambda palette: weights_chart(rows, palette)

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from core.figures.weights import weight_rows, weights_alt_text, weights_chart
+from core.figures.weights import marked_change, weight_rows, weights_alt_text, weights_chart
 from core.models.attention import CompressedAttention, LatentAttention
 from core.serving.footprint import own_count
 from core.serving.options import Option
@@ -20,7 +20,9 @@ def show_weights(option: Option) -> None:
         return
     bars = {"as published": how.bytes_by_part(own)}
     if count.total != own.total or dict(count.parts) != dict(own.parts):
-        bars[f"G = {option.num_kv_heads}"] = how.bytes_by_part(count)
+        changed = how.bytes_by_part(count)
+        dropped = job.freed_parameters == "dropped"
+        bars[f"G = {option.num_kv_heads}"] = marked_change(changed, bars["as published"]) if dropped else changed
     rows = weight_rows(bars)
     spec = cached.chart_spec(
         f"weights {rows!r}", st.context.theme.type or "light", lambda palette: weights_chart(rows, palette)
@@ -39,6 +41,7 @@ def _sentence(option: Option) -> str:
         if experts > total / 2
         else f"The weights by part, stored as {how.name}"
     )
+    outline, paler = (", the dashed outline", ", the paler part") if job.freed_parameters == "dropped" else ("", "")
     freed = how.bytes_by_part(own).get("kv_projections", 0) - sizes.get("kv_projections", 0)
     if any(isinstance(layer, LatentAttention) for layer in job.model.layers):
         changes = "This model keeps a latent in place of KV heads: it has no G to change."
@@ -47,9 +50,9 @@ def _sentence(option: Option) -> str:
     elif option.num_kv_heads is None:
         changes = "No G is to be changed in it."
     elif freed > 0:
-        changes = f"A change of G touches **K and V** alone: {format_bytes(freed)} fewer than as published."
+        changes = f"A change of G touches **K and V** alone: {format_bytes(freed)} fewer than as published{outline}."
     elif freed < 0:
-        changes = f"A change of G touches **K and V** alone: {format_bytes(-freed)} more than as published."
+        changes = f"A change of G touches **K and V** alone: {format_bytes(-freed)} more than as published{paler}."
     else:
         changes = "A change of G touches **K and V** alone."
     return f"{most}. {changes}"

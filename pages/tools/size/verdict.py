@@ -13,12 +13,12 @@ from core.reports.pictures import Picture
 from core.serving.budget import budget_basis, counted_by_server, is_another_server_s
 from core.serving.memory_plan import MemoryPlan
 from core.serving.options import Option, OptionGrid, near_misses, option_sentence, verdict
-from core.serving.what_if import query_heads
+from core.serving.what_if import own_kv_heads, query_heads
 from core.units import GB
 from pages.shell import cached, style
 
 MOST_SOURCES = 3
-PARTS = "Weights, KV cache and the reserve (activations and the server itself) for every G"
+PARTS = "Weights, KV cache and the reserve (activations and the server itself)"
 
 
 def show_verdict(grid: OptionGrid, option: Option, wished: int | None) -> None:
@@ -73,10 +73,11 @@ def options_sentence(plan: MemoryPlan) -> str:
     """What the picture of every option shows."""
     count = plan.job.num_accelerators
     where = f"one of {count}" if count > 1 else "one"
+    parts = f"{PARTS} {'as published' if own_kv_heads(plan.job.model) is None else 'for every G'}"
     if is_another_server_s(plan.job):
         against = f"{plan.budget_bytes / GB:.2f} GB. {budget_basis(plan.job)}"
-        return f"{PARTS}, against {against}"
-    return f"{PARTS}, against the {plan.budget_bytes / GB:.2f} GB that {where} {plan.job.device.name} gives."
+        return f"{parts}, against {against}"
+    return f"{parts}, against the {plan.budget_bytes / GB:.2f} GB that {where} {plan.job.device.name} gives."
 
 
 def options_spec(grid: OptionGrid, option: Option, theme: str) -> dict[str, Any]:
