@@ -140,8 +140,9 @@ class Run:
         generator = self.generator(g)
         self.free()
         copies = copies_for_cold_reads(self.job.stored_bytes(g))
-        inputs = [make_inputs(self.job, g, self.device, generator) for _ in range(copies)]
-        expected = reference(inputs[0])
+        drawn = make_inputs(self.job, g, self.device, generator)
+        inputs = [drawn, *(drawn.copied() for _ in range(1, copies))]
+        expected = reference(drawn)
         for kernel in self.kernels:
             yield self._progress(f"G = {g}: {kernel.name}")
             if self._out_of_time(self.round_seconds):

@@ -73,6 +73,20 @@ def test_every_kernel_computes_attention_or_says_why_it_cannot(kernel: Kernel, d
         assert isinstance(kernel.describe(inputs), str)
 
 
+@pytest.mark.parametrize("dtype", ["bfloat16", "float8_e4m3fn", "int4"])
+def test_a_copy_has_the_same_numbers_elsewhere(dtype: str):
+    held = inputs_of(job(dtype=dtype, lengths=(300, 1, 77)), 2)
+    copy = held.copied()
+    for name, value in vars(held).items():
+        other = getattr(copy, name)
+        if value is None:
+            assert other is None
+            continue
+        assert torch.equal(other.view(torch.uint8), value.view(torch.uint8)), name
+        assert other.data_ptr() != value.data_ptr(), name
+    assert torch.equal(reference(copy), reference(held))
+
+
 def test_large_scores_do_not_overflow():
     inputs = inputs_of(job(), 2)
     loud = replace(inputs, query=inputs.query * 200)  # scores in the thousands: exp would be infinite without a maximum
@@ -141,6 +155,8 @@ def test_each_g_has_a_share_of_the_time_and_what_is_compiled_comes_last(monkeypa
     )
     monkeypatch.setattr("core.decode.run.all_kernels", lambda _type: kernels)
     monkeypatch.setattr("core.decode.run.measure_roofline", lambda *_: ROOFLINE)
+    monkeypatch.setattr("core.decode.run.ROUND_SECONDS", 15.0)
+    monkeypatch.setattr("core.decode.rounds.ROUNDS", (1, 1))
     run = Run(asked)
     monkeypatch.setattr(Run, "_search_seconds", lambda run: 30.0 * sum(r.status == "accepted" for r in run.results))
     record = run_quietly(run)
