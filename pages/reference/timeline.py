@@ -30,11 +30,15 @@ def rests(models: tuple[RegisteredModel, ...], _colours: object) -> "Rests":
     return timeline_rests(dots(models))
 
 
-def open_on_models(name: str) -> None:
-    """The model alone on Models."""
+def chosen() -> str | None:
+    """The model whose dot was clicked or whose name was chosen before this run."""
+    state = st.session_state
+    dots = (state.get("timeline_dots") or {}).get("selection", {}).get("dot") or [{}]
+    return dots[0].get("model") or state.get("timeline_open")
+
+
+if (name := chosen()) is not None:  # before anything is drawn that the next page would take away again
     st.switch_page(MODELS, query_params={"models_pick": name})
-
-
 st.title("Timeline")
 st.markdown(
     "What one token of a 32,768-token sequence costs in cache, for every model of the registry, by the month that it "
@@ -42,13 +46,10 @@ st.markdown(
 )
 models = cached.registered_models()
 drawn = cached.timeline(st.context.theme.type or "light")
-state = style.draw_spec(drawn.spec, sentence=drawn.sentence, alt_text=drawn.alt_text, key="timeline_dots", clicked=True)
+style.draw_spec(drawn.spec, sentence=drawn.sentence, alt_text=drawn.alt_text, key="timeline_dots", clicked=True)
 share.remember_answer(drawn.sentence, partial(rests, models))
-picked = (state or {}).get("selection", {}).get("dot") or []
-if picked and picked[0].get("model"):
-    open_on_models(picked[0]["model"])
 with st.container(horizontal=True, vertical_alignment="bottom"):
-    name = st.selectbox(
+    st.selectbox(
         "Open a model on Models",
         [model.name for model in models],
         index=None,
@@ -63,5 +64,3 @@ st.caption(
     "moved apart to the right. Hover over a dot for G, the layers "
     "that cache, their widths and what says the date."
 )
-if name is not None:
-    open_on_models(name)

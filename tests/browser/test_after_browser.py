@@ -2,32 +2,13 @@
 
 import re
 
-from playwright.sync_api import Page, WebSocket, expect
-from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
+from playwright.sync_api import Page, expect
 
+from tests.browser.sent import pictures_sent
 from tests.browser.settle import settle
 from tests.dashboard import Dashboard
 
 LATENT, MAP, BITS = "The layout of A latent (MLA)", "The registry's models by idea", "The layout of Fewer bits"
-
-
-def pictures_sent(page: Page) -> list[str]:
-    """A list that grows by each picture that is sent, or named by its hash, from now on: how its alt text begins."""
-    by_hash: dict[str, str] = {}
-    found: list[str] = []
-
-    def note(frame: bytes | str) -> None:
-        assert isinstance(frame, bytes)
-        message = ForwardMsg.FromString(frame)
-        if (element := message.delta.new_element).HasField("vega_lite_chart"):
-            by_hash[message.hash] = re.split("[:.]", element.vega_lite_chart.alt)[0]
-        found.extend(by_hash[key] for key in (message.hash, message.ref_hash) if key in by_hash)
-
-    def listen(socket: WebSocket) -> None:
-        socket.on("framereceived", note)
-
-    page.on("websocket", listen)
-    return found
 
 
 def test_an_idea_sends_what_follows_it_and_no_map(server: Dashboard, page: Page):
