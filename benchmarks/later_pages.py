@@ -6,8 +6,8 @@ Three servers stand at once: this checkout, the other one, and the bare page. On
 what else the machine does meets all of them. "visit" is the paint of a first visit with an empty browser cache on a
 warm server; "change" the paint after the first control of each kind on a page has moved (a radio, segment or pill; a
 slider; a select box; the button Step; the steps of a lesson are no control, and what changes nothing is none); "open"
-a model chosen on Timeline, until Models stands, beside the sidebar's links of the other checkout, each clicked once to
-warm up; "step" a press of Step on Watch it decode over a rerun of the bare page with its one chart. Medians of each
+a model chosen on Timeline, until Models stands, beside the sidebar's link to Models with that model in both checkouts;
+"step" a press of Step on Watch it decode over a rerun of the bare page with its one chart. Medians of each
 page, then the median of the other checkout's pages; a change of ours stands there by its kind. The last line is JSON.
 """
 
@@ -115,8 +115,8 @@ def steps(browser: Browser, server: Server, bare: Server) -> tuple[list[float], 
 
 
 def opens(browser: Browser, ours: Server, other: Server) -> dict[str, float]:
-    """A model chosen on Timeline until Models stands, beside a switch to every page of the other checkout."""
-    took = []
+    """A model chosen on Timeline until Models stands; beside it Models with that model by the sidebar's link."""
+    took, query = [], ""
     with tab(browser) as (_, page):
         page.goto(f"{ours.url}/models")
         settle(page)
@@ -124,13 +124,28 @@ def opens(browser: Browser, ours: Server, other: Server) -> dict[str, float]:
             link("timeline")(page)
             settle(page)
             took.append(change(page, "select") or 0.0)
-            assert urlsplit(page.url).path == "/models", page.url
-    found = reruns(browser, other.url, {path: link(path) for path in paths_of(browser, other) if path}, 1)
-    switches = {path: noted["paint_ms"] for path, noted in found}
-    chosen, median = statistics.median(took[1:]), statistics.median(switches.values())
-    figures = {"timeline_ms": chosen, "median_page_ms": median, "their_models_ms": switches["models"],
-               "ratio": chosen / median, "ratio_to_their_models": chosen / switches["models"]}  # fmt: skip
-    return {name: round(value, 3) for name, value in figures.items()}
+            path, query = urlsplit(page.url)[2:4]
+            assert path == "/models", page.url
+    chosen = statistics.median(took[1:])
+    here, there = (statistics.median(linked(browser, server, query)) for server in (ours, other))
+    return {"chosen_ms": round(chosen, 1), "linked_ms": round(here, 1), "their_linked_ms": round(there, 1),
+            "ratio": round(chosen / there, 3)}  # fmt: skip
+
+
+def linked(browser: Browser, server: Server, query: str) -> list[float]:
+    """Models with that query by the sidebar's link, from Evidence, after one to warm up."""
+    took = []
+    with tab(browser) as (_, page):
+        page.goto(f"{server.url}/models?{query}")
+        settle(page)
+        for _ in range(CHANGES + 2):
+            link("evidence")(page)
+            settle(page)
+            link("models")(page)
+            seen = settle(page)
+            took.append(seen["paint"] - seen["start"])
+            assert urlsplit(page.url).query == query, page.url
+    return took[1:]
 
 
 def turns(theirs: list[str]) -> Iterator[tuple[bool, str]]:
