@@ -1,8 +1,11 @@
-"""The check against transformers: real forwards on the meta device, in a real worker process."""
+"""The check against transformers: real forwards on the meta device, in real processes of the worker's."""
 
+import json
 import shutil
+import subprocess
 import sys
 import threading
+from functools import cache
 from types import SimpleNamespace
 from typing import Any
 
@@ -14,10 +17,12 @@ from core.engines.transformers_check import (
     MeasuredLayer,
     compare,
     measure_cache,
+    measurement,
     usual_context,
 )
 from core.models.attention import GroupedAttention
 from core.models.spec import ModelDimensions, ModelSpec, UnsupportedConfig, read_config
+from tests.dashboard import ROOT
 
 TINY: dict[str, Any] = {
     "hidden_size": 128, "num_hidden_layers": 6, "num_attention_heads": 8, "intermediate_size": 64, "vocab_size": 128,
@@ -46,8 +51,23 @@ def measured(name: str, context_length: int = 40) -> CacheMeasurement:
     return measure_cache(CONFIGS[name], context_length=context_length, batch_size=2, time_limit_seconds=300)
 
 
+@cache
+def beside_falcon_7b() -> dict[str, CacheMeasurement]:
+    """By name, answered by the worker's own function in one process: each that loads transformers takes seconds."""
+    names = [name for name in CONFIGS if name != "falcon-7b"]
+    asked = [{"config": CONFIGS[name], "context_length": 40, "batch_size": 2} for name in names]
+    script = (
+        "import json, sys; from core.engines.transformers_check_worker import answer_to;"
+        " print(json.dumps([answer_to(question) for question in json.load(sys.stdin)]))"
+    )
+    command = [sys.executable, "-c", script]
+    done = subprocess.run(command, cwd=ROOT, input=json.dumps(asked), capture_output=True, text=True, check=True)
+    answers = json.loads(done.stdout.splitlines()[-1])
+    return {name: measurement(answer, 0.0) for name, answer in zip(names, answers, strict=True)}
+
+
 def reasons(name: str) -> list[str]:
-    return [line.reason for line in compare(read_config(CONFIGS[name]), measured(name))]
+    return [line.reason for line in compare(read_config(CONFIGS[name]), beside_falcon_7b()[name])]
 
 
 @pytest.mark.torch
@@ -75,14 +95,14 @@ def test_gemma3_sliding_layers_differ_by_the_one_token() -> None:
 
 @pytest.mark.torch
 def test_deepseek_v3_keeps_the_latent() -> None:
-    answer = measured("deepseek_v3")
+    answer = beside_falcon_7b()["deepseek_v3"]
     assert (answer.layers[0].key_shape, answer.layers[0].value_shape) == ((2, 1, 40, 40), (2, 1, 40, 8))
     assert all(line.equal for line in compare(read_config(CONFIGS["deepseek_v3"]), answer))
 
 
 @pytest.mark.torch
 def test_qwen3_next_states_are_measured_too() -> None:
-    answer = measured("qwen3_next")
+    answer = beside_falcon_7b()["qwen3_next"]
     spec = read_config(CONFIGS["qwen3_next"])
     assert all(line.equal for line in compare(spec, answer))
     assert answer.state_bytes == spec.state_bytes(batch_size=2)
@@ -91,7 +111,7 @@ def test_qwen3_next_states_are_measured_too() -> None:
 
 @pytest.mark.torch
 def test_minimax_keeps_its_states_on_the_cache_itself() -> None:
-    answer = measured("minimax")
+    answer = beside_falcon_7b()["minimax"]
     # one linear layer behind one that attends: 8 heads x 24 x 24 in bfloat16, batch 2
     assert [layer.state_bytes for layer in answer.layers] == [0, 8 * 24 * 24 * 2 * 2]
     assert answer.state_bytes == read_config(CONFIGS["minimax"]).state_bytes(batch_size=2)
