@@ -13,8 +13,13 @@ def missing(what: str, *packages: str) -> str:
     return f"{what} needs {names}, which {are} not installed here: `pip install -r requirements.txt` brings it all."
 
 
+LOOKS = 3
+
+
 def _is_installed(name: str) -> bool:
+    """Looked for again before it is called missing: Streamlit puts a script's folder into sys.path at the start of each
+    run and takes it out at its end, and a look of another thread then steps over the folder that comes next."""
     try:
-        return find_spec(name) is not None
+        return any(find_spec(name) is not None for _ in range(LOOKS))
     except (ImportError, ValueError):
         return False
