@@ -53,22 +53,35 @@ TEXT_CLASSES = {
 }
 # Classes on Qwen2Model (qwen2.py), which refuses kinds of layers that differ unless max_window_layers counts them all.
 QWEN2_MODELS = frozenset({"MiMoForCausalLM", "Qwen2ForCausalLM", "Qwen3ForCausalLM"})
-# Classes of vLLM whose caches are of a kind that is not stated here: rings, sinks, compressed or padded latents, layers
-# that are run in loops, keys and values of two widths, an encoder's keys. They are refused rather than guessed.
+# Classes of vLLM whose caches are not stated here, refused rather than guessed. Beside each: why.
 NOT_STATED = frozenset(
     {
-        "AliceAIForCausalLM",
-        "CohereAsrForConditionalGeneration", "DeepseekV41ForCausalLM",
-        "DeepseekV4ForConditionalGeneration", "DiffusionGemmaForBlockDiffusion", "Dots3NoteForCausalLM",
-        "FlintForCausalLM", "InklingForCausalLM",
-        "K2HorizonForCausalLM", "LongcatFlashNgramForCausalLM", "MiMoV2OmniForCausalLM",
-        "MuseSparkForConditionalGeneration", "NemotronParseForConditionalGeneration",
-        "OpenPanguVLForConditionalGeneration", "PanguEmbeddedForCausalLM", "PanguProMoEV2ForCausalLM",
-        "PanguUltraMoEForCausalLM",
-        "RadioMBartPrefixForCausalLM", "Step5ForCausalLM", "Step5ForConditionalGeneration",
-        "UnlimitedOCRForCausalLM", "WhisperForConditionalGeneration",
+        "AliceAIForCausalLM",  # Kimi's delta layers under Qwen's keys, a type that the reader does not know
+        "CohereAsrForConditionalGeneration",  # an encoder's keys and values beside the decoder's
+        "DeepseekV41ForCausalLM",  # rings of compressor states (CircularBufferSpec) and widths of its own
+        "DeepseekV4ForConditionalGeneration",  # text model of DeepSeek-V4, whose nested file no planner was asked about
+        "DiffusionGemmaForBlockDiffusion",  # denoises blocks of text
+        "Dots3NoteForCausalLM",  # a planner of its own for audio notes, not asked
+        "FlintForCausalLM",  # FlashInfer alone serves it, which the planner has no GPU for
+        "InklingForCausalLM",  # its file lacks keys that the class reads beside the multimodal one
+        "MuseSparkForConditionalGeneration",  # its kernels are looked up where the class is imported: not asked
+        "NemotronParseForConditionalGeneration",  # an encoder's keys and values beside the decoder's
+        "PanguProMoEV2ForCausalLM",  # sink tokens before the context, keys and values of two widths
+        "RadioMBartPrefixForCausalLM",  # an encoder's prefix
+        "Step5ForCausalLM",  # serves only files with a sparse index, whose tails are rings
+        "Step5ForConditionalGeneration",  # the same beside a vision tower
+        "UnlimitedOCRForCausalLM",  # its window is of generated tokens alone, and the reader refuses it
+        "WhisperForConditionalGeneration",  # an encoder's keys and values beside the decoder's
     }
-)  # fmt: skip
+)
+# openpangu.py gives its layers other caches where the file sets one of these: sinks before the context, windows by
+# layer, a latent, or attention both ways.
+PANGU_KEYS = ("param_sink_number", "interleaved_sliding_window", "kv_lora_rank")
+PANGU = {
+    "OpenPanguVLForConditionalGeneration": PANGU_KEYS,
+    "PanguEmbeddedForCausalLM": PANGU_KEYS,
+    "PanguUltraMoEForCausalLM": PANGU_KEYS[:2],
+}
 # DeepSeek sparse attention: an indexer beside the latent of a layer.
 INDEXED = frozenset({"DeepseekV32ForCausalLM", "GlmMoeDsaForCausalLM"})
 # Attention sinks, which FlashInfer's nvfp4 cache does not bear on an H100.
@@ -128,6 +141,7 @@ def served(config: Mapping[str, Any], text_type: str) -> Served:
         raise EngineError(
             f"architectures names {named!r}: what vLLM 0.33.0 caches for it is not stated here. Read it in its log."
         )
+    _check_pangu(named, config)
     if named in table.wrappers:
         text_class = TEXT_CLASSES.get(text_type) or table.architectures.get(text_type, named)
         return Served(architecture=named, text_class=text_class, native=True)
@@ -142,6 +156,18 @@ def served(config: Mapping[str, Any], text_type: str) -> Served:
     if named in table.plugin:
         raise EngineError(_refusal(named, "it needs a plugin"))
     raise EngineError(_refusal(named, "it is neither a class of its own nor one that its transformers backend takes"))
+
+
+def _check_pangu(named: str, config: Mapping[str, Any]) -> None:
+    """Raises EngineError for a key that gives openPangu's layers a cache that is not stated here."""
+    keys = [key for key in PANGU.get(named, ()) if config.get(key)]
+    if named in PANGU and config.get("is_causal") is False:
+        keys.append("is_causal")
+    if keys:
+        raise EngineError(
+            f"{keys[0]} is {config[keys[0]]!r}: what vLLM 0.33.0 caches for {named!r} with it is not stated here. "
+            "Read it in its log."
+        )
 
 
 def _refusal(named: str, why: str) -> str:

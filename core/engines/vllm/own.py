@@ -316,6 +316,7 @@ OWN: dict[str, Own] = {
     "InklingForConditionalGeneration": Own(caches=inkling, block_size=lambda model: 16),
     "MiMoV2FlashForCausalLM": MIMO,
     "MiMoV2ForCausalLM": MIMO,
+    "MiMoV2OmniForCausalLM": MIMO,
     "Qwen4ExpForCausalLM": QWEN4,
     "MiniMaxM3SparseForCausalLM": Own(
         caches=minimax_m3,

@@ -38,6 +38,7 @@ LAYOUTS: dict[str, ModelClass] = {
     "hf_olmo": _layout("the first OLMo code", META_NAMES | {"hidden_size": "d_model"}, head_dim="absent"),
     "internlm": _layout("InternLM's code"),
     "jais": _layout("Jais's code", GPT2_NAMES),
+    "k2_horizon": _layout("K2-Horizon's code", defaults=KV, head_dim="declared"),
     "minimax_m1": _layout("MiniMax's code", defaults=KV, head_dim="declared"),
     "minimax_text_01": _layout("MiniMax's code", defaults=KV, head_dim="declared"),
     "mixformer-sequential": _layout("the first Phi code", GPT2_NAMES),

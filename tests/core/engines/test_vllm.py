@@ -51,7 +51,7 @@ def planned(config: dict[str, Any], **job: Any) -> EnginePlan:
     return plan_cache(spec_of(json.dumps(config)), engine="vllm", **job)
 
 
-@pytest.mark.parametrize(("name", "number"), [("vllm_cases", 496), ("vllm_more_cases", 1891), ("vllm_own_cases", 285)])
+@pytest.mark.parametrize(("name", "number"), [("vllm_cases", 496), ("vllm_more_cases", 1943), ("vllm_own_cases", 294)])
 def test_every_case_of_the_planner_is_met_to_the_byte(name: str, number: int) -> None:
     """Jobs that vLLM 0.33.0's own planner answered, asked as on one H100."""
     wrong = []
@@ -203,6 +203,15 @@ def test_what_the_planner_refuses_is_refused_by_name(case_id: str, job: dict[str
 def test_a_class_that_is_not_served_is_named(architecture: str, words: str) -> None:
     with pytest.raises(EngineError, match=words):
         planned({**LLAMA_3_8B, "architectures": [architecture]}, context_length=512)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [("param_sink_number", 128), ("interleaved_sliding_window", [4096, 0]), ("is_causal", False)]
+)
+def test_an_openpangu_with_other_layers_is_refused_by_its_key(key: str, value: Any) -> None:
+    """openpangu.py: sinks before the context, windows by layer, attention both ways."""
+    with pytest.raises(EngineError, match=rf"^{key} is .*PanguEmbeddedForCausalLM"):
+        planned({**config_of("pangu-embedded-as-llama|"), key: value}, context_length=512)
 
 
 def test_windows_of_a_qwen2_that_mixes_them_are_refused() -> None:
