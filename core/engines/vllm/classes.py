@@ -59,7 +59,6 @@ NOT_STATED = frozenset(
         "AliceAIForCausalLM",  # Kimi's delta layers under Qwen's keys, a type that the reader does not know
         "CohereAsrForConditionalGeneration",  # an encoder's keys and values beside the decoder's
         "DeepseekV41ForCausalLM",  # rings of compressor states (CircularBufferSpec) and widths of its own
-        "DeepseekV4ForConditionalGeneration",  # text model of DeepSeek-V4, whose nested file no planner was asked about
         "DiffusionGemmaForBlockDiffusion",  # denoises blocks of text
         "Dots3NoteForCausalLM",  # a planner of its own for audio notes, not asked
         "FlintForCausalLM",  # FlashInfer alone serves it, which the planner has no GPU for
