@@ -1,7 +1,7 @@
 """What vLLM 0.33 refuses before it plans: settings that a model's class or the attention backends do not bear."""
 
 from core.engines.plan import EngineError
-from core.engines.vllm.classes import ALIBI, LATENT_MULTIPLIED_OUT, QWEN2_MODELS, SINKS
+from core.engines.vllm.classes import ALIBI, LATENT_MULTIPLIED_OUT, NO_REPEATED_HEADS, QWEN2_MODELS, SINKS
 from core.engines.vllm.layers import attention_of, has_state, windows_of
 from core.engines.vllm.model import Model
 from core.engines.vllm.rows import SCALED, TURBOQUANT
@@ -52,6 +52,11 @@ def _check_ranks(model: Model, settings: Settings, attention: list[GroupedAttent
                     f"decode_context_parallel is {shared}: with {kv_heads} KV heads over {ranks} ranks vLLM allows "
                     f"at most {max(1, ranks // kv_heads)}, and it has to divide {query // kv_heads} query heads."
                 )
+        if model.text_class in NO_REPEATED_HEADS and isinstance(inner, GroupedAttention) and inner.num_kv_heads % ranks:
+            raise EngineError(
+                f"tensor_parallel is {ranks}: vLLM 0.33 repeats no KV head of {model.text_class}, which has "
+                f"{inner.num_kv_heads}. Choose one that divides them."
+            )
     if shared > 1 and not attention:
         raise EngineError(f"decode_context_parallel is {shared}: a model without attention has nothing to share out.")
 

@@ -60,10 +60,9 @@ NOT_STATED = frozenset(
         "CohereAsrForConditionalGeneration",  # an encoder's keys and values beside the decoder's
         "DeepseekV41ForCausalLM",  # rings of compressor states (CircularBufferSpec) and widths of its own
         "DiffusionGemmaForBlockDiffusion",  # denoises blocks of text
-        "Dots3NoteForCausalLM",  # a planner of its own for audio notes, not asked
+        "Dots3NoteForCausalLM",  # windows of latents, and latents padded to a width of their own
         "FlintForCausalLM",  # FlashInfer alone serves it, which the planner has no GPU for
-        "InklingForCausalLM",  # its file lacks keys that the class reads beside the multimodal one
-        "MuseSparkForConditionalGeneration",  # its kernels are looked up where the class is imported: not asked
+        "InklingForCausalLM",  # reads a padded_vocab_size that transformers' text config has not
         "NemotronParseForConditionalGeneration",  # an encoder's keys and values beside the decoder's
         "PanguProMoEV2ForCausalLM",  # sink tokens before the context, keys and values of two widths
         "RadioMBartPrefixForCausalLM",  # an encoder's prefix
@@ -81,6 +80,8 @@ PANGU = {
     "PanguEmbeddedForCausalLM": PANGU_KEYS,
     "PanguUltraMoEForCausalLM": PANGU_KEYS[:2],
 }
+# Classes that repeat no KV head over ranks: muse_spark/common/layers.py (MuseSpark1xQKVOGateParallelLinear).
+NO_REPEATED_HEADS = frozenset({"MuseSparkForConditionalGeneration"})
 # DeepSeek sparse attention: an indexer beside the latent of a layer.
 INDEXED = frozenset({"DeepseekV32ForCausalLM", "GlmMoeDsaForCausalLM"})
 # Attention sinks, which FlashInfer's nvfp4 cache does not bear on an H100.

@@ -51,7 +51,7 @@ def planned(config: dict[str, Any], **job: Any) -> EnginePlan:
     return plan_cache(spec_of(json.dumps(config)), engine="vllm", **job)
 
 
-@pytest.mark.parametrize(("name", "number"), [("vllm_cases", 496), ("vllm_more_cases", 1951), ("vllm_own_cases", 300)])
+@pytest.mark.parametrize(("name", "number"), [("vllm_cases", 496), ("vllm_more_cases", 1968), ("vllm_own_cases", 300)])
 def test_every_case_of_the_planner_is_met_to_the_byte(name: str, number: int) -> None:
     """Jobs that vLLM 0.33.0's own planner answered, asked as on one H100."""
     wrong = []
@@ -184,6 +184,7 @@ def test_a_dropped_class_names_its_last_version() -> None:
         ("mamba__real_mamba-2.8b", {"tensor_parallel": 2, "decode_context_parallel": 2}, "nothing to share out"),
         ("Phi-2|", {"cache_type": "nvfp4"}, "head widths 64"),
         ("gpt_oss__real_gpt-oss-20b", {"cache_type": "nvfp4"}, "attention sinks"),
+        ("muse-spark|", {"tensor_parallel": 8}, "repeats no KV head"),
     ],
 )
 def test_what_the_planner_refuses_is_refused_by_name(case_id: str, job: dict[str, Any], words: str) -> None:
