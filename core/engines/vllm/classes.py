@@ -62,7 +62,7 @@ NOT_STATED = frozenset(
         "DiffusionGemmaForBlockDiffusion",  # denoises blocks of text
         "Dots3NoteForCausalLM",  # windows of latents, and latents padded to a width of their own
         "FlintForCausalLM",  # FlashInfer alone serves it, which the planner has no GPU for
-        "InklingForCausalLM",  # reads a padded_vocab_size that transformers' text config has not
+        "InklingForCausalLM",  # its files are of type inkling_model, whose defaults the reader does not know
         "NemotronParseForConditionalGeneration",  # an encoder's keys and values beside the decoder's
         "PanguProMoEV2ForCausalLM",  # sink tokens before the context, keys and values of two widths
         "RadioMBartPrefixForCausalLM",  # an encoder's prefix
