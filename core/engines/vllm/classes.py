@@ -65,7 +65,7 @@ NOT_STATED = frozenset(
         "InklingForCausalLM",  # its files are of type inkling_model, whose defaults the reader does not know
         "NemotronParseForConditionalGeneration",  # an encoder's keys and values beside the decoder's
         "PanguProMoEV2ForCausalLM",  # sink tokens before the context, keys and values of two widths
-        "RadioMBartPrefixForCausalLM",  # an encoder's prefix
+        "RadioMBartPrefixForCausalLM",  # a causal decoder in a file of BART's keys, which the reader refuses
         "Step5ForCausalLM",  # serves only files with a sparse index, whose tails are rings
         "Step5ForConditionalGeneration",  # the same beside a vision tower
         "UnlimitedOCRForCausalLM",  # its window is of generated tokens alone, and the reader refuses it
