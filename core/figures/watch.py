@@ -20,6 +20,8 @@ from core.uptraining.small_text import KV_HEADS, SHAPE
 
 HEIGHT = 430
 LEFT, RIGHT = 0.185, 0.70  # of the strips
+WORDS_PX = 104  # the longest words beside a band; on paper and on a phone the strips begin behind them
+LETTER_PX = 4.8  # of the smallest: columns narrower than that have none, and no line between them
 LETTERS, STRIP, LAYER_GAP = 0.066, 0.0158, 0.005
 ROOF = (0.765, 0.985, 0.10, 0.80)  # left, right, top, bottom
 INTENSITY, SHARE = (0.5, 1_000.0), (0.001, 1.0)
@@ -160,9 +162,20 @@ def _dots(steps: Mapping[int, Step], accelerator: Accelerator, colours: Palette)
 def chart(colours: Palette) -> alt.LayerChart | alt.FacetChart:
     """The picture without its data, which `datasets` gives by name."""
     return alt.layer(
-        _rects(), _ticks(colours), _texts("letters", "x", "y", alt.ExprRef("max(8, width * 0.0125)")), _sized(),
-        *_roof_layers(colours),
+        _rects(), _ticks(colours), _characters(), _sized(), *_roof_layers(colours),
     ).properties(height=HEIGHT)  # fmt: skip
+
+
+BEGIN = f"max({LEFT}, {WORDS_PX} / width)"  # of the strips, at the width that the picture has
+
+
+COUNTABLE = f"width * ({RIGHT} - {BEGIN}) >= {LETTER_PX * MOST_TOKENS}"
+
+
+def _behind_the_words(mark: alt.Chart, *fields: str) -> alt.Chart:
+    """Shares of the picture between LEFT and RIGHT, pressed together where LEFT is too narrow for the words."""
+    room = f"({RIGHT} - {BEGIN}) / {RIGHT - LEFT}"
+    return mark.transform_calculate(**{name: f"{RIGHT} - ({RIGHT} - datum.{name}) * {room}" for name in fields})
 
 
 def _x(field: str) -> alt.X:
@@ -178,7 +191,7 @@ def _hue() -> alt.Color:
 
 
 def _rects() -> alt.Chart:
-    mark = alt.Chart(alt.NamedData(name="strips")).mark_rect(aria=False)
+    mark = _behind_the_words(alt.Chart(alt.NamedData(name="strips")), "left", "right").mark_rect(aria=False)
     return mark.encode(x=_x("left"), x2="right:Q", y=_y("top"), y2="bottom:Q", color=_hue())
 
 
@@ -189,15 +202,18 @@ def _ticks(colours: Palette) -> alt.Chart:
         for _, places in bands().values()
         for token in range(1, MOST_TOKENS)
     ]
-    mark = alt.Chart(alt.Data(values=rows)).mark_rule(color=colours.background, strokeWidth=1, aria=False)
+    lines = _behind_the_words(alt.Chart(alt.Data(values=rows)), "x").transform_filter(COUNTABLE)
+    mark = lines.mark_rule(color=colours.background, strokeWidth=1, aria=False)
     return mark.encode(x=_x("x"), y=_y("top"), y2="bottom:Q")
 
 
-def _texts(name: str, x: str, y: str, size: Any) -> alt.Chart:
-    mark = alt.Chart(alt.NamedData(name=name)).mark_text(
-        baseline="middle", fontSize=size, font="monospace", fontWeight=alt.ExprRef("datum.weight"), aria=False
-    )
-    return mark.encode(x=_x(x), y=_y(y), text="text:N", color=_hue())
+def _characters() -> alt.Chart:
+    letters = _behind_the_words(alt.Chart(alt.NamedData(name="letters")), "x")
+    mark = letters.transform_filter(COUNTABLE).mark_text(
+        baseline="middle", fontSize=alt.ExprRef("max(8, width * 0.0125)"), font="monospace",
+        fontWeight=alt.ExprRef("datum.weight"), aria=False,
+    )  # fmt: skip
+    return mark.encode(x=_x("x"), y=_y("y"), text="text:N", color=_hue())
 
 
 def _sized() -> alt.Chart:
@@ -216,7 +232,8 @@ def _roof_layers(colours: Palette) -> list[alt.Chart]:
     frame = alt.Chart(alt.Data(values=[{"x": left, "x2": right, "y": bottom}])).mark_rule(color=colours.line)
     frame = frame.encode(x=_x("x"), x2="x2:Q", y=_y("y"))
     marks = [{**_at(value, SHARE[0]), "text": f"{value:g}"} for value in (1, 10, 100)]
-    numbers = alt.Chart(alt.Data(values=marks)).mark_text(fontSize=11, dy=11, color=colours.muted)
+    numbers = alt.Chart(alt.Data(values=marks)).transform_filter("datum.text != '10' || width > 500")
+    numbers = numbers.mark_text(fontSize=11, dy=11, color=colours.muted)
     numbers = numbers.encode(x=_x("x"), y=_y("y"), text="text:N")
     said: list[Row] = [
         {"x": (left + right) / 2, "y": top - 0.06, "text": "FLOPs per byte read", "hue": colours.muted},

@@ -5,6 +5,7 @@ import re
 import pytest
 import vl_convert
 
+from core.figures import watch
 from core.figures.comparison import layer_rows, run_rows
 from core.figures.engine_rows import engines_chart
 from core.figures.house import dress
@@ -13,9 +14,11 @@ from core.figures.models import layers_chart
 from core.figures.palette import LIGHT
 from core.figures.timeline import dots, timeline_chart
 from core.figures.weights import weight_rows, weights_chart
+from core.hardware.accelerators import find_accelerator
 from core.models.registry import load_registry
 from core.reports.pictures import Picture, paper_svg
 from core.serving.engine_words import EngineRow
+from core.uptraining.small_decoder import Watched
 from tests.core.figures.test_models import models
 from tests.export_checks import Letter, lies_over, picture_problems
 
@@ -65,6 +68,19 @@ def test_a_crowded_picture_says_less_in_a_column_and_nothing_twice(name):
         svg = column(lesson_picture("factors", LIGHT, **inputs, batch=16).spec)
         assert {"131,072", "batch", "16 a cell", "1,024 each"} <= set(words(svg))
     assert list(picture_problems(svg)) == []
+
+
+@pytest.mark.parametrize(("width", "letters"), [(860, 10 * 3), (340, 0)])
+def test_a_watched_step_has_its_letters_where_a_column_holds_one(width, letters):
+    """64 columns in the 0.515 of 860 px are 6.9 px each; in the (0.70 - 104 / 340) of 340 px they are 2.1."""
+    watched = Watched("The KV cache")
+    data = watch.datasets(watched, 0, find_accelerator("h100-sxm"), LIGHT)
+    spec = {**watch.chart(LIGHT).to_dict(), "datasets": data}
+    assert list(picture_problems(column(spec))) == []
+    spec["width"] = width
+    said = words(vl_convert.vegalite_to_svg(dress(spec, LIGHT)))
+    assert sum(len(word) == 1 and word.isalpha() for word in said) == letters
+    assert "12.0 KiB so far" in said
 
 
 def test_engines_beside_each_other_say_requests_in_place_of_reasons_in_a_column():
