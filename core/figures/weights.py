@@ -69,7 +69,7 @@ def weights_chart(rows: Sequence[Mapping[str, Any]], palette: Palette) -> alt.La
     for total in totals:
         kept = sum(row["gb"] for row in rows if row["model"] == total["model"] and row["part"] != DROPPED)
         total["label"] = f"{kept:,.1f} GB"
-    return alt.layer(
+    layers = [
         base.transform_filter(f"datum.part != '{DROPPED}'")
         .mark_bar(height={"band": 1}, stroke=mixed(palette.text, palette.background, 0.25))
         .encode(y=y, x=x, x2="right:Q", color=colour, tooltip=hover),
@@ -79,10 +79,14 @@ def weights_chart(rows: Sequence[Mapping[str, Any]], palette: Palette) -> alt.La
         alt.Chart(alt.Data(values=totals))
         .mark_text(align="left", dx=8, fontWeight=700, color=palette.text)
         .encode(y=y, x=alt.X("right:Q", scale=x_scale), text="label:N"),
-        base.transform_filter(f"datum.part == '{DROPPED}'")
-        .mark_bar(height={"band": 0.9}, filled=False, stroke=palette.keys_values, strokeWidth=2, strokeDash=[4, 3])
-        .encode(y=y, x=x, x2="right:Q", tooltip=hover),
-    ).properties(height=44 * len(models) + 30)
+    ]
+    if any(row["part"] == DROPPED for row in rows):  # a layer of nothing is an unnamed picture to a screen reader
+        layers.append(
+            base.transform_filter(f"datum.part == '{DROPPED}'")
+            .mark_bar(height={"band": 0.9}, filled=False, stroke=palette.keys_values, strokeWidth=2, strokeDash=[4, 3])
+            .encode(y=y, x=x, x2="right:Q", tooltip=hover)
+        )
+    return alt.layer(*layers).properties(height=44 * len(models) + 30)
 
 
 def weights_alt_text(rows: Sequence[Mapping[str, Any]]) -> str:

@@ -283,7 +283,7 @@ def test_the_first_screen_of_words_leads_to_each_other(server: Dashboard, page: 
     page.get_by_role("link", name="Is MLA better than GQA?").click()
     expect(page.get_by_role("heading", name="Is MLA better than GQA?")).to_be_visible()
     expect(page.get_by_role("heading", name="FAQ", exact=True)).to_be_hidden()
-    at(page, r"present=1&screen=15")
+    at(page, r"present=1&screen=16")
     expect(page).not_to_have_url(re.compile("#"))
 
 
