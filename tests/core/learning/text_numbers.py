@@ -299,6 +299,11 @@ ACCOUNTS: dict[str, dict[str, bool]] = {
     "latent/equal": {"2 × G × head_dim": 2 * 8 * 128 == 8 * 2 * 128, "§ = 2 × § × §": 2 * 2.25 * 128 == 512 + 64},
     "latent/published": {"all four benchmarks rose": all_of_mla_rose()},
     "faq/difference": {"head_dim 128": SET},
+    "faq/experts": {  # under even routing: all of Mixtral's 8, of which a token takes 2; 8 of DeepSeek-V3's 256
+        "at batch 1": SET,
+        "dear at 64": 8 * (1 - (1 - 2 / 8) ** 64) > 7.99,
+        "a batch of 64": round(1 - (1 - 8 / 256) ** 64, 2) == 0.87,
+    },
     "faq/pick": {"two proxies": SET},
     "faq/window": {
         "The two multiply": SET,
