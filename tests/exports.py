@@ -220,4 +220,7 @@ def main(arguments: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    # A process that runs pages has theirs as its __main__ afterwards, and would seek there what it is asked to do next.
+    from tests import exports
+
+    sys.exit(exports.main(sys.argv[1:]))
