@@ -207,10 +207,16 @@ def test_a_class_that_is_not_served_is_named(architecture: str, words: str) -> N
 
 
 @pytest.mark.parametrize(
-    ("key", "value"), [("param_sink_number", 128), ("interleaved_sliding_window", [4096, 0]), ("is_causal", False)]
+    ("key", "value"),
+    [
+        ("param_sink_number", 128),
+        ("interleaved_sliding_window", [4096, 0]),
+        ("kv_lora_rank", 512),
+        ("is_causal", False),
+    ],
 )
 def test_an_openpangu_with_other_layers_is_refused_by_its_key(key: str, value: Any) -> None:
-    """openpangu.py: sinks before the context, windows by layer, attention both ways."""
+    """openpangu.py: sinks before the context, windows by layer, a latent, attention both ways."""
     with pytest.raises(EngineError, match=rf"^{key} is .*PanguEmbeddedForCausalLM"):
         planned({**config_of("pangu-embedded-as-llama|"), key: value}, context_length=512)
 
