@@ -19,6 +19,9 @@ TABLES_RIGHT = 0.40
 ORDINALS = ("1st", "2nd", "3rd", *(f"{n}th" for n in range(4, 1_001)))
 
 
+TABLES_NARROW_PX = 600  # below it "9 tokens" reaches into the first block of its table
+
+
 def pool_chart(pool: Pool, colours: Palette) -> Picture:
     """Left the block tables, right the pool: filled slots, slots reserved and empty, free blocks."""
     slots: dict[str, list[Row]] = {"filled": [], "empty": [], "free": []}
@@ -305,13 +308,13 @@ def _tables(pool: Pool, colours: Palette) -> list[alt.Chart]:
     cells: list[Row] = []
     for line, table in enumerate(pool.tables):
         y = 0.18 + line * 0.2
-        rows.append({"x": 0.0, "y": y, "text": f"{table.name}"})
-        rows.append({"x": 0.03, "y": y, "text": f"{table.tokens} tokens"})
+        rows.append({"x": 0.0, "y": y, "text": table.name, "short": table.name})
+        rows.append({"x": 0.03, "y": y, "text": f"{table.tokens} tokens", "short": str(table.tokens)})
         for place, block in enumerate(table.blocks):
             left = 0.13 + place * 0.052
             cells.append({"left": left, "right": left + 0.046, "top": y - 0.06, "bottom": y + 0.06,
                           "x": left + 0.023, "y": y, "text": str(block)})  # fmt: skip
     if not rows:
         return [words([{"x": 0.0, "y": 0.18, "text": "no sequence is running"}], colours.muted, 13, align="left")]
-    drawn = [words(rows, colours.text, 13, align="left")]
+    drawn = [words(rows, colours.text, 13, align="left", narrow_px=TABLES_NARROW_PX)]
     return [*drawn, boxes(cells, colours.panel, stroke=colours.line), words(cells, colours.text, 13, bold=True)]

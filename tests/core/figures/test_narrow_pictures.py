@@ -12,9 +12,11 @@ from core.figures.house import dress
 from core.figures.lessons import picture as lesson_picture
 from core.figures.models import layers_chart
 from core.figures.palette import LIGHT
+from core.figures.techniques import pool_chart
 from core.figures.timeline import dots, timeline_chart
 from core.figures.weights import weight_rows, weights_chart
 from core.hardware.accelerators import find_accelerator
+from core.learning.techniques import paging
 from core.models.registry import load_registry
 from core.reports.pictures import Picture, paper_svg
 from core.serving.engine_words import EngineRow
@@ -67,6 +69,13 @@ def test_a_crowded_picture_says_less_in_a_column_and_nothing_twice(name):
         inputs = {"num_layers": 40, "num_kv_heads": 40, "head_dim": 128, "width": 2, "context_length": 131_072}
         svg = column(lesson_picture("factors", LIGHT, **inputs, batch=16).spec)
         assert {"131,072", "batch", "16 a cell", "1,024 each"} <= set(words(svg))
+    assert list(picture_problems(svg)) == []
+
+
+def test_a_block_table_says_its_tokens_alone_where_the_word_has_no_room():
+    svg = column(pool_chart(paging.pool_at(2), LIGHT).to_dict())
+    assert not [word for word in words(svg) if re.fullmatch(r"\d+ tokens", word)]
+    assert {"A", "B"} <= set(words(svg))
     assert list(picture_problems(svg)) == []
 
 
