@@ -18,6 +18,8 @@ AXIS_HEIGHT = 50  # px under the rows: ticks, labels, title
 NARROW_PX = 260  # of the rows alone, as on a phone upright: there names and labels say less
 LINE_HEIGHT = 14  # px between the three lines of a study's name
 NEAR = 0.075  # of the axis: half of what a label takes; nearer to the zero line it stands on its own side of it
+CROWDED = 0.25  # of the axis: two labels of a study nearer than that lie over each other on a narrow picture
+ASIDE = 8  # px that each steps aside there
 ROOM = 0.3  # of the dots' own span, on the better side: what is written at the zero line and beside dots near it
 AXIS = {
     "points": ("Mean benchmark points against MHA", "worse ←  MHA  → better"),
@@ -29,6 +31,7 @@ def quality_rows(dots: Sequence[Dot], scale: Scale) -> list[dict[str, Any]]:
     """One row a dot of that scale, largest models first."""
     shown = [dot for dot in dots if dot.scale == scale]
     shown.sort(key=lambda dot: -(dot.study.billion_parameters or 0))
+    near = CROWDED * (1.12 + ROOM) * (max(0, *(d.change for d in shown)) - min(0, *(d.change for d in shown)))
     return [
         {
             "study": f"{dot.study.label}|{dot.study.training}|{_held(dot)}",
@@ -38,6 +41,7 @@ def quality_rows(dots: Sequence[Dot], scale: Scale) -> list[dict[str, Any]]:
             "kind": dot.kind,
             "held": dot.study.parameters_held_equal,
             "above": dot.kind == "GQA",
+            "aside": _aside(dot, shown, near),
             "measure": dot.study.measure,
             "source": dot.study.citation,
             "caveat": dot.study.caveat,
@@ -124,12 +128,24 @@ def _labels(
     for which, align, dx in sides:
         for above, dy in (("datum.above", -16), ("!datum.above", 18)):
             marks = base.transform_filter(f"{which} && {above}")
+            moved = alt.ExprRef(f"{dx} + (width < {NARROW_PX} ? {ASIDE} * datum.aside : 0)")
             halo = marks.mark_text(
-                align=align, dx=dx, dy=dy, **small, stroke=palette.background, strokeWidth=5, strokeJoin="round"
+                align=align, dx=moved, dy=dy, **small, stroke=palette.background, strokeWidth=5, strokeJoin="round"
             )
-            text = marks.mark_text(align=align, dx=dx, dy=dy, **small)
+            text = marks.mark_text(align=align, dx=moved, dy=dy, **small)
             made += [halo.encode(x=x, text=says), text.encode(x=x, text=says, color=kinds)]
     return made
+
+
+def _aside(dot: Dot, shown: Sequence[Dot], near: float) -> int:
+    """-1, 0 or 1: to which side its label makes room for another of its study and kind within near of it."""
+    better = -1 if dot.scale == "perplexity" else 1
+    gaps = [
+        better * (dot.change - other.change)
+        for other in shown
+        if other is not dot and other.study is dot.study and other.kind == dot.kind
+    ]
+    return sum(1 if gap > 0 else -1 for gap in gaps if abs(gap) < near)
 
 
 def _held(dot: Dot) -> str:
