@@ -66,5 +66,6 @@ def _count(tally: Tally, tied: bool) -> ParameterCount:
         tied=tied,
         routed_experts=parts.get("routed_experts", 0),
         parts=parts,
+        biases=tally.biases,
         expert_groups=tuple(tally.groups),
     )

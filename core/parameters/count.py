@@ -26,7 +26,8 @@ class ParameterCount:
     """How many parameters; a tied matrix counts once.
 
     embedding is the input table of token embeddings alone; head the output matrix, 0 where it is the embedding's own
-    (tied). parts add up to total where they are known; kv_projections there is what a change of G changes. active is
+    (tied). parts add up to total where they are known; kv_projections there is what a change of G changes. biases are
+    those parameters of a part that a format which packs its matrices leaves at its kept width. active is
     the total less the experts that a token does not take and tables by layer, None where the experts are not known.
     """
 
@@ -38,6 +39,7 @@ class ParameterCount:
     tied: bool | None = None
     routed_experts: int | None = None
     parts: Mapping[str, int] = field(default_factory=dict, hash=False)
+    biases: Mapping[str, int] = field(default_factory=dict, hash=False)
     expert_groups: tuple[ExpertGroup, ...] = ()
 
     def __post_init__(self) -> None:
@@ -55,11 +57,12 @@ class ParameterCount:
         return html_table("Parameters", rows)
 
     def changed(self, sentence: str, **by: int) -> "ParameterCount":
-        """This count with so many parameters more (or less) in each part named."""
+        """This count with so many parameters more (or less) in each part named, and its biases in proportion."""
         parts = (
             {**self.parts, **{name: self.parts.get(name, 0) + more for name, more in by.items()}} if self.parts else {}
         )
-        return replace(self, total=self.total + sum(by.values()), parts=parts, sentence=sentence)
+        biases = {name: number * parts[name] // self.parts[name] for name, number in self.biases.items()}
+        return replace(self, total=self.total + sum(by.values()), parts=parts, biases=biases, sentence=sentence)
 
     @property
     def active(self) -> int | None:

@@ -136,9 +136,10 @@ def _llama4_sparse(c: Values, layers: int) -> int:
 def _sinks_and_biases(t: Tally, c: Values, layers: int) -> None:
     """gpt-oss: a sink for each query head; biases in router and experts."""
     experts, hidden, width = c.size("num_local_experts"), c.size("hidden_size"), c.size("intermediate_size")
-    t.add("attention", layers * c.size("num_attention_heads"))
+    sinks, biases = layers * c.size("num_attention_heads"), layers * experts * (2 * width + hidden)
+    t.add("attention", sinks, biases=sinks)
     t.add("routers", layers * experts)
-    t.add("routed_experts", layers * experts * (2 * width + hidden))
+    t.add("routed_experts", biases, biases=biases)
     group = t.groups.pop()
     t.groups.append(
         type(group)(

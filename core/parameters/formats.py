@@ -24,7 +24,7 @@ def _bf16(build: Build) -> Storage:
 
 def _matrices(label: str, bits: Fraction, why: str) -> Callable[[Build], Storage]:
     def storage(build: Build) -> Storage:
-        sentence = f"{label}: {why}; embeddings, head, norms and routers at 16 bits."
+        sentence = f"{label}: {why}; embeddings, head, norms, routers and biases at 16 bits."
         return matrices_at(bits, name=label, sentence=sentence)
 
     return storage

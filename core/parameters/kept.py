@@ -15,9 +15,11 @@ from typing import Any
 from core.host.folders import cache_directory
 
 MAX_FILES = 2_000
-WORKER_VERSION = 2  # of what an answer holds and means; a new number leaves old answers behind
+WORKER_VERSION = 3  # of what an answer holds and means; a new number leaves old answers behind
 NOT_SHAPE = ("_name_or_path", "transformers_version", "dtype", "torch_dtype", "quantization_config", "auto_map")
-FIELDS = {"total", "embedding", "head", "tied", "routed_experts", "parts", "groups", "architecture", "transformers"}
+FIELDS = {
+    "total", "embedding", "head", "tied", "routed_experts", "parts", "biases", "groups", "architecture", "transformers"
+}  # fmt: skip
 
 
 def folder() -> Path:

@@ -64,6 +64,7 @@ def _count(answer: Mapping[str, Any]) -> ParameterCount:
         tied=answer["tied"],
         routed_experts=answer["routed_experts"],
         parts=dict(answer["parts"]),
+        biases=dict(answer["biases"]),
         expert_groups=groups,
     )
 

@@ -46,7 +46,7 @@ def published_storage(config: Mapping[str, Any], layers: int) -> Storage | None:
     narrow = min((bits[part] for part in parts if part in bits), default=usual)
     sentence = (
         f"quantization_config says {method}: {float(narrow):.4g} bits a weight with its scales, what it leaves out and "
-        "embeddings, head, norms and routers at 16."
+        "embeddings, head, norms, routers and biases at 16."
     )
     return Storage(name=f"{method} of the file", sentence=sentence, bits=bits, usual_bits=usual)
 

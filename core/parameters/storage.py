@@ -2,7 +2,8 @@
 
     bytes = sum over the parts of parameters x bits / 8
 
-A format shrinks the matrices of the layers; embeddings, head, norms and routers stay at 16 bits unless it says more.
+A format shrinks the matrices of the layers; embeddings, head, norms, routers and the biases beside those matrices stay
+at 16 bits unless it says more.
 """
 
 from collections.abc import Iterable, Mapping
@@ -29,18 +30,22 @@ class Storage:
     usual_bits: Fraction
     kept_bits: Fraction = SIXTEEN
 
-    def bits_of(self, part: str) -> Fraction:
-        return self.bits.get(part, self.kept_bits)
+    def bits_of(self, part: str, count: ParameterCount | None = None) -> Fraction:
+        """Bits of a weight of the part's matrices; with a count the average over the part, biases at kept_bits."""
+        bits = self.bits.get(part, self.kept_bits)
+        if count is None or not (biases := count.biases.get(part, 0)):
+            return bits
+        return bits + (self.kept_bits - bits) * Fraction(biases, count.parts[part])
 
     def bits_stored(self, count: ParameterCount) -> Fraction:
         """Bits of all weights, exact."""
         if not count.parts:
             return count.total * self.usual_bits
-        return sum((parameters * self.bits_of(part) for part, parameters in count.parts.items()), Fraction(0))
+        return sum((parameters * self.bits_of(part, count) for part, parameters in count.parts.items()), Fraction(0))
 
     def bytes_by_part(self, count: ParameterCount) -> dict[str, int]:
         """Bytes of each part, rounded up; {} where the parts are not known."""
-        return {part: ceil(parameters * self.bits_of(part) / 8) for part, parameters in count.parts.items()}
+        return {part: ceil(parameters * self.bits_of(part, count) / 8) for part, parameters in count.parts.items()}
 
 
 def matrices_at(

@@ -15,14 +15,17 @@ Bias = str | bool  # the name of a flag in the config, or what the class always 
 class Tally:
     """Parameters by part; their sum is the model."""
 
-    __slots__ = ("groups", "parts")
+    __slots__ = ("biases", "groups", "parts")
 
     def __init__(self) -> None:
         self.parts: dict[str, int] = {}
+        self.biases: dict[str, int] = {}  # of a part's parameters those that are no matrix: no format narrows them
         self.groups: list[ExpertGroup] = []
 
-    def add(self, part: str, parameters: int) -> None:
+    def add(self, part: str, parameters: int, *, biases: int = 0) -> None:
         self.parts[part] = self.parts.get(part, 0) + parameters
+        if biases:
+            self.biases[part] = self.biases.get(part, 0) + biases
 
     def total(self) -> int:
         return sum(self.parts.values())
@@ -78,8 +81,10 @@ def grouped(
     dim = head_dim(c) if dim is None else dim
     with_bias = c.flag(qkv)
     queries = linear(hidden, query_copies * heads * dim, with_bias) + linear(heads * dim, hidden, c.flag(out))
-    t.add("attention", times * queries)
-    t.add("kv_projections", times * 2 * linear(hidden, groups * dim, with_bias))
+    biases = (query_copies * heads * dim if with_bias else 0) + (hidden if c.flag(out) else 0)
+    t.add("attention", times * queries, biases=times * biases)
+    keys = 2 * groups * dim
+    t.add("kv_projections", times * linear(hidden, keys, with_bias), biases=times * keys if with_bias else 0)
     if qk_norm == "head":
         t.add("norms", times * 2 * norm_vectors * dim)
     elif qk_norm == "width":

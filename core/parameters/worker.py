@@ -32,6 +32,7 @@ PARTS = (  # words in a module's name -> the part that its parameters count in; 
     (re.compile(r"attn|attention|\b[qo]_proj|query_key_value|qkv"), "attention"),
     (re.compile(r"mlp|feed_forward|\bfc\d|ffn|dense_h|dense_4h|\bw[123]\b|intermediate"), "dense_ffn"),
 )
+BIASES = re.compile(r"bias$|\bsinks$")  # no matrix: a format that packs matrices leaves them wide
 # What transformers 5.24 makes a parameter and 5.23 a buffer; the checkpoint holds it as one or the other alike, and
 # counts here say parameters as 5.23 does (Mistral-Large-4: one exponent a rotary frequency)
 BUFFERS = re.compile(r"rotary_emb\.alpha$")
@@ -84,11 +85,14 @@ def _measure(model: Any) -> dict[str, Any]:
     rows, matrix = getattr(table, "weight", None), getattr(output, "weight", None)
     tied = matrix is not None and matrix is rows
     parts: dict[str, int] = {}
+    biases: dict[str, int] = {}
     for name, parameter in model.named_parameters():  # yields a tied one once
         if BUFFERS.search(name):
             continue
         part = _part(name, parameter is rows, parameter is matrix)
         parts[part] = parts.get(part, 0) + parameter.numel()
+        if BIASES.search(name):
+            biases[part] = biases.get(part, 0) + parameter.numel()
     groups, routed = _experts(model)
     return {
         "total": sum(parts.values()),
@@ -97,6 +101,7 @@ def _measure(model: Any) -> dict[str, Any]:
         "tied": tied,
         "routed_experts": routed,
         "parts": parts,
+        "biases": biases,
         "groups": groups,
     }
 

@@ -80,7 +80,7 @@ def rank_bits(
 
 
 def _bits(how: Storage, count: ParameterCount, part: str) -> Fraction:
-    return how.bits_of(part) if count.parts else how.usual_bits
+    return how.bits_of(part, count) if count.parts else how.usual_bits
 
 
 @lru_cache(maxsize=KEPT_SHARES)

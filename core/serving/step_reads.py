@@ -61,10 +61,10 @@ def weight_reads(
             flops_per_sequence=2 * count.total,
             has_experts=bool(count.routed_experts),
         )
-    bits = {part: parameters * how.bits_of(part) for part, parameters in count.parts.items()}
+    bits = {part: parameters * how.bits_of(part, count) for part, parameters in count.parts.items()}
     fixed = float(stored_bits - sum(bits.get(part, Fraction(0)) for part in (*UNREAD, "embedding", "routed_experts")))
     fixed += _embedding_bits(count, how, batch, vocab_size)
-    expert_bits, groups = how.bits_of("routed_experts"), count.expert_groups
+    expert_bits, groups = how.bits_of("routed_experts", count), count.expert_groups
     if not groups:
         fixed += float(bits.get("routed_experts", 0)) / expert_copies
     beside = count.parts.get("routed_experts", 0) - sum(_all(group) for group in groups) if groups else 0

@@ -19,7 +19,7 @@ def format_input() -> None:
         key="size_weight_format",
         bind="query-params",
         help="As published: what the repository's files hold, else what quantization_config says, else the bits "
-        "beside. A format by name counts its scales, and embeddings, head, norms and routers at 16 bits.",
+        "beside. A format by name counts its scales, and embeddings, head, norms, routers and biases at 16 bits.",
     )
 
 

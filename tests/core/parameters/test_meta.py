@@ -53,6 +53,18 @@ def test_experts_are_told_apart_as_a_rule_tells_them() -> None:
 
 
 @pytest.mark.torch
+def test_biases_are_told_apart_as_a_rule_tells_them() -> None:
+    config = {**MIXTRAL, "model_type": "gpt_oss", "num_local_experts": 4}
+    built, ruled = count_on_meta_device(config), count_by_rule(config)
+    # 2 layers: 4 experts of gate, up and down; Q, output and a sink a head; K and V; the router's own
+    assert built.biases == {
+        "routed_experts": 2 * 4 * (2 * 40 + 64), "attention": 2 * (64 + 64 + 4), "kv_projections": 2 * 2 * 32,
+        "routers": 2 * 4,
+    }  # fmt: skip
+    assert {part: built.biases[part] for part in ruled.biases} == ruled.biases
+
+
+@pytest.mark.torch
 def test_a_padded_head_counts_as_the_checkpoint_holds_it() -> None:
     """Inkling-2: transformers 5.24 builds a head of unpadded_vocab_size rows (200,058 by default) of any file."""
     config = {

@@ -10,7 +10,7 @@ from core.models.spec import read_config
 from core.parameters.formats import FORMATS, NAMED
 from core.serving.job import ServingJob
 from core.serving.memory_plan import plan
-from core.serving.stored import stored_bits
+from core.serving.stored import build_of, stored_bits
 from core.serving.weights import count_of
 
 REGISTRY = {model.name: model.config for model in load_registry()}
@@ -91,11 +91,28 @@ TOTAL_SIZES = {
 }
 
 
+# What our sum lacks of them: Llama-2's rotary frequencies (80 layers x 64 x 4 bytes), DeepSeek-R1's correction biases
+# (58 layers x 256 x 2); of the last three what it is made of was not found
+LACKING = {"Llama-2-70B": 20_480, "DeepSeek-R1, AWQ": 29_696, "Kimi-K2, fp8 blocks": 105_824,
+           "Kimi-K3, MXFP4": 22_414_144, "Gemma-4 26B-A4B": 4_668}  # fmt: skip
+
+
 @pytest.mark.parametrize("name", TOTAL_SIZES)
 def test_published_total_sizes(name: str) -> None:
-    """Within 1 % is asked for; these are within 0.08 %."""
+    """Within 1 % is asked for; these are within 0.0015 %, six of them to the byte."""
     config, total_size = TOTAL_SIZES[name]
-    assert published_bytes(config) == pytest.approx(total_size, rel=0.0008)
+    assert total_size - published_bytes(config) == LACKING.get(name, 0)
+
+
+def test_biases_of_experts_stay_at_16_bits_under_mxfp4() -> None:
+    count = count_of(read_config(GPT_OSS_20B))
+    # 24 layers x 32 experts x (2 x 2,880 of gate and up + 2,880 of down); Q and output, and a sink a head; K and V
+    assert count.biases["routed_experts"] == 6_635_520
+    assert count.biases["attention"] == 24 * (64 * 64 + 2_880 + 64)
+    assert count.biases["kv_projections"] == 24 * 2 * 8 * 64
+    assert count.parts["routed_experts"] == 24 * 32 * 3 * 2_880 * 2_880 + 6_635_520
+    in_experts = NAMED["mxfp4"].storage(build_of(read_config(GPT_OSS_20B))).bytes_by_part(count)["routed_experts"]
+    assert in_experts == 24 * 32 * 3 * 2_880 * 2_880 * 17 // 32 + 2 * 6_635_520
 
 
 # Bits a weight of Llama-3.1-8B in llama.cpp's tools/quantize/README.md
