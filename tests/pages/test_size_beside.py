@@ -1,6 +1,7 @@
 """Side by side on Size: pin, change, see what moved; a link with four; what a link cannot mean; the record."""
 
 import csv
+import json
 from urllib.parse import parse_qs
 
 import pytest
@@ -132,6 +133,47 @@ def test_the_decision_record_lists_them(open_page, monkeypatch):
     assert "## Side by side" in found
     assert "| 2. 8-bit cache |" in found
     assert "| Weights | 21.94 GB | 22.05 GB (+104.86 MB, × 1.005) |" in found
+
+
+# As llava-hf/llava-1.5-7b-hf ships it: no layer, head or width of the language model
+LLAVA = {
+    "model_type": "llava",
+    "text_config": {"model_type": "llama", "max_position_embeddings": 4_096, "vocab_size": 32_064},
+    "vision_config": {"model_type": "clip_vision_model", "hidden_size": 1_024, "num_hidden_layers": 24},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("job", [{}, {"size_job": "Serve a model"}], ids=["choose G", "serve"])
+def test_a_file_of_class_defaults_says_so_above_every_figure_and_on_its_card(open_page, job):
+    tab = {"size_serve_tab" if job else "size_tab": TAB}
+    app = open_page(PAGE, size_model="A file of your own", size_parameters="7000000000", **job, **tab)
+    app.file_uploader(key="size_upload").upload("config.json", json.dumps(LLAVA).encode()).run()
+    app.button(key="size_pin").click().run()
+    assert not app.exception
+    order = [element for element in app.main if element.type in ("alert", "warning", "caption", "vega_lite_chart")]
+    said = [place for place, element in enumerate(order) if "defaults of llama in transformers" in said_by(element)]
+    drawn = [place for place, element in enumerate(order) if element.type == "vega_lite_chart"]
+    assert len(said) == 2  # above the answer, and on the card above the picture of the tab
+    assert said[0] < drawn[0]
+    assert said[1] < drawn[-1]
+
+
+def said_by(element) -> str:
+    return str(getattr(element, "value", ""))
+
+
+def test_a_spreadsheet_names_what_a_file_leaves_to_its_class():
+    from core.models.spec import read_config
+    from core.serving.job import ServingJob
+    from core.serving.scenarios import Scenario, scenario_rows
+
+    specs = [read_config(LLAVA), read_config(LLAVA | {"text_config": {"model_type": "llama", "num_hidden_layers": 2}})]
+    scenarios = [
+        Scenario(model_name="A", job=ServingJob(model=spec, batch_size=1, context_length=64)) for spec in specs
+    ]
+    first, second = beside.csv_rows(list(scenario_rows(scenarios)))
+    assert (first["Remarks"], second["Remarks"]) == (specs[0].caution, "")
+    assert "Remarks" not in beside.csv_rows(list(scenario_rows(scenarios[1:])))[0]
 
 
 def test_a_spreadsheet_gets_numbers_with_their_units():

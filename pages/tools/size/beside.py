@@ -123,6 +123,8 @@ def _cards(found: Read, standing: str | None) -> None:
         with column.container(border=True, height="stretch", gap="xsmall"):
             st.markdown(f"**{place}. {plain(row.name)}**")
             st.caption(plain(f"{row.verdict[:1].upper()}{row.verdict[1:]}."))
+            for remark in row.plan.job.model.remarks:
+                st.caption(plain(remark))
             if row.option.engine_refusal:
                 st.caption(plain(f"Counted as payload. {row.option.engine_refusal}"))
             if text == standing:
@@ -169,8 +171,12 @@ def _cell(row: ScenarioRow, number: int) -> str:
 
 
 def csv_rows(rows: list[ScenarioRow]) -> list[dict[str, Any]]:
-    """A line a scenario for a spreadsheet: each figure with its unit in the head, its difference and its ratio."""
+    """A line a scenario for a spreadsheet: each figure with its unit in the head, its difference and its ratio.
+
+    Where a model's file leaves its shape to its class or states the cache's width, that stands in a column of its own.
+    """
     lines = []
+    remarked = any(row.plan.job.model.remarks for row in rows)
     for row in rows:
         line: dict[str, Any] = {"Scenario": row.name, "Fits": "yes" if row.plan.fits else "no",
                                 "Headroom, GB": row.plan.headroom_bytes / GB}  # fmt: skip
@@ -178,7 +184,7 @@ def csv_rows(rows: list[ScenarioRow]) -> list[dict[str, Any]]:
             line[f"{measure.label}, {measure.unit}"] = measure.value
             line[f"{measure.label}, difference from the first, {measure.unit}"] = measure.difference
             line[f"{measure.label}, ratio to the first"] = measure.ratio
-        lines.append(line)
+        lines.append(line | ({"Remarks": " ".join(row.plan.job.model.remarks)} if remarked else {}))
     return lines
 
 
