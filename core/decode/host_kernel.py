@@ -87,9 +87,12 @@ def prepare(inputs: Inputs, library: ctypes.CDLL | None = None) -> Call:
     return call
 
 
-def describe(_inputs: Inputs) -> str:
-    """Which instruction set carries it here."""
-    return f"instructions: {instruction_set(host_library())}"
+def describe(inputs: Inputs, library: ctypes.CDLL | None = None) -> str:
+    """Which instruction set carries it here, and whether this shape's products are those of AMX's tiles."""
+    library = library or host_library()
+    _, _, rows, _, dim = inputs.sizes
+    tiles = library.headroom_by_tiles(KINDS[inputs.keys.dtype], rows, dim)
+    return f"instructions: {'AMX tiles and ' if tiles else ''}{instruction_set(library)}"
 
 
 HOST_KERNEL = Kernel(

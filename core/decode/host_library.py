@@ -84,6 +84,8 @@ def with_types(library: ctypes.CDLL) -> ctypes.CDLL:
     """The library with what its functions take and return, as host_kernel.cpp declares them."""
     address, whole, long = ctypes.c_void_p, ctypes.c_int, ctypes.c_int64
     library.headroom_level.restype = ctypes.c_char_p
+    library.headroom_by_tiles.argtypes = [whole, whole, whole]
+    library.headroom_by_tiles.restype = whole
     library.headroom_decode.argtypes = (
         [whole, *[address] * 4, *[whole] * 7, ctypes.c_float, address, address, address, address]
     )  # fmt: skip

@@ -26,7 +26,7 @@ from core.host.busy import cache_bytes
 SAMPLE_SECONDS = 0.005  # least of a sample
 IN_ONE_CALL = 4096  # of a probe's turns, so that its threads start and meet once in milliseconds
 SLOW_SECONDS = 0.015  # of a product: the next size takes eight times as long
-BF16, FLOAT32 = 1, 0  # what headroom_products multiplies; every other format is widened to float32
+BF16, FLOAT32, TILES = 1, 0, 2  # what headroom_products multiplies; every other format is widened to float32
 SIZES, GPU_SIZES = (256, 1024, 2048), (4096, 8192)
 OURS = "our probe"
 
@@ -126,10 +126,15 @@ def _products(device: torch.device, dtype: str) -> dict[str, Work]:
     if probe := _probe(device):
         library, name, pool = probe
         threads = torch.get_num_threads()
-        for kind in (BF16, FLOAT32) if wide == torch.bfloat16 else (FLOAT32,):
+        probes = {FLOAT32: f"{OURS} in float32, {name}"}
+        if wide == torch.bfloat16:
+            probes[BF16] = f"{OURS} in bfloat16, {name}"
+            if library.headroom_by_tiles(BF16, 16, 32):
+                probes[TILES] = f"{OURS} in bfloat16, AMX tiles"
+        for kind, said in probes.items():
             amount = library.headroom_products(kind, 1, threads, pool) * IN_ONE_CALL
             call = partial(library.headroom_products, kind, IN_ONE_CALL, threads, pool)
-            works.append((f"{OURS} in {('float32', 'bfloat16')[kind]}, {name}", amount, call))
+            works.append((said, amount, call))
     return {work[0]: work for work in works}
 
 

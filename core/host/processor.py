@@ -10,6 +10,7 @@ from pathlib import Path
 
 from core.host.optional import psutil
 
+CPUINFO = Path("/proc/cpuinfo")
 CPU_KEY = r"HARDWARE\DESCRIPTION\System\CentralProcessor\0"
 
 
@@ -39,6 +40,17 @@ def _windows_name() -> str:
             return str(winreg.QueryValueEx(key, "ProcessorNameString")[0]).strip()  # type: ignore[attr-defined, unused-ignore]
     except (ImportError, OSError):
         return ""
+
+
+@cache
+def has_amx() -> bool:
+    """Whether Linux says that this processor multiplies tiles of bfloat16, and keeps them for programs."""
+    try:
+        lines = CPUINFO.read_text(encoding="ascii", errors="replace").splitlines()
+    except OSError:
+        return False
+    flags = next((line.split() for line in lines if line.startswith("flags")), [])
+    return {"amx_tile", "amx_bf16"} <= set(flags)
 
 
 def cores_in_words() -> str:

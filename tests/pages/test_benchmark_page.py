@@ -12,7 +12,7 @@ from core.decode.plan import DecodeJob, StepShape
 from core.decode.record_files import to_csv, to_json
 from core.decode.records import Roofline
 from pages.tools.decode.history import NO_GPU_RUN
-from pages.tools.decode.panel import FULL, NEVER_RUN, QUICK
+from pages.tools.decode.panel import AMX_NEVER_RUN, FULL, NEVER_RUN, QUICK
 from tests.core.decode.records import CHECK, STEPS, run_record
 
 PAGE = "tools/decode/benchmark.py"
@@ -129,6 +129,22 @@ def test_a_device_that_nothing_was_run_on_is_said_to_be_one(open_page: Opener, m
     monkeypatch.setattr("pages.tools.decode.panel.has_nvidia_gpu", lambda: False)
     app = open_page(PAGE, bench_device=device)
     assert [warning.value for warning in app.warning] == [NEVER_RUN]
+
+
+def test_a_processor_with_amx_is_said_to_be_one_that_nothing_was_run_on(open_page: Opener, monkeypatch):
+    monkeypatch.setattr("pages.tools.decode.panel.has_amx", lambda: False)
+    assert AMX_NEVER_RUN not in said(open_page(PAGE, bench_device="cpu"))
+    monkeypatch.setattr("pages.tools.decode.panel.has_amx", lambda: True)
+    assert AMX_NEVER_RUN in said(open_page(PAGE, bench_device="cpu"))
+    assert AMX_NEVER_RUN not in said(open_page(PAGE, bench_device="cuda"))
+
+
+@pytest.mark.parametrize(("load", "shown"), [(None, False), (0.2, False), (1.6, True)])
+def test_a_busy_machine_is_named_before_the_run(open_page: Opener, monkeypatch, load, shown):
+    monkeypatch.setattr("pages.tools.decode.panel.load_of_last_minute", lambda: load)
+    words = said(open_page(PAGE))
+    assert ("In the last minute 1.6 cores of this machine were asked for." in words) is shown
+    assert ("wait until they are done" in words) is shown
 
 
 @pytest.mark.parametrize("limit", ["0", "-5", "90000"])

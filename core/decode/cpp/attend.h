@@ -1,8 +1,6 @@
 // Attention of one new token over a span of keys, tile by tile, and the merging of spans by maximum and sum.
 #pragma once
-#include <vector>
-#include <type_traits>
-#include "products.h"
+#include "tiled.h"
 
 namespace {
 
@@ -152,13 +150,29 @@ void weigh_widened(const uint8_t* values, const float* w, const Shape& s, int bl
   }
 }
 
+#if defined(TILES)
+// One tile of keys and values for every row, by the processor's tiles, in as many passes as its registers need
+template <class Soften>
+inline void attend_tile_by_tiles(const uint8_t* keys, const uint8_t* values, const uint32_t* q, uint32_t* w, float* scores,
+                                 const Shape& s, int blocks, float* out, Soften soften_row) {
+  for (int r = 0, n; r < s.rows; r += n) {
+    n = rows_of_pass(s.rows, MOST_TILED, r);
+    const RowTiles tiles(n);
+    tiles.configure();
+    score_by_tiles(tiles, keys, q + size_t(r) * s.dim / 2, s.dim, blocks, scores + size_t(r) * KEYS);
+    for (int i = r; i < r + n; ++i) soften_row(i);
+    weigh_by_tiles(tiles, values, w + size_t(r) * (KEYS / 2), s.dim, blocks, out + size_t(r) * s.dim);
+  }
+}
+#endif
+
 // One span: out[rows][dim], top[rows] the maximum in powers of two, total[rows] the sum of exponentials
 template <class F>
 void attend(const float* query, const uint8_t* keys, const uint8_t* values, int first, int last, const Shape& s,
             float scale, float* out, float* top, float* total) {
   constexpr int PER = elements_per_query<F>(), STRIDE = KEYS / PER;
   const int factors = s.dim / PER;
-  const bool once = widened_once<F>(s.rows);
+  const bool once = widened_once<F>(s.rows), tiled = by_tiles<F>(s.rows, s.dim);
   static thread_local std::vector<typename F::query> q, w;
   static thread_local std::vector<float> scores, wide;
   q.resize(size_t(s.rows) * factors);
@@ -166,7 +180,7 @@ void attend(const float* query, const uint8_t* keys, const uint8_t* values, int 
   scores.resize(size_t(s.rows) * KEYS);
   wide.resize(once ? size_t(2) * LANES * s.dim : 0);
   for (int r = 0, n; r < s.rows; r += n) {
-    n = rows_of_pass(s.rows, SCORED, r);
+    n = tiled ? 1 : rows_of_pass(s.rows, SCORED, r);  // tiles take rows that lie one behind the other
     for (int i = 0; i < n * factors; ++i)
       q[size_t(r) * factors + i] = F::query_of(query + size_t(r + i % n) * s.dim + i / n * PER);
   }
@@ -176,18 +190,30 @@ void attend(const float* query, const uint8_t* keys, const uint8_t* values, int 
     const int live = last - at < KEYS ? last - at : KEYS, blocks = (live + LANES - 1) / LANES;
     const uint8_t* k = keys + at / LANES * block_bytes<F>(s.dim);
     const uint8_t* v = values + at / LANES * block_bytes<F>(s.dim);
+    auto soften_row = [&](int r) {
+      soften(&scores[size_t(r) * KEYS], live, scale * LOG2_E, s.dim, &w[size_t(r) * STRIDE], out + size_t(r) * s.dim,
+             top[r], total[r]);
+    };
+#if defined(TILES)
+    if constexpr (std::is_same<F, PairedBf16>::value)
+      if (tiled) {
+        attend_tile_by_tiles(k, v, q.data(), w.data(), scores.data(), s, blocks, out, soften_row);
+        continue;
+      }
+#endif
     if constexpr (!F::DIRECT) {
       if (once) score_widened<F>(k, q.data(), s, blocks, wide.data(), scores.data());
       else score_tile<F>(k, q.data(), s, blocks, factors, scores.data());
     } else score_tile<F>(k, q.data(), s, blocks, factors, scores.data());
-    for (int r = 0; r < s.rows; ++r)
-      soften(&scores[size_t(r) * KEYS], live, scale * LOG2_E, s.dim, &w[size_t(r) * STRIDE], out + size_t(r) * s.dim,
-             top[r], total[r]);
+    for (int r = 0; r < s.rows; ++r) soften_row(r);
     if constexpr (!F::DIRECT) {
       if (once) weigh_widened<F>(v, w.data(), s, blocks, wide.data(), out);
       else weigh_tile<F>(v, w.data(), s, blocks, out);
     } else weigh_tile<F>(v, w.data(), s, blocks, out);
   }
+#if defined(TILES)
+  if (tiled) release_tiles();  // a core with tiles in use sleeps less deeply, and switches threads more slowly
+#endif
 }
 
 inline void merge(const float* outs, const float* tops, const float* totals, const Shape& s, float factor, float* result) {

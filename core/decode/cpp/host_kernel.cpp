@@ -45,6 +45,9 @@ void decode(const float* query, const uint8_t* keys, const uint8_t* values, cons
 
 extern "C" const char* headroom_level() { return level_name(); }
 
+// 1 where this kind and shape are multiplied by AMX's tiles, on this processor and as this system allows
+extern "C" int headroom_by_tiles(int kind, int rows, int dim) { return kind == 1 && by_tiles<Bf16>(rows, dim); }
+
 // query [seq][head][rows][dim] and result are float32; key_scales and value_scales [head], or null. parallel may be null.
 extern "C" void headroom_decode(int kind, const float* query, const void* keys, const void* values, const int64_t* lengths,
                                 int sequences, int heads, int rows, int dim, int capacity, int spans, int threads,
@@ -74,8 +77,15 @@ extern "C" uint32_t headroom_read(const void* data, size_t bytes, int ahead, int
   return read_all((const uint8_t*)data, bytes, ahead, threads, (Parallel)parallel);
 }
 
-// FLOPs of one product: kind 1 as bfloat16 is multiplied here, else float32, which every widened format becomes.
+// FLOPs of one product: kind 1 as bfloat16 is multiplied by vectors here, 2 by tiles (only where headroom_by_tiles says
+// so), else float32, which every widened format becomes.
 extern "C" int64_t headroom_products(int kind, int64_t times, int threads, void* parallel) {
+#if defined(TILES)
+  if (kind == 2 && tiles_allowed()) {
+    multiply_tiles_in_cache(times, threads, (Parallel)parallel);
+    return 2 * int64_t(MOST_TILED) * 2 * LANES * PROBE_DIM * times * threads;
+  }
+#endif
   kind == 1 ? multiply_in_cache<Bf16>(times, threads, (Parallel)parallel)
             : multiply_in_cache<Float>(times, threads, (Parallel)parallel);
   return 2 * int64_t(SCORED) * 2 * LANES * PROBE_DIM * times * threads;

@@ -61,6 +61,25 @@ float multiply_in_cache(int64_t times, int threads, Parallel parallel) {
   return float(total);
 }
 
+#if defined(TILES)
+// `times` products of MOST_TILED query rows with 32 keys on every thread, by the processor's tiles
+inline float multiply_tiles_in_cache(int64_t times, int threads, Parallel parallel) {
+  std::atomic<int> total{0};
+  auto work = [&] {
+    const std::vector<uint8_t> keys(2 * block_bytes<PairedBf16>(PROBE_DIM), 0);
+    const std::vector<uint32_t> q(size_t(MOST_TILED) * PROBE_DIM / 2);
+    std::vector<float> scores(size_t(MOST_TILED) * KEYS);
+    const RowTiles tiles(MOST_TILED);
+    tiles.configure();
+    for (int64_t i = 0; i < times; ++i) score_by_tiles(tiles, keys.data(), q.data(), PROBE_DIM, 2, scores.data());
+    release_tiles();
+    total += scores[0] > 0;
+  };
+  on_threads(threads, parallel, work);
+  return float(total);
+}
+#endif
+
 // `times` times 4,096 exponentials on every thread
 inline float exponentials(int64_t times, int threads, Parallel parallel) {
   constexpr int COUNT = 4096;

@@ -23,7 +23,7 @@ from core.host.busy import BUSY_CORES, load_of_last_minute
 from core.host.guard import limit_in_words
 from core.host.memory import available_bytes
 from core.host.packages import missing
-from core.host.processor import has_nvidia_gpu
+from core.host.processor import has_amx, has_nvidia_gpu
 from core.units import format_bytes
 from pages.tools.decode.result import in_words, show_result
 
@@ -38,6 +38,10 @@ WHAT_IT_TRIES = {
 NEVER_RUN = (
     "MPS (Apple) and XPU (Intel) are measured through torch.accelerator alone: SDPA and packed rows, no graphs. It "
     "was never run on either. The arithmetic is checked before anything is timed; how it is timed is unproven there."
+)
+AMX_NEVER_RUN = (
+    "This processor has AMX. The kernel compiled for it multiplies bf16 by AMX's tiles where four query heads or more "
+    "share a KV head. No figure of ours was ever taken on one: the arithmetic is checked before anything is timed."
 )
 UNLIMITED = 1 << 62  # bytes: a GPU's free memory is known to the run alone
 
@@ -84,6 +88,7 @@ def measure(job: DecodeJob, *, num_layers: int, key_prefix: str) -> None:
     limit = QUICK_BYTES if size == QUICK else None
     job = replace(job, quick=size == QUICK)
     _show_plan(job, limit)
+    _say_how_busy()
     under_way, without = worker.running(), missing("Measuring", "torch")
     if st.button(
         "Measure decoding on this host", type="primary", icon=":material/timer:", key=f"{key_prefix}_start",
@@ -118,6 +123,8 @@ def _show_plan(job: DecodeJob, limit: float | None) -> None:
     )
     if job.device in ACCELERATORS:
         st.warning(NEVER_RUN)
+    elif not on_gpu and has_amx():
+        st.caption(AMX_NEVER_RUN)
     elif on_gpu and not has_nvidia_gpu():
         st.warning("No NVIDIA GPU is seen on this host. Choose cpu or auto as the device, unless torch can reach one.")
     if measured.step:

@@ -21,7 +21,8 @@ DTYPES = ("float32", "bfloat16", "float16", "float8_e4m3fn", "int8", "int4")
 SIZES = ((40, 1, 17, 32), (7, 7, 1, 128), (71, 1, 600, 64), (12, 2, 512, 96), (40, 8, 700, 128), (24, 8, 530, 256))
 # This CPU's own, and the arithmetic of AVX-512 with bf16 on plain vectors of that width, 16 lanes with pairs.
 PLAIN_512 = ("-O0", "-DHEADROOM_LEVEL=1", "-DHEADROOM_WIDTH=16", "-DHEADROOM_PAIRS")
-BUILDS = {"this CPU": (), "as wide as AVX-512": PLAIN_512}
+EMULATED_TILES = (*PLAIN_512, "-DHEADROOM_TILES")
+BUILDS = {"this CPU": (), "as wide as AVX-512": PLAIN_512, "AMX's tiles, emulated": EMULATED_TILES}
 
 
 def inputs_of(heads: int, g: int, context: int, dim: int, dtype: str = "float32", **changes: object) -> Inputs:
@@ -67,7 +68,7 @@ def test_a_ragged_batch_reads_each_sequence_to_its_own_end(dtype):
 
 
 def test_the_kernel_says_which_instructions_carry_it():
-    assert host_kernel.describe(inputs_of(8, 2, 16, 64)) in {
+    assert host_kernel.describe(inputs_of(8, 2, 16, 64)) in {  # float32, which no tile multiplies
         f"instructions: {name}" for name in ("AVX2", "AVX-512", "AVX-512 with bf16", "NEON", "plain vectors")
     }
     assert host_library.instruction_set(library("as wide as AVX-512")) == "plain vectors"

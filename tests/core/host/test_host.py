@@ -39,6 +39,24 @@ hw.perflevel1.physicalcpu) echo 4;;
 *) exit 1;; esac"""
 
 
+@pytest.mark.parametrize(
+    ("flags", "has"),
+    [
+        ("fpu sse2 avx512_bf16 amx_bf16 amx_tile amx_int8", True),
+        ("fpu sse2 avx512_bf16 amx_tile", False),
+        ("fpu sse2 avx2", False),
+        ("", False),
+    ],
+)
+def test_linux_says_whether_the_processor_has_amx(monkeypatch, tmp_path, flags, has):
+    said = tmp_path / "cpuinfo"
+    said.write_text(f"processor\t: 0\nvmx flags\t: amx_bf16 amx_tile\nflags\t\t: {flags}\n", encoding="ascii")
+    monkeypatch.setattr(processor, "CPUINFO", said)
+    assert processor.has_amx.__wrapped__() is has
+    monkeypatch.setattr(processor, "CPUINFO", tmp_path / "none")
+    assert processor.has_amx.__wrapped__() is False
+
+
 def test_apple_silicon_is_named_with_its_kinds_of_cores(tools, monkeypatch):
     seem(monkeypatch, "macos")
     tools("sysctl", SYSCTL)
