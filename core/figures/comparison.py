@@ -107,7 +107,7 @@ def table_row(model: ComparedModel) -> Row:
         "Declared by": str(spec.declared_kv_heads),
         "Status": model.status,
         "Layers": layers_text(spec),
-        "Facts": " ".join((model.facts, *spec.remarks)),
+        "Facts": ". ".join((model.facts, *([" ".join(spec.remarks)] if spec.remarks else []))),
         "Bytes per token": spec.cache_bytes_per_token(),
         **_window_columns(spec),
     }

@@ -18,7 +18,7 @@ from core.models.attention import GroupedAttention
 from core.models.head_sharing import Layout
 from core.serving.model_shapes import LLAMA_2_13B
 from core.serving.weights import analytic_count, kv_projection_parameters
-from core.units import GB, format_binary, format_count
+from core.units import GB, format_binary, format_bytes, format_count
 from core.uptraining import results as uptraining
 from core.uptraining.conversion import METHODS
 from core.uptraining.recipe import SCRATCH, Recipe
@@ -28,6 +28,7 @@ POOL_BYTES = 40 * GB
 QUANT_GROUP = 32
 MLA_RANKS = 8
 NOW_SINCE, NOW_HYBRID = "2025", "Qwen3-Next 80B-A3B"
+SPARSE, COMPRESSED, SPARSE_TOKENS = "DeepSeek-V3.2", "DeepSeek-V4-Flash", 32_768
 RECORDED_PERCENT, LONG_PERCENT = 10, 40
 SMALL_13B = Layout(num_query_heads=40, num_kv_heads=40, head_dim=128, num_layers=40)  # Llama-2-13B's shape
 
@@ -35,7 +36,7 @@ SMALL_13B = Layout(num_query_heads=40, num_kv_heads=40, head_dim=128, num_layers
 @cache
 def figures() -> Mapping[str, Figure]:
     """Every figure by name: what it says, and how it came about."""
-    groups = (_uptraining(), _paging(), _eviction(), _quantisation(), _latent(), _questions(), _now())
+    groups = (_uptraining(), _paging(), _eviction(), _quantisation(), _latent(), _questions(), _now(), _sparse())
     return MappingProxyType(
         {name: Figure(text=text, how=how) for group in groups for name, (text, how) in group.items()}
     )
@@ -230,6 +231,25 @@ def _now() -> dict[str, tuple[str, str]]:
         "now_hybrid": (NOW_HYBRID, "a hybrid of the registry"),
         "now_hybrid_kept": (format_binary(hybrid.kv_bytes_per_token(), 0), "its layers that cache, 16 bits"),
         "now_hybrid_mha": (format_binary(mha, 0), "the same layers with a KV head for each query head"),
+    }
+
+
+def _sparse() -> dict[str, tuple[str, str]]:
+    """What sparse attention keeps, and what a step reads of it."""
+    specs = {model.name: spec for model, spec in ideas.registry()}
+    sparse, compressed, tokens = specs[SPARSE], specs[COMPRESSED], SPARSE_TOKENS
+    kept, latents = sparse.cache_bytes(context_length=tokens), sparse.kv_cache_bytes(context_length=tokens)
+    read = sparse.cache_read_bytes(context_length=tokens)
+    whole, window = compressed.cache_bytes(context_length=tokens), compressed.kv_cache_bytes(context_length=tokens)
+    return {
+        "sparse_model": (SPARSE, "a model of the registry with an indexer"),
+        "sparse_tokens": (f"{tokens:,}", "chosen for the example"),
+        "sparse_kept": (format_bytes(kept), "61 layers × (512 + 64 + 128) × 2 bytes a token"),
+        "sparse_index": (f"{100 * (kept - latents) / kept:.0f} %", f"{kept - latents:,} / {kept:,} bytes"),
+        "sparse_read": (format_bytes(read), "every index key, and the latents that index_topk names"),
+        "sparse_side_model": (COMPRESSED, "a model of the registry with compressed entries"),
+        "sparse_side_kept": (format_bytes(whole), "window, compressed entries and their index keys, 16 bits"),
+        "sparse_side_share": (f"{100 * (whole - window) / whole:.0f} %", f"{whole - window:,} / {whole:,} bytes"),
     }
 
 

@@ -19,7 +19,11 @@ from tests.core.learning.text_numbers import texts_as_written
 def test_figures_by_hand() -> None:
     """Arithmetic done on paper: 2 x 40 x 40 x 128 x 2 = 819,200 B; 40e9 / 819,200 = 48,828; 8,192 x 800 KiB = 6.25 GiB;
     4 + 32/32 = 5 bits and 16/5 = 3.2; 2 x 128 x 128 = 32,768; 2 x 32 x 8 x 128 x 2 = 128 KiB; K and V of 32 of 40
-    heads are 2 x 40 x 5120 x 32 x 128 = 1.678e9 of 13.016e9 parameters, 13 %."""
+    heads are 2 x 40 x 5120 x 32 x 128 = 1.678e9 of 13.016e9 parameters, 13 %.
+
+    DeepSeek-V3.2 at 32,768 tokens: 61 x 32,768 x 704 x 2 = 2.814e9 B, 128 / 704 = 18 % of it index keys; a step reads
+    61 x (32,768 x 128 + 2,048 x 576) x 2 = 655.6e6. DeepSeek-V4-Flash: (21 x 8,192 x 640 + 20 x 256 x 512) x 2 =
+    225.4e6 beside a window of (41 x 512 + 2 x 1,024) x 128 x 2 = 5.9e6 and 0.2e6 in buffers: 231.6e6, 97 % of it."""
     expected = {
         "page_mha_token": "800 KiB", "page_g8_token": "160 KiB", "page_mha_tokens": "48,828",
         "page_g8_tokens": "244,140", "evict_full": "6.25 GiB", "evict_kept": "1.56 GiB",
@@ -27,7 +31,8 @@ def test_figures_by_hand() -> None:
         "mla_elements": "576", "mla_equal": "2.25", "mla_mha": "32,768", "mla_g8_rank": "256",
         "mla_small_share": "14 %", "mla_large_share": "4 %", "q_group": "4", "q_llama8b": "128 KiB",
         "q_llama8b_half": "64 KiB", "q_llama8b_mha": "512 KiB", "faq_params": "1.7 B", "faq_params_share": "13 %",
-        "upt_chance": "2.77",
+        "upt_chance": "2.77", "sparse_kept": "2.8 GB", "sparse_index": "18 %", "sparse_read": "655.6 MB",
+        "sparse_side_kept": "231.6 MB", "sparse_side_share": "97 %",
     }  # fmt: skip
     figures = technique_figures.figures()
     assert {name: figures[name].text for name in expected} == expected
