@@ -1,7 +1,8 @@
 // A page is shown when it stands. Streamlit builds it piece by piece, each first at a height that is not its own; what
 // nobody sees yet cannot move under anybody's eyes. The page's name stands in its place meanwhile (headroom.css), and a
 // page that takes long (the Hub is silent) is shown as far as it is. Time is what the browser draws frames in: one that
-// is too busy to draw is not late, and what it has not drawn yet would still move.
+// is too busy to draw is not late, and what it has not drawn yet would still move. What lies below the window is not
+// waited for: its pictures and tables may still be drawn, which moves nothing above them.
 // It stays a script of the page: a component is itself a piece that comes with the others, too late to hide the first.
 (() => {
   const FRAME_MS = 100 // as much of the time between two frames counts
@@ -18,17 +19,32 @@
   let begun = 0
   let height = 0
   let changed = 0
+  let touched = new Set() // what changed since the last frame
 
   const all = (testId) => [...document.querySelectorAll(`[data-testid="${testId}"]`)]
-  const drawn = (chart) => chart.querySelector("svg, canvas") !== null || chart.getBoundingClientRect().top > innerHeight
+  const below = (element) => element.getBoundingClientRect().top > innerHeight
+  const drawn = (chart) => chart.querySelector("svg, canvas") !== null || below(chart)
+
+  function matters(node) {
+    if (document.head.contains(node)) return false // code that is on its way
+    const piece = (node.nodeType === 1 ? node : node.parentElement)?.closest('[data-testid="stElementContainer"]')
+    return !piece || !below(piece)
+  }
+
+  // Where what is seen ends: at the first piece below the window, which all that grows above it moves.
+  const end = () => all("stElementContainer").find(below)?.getBoundingClientRect().top ??
+    document.querySelector('[data-testid="stMainBlockContainer"]')?.scrollHeight ?? 0
 
   function stands() {
     const app = document.querySelector('[data-testid="stApp"]')
-    if (app?.dataset.testScriptState !== "notRunning") return false // before a height is asked for, which costs a layout
-    const tall = document.querySelector('[data-testid="stMainBlockContainer"]')?.scrollHeight ?? 0
+    const runs = app?.dataset.testScriptState !== "notRunning"
+    if (touched.size > 0 && (runs || [...touched].some(matters))) changed = time
+    touched = new Set()
+    if (runs) return false // before a height is asked for, which costs a layout
+    const tall = end()
     if (tall !== height) { height = tall; changed = time }
     return time - changed > STILL_MS && document.fonts.status === "loaded" &&
-      all("stSkeleton").length === 0 && all("stVegaLiteChart").every(drawn)
+      all("stSkeleton").every(below) && all("stVegaLiteChart").every(drawn)
   }
 
   function waitedEnough() {
@@ -52,7 +68,7 @@
   const folder = () => document.querySelector('script[type="module"][src]').src.replace(/[^/]*$/, "")
   const load = (parts) => Promise.allSettled(parts.map((part) => import(folder() + part)))
 
-  const changes = new MutationObserver(() => { changed = time })
+  const changes = new MutationObserver((records) => { for (const { target } of records) touched.add(target) })
   changes.observe(root, { childList: true, characterData: true, subtree: true })
   root.classList.add("arriving")
   requestAnimationFrame(look)

@@ -52,7 +52,7 @@ new MutationObserver(() => window.__looks.push(document.documentElement.classNam
 """
 
 
-@pytest.mark.parametrize("path", ["", "layouts", "size", "formula"])
+@pytest.mark.parametrize("path", ["", "layouts", "size", "formula", "models"])
 def test_nothing_moves_while_a_page_arrives(server: Dashboard, first_visit: Page, path: str):
     page, thrown = first_visit, []
     page.on("pageerror", lambda error: thrown.append(str(error)))
@@ -73,6 +73,22 @@ def test_a_page_whose_picture_does_not_come_is_shown_as_far_as_it_is(server: Das
     page.goto(f"{server.url}/layouts", wait_until="commit")
     expect(page.get_by_role("heading", level=1)).to_be_visible()
     expect(page.get_by_test_id("stVegaLiteChart")).to_have_count(0)
+
+
+SLOW_CLOCK = """
+const asked = window.requestAnimationFrame.bind(window)
+window.requestAnimationFrame = (look) => asked((now) => look(now / 40))
+"""
+
+
+def test_what_is_below_the_window_is_not_waited_for(server: Dashboard, first_visit: Page):
+    """A table there whose code never comes: by this clock the page that takes long is shown after our patience."""
+    page = first_visit
+    page.add_init_script(SLOW_CLOCK)
+    page.route("**/DataFrame.*", lambda route: None)
+    page.goto(f"{server.url}/models", wait_until="commit")
+    expect(page.get_by_role("heading", level=1)).to_be_visible()
+    assert page.get_by_test_id("stSkeleton").first.evaluate("grey => grey.getBoundingClientRect().top > innerHeight")
 
 
 def test_a_link_restores_the_view(server: Dashboard, page: Page):
