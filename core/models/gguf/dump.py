@@ -45,7 +45,9 @@ def _from_json(text: str) -> dict[str, Any]:
         if key.startswith(OWN_FIELDS):
             continue
         if not isinstance(entry, dict):
-            raise UnsupportedConfig("The JSON's metadata is not gguf-dump's: each key holds type and value there.")
+            raise UnsupportedConfig(
+                "The JSON's metadata is not gguf-dump's, with type and value of each key: paste what it prints."
+            )
         found[key] = entry["value"] if "value" in entry else Skipped(count=0)
     return found
 

@@ -23,6 +23,7 @@ KEPT_TEXT_BYTES = 4_096  # longer text (a chat template) is skipped
 KEPT_NUMBERS = 4_096  # longer arrays (tokens' scores) are skipped
 KEPT_TEXTS = 64  # texts of an array that are kept (tags), where it holds no more
 VERSIONS = (2, 3)
+DAMAGED = "The file is damaged: download it again."
 STRING, ARRAY = 8, 9
 NUMBERS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}
 SMALLEST_KEY_BYTES = 8 + 1 + 4 + 1  # a key of one byte with a value of one
@@ -109,7 +110,7 @@ class _Cursor:
         """A string; one of more than `most` bytes is skipped."""
         length = self.number("Q")
         if length > 2**40:
-            raise UnsupportedConfig(f"A text of {length:,} bytes in {where}: no file holds that. The file is damaged.")
+            raise UnsupportedConfig(f"A text of {length:,} bytes in {where}: no file holds that. {DAMAGED}")
         start = self.take(length)
         if length > most:
             return Skipped(count=length, what="a text")
@@ -152,9 +153,9 @@ def _start(cursor: _Cursor) -> Header:
     num_tensors, num_keys = cursor.number("Q"), cursor.number("Q")
     size = cursor.file_bytes
     if num_keys > MAX_KEYS or (size is not None and num_keys * SMALLEST_KEY_BYTES > size):
-        raise UnsupportedConfig(f"The header claims {num_keys:,} keys: no file of this size holds them. It is damaged.")
+        raise UnsupportedConfig(f"The header claims {num_keys:,} keys: no file of this size holds them. {DAMAGED}")
     if num_tensors > 2**32 or (size is not None and num_tensors > size):
-        raise UnsupportedConfig(f"The header claims {num_tensors:,} tensors: no file holds them. It is damaged.")
+        raise UnsupportedConfig(f"The header claims {num_tensors:,} tensors: no file holds them. {DAMAGED}")
     return Header(
         version=version, num_tensors=num_tensors, num_keys=num_keys, num_bytes=len(cursor.data), ends_at=cursor.at
     )
@@ -163,13 +164,9 @@ def _start(cursor: _Cursor) -> Header:
 def _read_key(cursor: _Cursor, read: Header) -> None:
     key = cursor.text(MAX_KEY_BYTES, "a key")
     if not isinstance(key, str):
-        raise UnsupportedConfig(
-            f"A key is {key.count:,} bytes long, {MAX_KEY_BYTES:,} are allowed. The file is damaged."
-        )
+        raise UnsupportedConfig(f"A key is {key.count:,} bytes long, {MAX_KEY_BYTES:,} are allowed. {DAMAGED}")
     if key in read.metadata:
-        raise UnsupportedConfig(
-            f"The key {shown(key)} stands twice: llama.cpp does not load that. The file is damaged."
-        )
+        raise UnsupportedConfig(f"The key {shown(key)} stands twice: llama.cpp does not load that. {DAMAGED}")
     read.reading = key
     value = _value(cursor, cursor.number("I"), key)
     read.metadata[key] = value
@@ -182,7 +179,7 @@ def _value(cursor: _Cursor, kind: int, key: str) -> Any:
     if kind == ARRAY:
         return _array(cursor, key)
     if kind not in NUMBERS:
-        raise UnsupportedConfig(f"{shown(key)} is of type {kind:,}, which GGUF does not have. The file is damaged.")
+        raise UnsupportedConfig(f"{shown(key)} is of type {kind:,}, which GGUF does not have. {DAMAGED}")
     return cursor.number(NUMBERS[kind])
 
 
@@ -191,12 +188,10 @@ def _array(cursor: _Cursor, key: str) -> Any:
     if kind == ARRAY:
         raise UnsupportedConfig(f"{shown(key)} is an array of arrays: llama.cpp loads none. Convert the model again.")
     if kind != STRING and kind not in NUMBERS:
-        raise UnsupportedConfig(f"{shown(key)} is an array of type {kind:,}, which GGUF does not have. It is damaged.")
+        raise UnsupportedConfig(f"{shown(key)} is an array of type {kind:,}, which GGUF does not have. {DAMAGED}")
     least = 8 if kind == STRING else struct.calcsize(f"<{NUMBERS[kind]}")
     if count > 2**40 or (cursor.file_bytes is not None and count * least > cursor.file_bytes):
-        raise UnsupportedConfig(
-            f"{shown(key)} claims {count:,} elements: no file of this size holds them. The file is damaged."
-        )
+        raise UnsupportedConfig(f"{shown(key)} claims {count:,} elements: no file of this size holds them. {DAMAGED}")
     if kind == STRING:
         return _texts(cursor, key, count)
     start = cursor.take(count * least)

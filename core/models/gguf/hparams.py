@@ -107,7 +107,7 @@ def architecture_of(metadata: Mapping[str, Any]) -> str:
         )
     if metadata.get("split.no", 0) != 0:
         raise UnsupportedConfig(
-            f"split.no is {shown(metadata['split.no'])}: only a split model's first file, -00001-of-, has its keys."
+            f"split.no is {shown(metadata['split.no'])}: give the split model's first file, -00001-of-."
         )
     if name in DRAFTS:
         raise UnsupportedConfig(f"{name} is a draft head that shares another model's cache: give that model's file.")
@@ -161,7 +161,7 @@ def _layer_counts(keys: Keys) -> tuple[int, int]:
         )
     if drafts > total:
         raise UnsupportedConfig(
-            f"{keys.name('nextn_predict_layers')} is {drafts:,}, more than the {total} layers of block_count."
+            f"{keys.name('nextn_predict_layers')} is {drafts:,}, more than the {total} layers. Convert the model again."
         )
     return total, drafts
 
