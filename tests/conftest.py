@@ -46,6 +46,8 @@ registry.load_registry = _load_registry
 
 # A measurement that gives way to the other tests takes minutes where it needs seconds of a core.
 os.environ.setdefault("HEADROOM_NICE", "0")
+# No test reads how steady a figure is.
+os.environ.setdefault("HEADROOM_SAMPLING", "0.04")
 
 
 def pytest_configure(config: pytest.Config) -> None:

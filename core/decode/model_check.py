@@ -20,7 +20,8 @@ from core.decode.kernels import all_kernels
 from core.decode.plan import ELEMENT_BYTES, DecodeJob, StepShape, layer_weight_bytes
 from core.decode.records import ModelCheck
 from core.decode.rounds import Turn, interleave
-from core.decode.step_layer import Ends, Layer
+from core.decode.sampling import times_as_long
+from core.decode.step_layer import Ends, Layer, drawn_into
 
 SMALL = StepShape(num_layers=4, hidden_size=2048, intermediate_size=5632, vocab_size=32_000)
 SMALL_HEADS, SMALL_KV_HEADS, SMALL_CONTEXT, SMALL_HEAD_DIM = 16, 4, 2048, 128
@@ -55,7 +56,7 @@ def check_against_transformers(
         works: dict[Hashable, Call] = {THEIRS: theirs, **dict(enumerate(layers)), ENDS: ends, COPY: copy}
         turns: dict[Hashable, Turn] = {name: _timed(device, work) for name, work in works.items()}
         warm = interleave(turns, least=2, most=2, seconds=0, deadline=deadline)
-        seconds = QUICK_SECONDS if quick else SECONDS
+        seconds = times_as_long() * (QUICK_SECONDS if quick else SECONDS)
         found = interleave(turns, least=ROUNDS[0], most=ROUNDS[1], seconds=seconds, deadline=deadline)
     for failure in (*warm.failures.values(), *found.failures.values()):
         raise RuntimeError(f"a part failed: {type(failure).__name__}") from failure
@@ -111,6 +112,7 @@ def _our_calls(device: torch.device, job: DecodeJob, shape: StepShape) -> tuple[
 def _transformers_calls(device: torch.device, job: DecodeJob, shape: StepShape) -> tuple[Call, Call]:
     """One decode step of LlamaForCausalLM with a filled cache, each time at the same context; and its cache's copy."""
     from transformers import DynamicCache, LlamaConfig, LlamaForCausalLM
+    from transformers.initialization import no_init_weights  # drawing them as a model does takes longer than the check
 
     config = LlamaConfig(
         hidden_size=shape.hidden_size, intermediate_size=shape.intermediate_size, num_hidden_layers=shape.num_layers,
@@ -118,8 +120,10 @@ def _transformers_calls(device: torch.device, job: DecodeJob, shape: StepShape) 
         vocab_size=shape.vocab_size, max_position_embeddings=2 * job.context_length, attn_implementation="sdpa",
     )  # fmt: skip
     dtype = getattr(torch, job.dtype)
-    with torch.device(device):
+    with torch.device(device), no_init_weights():
         model = LlamaForCausalLM(config).to(dtype).eval()
+    for weights in model.parameters():
+        drawn_into(weights.data)
     cache = DynamicCache(config=config)
     held = (job.batch_size, job.kv_heads[0], job.context_length - 1, job.head_dim)
     new = torch.randn(job.batch_size, job.kv_heads[0], 1, job.head_dim, device=device).to(dtype)

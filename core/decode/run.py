@@ -33,6 +33,7 @@ from core.decode.plan import (
     fit_to_memory,
 )
 from core.decode.records import KernelResult, Roofline, RunRecord, mark_best, spread_of, to_dict
+from core.decode.sampling import times_as_long
 from core.decode.state import Kept
 from core.host import busy
 
@@ -79,7 +80,8 @@ class Run:
         self.cache_bytes = devices.cache_bytes_of(self.device)
         self.before: busy.Load | None = None
         self.began = busy.moment()
-        wanted = QUICK_ROUND_SECONDS if self.job.quick else ROUND_SECONDS
+        self.sampling = times_as_long()
+        wanted = self.sampling * (QUICK_ROUND_SECONDS if self.job.quick else ROUND_SECONDS)
         self.round_seconds = min(wanted, ROUND_SHARE * self.job.seconds_limit)
         self.status, self.message = "complete", ""
 
@@ -194,7 +196,7 @@ class Run:
             wrong = f"wrong numbers: {allowed}. {detail}".strip()
             return replace(blank, status="refused", detail=wrong, relative_error=min(error, 1e30))
         calls = [call, *(recorded(self.device, kernel.prepare(copy))[0] for copy in inputs[1:])]
-        seconds = QUICK_SECONDS if self.job.quick else KERNEL_SECONDS
+        seconds = self.sampling * (QUICK_SECONDS if self.job.quick else KERNEL_SECONDS)
         samples = devices.time_calls(
             self.device, calls, least=SAMPLES[0], most=SAMPLES[1], seconds=seconds,
             before=lambda: self.kept.set_back(kernel.torch_threads),
@@ -214,7 +216,9 @@ class Run:
         if self.before is None or roofline is None:
             return {}
         during, after = busy.between(self.began, busy.moment()), busy.look()
-        found = {"before": self.before.as_dict(), "during": during.as_dict(), "after": after.as_dict()}
+        found: dict[str, Any] = {"before": self.before.as_dict(), "during": during.as_dict(), "after": after.as_dict()}
+        if self.sampling != 1:
+            found["sampling"] = self.sampling
         reads = (*roofline.start_reads, *roofline.round_reads)
         return found | ({"read_spread": spread_of(reads)} if reads else {})
 

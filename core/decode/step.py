@@ -31,6 +31,7 @@ from core.decode.products import Product, fastest_product
 from core.decode.records import Roofline, RunRecord, StepResult
 from core.decode.rounds import Interleaved, Turn, interleave
 from core.decode.running import Running
+from core.decode.sampling import times_as_long
 from core.decode.step_layer import Ends, Layer, Work, matrix
 
 ROUNDS = (5, 60)  # least and most
@@ -185,7 +186,7 @@ def _rounds(
         interleave(turns, least=1, most=1, seconds=0, deadline=run.deadline)
     for stack in stacks:
         stack.forget_woken()
-    seconds = QUICK_SECONDS if run.job.quick else SECONDS
+    seconds = times_as_long() * (QUICK_SECONDS if run.job.quick else SECONDS)
     found = interleave(turns, least=ROUNDS[0], most=ROUNDS[1], seconds=seconds, deadline=run.deadline)
     if found.failures:
         raise RuntimeError(_line(next(iter(found.failures.values()))))

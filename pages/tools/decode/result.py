@@ -223,6 +223,8 @@ def show_machine(record: RunRecord) -> None:
     spread = record.machine.get("read_spread")
     if isinstance(spread, int | float) and spread > STEADY:
         said.append(f"half of the reads lay {spread:.0%} of their median apart: figures closer than that are equal")
+    if isinstance(sampled := record.machine.get("sampling"), int | float):
+        st.caption(f"Sampled for {sampled:g} times as long as usual: HEADROOM_SAMPLING of this host.")
     if said:
         st.warning("This machine was not quiet: " + plain("; ".join(said)) + ".")
     elif record.machine:

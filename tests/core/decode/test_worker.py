@@ -73,6 +73,7 @@ def test_a_run_measures_checks_and_is_kept(said):
     assert [r.kv_heads for r in state.results if r.best] == [4, 1]
     assert state.record is not None
     assert state.record.roofline is not None
+    assert state.record.machine["sampling"] == 0.04  # of the tests: tests/conftest.py
     assert store.load(state.record.run_id) == state.record
     assert "torch" in state.record.host
     assert worker.ENDED["complete"] == before + 1
@@ -82,11 +83,18 @@ def test_a_run_measures_checks_and_is_kept(said):
     assert (ended.kept_as, ended.levelname) == (state.record.run_id, "INFO")
 
 
-def test_a_setting_of_the_host_that_means_nothing_is_named(monkeypatch):
-    monkeypatch.setenv("HEADROOM_NICE", "low")
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("HEADROOM_NICE", "HEADROOM_NICE is 'low': say how far"),
+        ("HEADROOM_SAMPLING", "HEADROOM_SAMPLING is 'low': say how many times"),
+    ],
+)
+def test_a_setting_of_the_host_that_means_nothing_is_named(monkeypatch, name, message):
+    monkeypatch.setenv(name, "low")
     state = worker.start(job(SMALL)).wait()
     assert state.status == "stopped"
-    assert state.message.startswith("HEADROOM_NICE is 'low': say how far")
+    assert state.message.startswith(message)
 
 
 def test_the_contexts_of_a_large_ragged_batch_reach_the_child(monkeypatch):

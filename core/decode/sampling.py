@@ -1,0 +1,26 @@
+"""How long a run samples each of its figures, against what is usual."""
+
+import os
+
+from core.decode.plan import InvalidJob
+
+SAMPLING = "HEADROOM_SAMPLING"
+LEAST, MOST = 0.01, 100.0
+
+
+def times_as_long() -> float:
+    """HEADROOM_SAMPLING, and 1 where it is not set: the seconds that are spent on a figure are multiplied by it.
+
+    Each figure keeps its least number of samples, each sample its least duration. Raises InvalidJob where it is no
+    number from 0.01 to 100.
+    """
+    said = os.environ.get(SAMPLING) or "1"
+    try:
+        times = float(said)
+    except ValueError:
+        times = 0.0
+    if not LEAST <= times <= MOST:
+        raise InvalidJob(
+            f"{SAMPLING} is '{said}': say how many times as long as usual a run samples, from {LEAST} to {MOST:.0f}."
+        )
+    return times
