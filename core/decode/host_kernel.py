@@ -101,5 +101,6 @@ HOST_KERNEL = Kernel(
     prepare=prepare,
     devices=("cpu",),
     layout=PACKED,
+    leads=True,
     describe=describe,
 )

@@ -2,8 +2,8 @@
 
 Each rate is the fastest of torch's own operations and, on a CPU, of probes in the kernels' own instructions
 (core/decode/cpp/probes.h): a limit that some kernel beats is none. A sample lasts 5 ms or longer, so that starting the
-threads is no part of it. The fastest read and the fastest product are repeated in the rounds of core.decode.rounds; a
-run's rate is the median over the samples at its start and in its rounds together.
+threads is no part of it. The fastest of each of the three is repeated in the rounds of core.decode.rounds; a run's rate
+is the median over the samples at its start and in its rounds together.
 """
 
 import ctypes
@@ -39,7 +39,8 @@ def measure_roofline(device: torch.device, dtype: str, limit_bytes: int) -> Roof
     return Roofline(
         bytes_per_second=median(reads), flops_per_second=median(products), exp_per_second=median(exps),
         detail=f"reads by {read_by}; products by {product_by}; exp by {exp_by}",
-        read_by=read_by, product_by=product_by, start_reads=reads, start_products=products,
+        read_by=read_by, product_by=product_by, exp_by=exp_by,
+        start_reads=reads, start_products=products, start_exps=exps,
     )  # fmt: skip
 
 
@@ -56,13 +57,22 @@ def product_turn(device: torch.device, dtype: str, product_by: str) -> Callable[
     return lambda: amount / time_calls(device, [call], least=1, most=1, seconds=0.02)[0]
 
 
-def with_rounds(start: Roofline, reads: tuple[float, ...], products: tuple[float, ...]) -> Roofline:
+def exponential_turn(device: torch.device, exp_by: str) -> Callable[[], float]:
+    """The exponentials that were fastest at the start; it returns how many a second."""
+    found = next(work for work in _exponentials(device) if work[0] == exp_by)
+    (_, amount, call), _ = _long_enough(device, found)
+    return lambda: amount / time_once(device, call)
+
+
+def with_rounds(
+    start: Roofline, reads: tuple[float, ...], products: tuple[float, ...], exps: tuple[float, ...] = ()
+) -> Roofline:
     """The rates of a run: medians over the samples of the start and of the rounds together."""
-    all_reads, all_products = (*start.start_reads, *reads), (*start.start_products, *products)
     return replace(
-        start, round_reads=reads, round_products=products,
-        bytes_per_second=median(all_reads) if reads else start.bytes_per_second,
-        flops_per_second=median(all_products) if products else start.flops_per_second,
+        start, round_reads=reads, round_products=products, round_exps=exps,
+        bytes_per_second=median((*start.start_reads, *reads)) if reads else start.bytes_per_second,
+        flops_per_second=median((*start.start_products, *products)) if products else start.flops_per_second,
+        exp_per_second=median((*start.start_exps, *exps)) if exps else start.exp_per_second,
     )  # fmt: skip
 
 

@@ -68,7 +68,7 @@ def _reason(error: Exception) -> str:
     return str(error).partition(" (")[0] if "digits" in str(error) else str(error)
 
 
-RATE_SAMPLES = ("start_reads", "round_reads", "start_products", "round_products")
+RATE_SAMPLES = ("start_reads", "round_reads", "start_products", "round_products", "start_exps", "round_exps")
 STEP_SAMPLES = ("layer_samples", "ends_samples")
 CHECK_SAMPLES = ("transformers_samples", "summed_samples")
 

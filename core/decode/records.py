@@ -105,7 +105,7 @@ class KernelResult:
 class Roofline:
     """Rates measured in the same run: sustained reads far beyond the cache, matrix products at the dtype, exp.
 
-    Reads and products are medians over the samples at the start and in the interleaved rounds, taken together.
+    Each is the median over the samples at the start and in the interleaved rounds, taken together.
     """
 
     bytes_per_second: float
@@ -115,10 +115,13 @@ class Roofline:
     read_by: str = ""
     product_size: int = 0  # of runs until 0.1
     product_by: str = ""
+    exp_by: str = ""
     start_reads: tuple[float, ...] = ()  # bytes per second of each sample
     round_reads: tuple[float, ...] = ()
     start_products: tuple[float, ...] = ()  # FLOPs per second of each sample
     round_products: tuple[float, ...] = ()
+    start_exps: tuple[float, ...] = ()  # exponentials per second of each sample
+    round_exps: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

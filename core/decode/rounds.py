@@ -1,11 +1,12 @@
-"""The two fastest kernels of every G timed again in rounds, between reads and matrix products of the same seconds.
+"""The two fastest kernels of every G timed again in rounds, between reads and products of the same seconds.
 
 A shared machine drifts, and kernels timed one after the other meet different seconds of it. A round is one read of a
-buffer far beyond the cache, one matrix product and one call of each G's fastest correct kernel, then a read again and
-one call of each G's second, in the same order each time: every G meets the same drift. The caches of small G's lie
-apart from each other, and a read comes between two calls of one G, so none finds its own data in cache. The rule: the
-faster of a G's two in the rounds is its best kernel, and its figure is its median over them; the rates of the roofline
-are medians over the samples of the run's start and of its rounds, taken together. Samples of the search are kept.
+buffer far beyond the cache, one matrix product, exponentials and one call of each G's fastest correct kernel, then a
+read again and one call of each G's second, in the same order each time: every G meets the same drift. The caches of
+small G's lie apart from each other, and a read comes between two calls of one G, so none finds its own data in cache.
+The rule: the faster of a G's two in the rounds is its best kernel, and its figure is its median over them; the rates of
+the roofline are medians over the samples of the run's start and of its rounds, taken together. Samples of the search
+are kept.
 """
 
 import time
@@ -18,14 +19,14 @@ from core.decode import device as devices
 from core.decode.cuda_graph import recorded
 from core.decode.inputs import offsets, part_of
 from core.decode.kernel import NATURAL
-from core.decode.measured_roofline import most_read, product_turn, read_turn, with_rounds
+from core.decode.measured_roofline import exponential_turn, most_read, product_turn, read_turn, with_rounds
 from core.decode.plan import bound
 from core.decode.records import KernelResult, Roofline, mark_best
 from core.decode.running import Running
 
 ROUNDS = (5, 200)  # least and most
 SETTLE_SECONDS = 0.005  # threads of a library's own pool spin this long after a product, on the cores of what follows
-READ, PRODUCT, READ_AGAIN = "read", "product", "read again"
+READ, PRODUCT, EXPONENTIALS, READ_AGAIN = "read", "product", "exponentials", "read again"
 FINALISTS = 2  # a kernel that the search caught in a slow moment gets its chance
 WITHIN = 2.0  # and one that took this many times as long as the fastest does not
 Turn = Callable[[], float]
@@ -81,7 +82,7 @@ def time_best_again(run: Running, results: tuple[KernelResult, ...], roofline: R
         interleave({entry: turns[entry]}, least=1, most=1, seconds=0, deadline=run.deadline)
     found = interleave(turns, least=ROUNDS[0], most=ROUNDS[1], seconds=seconds, deadline=run.deadline)
     reads = (*found.samples.get(READ, ()), *found.samples.get(READ_AGAIN, ()))
-    rates = with_rounds(roofline, reads, found.samples.get(PRODUCT, ()))
+    rates = with_rounds(roofline, reads, found.samples.get(PRODUCT, ()), found.samples.get(EXPONENTIALS, ()))
     left_out |= {entry: _first_line(why) for entry, why in found.failures.items()}
     return Figures(
         results=mark_best(tuple(_with_figure(run, r, rates, found) for r in results)),
@@ -101,12 +102,14 @@ def finalists(results: tuple[KernelResult, ...]) -> list[tuple[KernelResult, ...
 
 
 def _turns(run: Running, calls: Mapping[Entry, Callable[[], object]], roofline: Roofline) -> dict[Hashable, Turn]:
-    """A round: read, product, the first of every G, read again, the second of every G."""
+    """A round: read, product, exponentials, the first of every G, read again, the second of every G."""
     turns: dict[Hashable, Turn] = {}
     if roofline.read_by:
         turns[READ] = read_turn(run.device, run.limit_bytes, roofline.read_by)
     if roofline.product_by:
         turns[PRODUCT] = _settled(product_turn(run.device, run.job.dtype, roofline.product_by), run.device)
+    if roofline.exp_by:
+        turns[EXPONENTIALS] = _settled(exponential_turn(run.device, roofline.exp_by), run.device)
     seen: set[int] = set()
     seconds: dict[Hashable, Turn] = {}
     for entry, call in calls.items():
@@ -124,8 +127,9 @@ def rule_in_words(rounds: int, left_out: Mapping[Hashable, str]) -> str:
     exceptions = "".join(f" {_named(entry)} was timed by itself: {why}." for entry, why in left_out.items())
     return (
         f"The two fastest correct kernels of each G were timed again in {rounds} interleaved rounds, one call of each "
-        "beside reads and a matrix product: the faster one is the best, and its figure is its median over the rounds. "
-        f"Read and product rates are medians over the samples at the start and in the rounds together.{exceptions}"
+        "beside reads, a matrix product and exponentials: the faster one is the best, and its figure is its median "
+        "over the rounds. The three rates are medians over the samples at the start and in the rounds together."
+        f"{exceptions}"
     )
 
 
@@ -145,7 +149,7 @@ def _with_figure(run: Running, result: KernelResult, rates: Roofline, found: Int
     )  # fmt: skip
     return replace(
         result, roofline_seconds=limits.roofline_seconds, memory_seconds=limits.memory_seconds,
-        matmul_seconds=limits.matmul_seconds,
+        matmul_seconds=limits.matmul_seconds, exponential_seconds=limits.exponential_seconds,
         round_samples=found.samples.get((result.kv_heads, result.kernel), ()),
     )  # fmt: skip
 

@@ -65,7 +65,8 @@ class Run:
         self.fitted: FittedJob = fit_to_memory(replace(job, seed=seed), self.limit_bytes, self.device.type)
         self.job = self.fitted.measured
         # what is compiled for each shape comes last: where time is short, it is what a G does without
-        self.kernels = tuple(sorted(chosen_kernels(job, self.device.type), key=lambda k: k.slow_to_build))
+        known = chosen_kernels(job, self.device.type)
+        self.kernels = tuple(sorted(known, key=lambda k: (k.slow_to_build, not k.leads)))
         self.command = command
         self.started = time.monotonic()
         self.done_parts = 0

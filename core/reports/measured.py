@@ -30,7 +30,7 @@ def machine_section(record: RunRecord) -> Section:
         rows += [
             ("Read, GB/s", _rate(roof.bytes_per_second, (*roof.start_reads, *roof.round_reads), 1)),
             ("Products, GFLOP/s", _rate(roof.flops_per_second, (*roof.start_products, *roof.round_products), 0)),
-            ("Exponentials, 10^9/s", f"{roof.exp_per_second / 1e9:,.2f}"),
+            ("Exponentials, 10^9/s", _rate(roof.exp_per_second, (*roof.start_exps, *roof.round_exps), 2)),
             ("Limits from", roof.detail),
         ]
     rows += [(f"The machine {when} the run", said) for when, said in _busy(record)]

@@ -200,7 +200,8 @@ def show_origin(record: RunRecord) -> None:
             f"Limits measured in the same run, as medians: {roof.bytes_per_second / 1e9:,.1f} GB/s read"
             f"{_half((*roof.start_reads, *roof.round_reads), 1)}, {roof.flops_per_second / 1e9:,.0f} GFLOP/s"
             f"{_half((*roof.start_products, *roof.round_products), 0)}, "
-            f"{roof.exp_per_second / 1e9:,.2f} billion exponentials/s "
+            f"{roof.exp_per_second / 1e9:,.2f} billion exponentials/s"
+            f"{_half((*roof.start_exps, *roof.round_exps), 2)} "
             f"({plain(roof.detail)}). Predicted time is the larger of bytes over bandwidth and FLOPs over rate; the "
             "softmax's exponentials are a third bound, which is named where it is larger still."
         )

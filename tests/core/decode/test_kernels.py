@@ -168,6 +168,22 @@ def test_each_g_has_a_share_of_the_time_and_what_is_compiled_comes_last(monkeypa
     assert (record.status, sorted(record.best())) == ("complete", [2, 8])
 
 
+def test_the_kernel_that_leads_is_measured_at_every_g_however_short_the_time(monkeypatch):
+    """torch's bfloat16 paths take so long on AVX2 that G = 8 went without the compiled kernel, its fastest."""
+    kernels = (planted("slow", reference), replace(planted("ours", reference), leads=True))
+    monkeypatch.setattr("core.decode.run.all_kernels", lambda _type: kernels)
+    monkeypatch.setattr("core.decode.run.measure_roofline", lambda *_: ROOFLINE)
+    monkeypatch.setattr("core.decode.rounds.ROUNDS", (1, 1))
+    run = Run(job(kv_heads=(8, 2)))
+    monkeypatch.setattr(Run, "_search_seconds", lambda _run: 1e9)
+    record = run_quietly(run)
+    found = [(r.kv_heads, r.kernel, r.status) for r in record.results]
+    assert found == [
+        (8, "ours", "accepted"), (8, "slow", "unavailable"), (2, "ours", "accepted"), (2, "slow", "unavailable"),
+    ]  # fmt: skip
+    assert [k.name for k in all_kernels("cpu") if k.leads] == ["host_kernel"]
+
+
 def test_fresh_data_each_run_and_the_same_for_a_seed():
     assert Run(job(seed=None)).job.seed != Run(job(seed=None)).job.seed
     again = [inputs_of(job(), 2).keys for _ in range(2)]

@@ -7,7 +7,7 @@ import torch
 
 from core.decode.inputs import Inputs, make_inputs, offsets, part_of
 from core.decode.kernel import Kernel, reference
-from core.decode.measured_roofline import with_rounds
+from core.decode.measured_roofline import _long_enough, exponential_turn, with_rounds
 from core.decode.plan import DecodeJob
 from core.decode.record_files import from_json, to_json
 from core.decode.records import Roofline, mark_best
@@ -158,6 +158,32 @@ def test_a_run_times_its_best_again_and_says_so(monkeypatch):
     assert record.roofline.bytes_per_second == 19e9  # 10, 10, 10, 28, 30, 32
     assert record.results[0].memory_seconds == pytest.approx(2 * 8 * 32 * 4 * 200 / 19e9)
     assert "timed again in 3 interleaved rounds" in record.rule
+
+
+def test_exponentials_are_measured_in_the_rounds_too(monkeypatch):
+    start = replace(START, exp_by="exp", start_exps=(1e9, 2e9, 3e9))
+    monkeypatch.setattr("core.decode.run.measure_roofline", lambda *_: start)
+    monkeypatch.setattr("core.decode.rounds.ROUNDS", (2, 2))
+    for name, rate in (("read", 10e9), ("product", 100e9), ("exponential", 5e9)):
+        monkeypatch.setattr(f"core.decode.rounds.{name}_turn", lambda *_, rate=rate: lambda: rate)
+    record = run_quietly(Run(replace(JOB, kv_heads=(2,), kernels=("packed_rows_matmul",))))
+    assert record.roofline.round_exps == (5e9, 5e9)
+    assert record.roofline.exp_per_second == 3e9  # 1, 2, 3, 5, 5
+    assert record.results[0].exponential_seconds == pytest.approx(8 * 200 / 3e9)  # H x tokens of both sequences
+    assert from_json(to_json(record)) == record
+
+
+def test_the_exponentials_of_the_start_are_those_of_the_rounds():
+    assert exponential_turn(torch.device("cpu"), "softmax")() > 0
+
+
+def test_a_sample_lasts_long_enough_that_starting_threads_is_no_part_of_it(monkeypatch):
+    calls = []
+    monkeypatch.setattr("core.decode.measured_roofline.time_once", lambda _device, call: call() or 0.001)
+    (_, amount, call), seconds = _long_enough(torch.device("cpu"), ("sum", 7.0, lambda: calls.append(1)))
+    assert (amount, seconds, len(calls)) == (42.0, 0.001, 2)  # 6 calls of 1 ms; one warmed up, one was timed
+    call()
+    assert len(calls) == 8
 
 
 def test_both_finalists_of_a_g_have_figures_and_a_read_lies_between_them(monkeypatch):
