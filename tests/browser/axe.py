@@ -19,10 +19,10 @@ OF_COLOUR = ("color-contrast", "link-in-text-block")
 
 AXE = (Path(axe_playwright_python.__file__).parent / "axe.min.js").read_text(encoding="utf-8")
 # A rule of axe gives its one impact to whatever it finds: the rules of lesser impact need not look.
-RUN = r"""([impacts, streamlits, only]) => {
+RUN = r"""([impacts, streamlits, only, within]) => {
   const others = axe._audit.rules.filter(({ id, impact }) => !impacts.includes(impact) || (only && !only.includes(id)))
   const rules = Object.fromEntries(others.map(({ id }) => [id, { enabled: false }]))
-  return axe.run(document, { resultTypes: ["violations"], rules }).then(({ violations }) =>
+  return axe.run(within ?? document, { resultTypes: ["violations"], rules }).then(({ violations }) =>
     violations.filter(({ impact }) => impacts.includes(impact)).flatMap(({ id, impact, nodes }) => nodes
       .filter(({ target }) => !streamlits.some(([rule, selector]) => rule === id &&
         document.querySelector(String(target.at(-1))).matches(selector)))
@@ -31,12 +31,13 @@ RUN = r"""([impacts, streamlits, only]) => {
 }"""
 
 
-def violations(page: Page, theme: str = "light") -> list[str]:
+def violations(page: Page, theme: str = "light", within: str | None = None) -> list[str]:
     """Rule, impact, selector and what is wrong, one line a node that is not named in STREAMLITS_OWN.
 
-    In the dark theme the rules OF_COLOUR alone look: whoever asks for it asks for the light one too.
+    In the dark theme the rules OF_COLOUR alone look: whoever asks for it asks for the light one too. within: a selector
+    of all that is new since the page was last looked at whole; Playwright raises where nothing is of it.
     """
     if not page.evaluate("() => 'axe' in window"):
         page.evaluate(AXE)
-    found: list[str] = page.evaluate(RUN, [SERIOUS, STREAMLITS_OWN, OF_COLOUR if theme == "dark" else None])
+    found: list[str] = page.evaluate(RUN, [SERIOUS, STREAMLITS_OWN, OF_COLOUR if theme == "dark" else None, within])
     return found

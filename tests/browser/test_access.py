@@ -6,10 +6,10 @@ import re
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Page
+from playwright.sync_api import Error, Page
 
 from tests.browser.axe import violations
-from tests.browser.settle import settle
+from tests.browser.settle import CHANGED_MS, settle
 from tests.browser.size_tabs import SIZE_TABS
 from tests.dashboard import Dashboard
 
@@ -26,6 +26,13 @@ def test_what_axe_calls_serious_or_critical_is_found_and_nothing_else(page: Page
     assert ["heading-order", "moderate"] in page.evaluate(everything)
 
 
+def test_axe_looks_at_what_is_new_alone_where_that_is_asked_for(page: Page):
+    page.set_content(FAULTY)
+    assert [line.split(":")[0] for line in violations(page, within="p")] == ["color-contrast (serious) p"]
+    with pytest.raises(Error, match="No elements found for include"):
+        violations(page, within="nav")
+
+
 def test_in_the_dark_theme_axe_looks_for_what_colours_change(page: Page):
     page.set_content(
         FAULTY.replace("</main>", '<p>See <a href="#" style="color: #111; text-decoration: none">it</a></p></main>')
@@ -35,63 +42,70 @@ def test_in_the_dark_theme_axe_looks_for_what_colours_change(page: Page):
     }  # fmt: skip
 
 
-def tabs_of_size(page: Page, url: str) -> Iterator[str]:
+State = tuple[str, str | None]  # its name, and the selector of what it adds to a page that was looked at; None: all
+TAB = '[role="tablist"], [role="tabpanel"]'
+MAIN = '[data-testid="stMain"]'
+MENUS = ("Choose a family", "Paste or upload", "Share", "Save")
+MENU = '[data-testid="stPopoverBody"], [aria-expanded="true"]'
+
+
+def tabs_of_size(page: Page, url: str) -> Iterator[State]:
     """Every tab, what folds out, and inputs that no default shows."""
     page.goto(f"{url}/size")
     settle(page)
     for name in SIZE_TABS:
         page.get_by_role("tab", name=name, exact=True).click()
-        settle(page)
-        yield name
+        settle(page, CHANGED_MS)
+        yield name, None if name == SIZE_TABS[0] else TAB
     page.get_by_text("Read the record here").click()
     page.get_by_text("More inputs").click()
     settle(page)
-    yield "folded out"
+    yield "folded out", MAIN
     page.goto(f"{url}/size?size_model=A+shape+of+your+own&size_accelerator=An+accelerator+of+your+own&size_batch=0")
     settle(page)
-    yield "own shape, and a batch that cannot be"
+    yield "own shape, and a batch that cannot be", None
 
 
-def menus_of_models(page: Page, url: str) -> Iterator[str]:
+def menus_of_models(page: Page, url: str) -> Iterator[State]:
     """Every menu open, an empty choice, and a name that cannot be."""
     page.goto(f"{url}/models")
     settle(page)
-    for name in ("Choose a family", "Paste or upload", "Share", "Save"):
+    for name in MENUS:
         page.get_by_role("button", name=re.compile(rf"\b{name}\b")).first.click()
         page.locator('[data-testid="stPopoverBody"]').wait_for()
-        settle(page)
-        yield name
+        settle(page, CHANGED_MS)
+        yield name, None if name == MENUS[0] else MENU
         page.keyboard.press("Escape")
     for query in ("", "not+an+id/with/parts"):
         page.goto(f"{url}/models?models_pick={query}")
         settle(page)
-        yield f"models_pick={query}"
+        yield f"models_pick={query}", None
 
 
-def what_folds_out_elsewhere(page: Page, url: str) -> Iterator[str]:
+def what_folds_out_elsewhere(page: Page, url: str) -> Iterator[State]:
     """An expander, a selection that leaves nothing, a question answered, a popover with figures, a drill checked."""
     page.goto(f"{url}/evidence")
     settle(page)
     page.get_by_text("Every study with its table").click()
     settle(page)
-    yield "studies"
+    yield "studies", MAIN
     page.goto(f"{url}/evidence?evidence_held=Spent+again&evidence_size=7.0&evidence_kind=GQA")
     settle(page)
-    yield "few studies"
+    yield "few studies", MAIN
     page.goto(f"{url}/case-llama")
     settle(page)
     page.locator('[data-testid="stRadio"] label').last.click()
     page.get_by_role("button", name="Where the figures come from").click()
     settle(page)
-    yield "answered"
+    yield "answered", f"{MAIN}, {MENU}"
     page.goto(f"{url}/spot")
     settle(page)
     page.get_by_role("button", name="Check").click()
     settle(page)
-    yield "checked"
+    yield "checked", MAIN
 
 
-def presenter_with_notes(page: Page, url: str) -> Iterator[str]:
+def presenter_with_notes(page: Page, url: str) -> Iterator[State]:
     """A lesson and a tool in a room, the notes open."""
     for path in ("bottleneck", "size", "models"):
         page.goto(f"{url}/{path}?present=1")
@@ -99,7 +113,7 @@ def presenter_with_notes(page: Page, url: str) -> Iterator[str]:
         settle(page)
         page.keyboard.press("n")
         page.get_by_role("complementary", name="Speaker notes").wait_for()
-        yield path
+        yield path, None
 
 
 WALKS = (tabs_of_size, menus_of_models, what_folds_out_elsewhere, presenter_with_notes)
@@ -109,7 +123,7 @@ WALKS = (tabs_of_size, menus_of_models, what_folds_out_elsewhere, presenter_with
 @pytest.mark.parametrize("walk", WALKS, ids=lambda walk: walk.__name__)
 def test_no_serious_violation_in_what_comes_up_later(server: Dashboard, page: Page, walk, theme: str):
     page.emulate_media(color_scheme=theme, reduced_motion="reduce")
-    found = {state: violations(page, theme) for state in walk(page, server.url)}
+    found = {state: violations(page, theme, within) for state, within in walk(page, server.url)}
     assert {state: lines for state, lines in found.items() if lines} == {}
 
 
