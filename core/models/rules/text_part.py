@@ -13,6 +13,7 @@ from core.models.rules.class_defaults import ModelClass, model_classes
 from core.models.rules.custom_code import layout_of
 from core.models.rules.facts import UnsupportedConfig, shown
 from core.models.rules.fields import ConfigPart
+from core.models.rules.unbuilt import refuse_unbuilt
 
 MAX_NESTING = 8
 TEXT_KEYS = (
@@ -171,6 +172,7 @@ def _decoder(
         model_class = replace(model_class, defaults={**model_class.defaults, **defaults})
     part = ConfigPart(raw=raw, path=path, model_type=model_type, model_class=model_class)
     part.refuse_nulls()
+    refuse_unbuilt(part)
     if part.value("is_encoder_decoder") is True:
         raise UnsupportedConfig(
             f"{path}model_type is {shown(model_type)}: an encoder-decoder model, whose cache also depends on the "
