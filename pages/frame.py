@@ -111,9 +111,10 @@ PAGES = menu.once(__file__, listed)
 style.look()
 theme.follow()
 admitted = entry.admit(entry.entry_as_set_up())
-page = st.navigation(PAGES, position="sidebar" if admitted else "hidden")
+page = st.navigation(PAGES, position="hidden")
 if not admitted:
     st.stop()
+menu.draw(PAGES)
 share.begin(page)
 body: AbstractContextManager[object] = nullcontext()
 if present.presenting(page):

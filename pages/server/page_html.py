@@ -17,6 +17,7 @@ PARTS = (
     *("BidiComponent", "Slider", "NumberInput", "Selectbox", "Metric", "PageLink", "Radio", "Checkbox", "Multiselect"),
     *("TextInput", "DownloadButton", "Progress", "Table", "rehype-katex", "DataFrame"),
 )
+STEPS = "@keyframes headroom-menu{to{opacity:1}}"  # of headroom.css, whose rules are nested
 _INLINE_SCRIPT = re.compile(rb"<script(?![^>]*\ssrc=)[^>]*>(.*?)</script>", re.DOTALL)
 
 # What each directive is for, where it is more than Streamlit's own files: styles are written by its client (emotion)
@@ -63,9 +64,11 @@ class OursInThePage:
         self.app = app
         # Nested under an id that nothing has: Streamlit's own rules come later and must not win for that alone.
         style = (ASSETS / "headroom.css").read_text(encoding="utf-8") + more_style
-        scripts = ";\n".join((ASSETS / name).read_text(encoding="utf-8") for name in ("arrive.js", "keys.js"))
+        scripts = ";\n".join(
+            (ASSETS / name).read_text(encoding="utf-8") for name in ("arrive.js", "keys.js", "menu.js")
+        )
         script = f'<script data-parts="{" ".join(client_files())}">{scripts}</script>'
-        self.ours = f"<style>body:not(#none){{{style}}}</style>{script}</head>".encode()
+        self.ours = f"<style>{STEPS}body:not(#none){{{style}}}</style>{script}</head>".encode()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or "." in scope["path"] or "/_stcore/" in scope["path"]:

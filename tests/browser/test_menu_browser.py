@@ -1,0 +1,92 @@
+"""The links at the side in a real Chromium: they turn the page without a load, say which one stands, and fold."""
+
+import re
+
+from playwright.sync_api import Locator, Page, expect
+
+from tests.browser.settle import settle
+from tests.dashboard import Dashboard
+
+
+def link(page: Page, name: str) -> Locator:
+    return page.get_by_role("navigation", name="App pages").get_by_role("link", name=name, exact=True)
+
+
+def marked(page: Page) -> list[str]:
+    found: list[str] = page.eval_on_selector_all(
+        '.headroom-menu [aria-current="page"]', "all => all.map(a => a.pathname)"
+    )
+    return found
+
+
+def test_a_link_turns_the_page_without_a_load_and_back_returns(server: Dashboard, page: Page) -> None:
+    page.goto(f"{server.url}/layouts?layouts_g64=1")
+    settle(page)
+    assert marked(page) == ["/layouts"]
+    page.evaluate("window.stood = 'yes'")
+    link(page, "Glossary").click()
+    expect(page).to_have_url(f"{server.url}/glossary")
+    expect(page.get_by_role("heading", name="Glossary", level=1)).to_be_visible()
+    assert marked(page) == ["/glossary"]
+    expect(link(page, "Glossary")).to_be_focused()
+    assert page.evaluate("window.stood") == "yes"
+    settle(page)
+    page.go_back()
+    expect(page).to_have_url(re.compile(r"/layouts\?layouts_g64=1$"))
+    expect(page.get_by_text("MQA: all 64 query heads read one").first).to_be_visible()
+    assert marked(page) == ["/layouts"]
+    assert page.evaluate("window.stood") == "yes"
+
+
+def test_a_page_that_another_link_opens_is_marked_too(server: Dashboard, page: Page) -> None:
+    page.goto(f"{server.url}/map")
+    settle(page)
+    page.get_by_test_id("stMain").get_by_role("link", name="Quiz of 25 questions").click()
+    expect(page).to_have_url(f"{server.url}/quiz")
+    settle(page)
+    assert marked(page) == ["/quiz"]
+
+
+def test_the_link_of_the_page_that_stands_keeps_what_was_chosen(server: Dashboard, page: Page) -> None:
+    page.goto(f"{server.url}/layouts?layouts_g64=1")
+    settle(page)
+    link(page, "The three layouts").click()
+    settle(page)
+    expect(page).to_have_url(re.compile(r"/layouts\?layouts_g64=1$"))
+    expect(page.get_by_text("MQA: all 64 query heads read one").first).to_be_visible()
+
+
+def test_an_answer_stays_while_its_reader_looks_elsewhere(server: Dashboard, page: Page) -> None:
+    page.goto(f"{server.url}/draw?draw=4")
+    settle(page)
+    first = page.get_by_role("radiogroup", name="KV head").get_by_role("radio").first
+    first.click()
+    expect(first).to_have_attribute("aria-checked", "true")
+    settle(page)
+    link(page, "FAQ").click()
+    expect(page.get_by_role("heading", level=1)).to_contain_text("FAQ")
+    link(page, "Drawing the three layouts").click()
+    page.get_by_role("radiogroup", name="Step").get_by_role("radio", name="4").click()
+    expect(first).to_have_attribute("aria-checked", "true")
+
+
+def test_a_part_folds_by_a_key(server: Dashboard, page: Page) -> None:
+    page.goto(f"{server.url}/faq")
+    settle(page)
+    expect(link(page, "Size")).to_be_visible()
+    page.get_by_test_id("stNavSectionHeader").get_by_text("Tools").focus()
+    page.keyboard.press("Enter")
+    expect(link(page, "Size")).to_be_hidden()
+    expect(link(page, "The three layouts")).to_be_visible()
+
+
+def test_on_a_phone_a_link_folds_the_side_away(server: Dashboard, page: Page) -> None:
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.goto(f"{server.url}/faq")
+    settle(page)
+    side = page.get_by_test_id("stSidebar")
+    page.get_by_test_id("stExpandSidebarButton").click()
+    expect(side).to_have_attribute("data-collapsed", "false")
+    link(page, "Glossary").click()
+    expect(page.get_by_role("heading", name="Glossary", level=1)).to_be_visible()
+    expect(side).to_have_attribute("data-collapsed", "true")
