@@ -23,7 +23,7 @@ NULLS = {  # field -> types whose class takes null there
     "layer_types": {"bamba", "falcon_h1", "falcon_mamba", "jamba", "mamba", "mamba2", "nemotron_h"},
     "num_hidden_layers": {"longcat_flash"},
     "q_lora_rank": {"dots3_note_text"},
-    "sliding_window": {"cohere_compass_text", "ministral"},
+    "sliding_window": {"cohere_compass_text"},  # Ministral with null is how formats without a window are read
     "v_head_dim": {"deepseek_v3", "kimi_linear", "mistral4"},
 }
 ZEROS = {  # field -> types whose class takes 0 there
