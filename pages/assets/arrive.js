@@ -12,7 +12,7 @@
   const NEVER_MS = 12000 // without one: what Streamlit says of its connection must be seen
   const STILL_MS = 150
   const PARTS = document.currentScript.dataset.parts.split(" ")
-  const FIRST = 4
+  const FIRST = 5 // with components: pages/shell/theme.py is one, on every page
   const root = document.documentElement
   let time = 0
   let before = 0
