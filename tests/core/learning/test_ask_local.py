@@ -88,6 +88,16 @@ def test_the_process_is_kept_for_the_next_question_and_ends_with_its_input(speak
 
 
 @pytest.mark.torch
+def test_a_process_that_dies_is_named_and_the_next_question_starts_another(speaking: LocalModel) -> None:
+    ask_model.answer("What is MQA?", PASSAGES, speaking)
+    process = ask_local._worker.process
+    assert process is not None
+    process.kill()
+    process.wait(timeout=60)
+    assert ask_model.answer("What is MQA?", PASSAGES, speaking).text == SAYS
+
+
+@pytest.mark.torch
 def test_a_model_that_babbles_is_not_shown(tmp_path: Path) -> None:
     babbling = LocalModel(model=str(llama(tmp_path, says=False)))
     with pytest.raises(ModelError, match=r"does not cite|no answer in the passages"):
@@ -144,16 +154,6 @@ def test_a_model_that_takes_too_long_is_stopped(speaking: LocalModel) -> None:
     with pytest.raises(LocalModelError, match=r"took longer than 0.01 s and was stopped"):
         ask_local.reply("?", speaking, max_tokens=8, timeout_s=0.01)
     assert ask_local._worker.process is None
-
-
-@pytest.mark.torch
-def test_a_process_that_dies_is_named_and_the_next_question_starts_another(speaking: LocalModel) -> None:
-    ask_model.answer("What is MQA?", PASSAGES, speaking)
-    process = ask_local._worker.process
-    assert process is not None
-    process.kill()
-    process.wait(timeout=60)
-    assert ask_model.answer("What is MQA?", PASSAGES, speaking).text == SAYS
 
 
 @pytest.mark.parametrize(

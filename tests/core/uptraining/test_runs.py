@@ -4,14 +4,15 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import pytest
 
 from core.host import children
 from core.uptraining import results, runs
 from core.uptraining.recipe import Recipe
-from core.uptraining.runs import COMMAND, BusyError, Run
+from core.uptraining.results import Result
+from core.uptraining.runs import COMMAND, BusyError, Run, Snapshot
 from tests.dashboard import ROOT
 
 TINY = Recipe(train_steps=20, uptrain_percent=10, batch_size=4, num_pairs=2, num_attributes=1, num_values=2, num_keys=4)
@@ -36,16 +37,32 @@ def alone() -> Iterator[None]:
     runs._remembered.clear()
 
 
-@pytest.mark.torch
-def test_a_real_run_reaches_its_end_and_is_remembered() -> None:
+@dataclass(frozen=True)
+class Real:
+    """A run to its end: the run that a second viewer gets meanwhile, where it stands, and what is remembered of it."""
+
+    run: Run
+    second: Run
+    now: Snapshot
+    finished: Result | None
+
+
+@pytest.fixture(scope="module")
+def real() -> Real:
+    runs.stop_all()
     run = runs.start(TINY)
-    assert runs.start(TINY) is run  # a second viewer watches the same one
+    second = runs.start(TINY)
     run.wait(120)
-    now = run.snapshot()
-    assert (now.status, now.message) == ("done", None)
-    assert now.fraction == 1.0
-    assert now.num_points == 10  # MHA, and three methods at G = 4, 2, 1
-    result = runs.finished(TINY)
+    return Real(run, second, run.snapshot(), runs.finished(TINY))
+
+
+@pytest.mark.torch
+def test_a_real_run_reaches_its_end_and_is_remembered(real: Real) -> None:
+    assert real.second is real.run  # a second viewer watches the same one
+    assert (real.now.status, real.now.message) == ("done", None)
+    assert real.now.fraction == 1.0
+    assert real.now.num_points == 10  # MHA, and three methods at G = 4, 2, 1
+    result = real.finished
     assert result is not None
     assert [point.num_kv_heads for point in result.of("mean")] == [4, 2, 1]
     assert result.baseline.num_kv_heads == 8
@@ -65,11 +82,10 @@ def test_what_ran_nowhere_has_no_result() -> None:
 
 
 @pytest.mark.torch
-def test_a_seed_names_a_result() -> None:
-    first, second = Run(TINY), Run(TINY)
-    for run in (first, second):
-        run.wait(120)
-    assert first.result() == second.result() is not None
+def test_a_seed_names_a_result(real: Real) -> None:
+    again = Run(TINY)
+    again.wait(120)
+    assert again.result() == real.finished is not None
 
 
 @pytest.mark.torch
