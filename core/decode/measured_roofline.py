@@ -21,10 +21,12 @@ from core.decode.host_library import host_library, instruction_set, threads_of_t
 from core.decode.kernel import Unavailable
 from core.decode.plan import GPU_READ_BYTES
 from core.decode.records import Roofline
+from core.decode.sampling import times_as_long
 from core.host.busy import cache_bytes
 
 SAMPLE_SECONDS = 0.005  # least of a sample
 IN_ONE_CALL = 4096  # of a probe's turns, so that its threads start and meet once in milliseconds
+SECONDS = 0.15  # of all samples of one operation at the start
 SLOW_SECONDS = 0.015  # of a product: the next size takes eight times as long
 BF16, FLOAT32, TILES = 1, 0, 2  # what headroom_products multiplies; every other format is widened to float32
 SIZES, GPU_SIZES = (256, 1024, 2048), (4096, 8192)
@@ -187,6 +189,6 @@ def _fastest(device: torch.device, works: list[Work]) -> tuple[tuple[float, ...]
         (name, amount, call), seconds = _long_enough(device, work)
         if seconds > SLOW_SECONDS and " × " in name:
             slow.add(kind)
-        samples = time_calls(device, [call], least=3, most=25, seconds=0.15)
+        samples = time_calls(device, [call], least=3, most=25, seconds=times_as_long() * SECONDS)
         rates.append((tuple(amount / s for s in samples), name))
     return max(rates, key=lambda found: median(found[0]))

@@ -7,7 +7,7 @@ import torch
 
 from core.decode.inputs import Inputs, make_inputs, offsets, part_of
 from core.decode.kernel import Kernel, reference
-from core.decode.measured_roofline import _long_enough, exponential_turn, with_rounds
+from core.decode.measured_roofline import _fastest, _long_enough, exponential_turn, with_rounds
 from core.decode.plan import DecodeJob
 from core.decode.record_files import from_json, to_json
 from core.decode.records import Roofline, mark_best
@@ -224,3 +224,14 @@ def test_a_kernel_without_room_for_its_layout_is_left_out_in_words():
         " host_kernel at G = 40 was timed by itself: it needs 4.0 GB beside the others."
     )
     assert rule_in_words(0, {}).startswith("The time limit left none for interleaved rounds")
+
+
+def test_the_rates_of_the_start_are_sampled_as_long_as_the_host_says(monkeypatch):
+    asked = []
+    monkeypatch.setenv("HEADROOM_SAMPLING", "0.5")
+    monkeypatch.setattr(
+        "core.decode.measured_roofline.time_calls", lambda *_, seconds, **__: asked.append(seconds) or (0.5, 0.25, 1.0)
+    )
+    monkeypatch.setattr("core.decode.measured_roofline.time_once", lambda *_: 1.0)
+    assert _fastest(torch.device("cpu"), [("sum", 4.0, lambda: None)]) == ((8.0, 16.0, 4.0), "sum")
+    assert asked == [0.075]  # half of 0.15 s
