@@ -6,8 +6,10 @@ device; `python -m core.engines.transformers_release TYPE` prints them as not bu
 cached stand here: a null number of experts changes no cache.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
+from core.models.rules.elsewhere import all_defaulted
 from core.models.rules.facts import UnsupportedConfig, shown
 from core.models.rules.fields import ConfigPart
 
@@ -20,17 +22,24 @@ NULLS = {  # field -> types whose class takes null there
     "attention_types": {"gpt_neo"},
     "head_dim": {"afmoe", "glm", "hunyuan_v1_dense", "hunyuan_v1_moe", "ministral"},
     "indexer_n_heads": {"qwen4_exp_text"},
-    "layer_types": {"bamba", "falcon_h1", "falcon_mamba", "jamba", "mamba", "mamba2", "nemotron_h"},
+    "layer_types": {"bamba", "falcon_h1", "falcon_mamba", "jamba", "mamba", "mamba2", "nemotron_h", "recurrent_gemma"},
     "num_hidden_layers": {"longcat_flash"},
     "q_lora_rank": {"dots3_note_text"},
     "sliding_window": {"cohere_compass_text"},  # Ministral with null is how formats without a window are read
-    "v_head_dim": {"deepseek_v3", "kimi_linear", "mistral4"},
+    "v_head_dim": {"deepseek_v3", "kimi_linear", "mistral4", "sarvam_mla"},
 }
 ZEROS = {  # field -> types whose class takes 0 there
     "head_dim": {"dots3_note_text", "glm4_moe_lite", "longcat_flash"},
     "num_key_value_heads": LATENT | WITHOUT_ROPE,
     "qk_rope_head_dim": LATENT | {"hy_v4", "hy_v4_vl_text"},
 }
+
+DEFAULTS = {  # types whose class refuses its own defaults, or whose model of them cannot be built or run
+    "chameleon", "cohere_compass", "cohere_compass_text", "deepseek_ocr2", "deepseek_v2", "dots1", "dots3_note",
+    "fun_asr_nano", "glm46v", "glm4v", "glm4v_text", "glmga", "granite4_vision", "granite_docling", "hunyuan_v1_dense",
+    "hunyuan_v1_moe", "hunyuan_vl", "hunyuan_vl_text", "inkling2", "inkling2_loop", "ministral", "muse_spark",
+    "nemotron", "step3p7",
+}  # fmt: skip
 
 
 def _by_type() -> Iterator[tuple[str, tuple[str, int | None]]]:
@@ -53,3 +62,13 @@ def refuse_unbuilt(part: ConfigPart) -> None:
                 f"{part.path}{key} is {shown(value)}: {part.model_class.name} takes it, and transformers builds no "
                 f"model of it. Give another value, or leave it out."
             )
+
+
+def refuse_unbuilt_defaults(config: Mapping[str, Any], part: ConfigPart) -> None:
+    """Raise UnsupportedConfig where a file leaves its whole shape to a class that transformers runs no model of."""
+    name = next((name for name in (config.get("model_type"), part.model_type) if name in DEFAULTS), None)
+    if name is not None and all_defaulted(part.notes):
+        raise UnsupportedConfig(
+            f"model_type is {shown(name)}: the file gives no number of its own for this shape, and transformers runs "
+            "no model of that type's defaults. Give the model's whole config.json."
+        )
