@@ -34,11 +34,10 @@ ZEROS = {  # field -> types whose class takes 0 there
     "qk_rope_head_dim": LATENT | {"hy_v4", "hy_v4_vl_text"},
 }
 
-DEFAULTS = {  # types whose class refuses its own defaults, or whose model of them cannot be built or run
-    "chameleon", "cohere_compass", "cohere_compass_text", "deepseek_ocr2", "deepseek_v2", "dots1", "dots3_note",
-    "fun_asr_nano", "glm46v", "glm4v", "glm4v_text", "glmga", "granite4_vision", "granite_docling", "hunyuan_v1_dense",
-    "hunyuan_v1_moe", "hunyuan_vl", "hunyuan_vl_text", "inkling2", "inkling2_loop", "ministral", "muse_spark",
-    "nemotron", "step3p7",
+DEFAULTS = {  # types whose model of the class's own defaults cannot be built, or runs no step
+    "chameleon", "cohere_compass", "cohere_compass_text", "deepseek_ocr2", "deepseek_v2", "dots1", "glm46v", "glm4v",
+    "glm4v_text", "glmga", "granite4_vision", "hunyuan_v1_dense", "hunyuan_v1_moe", "hunyuan_vl", "hunyuan_vl_text",
+    "ministral", "nemotron", "step3p7",
 }  # fmt: skip
 
 

@@ -38,9 +38,7 @@ def test_a_shape_left_to_defaults_that_do_not_run_is_refused(model_type: str) ->
 
 
 @pytest.mark.torch
-@pytest.mark.parametrize(
-    "model_type", ["cohere_compass_text", "dots3_note", "hunyuan_v1_dense", "inkling2", "nemotron"]
-)
+@pytest.mark.parametrize("model_type", ["cohere_compass_text", "glm4v", "hunyuan_v1_dense", "nemotron"])
 def test_transformers_runs_no_model_of_those_defaults(model_type: str) -> None:
     assert look_at(model_type, "bare", {"model_type": model_type}).verdict == NEITHER
 
