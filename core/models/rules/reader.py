@@ -30,7 +30,6 @@ from core.models.rules.own_keys import own_window
 from core.models.rules.per_layer import Overrides, overrides, shared_from
 from core.models.rules.states import state_of
 from core.models.rules.text_part import text_part
-from core.models.rules.unbuilt import refuse_unbuilt_defaults
 
 WITH_STATE = (kinds_of.LINEAR, kinds_of.CONV, kinds_of.HYBRID, kinds_of.HYBRID_SLIDING)
 ATTENTION_FREE = ("mamba", "mamba2", "falcon_mamba", "xlstm")
@@ -56,7 +55,6 @@ def read(config: Mapping[str, Any]) -> tuple[ConfigPart, Reading]:
     _note_kinds(part, kinds)
     reading = _read_layers(part, kinds)
     refuse_other_names(part)
-    refuse_unbuilt_defaults(config, part)
     return part, reading
 
 

@@ -6,10 +6,8 @@ device; `python -m core.engines.transformers_release TYPE` prints them as not bu
 cached stand here: a null number of experts changes no cache.
 """
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
 
-from core.models.rules.elsewhere import all_defaulted
 from core.models.rules.facts import UnsupportedConfig, shown
 from core.models.rules.fields import ConfigPart
 
@@ -34,12 +32,6 @@ ZEROS = {  # field -> types whose class takes 0 there
     "qk_rope_head_dim": LATENT | {"hy_v4", "hy_v4_vl_text"},
 }
 
-DEFAULTS = {  # types whose model of the class's own defaults cannot be built, or runs no step
-    "chameleon", "cohere_compass", "cohere_compass_text", "deepseek_ocr2", "deepseek_v2", "dots1", "glm46v", "glm4v",
-    "glm4v_text", "glmga", "granite4_vision", "hunyuan_v1_dense", "hunyuan_v1_moe", "hunyuan_vl", "hunyuan_vl_text",
-    "ministral", "nemotron", "step3p7",
-}  # fmt: skip
-
 
 def _by_type() -> Iterator[tuple[str, tuple[str, int | None]]]:
     for value, table in ((None, NULLS), (0, ZEROS)):
@@ -61,13 +53,3 @@ def refuse_unbuilt(part: ConfigPart) -> None:
                 f"{part.path}{key} is {shown(value)}: {part.model_class.name} takes it, and transformers builds no "
                 f"model of it. Give another value, or leave it out."
             )
-
-
-def refuse_unbuilt_defaults(config: Mapping[str, Any], part: ConfigPart) -> None:
-    """Raise UnsupportedConfig where a file leaves its whole shape to a class that transformers runs no model of."""
-    name = next((name for name in (config.get("model_type"), part.model_type) if name in DEFAULTS), None)
-    if name is not None and all_defaulted(part.notes):
-        raise UnsupportedConfig(
-            f"model_type is {shown(name)}: the file gives no number of its own for this shape, and transformers runs "
-            "no model of that type's defaults. Give the model's whole config.json."
-        )
