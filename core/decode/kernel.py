@@ -33,9 +33,7 @@ class Kernel:
     devices: tuple[str, ...] = ("cpu", "cuda")
     layout: str = NATURAL
     torch_threads: int | None = None  # where its own threads compute, each with so many of torch's; else the run's
-    leads: bool = (
-        False  # the likeliest to be the fastest: tried first, so that no G goes without it where time is short
-    )
+    leads: bool = False  # likely the fastest: tried first, so that no G goes without it where time is short
     slow_to_build: bool = False  # compiled for each shape, in seconds: left out of a quick run
     describe: Callable[[Inputs], str] = lambda _inputs: ""
 

@@ -14,7 +14,7 @@ from core.decode.plan import DecodeJob, StepShape, step_read_bytes
 from core.decode.records import Roofline
 from core.decode.run import Run, run_quietly
 from core.decode.step import _bound, _forecast
-from core.decode.step_layer import Layer
+from core.decode.step_layer import DRAWN, Layer, drawn_into
 
 pytestmark = pytest.mark.torch
 
@@ -180,3 +180,12 @@ def test_a_forecast_multiplies_weights_at_the_products_own_rate():
     assert _bound(works, 1.0, 4.0) == (weights + 3 * 24_576, 0.0)
     assert _forecast(works, 1.0, 4.0, 0.5) == 2 * weights + 3 * 24_576
     assert _forecast(works, 1.0, 4.0, 9.0) == weights + 3 * 24_576  # never below the bound
+
+
+@pytest.mark.parametrize("shape", [(3, 5), (2, DRAWN + 7)])
+def test_weights_are_drawn_in_part_and_filled_to_the_end(shape):
+    flat = drawn_into(torch.full(shape, float("nan"))).view(-1)
+    assert bool(flat.isfinite().all())
+    assert 0 < flat.abs().max().item() < 0.2  # ten deviations of 0.02
+    again = flat[:DRAWN].repeat(2)[: flat.numel() - DRAWN] if flat.numel() > DRAWN else flat[:0]
+    assert torch.equal(flat[DRAWN:], again)
