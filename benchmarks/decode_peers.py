@@ -1,12 +1,14 @@
 """Our compiled kernel beside what people would pick instead, in one run on one machine: ratios last, as JSON.
 
-python -m benchmarks.decode_peers, with onnx and onnxruntime installed beside torch (not among our requirements). All
-read the same float32 cache on the same threads, one call of each in every round, after a read that empties the caches.
-ONNX Runtime's threads stop spinning after each of its calls: they took half of whichever came next.
+python -m benchmarks.decode_peers, with onnx, onnxruntime and xllamacpp (llama.cpp) installed beside torch, all of them
+not among our requirements; one that is missing is left out in words. All hold the same numbers in the order that each
+stores them in, on the same threads, one call of each in every round, after a read that empties the caches. ONNX
+Runtime's threads stop spinning after each of its calls: they took half of whichever came next. llama.cpp's are torch's.
 """
 
 import argparse
 import json
+import os
 import time
 from collections.abc import Callable
 from statistics import median
@@ -14,6 +16,7 @@ from typing import Any
 
 import torch
 
+from benchmarks.ggml_attention import built_for, flash_attention, products
 from core.decode import host_kernel
 from core.decode.host_library import host_library, instruction_set
 from core.decode.inputs import Inputs, make_inputs
@@ -35,9 +38,8 @@ def main() -> None:
     options = asked.parse_args()
     ask_for_huge_pages()
     found = {g: compared(int(g), options) for g in options.kv_heads.split(",")}
-    print(
-        f"{instruction_set(host_library())}, {torch.get_num_threads()} threads, medians of {options.rounds} rounds, ms"
-    )
+    print(f"ours {instruction_set(host_library())}, {built_for()}; load {os.getloadavg()[0]:.1f} in the last minute")
+    print(f"{torch.get_num_threads()} threads, medians of {options.rounds} rounds, ms")
     for g, times in found.items():
         print(f"G = {g}: " + ", ".join(f"{name} {1e3 * seconds:.2f}" for name, seconds in times.items()))
     ratios = {
@@ -73,6 +75,7 @@ def peers(dtype: str) -> dict[str, Callable[[Inputs], Call]]:
     kernels = {k.name: k.prepare for k in all_kernels("cpu")}
     found: dict[str, Callable[[Inputs], Call]] = {OURS: host_kernel.prepare}
     found |= {name: kernels[name] for name in ("sdpa_enable_gqa", "packed_rows_sdpa", "cast_packed_rows")}
+    found |= {"llama.cpp flash attention": flash_attention, "llama.cpp flash attention off": products}
     return found | ({"onnxruntime GroupQueryAttention": onnx_attention} if dtype == "float32" else {})
 
 
