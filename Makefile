@@ -17,7 +17,9 @@ test: lint browser
 every-test: $(VENV)/.dev
 	$(BIN)/pytest
 
-check: lint types unit
+# Both go on to their end, so that all that fails is seen.
+check: lint
+	@$(MAKE) --no-print-directory --keep-going --jobs=2 types unit
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .

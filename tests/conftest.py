@@ -1,6 +1,7 @@
 """For every test: what needs torch is marked, and left out where torch is not; a library is compiled once a run."""
 
 import ast
+import gc
 import os
 import pickle
 import re
@@ -15,12 +16,13 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from core.models import registry
-from tests.slow import function_of, slow_tests
+from tests.slow import function_of, is_all_slow, slow_tests
 
 ONCE = Path(__file__).with_name("compile_once.py")
 HAS_TORCH = find_spec("torch") is not None
 MODULE_MARK = "pytestmark = pytest.mark.torch"
 WITHOUT_TORCH = re.compile(r"^not torch( and .*)?$")  # of -m, as `make check` says it: seconds of every process
+WITHOUT_SLOW = re.compile(r"^(.* and )?not slow$")
 
 # What decides whether a change may land answers the same twice, on a busy machine too: each property draws the same
 # examples every time and may take its time. `pytest --hypothesis-profile=search` draws others each time.
@@ -60,16 +62,30 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--proofs", action="store_true", help="the long proofs, and nothing else")
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Iterator[None]:
+    """What is collected stays to the end: the collector of garbage neither looks at it meanwhile nor again after."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
+
+
 class LeftOut(pytest.Module):
-    """A file whose tests all need torch may import it at its top: where none of them runs it is not loaded."""
+    """A file of which no test runs is not imported: one whose tests all need torch imports that at its top."""
 
     def collect(self) -> list[pytest.Item | pytest.Collector]:
         return []
 
 
 def pytest_pycollect_makemodule(module_path: Path, parent: pytest.Collector) -> pytest.Module | None:
-    unwanted = not HAS_TORCH or WITHOUT_TORCH.search(parent.config.option.markexpr)
-    return LeftOut.from_parent(parent, path=module_path) if unwanted and _is_marked_whole(module_path) else None
+    marks = parent.config.option.markexpr
+    unwanted = ((not HAS_TORCH or WITHOUT_TORCH.search(marks)) and _is_marked_whole(module_path)) or (
+        WITHOUT_SLOW.search(marks) and is_all_slow(module_path)
+    )
+    return LeftOut.from_parent(parent, path=module_path) if unwanted else None
 
 
 @pytest.hookimpl(tryfirst=True)  # before -m chooses

@@ -4,20 +4,31 @@
 those down that take longest, until the rest takes REST_SECONDS of one core.
 """
 
+import re
 import sys
 from collections import Counter
+from functools import cache
 from pathlib import Path
 
 import pytest
 
 NAMES = Path(__file__).with_name("slow.txt")
-REST_SECONDS = 75.0
+REST_SECONDS = 40.0
+TEST = re.compile(r"^def (test_\w+)", re.MULTILINE)
 UNIT = ["--ignore=tests/browser", "--ignore=tests/server", "-m", "not torch"]
 
 
+@cache
 def slow_tests() -> frozenset[str]:
     """Node ids without parameters."""
     return frozenset(NAMES.read_text(encoding="utf-8").split())
+
+
+def is_all_slow(path: Path) -> bool:
+    """Whether slow.txt names every test of a file, which then need not be imported to leave them out."""
+    prefix = f"{path.relative_to(NAMES.parents[1]).as_posix()}::"
+    named = {name.removeprefix(prefix) for name in slow_tests() if name.startswith(prefix)}
+    return bool(named) and named >= set(TEST.findall(path.read_text(encoding="utf-8")))
 
 
 def function_of(node_id: str) -> str:

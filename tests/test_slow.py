@@ -4,7 +4,7 @@ import ast
 from collections import Counter
 
 from tests.dashboard import ROOT
-from tests.slow import function_of, longest, slow_tests
+from tests.slow import function_of, is_all_slow, longest, slow_tests
 
 
 def test_each_name_is_a_test_that_is_there():
@@ -27,3 +27,9 @@ def test_the_longest_are_named_until_the_rest_is_short():
 
 def test_parameters_belong_to_their_function():
     assert function_of("tests/a.py::test_b[c-1]") == function_of("tests/a.py::test_b") == "tests/a.py::test_b"
+
+
+def test_a_file_is_left_out_whole_where_all_of_its_tests_are_named():
+    assert is_all_slow(ROOT / "tests/core/figures/test_warnings.py")  # test_nothing_is_dropped_or_doubted, its one test
+    assert not is_all_slow(ROOT / "tests/core/figures/test_sizing.py")  # some are named
+    assert not is_all_slow(ROOT / "tests/test_slow.py")  # none is
