@@ -8,6 +8,7 @@ import streamlit as st
 
 from pages.server import entry
 from pages.shell import (
+    below,
     cached,
     kept_files,
     lean_navigation,
@@ -116,6 +117,7 @@ if not admitted:
     st.stop()
 menu.draw(PAGES)
 share.begin(page)
+below.leave(page.url_path)
 body: AbstractContextManager[object] = nullcontext()
 if present.presenting(page):
     present.bar([other for pages in PAGES.values() for other in pages], page)

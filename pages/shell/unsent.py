@@ -12,6 +12,11 @@ from streamlit.delta_generator import DeltaGenerator
 from streamlit.proto.RootContainer_pb2 import RootContainer
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
+# What Streamlit calls the values of inputs; those of buttons are triggers, and files and components have their own.
+_SET = frozenset(
+    {"bool_value", "int_value", "double_value", "string_value"}
+    | {"int_array_value", "double_array_value", "string_array_value"}
+)
 _HELD = "_unsent"  # session state: by a part's name, the keys of its inputs that the browser does not have
 
 
@@ -24,10 +29,10 @@ class _Nowhere(DeltaGenerator):
 
 
 @contextmanager
-def sent_if(seen: bool, place: DeltaGenerator, name: str, *, files: frozenset[str] = frozenset()) -> Iterator[None]:
-    """Draws into place where it is seen, else nowhere. files are keys of uploads, which no script may set.
+def sent_if(seen: bool, place: DeltaGenerator, name: str) -> Iterator[None]:
+    """Draws into place where it is seen, else nowhere.
 
-    When they come into sight the browser learns their values from here, since it knows their defaults alone.
+    When inputs come into sight the browser learns their values from here, since it knows their defaults alone.
     """
     held: dict[str, frozenset[str]] = st.session_state.setdefault(_HELD, {})
     if seen:
@@ -42,10 +47,20 @@ def sent_if(seen: bool, place: DeltaGenerator, name: str, *, files: frozenset[st
         with _Nowhere(root_container=RootContainer.MAIN):
             yield
     finally:  # a page may stop among them
-        held[name] = _keys() - before - files
+        held[name] = frozenset(filter(_may_be_set, _keys() - before))
 
 
 def _keys() -> frozenset[str]:
     """The keys of the widgets that have run so far."""
     context = get_script_run_ctx()
     return context.shared.widget_user_keys_this_run.snapshot() if context is not None else frozenset()
+
+
+def _may_be_set(key: str) -> bool:
+    """Whether a script may set the value of that key's widget: not of a button, an upload or a component."""
+    context = get_script_run_ctx()
+    if context is None:
+        return False
+    state = context.session_state._state
+    widget = state._new_widget_state.widget_metadata.get(str(state._key_id_mapper.get_id_from_key(key)))
+    return widget is not None and widget.value_type in _SET

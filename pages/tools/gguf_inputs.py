@@ -38,6 +38,11 @@ def header_inputs(key: str) -> None:
         )
 
 
+def holds_a_file(key: str) -> bool:
+    """Whether a file was dropped, or more of one is waited for."""
+    return f"_{key}_gguf_dropped" in st.session_state or f"_{key}_gguf_asked" in st.session_state
+
+
 def headers(key: str) -> list[HeaderFile]:
     """What was dropped, named on the Hub and named here, as far as it is."""
     found = []

@@ -22,11 +22,29 @@ QUIET = """
 """
 
 
+BELOW = '[data-testid="stElementContainer"][class*="_below"]'
+REST = f"""
+() => {{
+  const waits = document.querySelector('{BELOW}') !== null
+  if (waits) document.querySelector('[data-testid="stMain"]').dispatchEvent(new Event("scroll"))
+  return waits
+}}
+"""
+
+
 def settle(page: Page, quiet_ms: int = ARRIVED_MS) -> None:
     """Wait until the script has stopped for a while (a page may run twice), nothing is stale and the charts stand.
 
     A tab that had loaded everything before, and was only sent elsewhere or given another look, needs no more than
-    CHANGED_MS.
+    CHANGED_MS. What lies below the window is sent too, as to somebody who scrolls (pages/shell/below.py).
     """
+    stand(page, quiet_ms)
+    if page.evaluate(REST):
+        page.wait_for_selector(BELOW, state="detached", timeout=PATIENCE_MS)
+        stand(page, CHANGED_MS)
+
+
+def stand(page: Page, quiet_ms: int = ARRIVED_MS) -> None:
+    """As settle, with what the window holds alone."""
     page.evaluate("() => { window.__quiet = 0 }")
     page.wait_for_function(QUIET, arg=quiet_ms // POLL_MS, timeout=PATIENCE_MS, polling=POLL_MS)

@@ -1,6 +1,7 @@
 """Opens a page of the dashboard inside its frame, as a visitor gets it."""
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 import streamlit as st
@@ -44,6 +45,12 @@ def more_inputs(app: AppTest) -> AppTest:
     return app.run()
 
 
+def own_inputs(app: AppTest) -> AppTest:
+    """Models with its Paste or upload open, as after a click: until then the browser is sent none of it."""
+    app.session_state["models_own_menu"] = True
+    return app.run()
+
+
 @pytest.fixture
 def open_page(request: pytest.FixtureRequest) -> Iterator[Callable[..., AppTest]]:
     """open_page("learn/layouts.py", layouts_model="Falcon 7B") runs it with the query of a link.
@@ -56,12 +63,22 @@ def open_page(request: pytest.FixtureRequest) -> Iterator[Callable[..., AppTest]
 
     def opened(script: str, /, **query: str) -> AppTest:
         app = AppTest.from_file(ROOT / "pages" / "frame.py", default_timeout=60)
-        for key, value in query.items():
-            app.query_params[key] = value
-        app.switch_page(f"{script}").run()
-        assert not app.exception, app.exception
-        return app
+        app.session_state["_below_near"] = Path(script).stem  # as if somebody had scrolled: the whole page
+        return _run(app, script, query)
 
     yield opened
     if replaces:
         forget_pictures()
+
+
+def opened_as_seen_first(script: str, /, **query: str) -> AppTest:
+    """As a browser gets it, which is sent what lies below its window when it comes near."""
+    return _run(AppTest.from_file(ROOT / "pages" / "frame.py", default_timeout=60), script, query)
+
+
+def _run(app: AppTest, script: str, query: dict[str, str]) -> AppTest:
+    for key, value in query.items():
+        app.query_params[key] = value
+    app.switch_page(script).run()
+    assert not app.exception, app.exception
+    return app

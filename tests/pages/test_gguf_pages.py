@@ -13,6 +13,7 @@ from pages.tools import gguf_inputs
 from tests.core.models.gguf.files import LLAMA, header, tokens
 from tests.core.models.gguf.test_dump import TEXT
 from tests.hub_server import HubServer
+from tests.pages.conftest import own_inputs
 
 Opener = Callable[..., AppTest]
 
@@ -29,7 +30,7 @@ def rows(app: AppTest) -> list[str]:
 
 
 def test_what_gguf_dump_prints_can_be_pasted_on_models(open_page: Opener) -> None:
-    app = open_page("tools/models/models.py")
+    app = own_inputs(open_page("tools/models/models.py"))
     app.text_area(key="models_paste").set_value(TEXT).run()
     assert not app.exception
     assert any("llama.attention.head_count_kv" in text for text in rows(app))
@@ -65,7 +66,7 @@ def test_a_file_on_the_hub_is_read_by_its_start(monkeypatch: pytest.MonkeyPatch,
 def test_a_refused_file_says_why_on_models(open_page: Opener, tmp_path: Path) -> None:
     path = tmp_path / "other.gguf"
     path.write_bytes(b"PK\x03\x04" + bytes(100))
-    app = open_page("tools/models/models.py")
+    app = own_inputs(open_page("tools/models/models.py"))
     app.text_input(key="models_gguf_path").set_value(str(path)).run()
     assert not app.exception
     assert "PyTorch" in app.error[0].value

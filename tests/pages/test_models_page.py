@@ -19,6 +19,7 @@ from core.engines.transformers_check import CacheCheckError, CacheMeasurement, M
 from core.engines.vllm_check import VllmAnswer
 from core.models.hub import client as model_hub
 from tests.hub_server import HubServer
+from tests.pages.conftest import own_inputs
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = "tools/models/models.py"
@@ -88,7 +89,9 @@ def test_other_families_can_be_listed_and_none(open_page: Opener) -> None:
 
 def test_a_family_replaces_the_choice(open_page: Opener) -> None:
     app = open_page(PAGE)
-    pills = next(group for group in app.get("button_group") if group.key == "models_family")
+    assert "models_family" not in [group.key for group in app.get("button_group")]
+    app.session_state["models_families_menu"] = True
+    pills = next(group for group in app.run().get("button_group") if group.key == "models_family")
     app = pills.set_value("DeepSeek").run()
     assert app.multiselect(key="models_pick").value == [
         "DeepSeek-V2",
@@ -200,12 +203,26 @@ def test_a_typed_id_that_gives_nothing_says_why_and_stays(
 
 
 def test_a_pasted_config_is_read_and_goes_nowhere(open_page: Opener, hub: HubServer) -> None:
-    app = open_page(PAGE, models_pick=["Falcon-7B"])
+    app = own_inputs(open_page(PAGE, models_pick=["Falcon-7B"]))
     app = app.text_area(key="models_paste").set_value(json.dumps(TINY)).run()
     assert table(app).loc["Pasted config"]["G"] == 4
     assert table(app).loc["Pasted config"]["Status"] == "pasted"
     assert "models_paste" not in app.query_params
     assert hub.asked == []
+
+
+def test_what_was_pasted_stays_when_its_menu_is_closed(open_page: Opener) -> None:
+    """A closed menu is not sent to the browser, and comes back with what was in it."""
+    app = open_page(PAGE, models_pick=["Falcon-7B"])
+    assert "models_paste" not in [area.key for area in app.text_area]
+    app = own_inputs(app).text_area(key="models_paste").set_value(json.dumps(TINY)).run()
+    app.session_state["models_own_menu"] = False
+    app = app.run()
+    assert "models_paste" not in [area.key for area in app.text_area]
+    assert list(table(app).index) == ["Falcon-7B", "Pasted config"]
+    app = own_inputs(app)
+    assert app.text_area(key="models_paste").value == json.dumps(TINY)
+    assert table(app).loc["Pasted config"]["G"] == 4
 
 
 @pytest.mark.parametrize(
@@ -218,14 +235,14 @@ def test_a_pasted_config_is_read_and_goes_nowhere(open_page: Opener, hub: HubSer
     ],
 )
 def test_a_pasted_config_that_cannot_be_read_says_why_and_stays(open_page: Opener, pasted: str, words: str) -> None:
-    app = open_page(PAGE, models_pick=["Falcon-7B"]).text_area(key="models_paste").set_value(pasted).run()
+    app = own_inputs(open_page(PAGE, models_pick=["Falcon-7B"])).text_area(key="models_paste").set_value(pasted).run()
     assert words in app.error[0].value.replace("\\", "")
     assert app.text_area(key="models_paste").value == pasted
     assert "Falcon-7B" in table(app).index
 
 
 def test_an_uploaded_config_is_read_and_its_name_is_text(open_page: Opener, hub: HubServer) -> None:
-    app = open_page(PAGE, models_pick=["Falcon-7B"])
+    app = own_inputs(open_page(PAGE, models_pick=["Falcon-7B"]))
     name = "[x](javascript:alert(1)).json"
     upload = app.get("file_uploader")[0]
     app = upload.set_value((name, json.dumps({**TINY, "num_attention_heads": 4}).encode(), "application/json")).run()
@@ -239,7 +256,7 @@ def test_what_a_file_leaves_open_stands_above_the_figures_and_in_the_table(open_
         "model_type": "spark2_5", "num_hidden_layers": 4, "hidden_size": 64, "num_attention_heads": 4, "vocab_size": 10,
         "num_key_value_heads": 2, "quantization_config": {"kv_cache_scheme": {"num_bits": 8, "type": "float"}},
     }  # fmt: skip
-    app = open_page(PAGE, models_pick=[]).text_area(key="models_paste").set_value(json.dumps(unknown)).run()
+    app = own_inputs(open_page(PAGE, models_pick=[])).text_area(key="models_paste").set_value(json.dumps(unknown)).run()
     app = app.selectbox(key="models_detail").set_value("Pasted config").run()
     assert not app.exception
     first, second = (element.value.replace("\\", "") for element in app.warning[:2])
@@ -255,7 +272,7 @@ def test_what_a_file_leaves_open_stands_above_the_figures_and_in_the_table(open_
 
 def test_markup_in_a_config_is_shown_as_text(open_page: Opener) -> None:
     nasty = '<img src=x onerror="alert(1)">'
-    app = open_page(PAGE, models_pick=[]).text_area(key="models_paste")
+    app = own_inputs(open_page(PAGE, models_pick=[])).text_area(key="models_paste")
     app = app.set_value(json.dumps({**TINY, "_name_or_path": nasty, nasty: 1}, indent=1)).run()
     app = app.selectbox(key="models_detail").set_value("Pasted config").run()
     assert "<img" not in html(app)
@@ -266,7 +283,7 @@ def test_no_more_than_a_dozen_are_compared(open_page: Opener, hub: HubServer) ->
     from core.models.registry import load_registry
 
     names = [model.name for model in load_registry()][:12]
-    app = open_page(PAGE, models_pick=names)
+    app = own_inputs(open_page(PAGE, models_pick=names))
     app = app.text_area(key="models_paste").set_value(json.dumps(TINY)).run()
     assert "13 models are chosen and 12 fit" in app.warning[0].value
     assert len(table(app)) == 12
@@ -363,7 +380,7 @@ def test_a_refused_config_is_offered_the_measurement_as_the_answer(
         seconds=1.0,
     )  # fmt: skip
     monkeypatch.setattr(cache_check, "measure_cache", lambda *_args, **_options: measured)
-    app = open_page(PAGE, models_pick=["Falcon-7B"]).text_area(key="models_paste")
+    app = own_inputs(open_page(PAGE, models_pick=["Falcon-7B"])).text_area(key="models_paste")
     app = app.set_value('{"model_type": "bert", "num_hidden_layers": 1}').run()
     app = app.selectbox(key="models_detail").set_value("Pasted config").run()
     app = app.button(key="models_check").click().run()
@@ -387,7 +404,7 @@ print(sorted(name for name in ("torch", "transformers") if name in sys.modules))
 
 def test_a_pasted_file_of_another_tool_is_read_with_its_lines_marked(open_page: Opener, hub: HubServer) -> None:
     recipe = "model:\n  num_layers: 32\n  hidden_size: 4096\n  num_attention_heads: 32\n  num_query_groups: 8\n"
-    app = open_page(PAGE, models_pick=[]).text_area(key="models_paste").set_value(recipe).run()
+    app = own_inputs(open_page(PAGE, models_pick=[])).text_area(key="models_paste").set_value(recipe).run()
     row = table(app).loc["Pasted config"]
     assert (row["Kind"], row["G"], row["Declared by"]) == ("GQA", 8, "model.num_query_groups: 8")
     app = app.selectbox(key="models_detail").set_value("Pasted config").run()
@@ -396,7 +413,7 @@ def test_a_pasted_file_of_another_tool_is_read_with_its_lines_marked(open_page: 
 
 
 def test_a_file_without_figures_says_above_them_that_they_are_its_classs_own(open_page: Opener) -> None:
-    app = open_page(PAGE, models_pick=[]).text_area(key="models_paste")
+    app = own_inputs(open_page(PAGE, models_pick=[])).text_area(key="models_paste")
     app = app.set_value('{"model_type": "llama"}').run()
     app = app.selectbox(key="models_detail").set_value("Pasted config").run()
     assert "defaults of llama in transformers" in app.warning[0].value

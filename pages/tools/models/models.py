@@ -7,7 +7,7 @@ import streamlit as st
 from core.figures import comparison
 from core.figures.comparison import MAX_COMPARED, ComparedModel, plain
 from core.reports.models_report import models_rests, models_sections
-from pages.shell import cached, share, style
+from pages.shell import below, cached, share, style
 from pages.tools.models import check, detail, pick, pull, table, weigh
 
 HELD = "Payload of a 16-bit cache: what the attention pattern needs, per sequence, index keys included."
@@ -102,6 +102,32 @@ def theme() -> str:
     return st.context.theme.type or "light"
 
 
+def rest_headings(models: list[ComparedModel]) -> list[str]:
+    """Of what lies below the table."""
+    readable = any(model.spec is not None for model in models)
+    pictures = ["Cache against context", "Weights beside the cache", "Layer by layer"] if readable else []
+    return [*pictures, *(["One model, line by line"] if models else []), "The registry"]
+
+
+def rest(models: list[ComparedModel]) -> None:
+    """What lies below the table: the other pictures, one model's file, and the registry."""
+    if readable := [model for model in models if model.spec is not None]:
+        st.subheader("Cache against context")
+        growth(readable)
+        st.subheader("Weights beside the cache")
+        weigh.show_weights(readable)
+        st.subheader("Layer by layer")
+        layer_by_layer(readable)
+    if models:
+        st.subheader("One model, line by line")
+        looked_at = detail.choose(models, pick.pending(names))
+        detail.show(looked_at)
+        if looked_at.config:  # a GGUF header has none to build
+            check.check(looked_at)
+    st.subheader("The registry")
+    registry()
+
+
 st.title("Models")
 st.markdown("Which **G** real models chose, the line of config.json that says so, and what each token then costs.")
 names = pick.choose()
@@ -125,22 +151,10 @@ if readable:
     table.show(table.frame(models), key="models_table", file_name="headroom-models.csv")
     share.remember_sections(partial(models_sections, models), after="models_bytes")
     failures(names)
-    st.subheader("Cache against context")
-    growth(readable)
-    st.subheader("Weights beside the cache")
-    weigh.show_weights(readable)
-    st.subheader("Layer by layer")
-    layer_by_layer(readable)
 elif not pick.pending(names):
     st.info("Pick a model, type a repository id, or paste a config.json.")
-if models:
-    st.subheader("One model, line by line")
-    looked_at = detail.choose(models, pick.pending(names))
-    detail.show(looked_at)
-    if looked_at.config:  # a GGUF header has none to build
-        check.check(looked_at)
-st.subheader("The registry")
-registry()
+with below.sent_when_near("models", rest_headings(models)):
+    rest(models)
 if waiting := pick.pending(names):  # after the first paint: a link with a typed id never waits for the network
     pull.pull(waiting)
     st.rerun()

@@ -10,8 +10,8 @@ from core.models.gguf.spotted import LOOKED_AT, looks_like_dump
 from core.models.hub.pulls import HubError, PulledConfig, PullResult, repository_id
 from core.models.registry import EVIDENCE, RegisteredModel
 from core.models.spec import UnsupportedConfig, read_config
-from pages.shell import cached
-from pages.tools.gguf_inputs import HeaderFile, header_inputs, headers
+from pages.shell import cached, unsent
+from pages.tools.gguf_inputs import HeaderFile, header_inputs, headers, holds_a_file
 
 OPENING = (
     "Llama-1 7B", "Llama-2 70B", "Llama-3.1 8B", "Llama-3.1 405B", "Mistral-7B v0.1", "Mixtral 8x22B",
@@ -53,9 +53,12 @@ def families() -> list[str]:
 
 
 def family_pick() -> None:
-    """A family in place of the choice."""
-    with st.popover("Choose a family", icon=":material/category:"):
-        st.pills("Replaces the choice by the family", [START, *families()], key="models_family", on_change=_take_family)
+    """A family in place of the choice; the pills are sent when somebody opens them."""
+    menu = st.popover("Choose a family", icon=":material/category:", key="models_families_menu", on_change="rerun")
+    if menu.open:
+        menu.pills(
+            "Replaces the choice by the family", [START, *families()], key="models_family", on_change=_take_family
+        )
 
 
 def _take_family() -> None:
@@ -67,14 +70,21 @@ def _take_family() -> None:
 
 
 def own_inputs() -> None:
-    """Where a config.json, or the JSON or YAML of another tool, is pasted or uploaded."""
-    with st.popover("Paste or upload", icon=":material/upload_file:"):
+    """Where a config.json, or the JSON or YAML of another tool, is pasted or uploaded; sent when somebody opens it."""
+    menu = st.popover("Paste or upload", icon=":material/upload_file:", key="models_own_menu", on_change="rerun")
+    seen = bool(menu.open) or _holds_a_file()
+    with unsent.sent_if(seen, menu, "models_own"):
         st.caption("Read on this server, and sent nowhere: not to the Hub, not into the link.")
         st.caption(f"JSON or YAML, found by its keys: {', '.join(READ_FORMATS)}.")
         st.text_area("Paste a config.json", key="models_paste", height=200, placeholder='{"model_type": …}', width=420)
         st.caption("What `gguf-dump` prints can be pasted too, as text or with --json --json-array.")
         st.file_uploader("Upload a config.json", type=FILE_TYPES, key="models_upload")
         header_inputs("models")
+
+
+def _holds_a_file() -> bool:
+    """Whether a file was uploaded or dropped: its input stays in the browser, which has its name and its bytes."""
+    return st.session_state.get("models_upload") is not None or holds_a_file("models")
 
 
 def own_configs() -> list[ComparedModel]:

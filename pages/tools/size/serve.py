@@ -53,7 +53,7 @@ def show(asked: inputs.Asked, answer: st.delta_generator.DeltaGenerator) -> None
     if engine_tab.open:
         with engine_tab:
             engine.show_engine(option)
-    with unsent.sent_if(bool(log_tab.open) or server_log.holds_a_file(), log_tab, "size_log", files=server_log.FILES):
+    with unsent.sent_if(bool(log_tab.open) or server_log.holds_a_file(), log_tab, "size_log"):
         pasted = server_log.log_inputs()
         if log_tab.open:
             server_log.show_log(option.plan, pasted, asked.model.name)

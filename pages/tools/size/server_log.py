@@ -18,7 +18,6 @@ from pages.shell import share
 from pages.tools.size import engine
 
 PLACE = "Available KV cache memory: 7.71 GiB\nGPU KV cache size: 63,152 tokens"
-FILES = frozenset({"size_log_file"})
 SAID = {True: "equal", False: "differs", None: "no claim"}
 
 

@@ -98,7 +98,7 @@ with unsent.sent_if(bool(traffic_tab.open) or traffic.takes_a_file(), traffic_ta
     traffic.traffic_inputs()
     if traffic_tab.open:
         traffic.show_traffic(option)
-with unsent.sent_if(bool(log_tab.open) or server_log.holds_a_file(), log_tab, "size_log", files=server_log.FILES):
+with unsent.sent_if(bool(log_tab.open) or server_log.holds_a_file(), log_tab, "size_log"):
     pasted = server_log.log_inputs()
     if log_tab.open:
         server_log.show_log(option.plan, pasted, asked.model.name)
