@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 NAMES = Path(__file__).with_name("slow.txt")
-REST_SECONDS = 40.0
+REST_SECONDS = 28.0
 TEST = re.compile(r"^def (test_\w+)", re.MULTILINE)
 UNIT = ["--ignore=tests/browser", "--ignore=tests/server", "-m", "not torch"]
 
