@@ -64,11 +64,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_collection() -> Iterator[None]:
-    """What is collected stays to the end: the collector of garbage does not look at it meanwhile."""
+    """What is collected stays to the end: the collector of garbage neither looks at it meanwhile nor after."""
     gc.disable()
     try:
         return (yield)
     finally:
+        gc.freeze()
         gc.enable()
 
 

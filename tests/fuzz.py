@@ -168,6 +168,7 @@ def alive() -> int:
             for kept in KEPT_BY_SPEC:
                 if isinstance(found := getattr(module, kept, None), dict):  # one of that name may be a function
                     found.clear()
+    gc.unfreeze()  # else what the tests' start set aside, caches among it, is not found
     for found in gc.get_objects():
         if not isinstance(found, functools._lru_cache_wrapper):
             continue
