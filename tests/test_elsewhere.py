@@ -17,11 +17,14 @@ from tests.paths import page_files
 INSTALL = "`pip install -r requirements.txt` brings it all."
 
 
+MEASURING = ("tools/decode/benchmark.py", "learn/uptraining.py")
+
+
 def walked(folder: Path, system: str, what: str, root: Path = ROOT, **also: str) -> dict[str, Any]:
     """What tests/elsewhere/walk.py found in a process on that system."""
     own = whole(environment(system, folder, root) | also)
     done = subprocess.run(
-        [sys.executable, "-m", "tests.elsewhere.walk", what], cwd=root, env=own,
+        [sys.executable, "-m", "tests.elsewhere.walk", *what.split()], cwd=root, env=own,
         capture_output=True, text=True, encoding="utf-8", check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]
@@ -51,9 +54,14 @@ def test_every_page_opens_on_windows_from_files_with_crlf(tmp_path):
     assert walked(tmp_path, "windows", "pages", root)["wrong"] == {script: [] for script in page_files()}
 
 
-def test_every_page_opens_on_macos_without_torch_and_says_what_measuring_needs(tmp_path):
-    found = walked(tmp_path, "macos", "pages", HEADROOM_WITHOUT="torch,transformers")
-    assert found["wrong"] == {script: [] for script in page_files()}
+@pytest.mark.parametrize(
+    "scripts",
+    [pytest.param(MEASURING, id="measuring"), pytest.param(page_files(), marks=pytest.mark.proof, id="every page")],
+)
+def test_every_page_opens_on_macos_without_torch_and_says_what_measuring_needs(tmp_path, scripts):
+    """The pages that need torch for something, in `make test`; `make proofs` opens the others too."""
+    found = walked(tmp_path, "macos", " ".join(["pages", *scripts]), HEADROOM_WITHOUT="torch,transformers")
+    assert found["wrong"] == {script: [] for script in scripts}
     needs = f"needs torch, which is not installed here: {INSTALL}"
     assert f"Measuring {needs}" in found["info"]["tools/decode/benchmark.py"]
     assert f"The experiment {needs}" in found["info"]["learn/uptraining.py"]

@@ -1,7 +1,7 @@
 """Run in a process of another system: opens every page by AppTest, then measures on one of them. Prints one JSON line.
 
-`python -m tests.elsewhere.walk pages` opens them all; `... measure` presses the button of Measure decoding and waits;
-`... workers` asks each of the other workers once.
+`python -m tests.elsewhere.walk pages` opens them all, or the scripts that follow; `... measure` presses the button of
+Measure decoding and waits; `... workers` asks each of the other workers once.
 """
 
 import json
@@ -35,11 +35,11 @@ def opened(script: str, **query: str) -> AppTest:
     return app.switch_page(script).run()
 
 
-def pages() -> dict[str, Any]:
-    """Every page with what went wrong on it, and what it says beside that a person could need."""
+def pages(*scripts: str) -> dict[str, Any]:
+    """Every page, or those scripts, with what went wrong on it, and what it says beside that a person could need."""
     look_once()
     found: dict[str, Any] = {"wrong": {}, "info": {}}
-    for script in page_files():
+    for script in scripts or page_files():
         app = opened(script, **SECTION.get(script, {}))
         found["wrong"][script] = [str(e.message) for e in app.exception] + [e.value for e in app.error]
         found["info"][script] = [element.value for element in app.info]
@@ -86,4 +86,5 @@ def workers() -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    print(json.dumps({"pages": pages, "measure": measure, "workers": workers}[sys.argv[1]]()), flush=True)
+    what, *scripts = sys.argv[1:]
+    print(json.dumps({"pages": pages, "measure": measure, "workers": workers}[what](*scripts)), flush=True)
