@@ -2,9 +2,10 @@
 
 import re
 
+import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from tests.browser.settle import settle
+from tests.browser.settle import PATIENCE_MS, settle
 from tests.dashboard import Dashboard
 
 
@@ -54,6 +55,33 @@ def test_the_link_of_the_page_that_stands_keeps_what_was_chosen(server: Dashboar
     settle(page)
     expect(page).to_have_url(re.compile(r"/layouts\?layouts_g64=1$"))
     expect(page.get_by_text("MQA: all 64 query heads read one").first).to_be_visible()
+
+
+@pytest.mark.parametrize("after_ms", [0, 100, 200])
+def test_a_link_holds_though_the_theme_changes_meanwhile(server: Dashboard, page: Page, after_ms: int) -> None:
+    """A change of theme asks for a run of the page that stands, which took the turn back."""
+    page.goto(f"{server.url}/size")
+    settle(page)
+    box = link(page, "Models").bounding_box()
+    assert box is not None
+    page.emulate_media(color_scheme="dark")
+    page.wait_for_timeout(after_ms)
+    page.mouse.click(box["x"] + 20, box["y"] + 8)  # at once: a locator's click waits until nothing changes
+    expect(page.get_by_role("heading", name="Models", level=1)).to_be_visible(timeout=PATIENCE_MS)
+    settle(page, 1_500)
+    expect(page).to_have_url(re.compile("/models$"))
+    assert marked(page) == ["/models"]
+
+
+def test_back_right_after_a_link_stays_back(server: Dashboard, page: Page) -> None:
+    page.goto(f"{server.url}/layouts")
+    settle(page)
+    link(page, "Quiz").click()
+    expect(page).to_have_url(f"{server.url}/quiz")
+    page.go_back()
+    settle(page, 1_500)
+    expect(page).to_have_url(f"{server.url}/layouts")
+    expect(page.get_by_role("heading", name="The three layouts", level=1)).to_be_visible()
 
 
 def test_an_answer_stays_while_its_reader_looks_elsewhere(server: Dashboard, page: Page) -> None:
