@@ -25,9 +25,15 @@
   const below = (element) => element.getBoundingClientRect().top > innerHeight
   const drawn = (chart) => chart.querySelector("svg, canvas") !== null || below(chart)
 
+  // Inside a chart, and in the tools that lie over one, nothing moves but by a height, which is looked at: Vega draws
+  // again when it learns its width.
+  const APART = '[data-testid="stVegaLiteChart"], [data-testid^="stElementToolbar"]'
+
   function matters(node) {
     if (document.head.contains(node)) return false // code that is on its way
-    const piece = (node.nodeType === 1 ? node : node.parentElement)?.closest('[data-testid="stElementContainer"]')
+    const element = node.nodeType === 1 ? node : node.parentElement
+    if (element?.closest(APART)) return false
+    const piece = element?.closest('[data-testid="stElementContainer"]')
     return !piece || !below(piece)
   }
 
