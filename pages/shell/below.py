@@ -14,7 +14,13 @@ import streamlit as st
 from pages.shell import present, unsent
 
 _NEAR = "_below_near"  # session state: the page whose part below the window is sent, until another page is opened
-_CSS = "#rest h3 { min-height: 28rem; }"  # about what each of them takes: a scroll bar of the right length
+# As Streamlit writes its own, so that the first stays where it stood; about as tall as what stands under each.
+_CSS = """
+#rest h3 {
+  min-height: 28rem; margin: 0; padding: .75rem 0 1rem; box-sizing: border-box;
+  font-size: 1.2rem; font-weight: 600; line-height: 1.2; letter-spacing: -.005em;
+}
+"""
 _JS = """
 const STILL_MS = 400 // pieces above may not have their height yet
 const written = (title) => Object.assign(document.createElement("h3"), { textContent: title })
