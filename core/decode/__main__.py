@@ -1,6 +1,7 @@
 """`python -m core.decode`: run, roofline and compare from a terminal; the last line of output is one JSON object."""
 
 import argparse
+import gc
 import json
 import os
 import shlex
@@ -146,6 +147,7 @@ def _run(options: argparse.Namespace, command: str) -> int:
     from core.decode.device import resolve
     from core.decode.run import Run, run_quietly
 
+    gc.freeze()  # what is loaded stays: a run collects garbage after each kernel, and looked through all of that
     with device_lock(str(resolve(job.device))):
         limit = int(options.memory_limit * 1e9) if options.memory_limit else None
         run = Run(job, memory_limit_bytes=limit, command=command)

@@ -21,7 +21,7 @@ from core.decode.host_library import host_library, instruction_set, threads_of_t
 from core.decode.kernel import Unavailable
 from core.decode.plan import GPU_READ_BYTES
 from core.decode.records import Roofline
-from core.decode.sampling import times_as_long
+from core.decode.sampling import TRIAL_READ_BYTES, is_trial, times_as_long
 from core.host.busy import cache_bytes
 
 SAMPLE_SECONDS = 0.005  # least of a sample
@@ -83,7 +83,9 @@ Work = tuple[str, float, Callable[[], object]]  # a name, what one call does, th
 
 def most_read(device: torch.device) -> int:
     """Bytes of the buffer that the bandwidth is read on, where memory allows."""
-    return GPU_READ_BYTES if device.type != "cpu" else max(2**29, 4 * (cache_bytes() or 0))
+    if device.type != "cpu":
+        return GPU_READ_BYTES
+    return TRIAL_READ_BYTES if is_trial() else max(2**29, 4 * (cache_bytes() or 0))
 
 
 def _readers(device: torch.device, limit_bytes: int) -> list[Work]:

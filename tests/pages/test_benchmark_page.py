@@ -225,11 +225,13 @@ def test_the_spread_of_the_measured_limits_is_shown(open_page: Opener, monkeypat
     assert "32.0 GB/s read (half of 5 samples: 31.0 to 33.0), 400 GFLOP/s (half of 3 samples: 380 to 410)" in limits
 
 
-def test_a_run_that_was_sampled_for_less_than_is_usual_says_so(open_page: Opener, monkeypatch):
-    record = replace(run_record(), machine={"sampling": 0.04})
+@pytest.mark.parametrize(("sampling", "reads"), [(0.04, True), (0.5, False)])
+def test_a_run_that_was_sampled_for_less_than_is_usual_says_so(open_page: Opener, monkeypatch, sampling, reads):
+    record = replace(run_record(), machine={"sampling": sampling})
     monkeypatch.setattr(worker, "find", lambda _key: Ended(state_of(record=record)))
     app = open_page(PAGE)
-    assert any(one.value.startswith("Sampled for 0.04 times as long as usual") for one in app.caption)
+    found = next(one.value for one in app.caption if one.value.startswith(f"Sampled for {sampling} times as long"))
+    assert ("reads are of 64 MiB, which a cache may hold" in found) == reads
 
 
 def test_a_whole_step_is_shown_with_its_bound_and_beside_transformers(open_page: Opener, monkeypatch):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from core.decode.records import KernelResult, RunRecord, quartiles
+from core.decode.sampling import TRIAL
 from core.figures.comparison import plain
 from core.models.attention import kind_of
 from core.reports.measured import figures_section, machine_section
@@ -225,7 +226,8 @@ def show_machine(record: RunRecord) -> None:
     if isinstance(spread, int | float) and spread > STEADY:
         said.append(f"half of the reads lay {spread:.0%} of their median apart: figures closer than that are equal")
     if isinstance(sampled := record.machine.get("sampling"), int | float):
-        st.caption(f"Sampled for {sampled:g} times as long as usual: HEADROOM_SAMPLING of this host.")
+        trial = " At so few samples, reads are of 64 MiB, which a cache may hold." if sampled <= TRIAL else ""
+        st.caption(f"Sampled for {sampled:g} times as long as usual: HEADROOM_SAMPLING of this host.{trial}")
     if said:
         st.warning("This machine was not quiet: " + plain("; ".join(said)) + ".")
     elif record.machine:

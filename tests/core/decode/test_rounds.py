@@ -7,7 +7,7 @@ import torch
 
 from core.decode.inputs import Inputs, make_inputs, offsets, part_of
 from core.decode.kernel import Kernel, reference
-from core.decode.measured_roofline import _fastest, _long_enough, exponential_turn, with_rounds
+from core.decode.measured_roofline import _fastest, _long_enough, exponential_turn, most_read, with_rounds
 from core.decode.plan import DecodeJob
 from core.decode.record_files import from_json, to_json
 from core.decode.records import Roofline, mark_best
@@ -235,3 +235,12 @@ def test_the_rates_of_the_start_are_sampled_as_long_as_the_host_says(monkeypatch
     monkeypatch.setattr("core.decode.measured_roofline.time_once", lambda *_: 1.0)
     assert _fastest(torch.device("cpu"), [("sum", 4.0, lambda: None)]) == ((8.0, 16.0, 4.0), "sum")
     assert asked == [0.075]  # half of 0.15 s
+
+
+@pytest.mark.parametrize(
+    ("sampling", "cache", "size"), [("0.06", 260 * 2**20, 2**20 * 1040), ("1", None, 2**29), ("0.05", 2**28, 2**26)]
+)
+def test_reads_are_of_a_buffer_far_beyond_the_caches_but_in_a_trial(monkeypatch, sampling, cache, size):
+    monkeypatch.setenv("HEADROOM_SAMPLING", sampling)
+    monkeypatch.setattr("core.decode.measured_roofline.cache_bytes", lambda: cache)
+    assert most_read(torch.device("cpu")) == size
