@@ -9,12 +9,24 @@ from core.reports.tables import markdown_rows
 from core.serving.engine_table import CONTEXTS, ENGINES, TableRow, engine_table, table_csv
 from core.serving.engine_words import NAMES
 from core.units import format_bytes
-from pages.shell import cached, share
+from pages.shell import cached, share, sortable
+from pages.shell.sortable import Column
 
 if TYPE_CHECKING:
     from core.reports.closing import Rests
 
 EVERY = "Every engine"
+COLUMNS = (
+    Column(name="Model", width=164),
+    Column(name="Engine", width=138),
+    Column(name="Tokens", width=64),
+    Column(name="One request", width=92, by="Bytes"),
+    Column(name="Bytes", width=122),
+    Column(name="Times payload", width=102, digits=2),
+    Column(name="In 40 GiB", width=69),
+    Column(name="In 70 GiB", width=69),
+    Column(name="Not served because", width=420),
+)
 
 
 @st.cache_data(show_spinner="Every model is planned on every engine", max_entries=1)
@@ -24,7 +36,7 @@ def rows() -> tuple[TableRow, ...]:
 
 
 def shown(row: TableRow) -> dict[str, Any]:
-    """A row as people read it; what sorts stays a number."""
+    """A row as people read it, by the names of COLUMNS; what sorts stays a number."""
     return {
         "Model": row.model,
         "Engine": row.version,
@@ -85,18 +97,12 @@ if not found:
 else:
     st.markdown(most(found))
     share.remember_answer(most(found), partial(rests, found))
-    st.dataframe(
-        [shown(row) for row in found],
-        hide_index=True,
-        height=560,
-        placeholder="–",
-        column_config={
-            "Bytes": st.column_config.NumberColumn(format="localized"),
-            "Tokens": st.column_config.NumberColumn(format="localized"),
-            "Times payload": st.column_config.NumberColumn(format="%.2f"),
-            "Model": st.column_config.TextColumn(pinned=True),
-        },
+    sortable.show(
+        COLUMNS,
+        [list(shown(row).values()) for row in found],
+        key="engines_table",
         alt=f"{len(found)} rows: bytes of a request, times its payload, requests in 40 and 70 GiB.",
+        tallest_px=560,
     )
 st.download_button(
     "The whole table as CSV",

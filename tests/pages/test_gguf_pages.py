@@ -14,6 +14,7 @@ from tests.core.models.gguf.files import LLAMA, header, tokens
 from tests.core.models.gguf.test_dump import TEXT
 from tests.hub_server import HubServer
 from tests.pages.conftest import own_inputs
+from tests.pages.tables import sortable_tables
 
 Opener = Callable[..., AppTest]
 
@@ -26,7 +27,7 @@ def model(tmp_path: Path) -> Path:
 
 
 def rows(app: AppTest) -> list[str]:
-    return [str(frame.value.to_dict()) for frame in app.dataframe]
+    return [str(frame.to_dict()) for frame in (*sortable_tables(app), *(frame.value for frame in app.dataframe))]
 
 
 def test_what_gguf_dump_prints_can_be_pasted_on_models(open_page: Opener) -> None:

@@ -20,6 +20,7 @@ from core.engines.vllm_check import VllmAnswer
 from core.models.hub import client as model_hub
 from tests.hub_server import HubServer
 from tests.pages.conftest import own_inputs
+from tests.pages.tables import sortable_tables
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = "tools/models/models.py"
@@ -43,7 +44,7 @@ def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[HubServer]:
 
 def table(app: AppTest, *, of_registry: bool = False) -> pd.DataFrame:
     """The comparison's table, or the registry's: the one that has families."""
-    frames = [frame.value for frame in app.dataframe if "Model" in frame.value]
+    frames = [frame for frame in sortable_tables(app) if "Model" in frame]
     return next(frame for frame in frames if ("Family" in frame) == of_registry).set_index("Model")
 
 
@@ -395,7 +396,7 @@ import sys
 from streamlit.testing.v1 import AppTest
 app = AppTest.from_file("pages/frame.py", default_timeout=60).switch_page({PAGE!r}).run()
 assert not app.exception, app.exception
-assert app.dataframe, "the page is empty"
+assert app.get("vega_lite_chart"), "the page is empty"
 print(sorted(name for name in ("torch", "transformers") if name in sys.modules))
 """
     run = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)

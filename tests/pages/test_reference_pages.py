@@ -11,6 +11,7 @@ from core.learning.ask_model import Endpoint, Grounded, ModelError
 from core.learning.registry_answer import kinds_by_model, sentence
 from core.models.registry import RegistryError, load_registry
 from pages.shell import cached
+from tests.pages.tables import sortable_tables
 
 OpenPage = Callable[..., AppTest]
 
@@ -153,10 +154,10 @@ def test_an_off_topic_question_never_reaches_a_model(open_page: OpenPage, monkey
 def test_engines_side_by_side_for_every_model(open_page: OpenPage) -> None:
     """The literals are those of tests/core/serving/test_engine_table.py."""
     app = open_page("reference/engines.py", engines_model="Qwen3-Next", engines_engine="SGLang")
-    (row,) = app.dataframe[0].value.to_dict("records")
+    (row,) = sortable_tables(app)[0].to_dict("records")
     assert (row["Engine"], row["In 40 GiB"], row["In 70 GiB"]) == ("SGLang 0.5.23", 28, 49)
     app.segmented_control(key="engines_context").set_value(4_096).run()
-    assert app.dataframe[0].value["In 40 GiB"].tolist() == [52]
+    assert sortable_tables(app)[0]["In 40 GiB"].tolist() == [52]
     app.text_input(key="engines_model").set_value("no such model").run()
     assert app.info[0].value == "No model of the registry is called so."
     assert not app.exception

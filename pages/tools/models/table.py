@@ -1,17 +1,17 @@
 """The comparison as a table: sortable, and as CSV."""
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any
 
 import pandas as pd
-import streamlit as st
 
 from core.figures.comparison import MAX_COMPARED, ComparedModel, table_row
-from pages.shell import share
+from pages.shell import present, share, sortable
+from pages.shell.sortable import Cell, Column
 
 WIDTH: dict[str, int] = {
-    "Model": 118, "Family": 78, "Kind": 86, "H": 40, "G": 40, "head_dim": 72, "L": 40, "Window": 94, "KiB/token": 76,
-    "Declared by": 162, "Status": 90, "Layers": 260, "Facts": 620,
+    "Model": 138, "Family": 78, "Kind": 86, "H": 42, "G": 42, "head_dim": 82, "L": 42, "Window": 82, "KiB/token": 84,
+    "Declared by": 178, "Status": 90, "Layers": 260, "Facts": 620,
 }  # fmt: skip
 IN_THE_CSV = ("Bytes per token", "Window (tokens)", "Layers with that window")  # alone
 LEFT_OUT_IN_A_ROOM = ("Status", "Layers", "Facts")
@@ -38,27 +38,40 @@ def frame(models: Sequence[ComparedModel], families: Sequence[str] = ()) -> pd.D
 
 
 def show(table: pd.DataFrame, *, key: str, file_name: str) -> None:
-    """The table as a grid that sorts on a click, and the button that saves it.
+    """The table, which sorts on a click, and the button that saves it.
 
     In a room type is larger: there the columns are as wide as what is in them, and the last sentences are left out.
     """
-    in_a_room = st.query_params.get("present") == "1"
-    widths = {} if in_a_room else WIDTH
-    columns: dict[str, Any] = {
-        name: st.column_config.Column(name, help=HELP.get(name), width=widths.get(name), pinned=name == "Model")
-        for name in table.columns
-    }
-    columns["KiB/token"] = st.column_config.NumberColumn(
-        "KiB/token", help=HELP["KiB/token"], width=widths.get("KiB/token"), format="%.1f"
+    in_a_room = present.in_a_room()
+    left_out = {*IN_THE_CSV, *(LEFT_OUT_IN_A_ROOM if in_a_room else ())}
+    names = [str(name) for name in table.columns if name not in left_out]
+    columns = [
+        Column(
+            name=name,
+            help=HELP.get(name, ""),
+            width=None if in_a_room else WIDTH[name],
+            digits=1 if name == "KiB/token" else None,
+        )
+        for name in names
+    ]
+    sortable.show(
+        columns,
+        [[_cell(cell) for cell in row] for row in table[names].itertuples(index=False)],
+        key=key,
+        alt=_alt(table),
+        tallest_px=None if len(table) <= MAX_COMPARED else 460,
     )
-    columns |= dict.fromkeys(LEFT_OUT_IN_A_ROOM if in_a_room else ())
-    columns |= dict.fromkeys(IN_THE_CSV)
-    tall: Literal["content"] | int = "content" if len(table) <= MAX_COMPARED else 460
-    st.dataframe(table, hide_index=True, column_config=columns, key=key, alt=_alt(table), height=tall, placeholder="–")
     lines = [{str(name): cell for name, cell in row.items()} for row in table.to_dict("records")]
     rows = [{name: cell for name, cell in line.items() if name != "Window"} for line in lines]
     shown = [{name: cell for name, cell in line.items() if name not in IN_THE_CSV[1:]} for line in lines]
     share.save_csv(rows, key=f"{key}_csv", file_name=file_name, shown=shown)
+
+
+def _cell(value: Any) -> Cell:
+    """As Python has it: pandas keeps numbers of its own, and several kinds of nothing."""
+    if pd.isna(value):
+        return None
+    return value if isinstance(value, str) else float(value) if isinstance(value, float) else int(value)
 
 
 def _alt(table: pd.DataFrame) -> str:
