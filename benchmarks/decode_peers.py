@@ -22,10 +22,11 @@ from core.decode.host_library import host_library, instruction_set
 from core.decode.inputs import Inputs, make_inputs
 from core.decode.kernel import reference, relative_error
 from core.decode.kernels import all_kernels
+from core.decode.measured_roofline import most_read
 from core.decode.plan import ERROR_LIMITS, DecodeJob
 from core.host.linux import ask_for_huge_pages
 
-OURS, EMPTYING_BYTES, SETTLE_SECONDS = "ours", 2**27, 0.005
+OURS, SETTLE_SECONDS = "ours", 0.005
 Call = Callable[[], Any]
 
 
@@ -80,7 +81,7 @@ def peers(dtype: str) -> dict[str, Callable[[Inputs], Call]]:
 
 
 def timed(calls: dict[str, Call], rounds: int) -> dict[str, float]:
-    emptying, samples = torch.ones(EMPTYING_BYTES // 4), {name: [] for name in calls}  # type: ignore[var-annotated]
+    emptying, samples = torch.ones(most_read(torch.device("cpu")) // 4), {name: [] for name in calls}  # type: ignore[var-annotated]
     for _ in range(rounds):
         for name, call in calls.items():
             emptying.sum()

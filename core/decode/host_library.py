@@ -18,8 +18,9 @@ from core.host.compiler import cxx_compiler, flags_for_this_cpu, what_to_install
 from core.host.processor import said_by
 
 SOURCE = Path(__file__).with_name("cpp") / "host_kernel.cpp"
-# Sums may be reordered. Not -ffast-math: its start-up code would flush small numbers to zero in the whole process.
-ARITHMETIC = ("-fno-math-errno", "-fno-trapping-math", "-fno-signed-zeros", "-fassociative-math", "-freciprocal-math")
+# Not -fassociative-math: g++ 12 then turns a chain of four multiply-adds into six operations that leave the registers.
+# Not -ffast-math: its start-up code would flush small numbers to zero in the whole process.
+ARITHMETIC = ("-fno-math-errno", "-fno-trapping-math", "-fno-signed-zeros", "-freciprocal-math")
 FLAGS = ("-O3", *ARITHMETIC, "-std=c++17", "-shared", "-fPIC", "-pthread", "-w")
 # By the dtype that torch stores a cache in: uint8 holds two 4-bit numbers.
 KINDS = {

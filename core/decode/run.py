@@ -142,7 +142,8 @@ class Run:
         """Every kernel at this G, until it and those before it have used their share of the search's time."""
         generator = self.generator(g)
         self.free()
-        copies = copies_for_cold_reads(self.job.stored_bytes(g))
+        # twice what the processor's cache holds, where memory is to spare: a server's may be larger than COLD_BYTES
+        copies = copies_for_cold_reads(self.job.stored_bytes(g), min(2 * self.cache_bytes, self.limit_bytes // 8))
         drawn = make_inputs(self.job, g, self.device, generator)
         inputs = [drawn, *(drawn.copied() for _ in range(1, copies))]
         expected = reference(drawn)

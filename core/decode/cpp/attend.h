@@ -24,36 +24,38 @@ inline void store_weights(floats p, uint32_t* to) {
 // Scores of one row become weights; the row's maximum, sum and output follow the greatest score seen so far.
 template <class Q>
 inline void soften(float* scores, int live, float scale, int dim, Q* weights, float* out, float& top, float& total) {
-  const int whole = (live + LANES - 1) / LANES * LANES;
+  constexpr int CHAINS = 4, TOGETHER = CHAINS * WIDTH;  // four vectors at a time, that none waits for the one before
+  const int whole = (live + LANES * CHAINS - 1) / (LANES * CHAINS) * LANES * CHAINS;
   for (int i = live; i < whole; ++i) scores[i] = MASKED;
-  floats high = splat(MASKED);
-  for (int i = 0; i < whole; i += WIDTH) {
-    const floats x = load(scores + i);
-    high = x > high ? x : high;
-  }
-  const float found = greatest(high) * scale, peak = found > top ? found : top, shrink = std::exp2(top - peak);
+  floats high[CHAINS];
+  for (floats& x : high) x = splat(MASKED);
+  for (int i = 0; i < whole; i += TOGETHER)
+#pragma GCC unroll 4
+    for (int j = 0; j < CHAINS; ++j) high[j] = greater_of(load(scores + i + j * WIDTH), high[j]);
+  const float found = greatest(greater_of(greater_of(high[0], high[1]), greater_of(high[2], high[3]))) * scale, peak = found > top ? found : top, shrink = std::exp2(top - peak);
   if (shrink != 1.0f)
     for (int i = 0; i < dim; i += WIDTH) store(out + i, load(out + i) * shrink);
-  floats sum = {};
+  floats sums[CHAINS] = {};
   constexpr int PER_WEIGHT = std::is_same<Q, float>::value ? 1 : 2;  // weights of bf16 are stored in pairs
-  for (int i = 0; i < whole; i += WIDTH) {
-    const floats p = exp2_of(load(scores + i) * scale - peak);
-    sum += p;
-    store_weights(p, weights + i / PER_WEIGHT);
-  }
-  total = total * shrink + sum_of(sum);
+  for (int i = 0; i < whole; i += TOGETHER)
+#pragma GCC unroll 4
+    for (int j = 0; j < CHAINS; ++j) {
+      const floats p = exp2_of(load(scores + i + j * WIDTH) * scale - peak);
+      sums[j] += p;
+      store_weights(p, weights + (i + j * WIDTH) / PER_WEIGHT);
+    }
+  total = total * shrink + sum_of((sums[0] + sums[1]) + (sums[2] + sums[3]));
   top = peak;
 }
 
-// Rows of more passes than one: what must be widened is widened once, into the first cache, and read from there.
+// Rows of many passes: what must be widened is widened once, into the first cache, and read from there.
 template <class F>
-inline bool widened_once(int rows) { return !F::DIRECT && rows > WEIGHED; }
+inline bool widened_once(int rows) { return rows > F::DIRECT_ROWS; }
 
 template <class F>
 inline void widen_keys(const uint8_t* block, int dim, float* to) {  // 16 keys -> [dim][16]
   for (int i = 0; i < dim / F::STEP; ++i) {
     const uint8_t* at = block + scale_bytes<F>(dim) + size_t(i) * F::BYTES;
-    fetch(at);
 #pragma GCC unroll 4
     for (int part = 0; part < PARTS; ++part) {
       floats scale = splat(1);
@@ -75,7 +77,6 @@ inline void widen_values(const uint8_t* block, int dim, float* to) {  // 16 toke
         store(scales + part * WIDTH, halves_at(block + (size_t(c / GROUP) * LANES + part * WIDTH) * 2));
     for (int i = 0; i < LANES / F::STEP; ++i) {
       const uint8_t* at = block + scale_bytes<F>(dim) + (size_t(i) * dim + c) * F::BYTES / LANES;
-      if (c % 64 == 0) fetch(at);
 #pragma GCC unroll 4
       for (int part = 0; part < PARTS; ++part) {
         float* row = to + size_t(i) * F::STEP * dim + c + part * WIDTH;
@@ -101,20 +102,26 @@ void score_tile(const uint8_t* keys, const Q* q, const Shape& s, int blocks, int
       const auto* rows = q + size_t(r) * factors;
       const uint8_t* k = keys + b * block_bytes<F>(s.dim);
       float* to = scores + size_t(r) * KEYS + b * LANES;
-      if (r == 0) score_rows<F, SCORED, true>(k, rows, s.dim, n, some, to);
-      else if constexpr (F::DIRECT) score_rows<F, SCORED, false>(k, rows, s.dim, n, some, to);
+      if (n == s.rows) score_rows<F, SCORED, STEP>(k, rows, s.dim, n, some, to, {});
+      else {
+        const Lines next(k, some * block_bytes<F>(s.dim), r, n, s.rows, score_turns<F>(s.dim));
+        score_rows<F, SCORED, SHARE>(k, rows, s.dim, n, some, to, next);
+      }
     }
   }
 }
 
 template <class F>
 void score_widened(const uint8_t* keys, const float* q, const Shape& s, int blocks, float* wide, float* scores) {
-  for (int b = 0; b < blocks; ++b) {
-    widen_keys<F>(keys + b * block_bytes<F>(s.dim), s.dim, wide);
+  for (int b = 0; b < blocks; b += 2) {  // two at once, as keys that need no widening are taken
+    const int some = blocks - b < 2 ? 1 : 2;
+    const uint8_t* k = keys + b * block_bytes<F>(s.dim);
+    for (int i = 0; i < some; ++i) widen_keys<F>(k + i * block_bytes<F>(s.dim), s.dim, wide + size_t(i) * LANES * s.dim);
     for (int r = 0, n; r < s.rows; r += n) {
       n = rows_of_pass(s.rows, SCORED, r);
-      score_rows<Float, SCORED, false>((const uint8_t*)wide, q + size_t(r) * s.dim, s.dim, n, 1,
-                                       scores + size_t(r) * KEYS + b * LANES);
+      const Lines next(k, some * block_bytes<F>(s.dim), r, n, s.rows, score_turns<Float>(s.dim));
+      score_rows<Float, SCORED, SHARE>((const uint8_t*)wide, q + size_t(r) * s.dim, s.dim, n, some,
+                                       scores + size_t(r) * KEYS + b * LANES, next);
     }
   }
 }
@@ -129,8 +136,11 @@ void weigh_tile(const uint8_t* values, const Q* w, const Shape& s, int blocks, f
       const auto* weights = w + size_t(r) * (KEYS / PER) + b * LANES / PER;
       const uint8_t* v = values + b * block_bytes<F>(s.dim);
       float* to = out + size_t(r) * s.dim;
-      if (r == 0) weigh_rows<F, WEIGHED, true>(v, weights, some, s.dim, n, to);
-      else if constexpr (F::DIRECT) weigh_rows<F, WEIGHED, false>(v, weights, some, s.dim, n, to);
+      if (n == s.rows) weigh_rows<F, WEIGHED, STEP>(v, weights, some, s.dim, n, to, {});
+      else {
+        const Lines next(v, some * block_bytes<F>(s.dim), r, n, s.rows, weigh_turns<F>(some, s.dim));
+        weigh_rows<F, WEIGHED, SHARE>(v, weights, some, s.dim, n, to, next);
+      }
     }
   }
 }
@@ -140,12 +150,14 @@ void weigh_widened(const uint8_t* values, const float* w, const Shape& s, int bl
   constexpr int MOST = 2;  // blocks of 16 tokens: 16 KB of float32 at 128 columns
   for (int b = 0; b < blocks; b += MOST) {
     const int some = blocks - b < MOST ? blocks - b : MOST;
+    const uint8_t* v = values + b * block_bytes<F>(s.dim);
     for (int i = 0; i < some; ++i)
-      widen_values<F>(values + (b + i) * block_bytes<F>(s.dim), s.dim, wide + size_t(i) * LANES * s.dim);
+      widen_values<F>(v + i * block_bytes<F>(s.dim), s.dim, wide + size_t(i) * LANES * s.dim);
     for (int r = 0, n; r < s.rows; r += n) {
       n = rows_of_pass(s.rows, WEIGHED, r);
-      weigh_rows<Float, WEIGHED, false>((const uint8_t*)wide, w + size_t(r) * KEYS + b * LANES, some, s.dim, n,
-                                        out + size_t(r) * s.dim);
+      const Lines next(v, some * block_bytes<F>(s.dim), r, n, s.rows, weigh_turns<Float>(some, s.dim));
+      weigh_rows<Float, WEIGHED, SHARE>((const uint8_t*)wide, w + size_t(r) * KEYS + b * LANES, some, s.dim, n,
+                                        out + size_t(r) * s.dim, next);
     }
   }
 }
@@ -181,8 +193,9 @@ void attend(const float* query, const uint8_t* keys, const uint8_t* values, int 
   wide.resize(once ? size_t(2) * LANES * s.dim : 0);
   for (int r = 0, n; r < s.rows; r += n) {
     n = tiled ? 1 : rows_of_pass(s.rows, SCORED, r);  // tiles take rows that lie one behind the other
-    for (int i = 0; i < n * factors; ++i)
-      q[size_t(r) * factors + i] = F::query_of(query + size_t(r + i % n) * s.dim + i / n * PER);
+    auto* to = &q[size_t(r) * factors];
+    for (int i = 0; i < factors; ++i)
+      for (int row = 0; row < n; ++row) *to++ = F::query_of(query + size_t(r + row) * s.dim + i * PER);
   }
   for (int r = 0; r < s.rows; ++r) top[r] = -INFINITY, total[r] = 0;
   std::memset(out, 0, sizeof(float) * s.rows * s.dim);
@@ -201,12 +214,12 @@ void attend(const float* query, const uint8_t* keys, const uint8_t* values, int 
         continue;
       }
 #endif
-    if constexpr (!F::DIRECT) {
+    if constexpr (F::DIRECT_ROWS < ANY_ROWS) {
       if (once) score_widened<F>(k, q.data(), s, blocks, wide.data(), scores.data());
       else score_tile<F>(k, q.data(), s, blocks, factors, scores.data());
     } else score_tile<F>(k, q.data(), s, blocks, factors, scores.data());
     for (int r = 0; r < s.rows; ++r) soften_row(r);
-    if constexpr (!F::DIRECT) {
+    if constexpr (F::DIRECT_ROWS < ANY_ROWS) {
       if (once) weigh_widened<F>(v, w.data(), s, blocks, wide.data(), out);
       else weigh_tile<F>(v, w.data(), s, blocks, out);
     } else weigh_tile<F>(v, w.data(), s, blocks, out);

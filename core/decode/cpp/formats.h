@@ -7,19 +7,20 @@
 namespace {
 
 constexpr int GROUP = 32;  // elements that share a scale
+constexpr int ANY_ROWS = 1 << 30;
 
 struct Widened {
   typedef float query;
   typedef floats lanes;
-  static constexpr bool SCALED = false, DIRECT = false;  // DIRECT: multiplied as it is stored, pass after pass
+  static constexpr bool SCALED = false;
+  static constexpr int DIRECT_ROWS = MANY_REGISTERS ? 2 * WEIGHED : WEIGHED;  // more are widened once, for all passes
   static constexpr float FACTOR = 1;                     // stored numbers are this many times what get() returns
   static inline query query_of(const float* from) { return from[0]; }
   static inline lanes all(query q) { return splat(q); }
   static inline floats step(floats sum, lanes x, lanes with) { return sum + x * with; }
 };
 struct Float : Widened {
-  static constexpr int STEP = 1, SUBS = 1, BYTES = 64;
-  static constexpr bool DIRECT = true;
+  static constexpr int STEP = 1, SUBS = 1, BYTES = 64, DIRECT_ROWS = ANY_ROWS;
   template <int J>
   static inline lanes get(const uint8_t* p, int part) { return load((const float*)p + part * WIDTH); }
 };
@@ -36,7 +37,7 @@ struct WideBf16 : Widened {
   }
 };
 struct Fp8 : Widened {
-  static constexpr int STEP = 1, SUBS = 1, BYTES = 16;
+  static constexpr int STEP = 1, SUBS = 1, BYTES = 16, DIRECT_ROWS = WEIGHED;  // five operations to widen a vector
   static constexpr float FACTOR = 256;
   template <int J>
   static inline lanes get(const uint8_t* p, int part) { return fp8_at(p + part * WIDTH); }
@@ -59,8 +60,8 @@ struct Int4 : Widened {  // a byte holds two neighbours in two's complement, the
 // bf16 in pairs as vdpbf16ps multiplies them: queries and weights are rounded to bf16, sums are float32.
 struct PairedBf16 {
   typedef uint32_t query;
-  static constexpr int STEP = 2, SUBS = 1, BYTES = 64;
-  static constexpr bool SCALED = false, DIRECT = true;
+  static constexpr int STEP = 2, SUBS = 1, BYTES = 64, DIRECT_ROWS = ANY_ROWS;
+  static constexpr bool SCALED = false;
   static constexpr float FACTOR = 1;
   static inline query query_of(const float* from) { return pair_of(from[0], from[1]); }
 #if defined(PAIRS_BY_INSTRUCTION)

@@ -66,6 +66,20 @@ inline void store(float* p, floats x) { *(floats*)p = x; }
 // Into the second cache: fetched into the first, the same lines arrive a fifth slower (benchmarks/decode.md).
 inline void fetch(const void* p) { __builtin_prefetch((const char*)p + AHEAD, 0, 2); }
 
+// Lines that one pass over rows fetches, a few at each of its turns: where several passes take the same keys or values,
+// each fetches its share of what comes next, or memory would wait while the later ones multiply.
+struct Lines {
+  const uint8_t *at = nullptr, *end = nullptr;
+  int per_turn = 0;
+  Lines() = default;
+  Lines(const uint8_t* data, size_t bytes, int first, int count, int rows, int turns)  // rows first to first + count
+      : at(data + bytes * first / rows), end(data + bytes * (first + count) / rows),
+        per_turn(int((end - at) / 64 / turns) + 1) {}
+  inline void turn() {
+    for (int i = 0; i < per_turn && at < end; ++i, at += 64) fetch(at);
+  }
+};
+
 inline float half_of(uint16_t h) {  // float16, subnormals too: its bits moved into a float32, times 2^112
   uint32_t magnitude = uint32_t(h & 0x7fff) << 13, sign = uint32_t(h & 0x8000) << 16;
   float x;
@@ -160,6 +174,7 @@ inline floats exp2_of(floats t) {
 #endif
 }
 
+inline floats greater_of(floats x, floats y) { return x > y ? x : y; }
 inline float greatest(floats x) {
   float found = x[0];
   for (int i = 1; i < WIDTH; ++i) found = x[i] > found ? x[i] : found;

@@ -12,9 +12,12 @@ constexpr int SUB = 64;    // keys whose values stay in the first cache while ev
 template <class F, int ROWS>
 constexpr bool fetches() { return WIDTH != 8 || ROWS > 1 || F::BYTES < 32 * F::STEP; }
 
+// Who fetches what comes next: NOBODY, the only pass over the rows, each STEP its own lines, or each pass a SHARE of them.
+enum Fetching { NOBODY, STEP, SHARE };
+
 // scores[ROWS][BLOCKS x 16] of blocks of 16 keys; q is [factors][ROWS]. SPLIT chains of sums hide a product's latency.
-template <class F, int ROWS, int BLOCKS, int SPLIT, bool FIRST>
-inline void score_blocks(const uint8_t* k, const typename F::query* q, int dim, float* scores) {
+template <class F, int ROWS, int BLOCKS, int SPLIT, Fetching FETCH>
+inline void score_blocks(const uint8_t* k, const typename F::query* q, int dim, float* scores, Lines& next) {
   constexpr int VECTORS = BLOCKS * PARTS, STEPS = SPLIT > 4 ? SPLIT : 4, PER_LINE = 64 / F::BYTES;
   const size_t block = block_bytes<F>(dim), before = scale_bytes<F>(dim);
   const int group = F::SCALED ? GROUP : dim;
@@ -26,10 +29,11 @@ inline void score_blocks(const uint8_t* k, const typename F::query* q, int dim, 
       for (int v = 0; v < VECTORS; ++v)
         scale[v] = halves_at(k + v / PARTS * block + (size_t(g) * LANES + v % PARTS * WIDTH) * 2);
     for (int i = g * group / F::STEP; i < (g + 1) * group / F::STEP; i += STEPS) {
+      if constexpr (FETCH == SHARE) next.turn();
 #pragma GCC unroll 8
       for (int j = 0; j < STEPS; ++j) {
         const uint8_t* at = k + before + size_t(i + j) * F::BYTES;
-        if constexpr (FIRST && fetches<F, ROWS>())
+        if constexpr (FETCH == STEP && fetches<F, ROWS>())
 #pragma GCC unroll 2
           for (int b = 0; b < BLOCKS; ++b)
             if (PER_LINE <= 1 || j % (PER_LINE > 0 ? PER_LINE : 1) == 0) fetch(at + b * block);
@@ -65,8 +69,8 @@ inline void score_blocks(const uint8_t* k, const typename F::query* q, int dim, 
 }
 
 // out[ROWS][dim] += weights[ROWS][tokens] . values[tokens][dim], over blocks of 16 tokens, VECTORS of columns at a time
-template <class F, int ROWS, int VECTORS, bool FIRST>
-inline void weigh_blocks(const uint8_t* values, const typename F::query* w, int blocks, int dim, float* out) {
+template <class F, int ROWS, int VECTORS, Fetching FETCH>
+inline void weigh_blocks(const uint8_t* values, const typename F::query* w, int blocks, int dim, float* out, Lines& next) {
   constexpr int PER = elements_per_query<F>(), STEPS = LANES / F::STEP, LANE_BYTES = F::BYTES / LANES;
   constexpr int COLUMNS = VECTORS * WIDTH, LINE = 64 / LANE_BYTES / WIDTH ? 64 / LANE_BYTES / WIDTH : 1;
   constexpr int GROUPS = COLUMNS > GROUP ? COLUMNS / GROUP : 1;
@@ -89,7 +93,8 @@ inline void weigh_blocks(const uint8_t* values, const typename F::query* w, int 
           }
       for (int i = 0; i < STEPS; ++i) {
         const uint8_t* at = block + scale_bytes<F>(dim) + (size_t(i) * dim + c) * LANE_BYTES;
-        if constexpr (FIRST && fetches<F, ROWS>())
+        if constexpr (FETCH == SHARE) next.turn();
+        if constexpr (FETCH == STEP && fetches<F, ROWS>())
 #pragma GCC unroll 8
           for (int v = 0; v < VECTORS; v += LINE) fetch(at + v * WIDTH * LANE_BYTES);
         auto factor = [&](auto place) __attribute__((always_inline)) {
@@ -128,29 +133,35 @@ inline int rows_of_pass(int rows, int most, int first) {
 }
 
 // One or two blocks of 16 keys for `rows` rows; a memory-bound few rows go block by block, one stream at a time.
-template <class F, int ROWS, bool FIRST>
-void score_rows(const uint8_t* k, const typename F::query* q, int dim, int rows, int blocks, float* scores) {
+template <class F, int ROWS, Fetching FETCH>
+void score_rows(const uint8_t* k, const typename F::query* q, int dim, int rows, int blocks, float* scores, Lines next) {
   if constexpr (ROWS > 0) {
-    if (rows != ROWS) return score_rows<F, ROWS - 1, FIRST>(k, q, dim, rows, blocks, scores);
+    if (rows != ROWS) return score_rows<F, ROWS - 1, FETCH>(k, q, dim, rows, blocks, scores, next);
     if constexpr (MANY_REGISTERS && ROWS > 2)
-      if (blocks == 2) return score_blocks<F, ROWS, 2, ROWS <= 4 ? 2 : 1, FIRST>(k, q, dim, scores);
+      if (blocks == 2) return score_blocks<F, ROWS, 2, ROWS <= 4 ? 2 : 1, FETCH>(k, q, dim, scores, next);
     constexpr int WIDE = ROWS == 1 ? 8 : ROWS <= 4 ? 4 : ROWS <= 6 ? 2 : 1;
     constexpr int NARROW = ROWS == 1 ? 4 : ROWS <= 3 ? 2 : 1;
     for (int b = 0; b < blocks; ++b)
-      score_blocks<F, ROWS, 1, MANY_REGISTERS ? WIDE : NARROW, FIRST>(k + b * block_bytes<F>(dim), q, dim,
-                                                                      scores + b * LANES);
+      score_blocks<F, ROWS, 1, MANY_REGISTERS ? WIDE : NARROW, FETCH>(k + b * block_bytes<F>(dim), q, dim,
+                                                                      scores + b * LANES, next);
   }
 }
 
-template <class F, int ROWS, bool FIRST>
-void weigh_rows(const uint8_t* v, const typename F::query* w, int blocks, int dim, int rows, float* out) {
+template <class F, int ROWS, Fetching FETCH>
+void weigh_rows(const uint8_t* v, const typename F::query* w, int blocks, int dim, int rows, float* out, Lines next) {
   if constexpr (ROWS > 0) {
-    if (rows != ROWS) return weigh_rows<F, ROWS - 1, FIRST>(v, w, blocks, dim, rows, out);
+    if (rows != ROWS) return weigh_rows<F, ROWS - 1, FETCH>(v, w, blocks, dim, rows, out, next);
     constexpr int WIDE = ROWS <= 2 ? 8 : 4, NARROW = ROWS == 1 ? 4 : ROWS <= 3 ? 2 : 1;  // blocks of 16 columns
     constexpr int COLUMNS = MANY_REGISTERS ? WIDE : NARROW;
-    if (dim % (COLUMNS * LANES) == 0) weigh_blocks<F, ROWS, COLUMNS * PARTS, FIRST>(v, w, blocks, dim, out);
-    else weigh_blocks<F, ROWS, PARTS, FIRST>(v, w, blocks, dim, out);
+    if (dim % (COLUMNS * LANES) == 0) weigh_blocks<F, ROWS, COLUMNS * PARTS, FETCH>(v, w, blocks, dim, out, next);
+    else weigh_blocks<F, ROWS, PARTS, FETCH>(v, w, blocks, dim, out, next);
   }
 }
+
+// How often a pass comes to its lines: over one block of keys or two at once, and over `blocks` of values.
+template <class F>
+inline int score_turns(int dim) { return dim / F::STEP / 4; }
+template <class F>
+inline int weigh_turns(int blocks, int dim) { return blocks * LANES / F::STEP * (dim > 64 ? dim / 64 : 1); }
 
 }  // namespace

@@ -123,6 +123,7 @@ def test_a_job_that_cannot_be_says_why(changes, message):
 def test_small_caches_are_rotated_until_they_are_cold():
     assert copies_for_cold_reads(8_388_608) == 32  # 256 MiB / 8 MiB
     assert copies_for_cold_reads(10**9) == 1
+    assert copies_for_cold_reads(134_217_728, 2 * 260 * 2**20) == 5  # 520 MiB / 128 MiB = 4.06
     assert copies_for_cold_reads(1) == 128
 
 
