@@ -23,6 +23,8 @@ LAUNCH_ARGS = [
     "--disable-component-update",
     "--disable-sync",
     "--font-render-hinting=none",  # of the headless shell: letters as wide as a whole browser draws them
+    # A page of a test ends before what the last compiler made of its code pays, and before its garbage is worth a look.
+    "--js-flags=--no-opt,--min-semi-space-size=64,--initial-heap-size=512",
 ]
 ONE_RENDERER = "--process-per-site"  # of the pages of a context, with what it has compiled: see `kept`
 SITE = "http://localhost/"  # of every dashboard of the tests: a port is no other site
