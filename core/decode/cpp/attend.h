@@ -51,6 +51,7 @@ inline void soften(float* scores, int live, float scale, int dim, Q* weights, fl
 // Rows of many passes: what must be widened is widened once, into the first cache, and read from there.
 template <class F>
 inline bool widened_once(int rows) { return rows > F::DIRECT_ROWS; }
+constexpr int WIDE_COLUMNS = 64;  // of SUB tokens' values widened at a time: 16 KB, which stay in the first cache
 
 template <class F>
 inline void widen_keys(const uint8_t* block, int dim, float* to) {  // 16 keys -> [dim][16]
@@ -69,9 +70,9 @@ inline void widen_keys(const uint8_t* block, int dim, float* to) {  // 16 keys -
 }
 
 template <class F>
-inline void widen_values(const uint8_t* block, int dim, float* to) {  // 16 tokens -> [16][dim]
+inline void widen_values(const uint8_t* block, int dim, int first, int columns, float* to) {  // -> [16][columns]
   float scales[LANES];
-  for (int c = 0; c < dim; c += LANES) {
+  for (int c = first; c < first + columns; c += LANES) {
     if constexpr (F::SCALED)
       for (int part = 0; part < PARTS; ++part)
         store(scales + part * WIDTH, halves_at(block + (size_t(c / GROUP) * LANES + part * WIDTH) * 2));
@@ -79,14 +80,14 @@ inline void widen_values(const uint8_t* block, int dim, float* to) {  // 16 toke
       const uint8_t* at = block + scale_bytes<F>(dim) + (size_t(i) * dim + c) * F::BYTES / LANES;
 #pragma GCC unroll 4
       for (int part = 0; part < PARTS; ++part) {
-        float* row = to + size_t(i) * F::STEP * dim + c + part * WIDTH;
+        float* row = to + size_t(i) * F::STEP * columns + c - first + part * WIDTH;
         floats x = F::template get<0>(at, part);
         if constexpr (F::SCALED) x *= scales[i * F::STEP];
         store(row, x);
         if constexpr (F::SUBS == 2) {
           floats y = F::template get<1>(at, part);
           if constexpr (F::SCALED) y *= scales[i * F::STEP + 1];
-          store(row + dim, y);
+          store(row + columns, y);
         }
       }
     }
@@ -136,10 +137,10 @@ void weigh_tile(const uint8_t* values, const Q* w, const Shape& s, int blocks, f
       const auto* weights = w + size_t(r) * (KEYS / PER) + b * LANES / PER;
       const uint8_t* v = values + b * block_bytes<F>(s.dim);
       float* to = out + size_t(r) * s.dim;
-      if (n == s.rows) weigh_rows<F, WEIGHED, STEP>(v, weights, some, s.dim, n, to, {});
+      if (n == s.rows) weigh_rows<F, WEIGHED, STEP>(v, weights, some, s.dim, n, to, s.dim, {});
       else {
-        const Lines next(v, some * block_bytes<F>(s.dim), r, n, s.rows, weigh_turns<F>(some, s.dim));
-        weigh_rows<F, WEIGHED, SHARE>(v, weights, some, s.dim, n, to, next);
+        const Lines next(v, some * block_bytes<F>(s.dim), r, n, s.rows, weigh_turns(some, s.dim));
+        weigh_rows<F, WEIGHED, SHARE>(v, weights, some, s.dim, n, to, s.dim, next);
       }
     }
   }
@@ -147,17 +148,20 @@ void weigh_tile(const uint8_t* values, const Q* w, const Shape& s, int blocks, f
 
 template <class F>
 void weigh_widened(const uint8_t* values, const float* w, const Shape& s, int blocks, float* wide, float* out) {
-  constexpr int MOST = 2;  // blocks of 16 tokens: 16 KB of float32 at 128 columns
-  for (int b = 0; b < blocks; b += MOST) {
-    const int some = blocks - b < MOST ? blocks - b : MOST;
+  const int columns = s.dim % WIDE_COLUMNS == 0 ? WIDE_COLUMNS : s.dim, most = columns == WIDE_COLUMNS ? SUB / LANES : 2;
+  for (int b = 0; b < blocks; b += most) {
+    const int some = blocks - b < most ? blocks - b : most;
     const uint8_t* v = values + b * block_bytes<F>(s.dim);
-    for (int i = 0; i < some; ++i)
-      widen_values<F>(v + i * block_bytes<F>(s.dim), s.dim, wide + size_t(i) * LANES * s.dim);
-    for (int r = 0, n; r < s.rows; r += n) {
-      n = rows_of_pass(s.rows, WEIGHED, r);
-      const Lines next(v, some * block_bytes<F>(s.dim), r, n, s.rows, weigh_turns<Float>(some, s.dim));
-      weigh_rows<Float, WEIGHED, SHARE>((const uint8_t*)wide, w + size_t(r) * KEYS + b * LANES, some, s.dim, n,
-                                        out + size_t(r) * s.dim, next);
+    const size_t bytes = some * block_bytes<F>(s.dim) * columns / s.dim;
+    for (int c = 0; c < s.dim; c += columns) {
+      for (int i = 0; i < some; ++i)
+        widen_values<F>(v + i * block_bytes<F>(s.dim), s.dim, c, columns, wide + size_t(i) * LANES * columns);
+      for (int r = 0, n; r < s.rows; r += n) {
+        n = rows_of_pass(s.rows, WEIGHED, r);
+        const Lines next(v + bytes * (c / columns), bytes, r, n, s.rows, weigh_turns(some, columns));
+        weigh_rows<Float, WEIGHED, SHARE>((const uint8_t*)wide, w + size_t(r) * KEYS + b * LANES, some, columns, n,
+                                          out + size_t(r) * s.dim + c, s.dim, next);
+      }
     }
   }
 }
@@ -190,7 +194,7 @@ void attend(const float* query, const uint8_t* keys, const uint8_t* values, int 
   q.resize(size_t(s.rows) * factors);
   w.resize(size_t(s.rows) * STRIDE);
   scores.resize(size_t(s.rows) * KEYS);
-  wide.resize(once ? size_t(2) * LANES * s.dim : 0);
+  wide.resize(once ? size_t(2) * LANES * (s.dim > 2 * WIDE_COLUMNS ? s.dim : 2 * WIDE_COLUMNS) : 0);
   for (int r = 0, n; r < s.rows; r += n) {
     n = tiled ? 1 : rows_of_pass(s.rows, SCORED, r);  // tiles take rows that lie one behind the other
     auto* to = &q[size_t(r) * factors];
@@ -215,7 +219,7 @@ void attend(const float* query, const uint8_t* keys, const uint8_t* values, int 
       }
 #endif
     if constexpr (F::DIRECT_ROWS < ANY_ROWS) {
-      if (once) score_widened<F>(k, q.data(), s, blocks, wide.data(), scores.data());
+      if (once && !F::SCORED_DIRECT) score_widened<F>(k, q.data(), s, blocks, wide.data(), scores.data());
       else score_tile<F>(k, q.data(), s, blocks, factors, scores.data());
     } else score_tile<F>(k, q.data(), s, blocks, factors, scores.data());
     for (int r = 0; r < s.rows; ++r) soften_row(r);

@@ -14,6 +14,7 @@ struct Widened {
   typedef floats lanes;
   static constexpr bool SCALED = false;
   static constexpr int DIRECT_ROWS = MANY_REGISTERS ? 2 * WEIGHED : WEIGHED;  // more are widened once, for all passes
+  static constexpr bool SCORED_DIRECT = false;                                // but for keys, which are not
   static constexpr float FACTOR = 1;                     // stored numbers are this many times what get() returns
   static inline query query_of(const float* from) { return from[0]; }
   static inline lanes all(query q) { return splat(q); }
@@ -31,6 +32,7 @@ struct Half : Widened {
 };
 struct WideBf16 : Widened {
   static constexpr int STEP = 2, SUBS = 2, BYTES = 64;
+  static constexpr bool SCORED_DIRECT = MANY_REGISTERS;  // one operation widens a vector, which up to eight rows take
   template <int J>
   static inline lanes get(const uint8_t* p, int part) {
     return J ? second_of_pairs(p + part * WIDTH * 4) : first_of_pairs(p + part * WIDTH * 4);

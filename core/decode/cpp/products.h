@@ -68,9 +68,11 @@ inline void score_blocks(const uint8_t* k, const typename F::query* q, int dim, 
     }
 }
 
-// out[ROWS][dim] += weights[ROWS][tokens] . values[tokens][dim], over blocks of 16 tokens, VECTORS of columns at a time
+// out[ROWS][dim] += weights[ROWS][tokens] . values[tokens][dim], over blocks of 16 tokens, VECTORS of columns at a time;
+// rows of out lie `stride` apart
 template <class F, int ROWS, int VECTORS, Fetching FETCH>
-inline void weigh_blocks(const uint8_t* values, const typename F::query* w, int blocks, int dim, float* out, Lines& next) {
+inline void weigh_blocks(const uint8_t* values, const typename F::query* w, int blocks, int dim, float* out, int stride,
+                         Lines& next) {
   constexpr int PER = elements_per_query<F>(), STEPS = LANES / F::STEP, LANE_BYTES = F::BYTES / LANES;
   constexpr int COLUMNS = VECTORS * WIDTH, LINE = 64 / LANE_BYTES / WIDTH ? 64 / LANE_BYTES / WIDTH : 1;
   constexpr int GROUPS = COLUMNS > GROUP ? COLUMNS / GROUP : 1;
@@ -79,8 +81,9 @@ inline void weigh_blocks(const uint8_t* values, const typename F::query* w, int 
 #pragma GCC unroll 8
     for (int r = 0; r < ROWS; ++r)
 #pragma GCC unroll 8
-      for (int v = 0; v < VECTORS; ++v) sums[r][v] = load(out + size_t(r) * dim + c + v * WIDTH);
+      for (int v = 0; v < VECTORS; ++v) sums[r][v] = load(out + size_t(r) * stride + c + v * WIDTH);
     for (int b = 0; b < blocks; ++b) {
+      if constexpr (FETCH == SHARE) next.turn();
       const uint8_t* block = values + b * block_bytes<F>(dim);
       float scaled[ROWS][GROUPS][LANES];
       if constexpr (F::SCALED)
@@ -93,7 +96,6 @@ inline void weigh_blocks(const uint8_t* values, const typename F::query* w, int 
           }
       for (int i = 0; i < STEPS; ++i) {
         const uint8_t* at = block + scale_bytes<F>(dim) + (size_t(i) * dim + c) * LANE_BYTES;
-        if constexpr (FETCH == SHARE) next.turn();
         if constexpr (FETCH == STEP && fetches<F, ROWS>())
 #pragma GCC unroll 8
           for (int v = 0; v < VECTORS; v += LINE) fetch(at + v * WIDTH * LANE_BYTES);
@@ -122,7 +124,7 @@ inline void weigh_blocks(const uint8_t* values, const typename F::query* w, int 
 #pragma GCC unroll 8
     for (int r = 0; r < ROWS; ++r)
 #pragma GCC unroll 8
-      for (int v = 0; v < VECTORS; ++v) store(out + size_t(r) * dim + c + v * WIDTH, sums[r][v]);
+      for (int v = 0; v < VECTORS; ++v) store(out + size_t(r) * stride + c + v * WIDTH, sums[r][v]);
   }
 }
 
@@ -148,20 +150,20 @@ void score_rows(const uint8_t* k, const typename F::query* q, int dim, int rows,
 }
 
 template <class F, int ROWS, Fetching FETCH>
-void weigh_rows(const uint8_t* v, const typename F::query* w, int blocks, int dim, int rows, float* out, Lines next) {
+void weigh_rows(const uint8_t* v, const typename F::query* w, int blocks, int dim, int rows, float* out, int stride,
+                Lines next) {
   if constexpr (ROWS > 0) {
-    if (rows != ROWS) return weigh_rows<F, ROWS - 1, FETCH>(v, w, blocks, dim, rows, out, next);
+    if (rows != ROWS) return weigh_rows<F, ROWS - 1, FETCH>(v, w, blocks, dim, rows, out, stride, next);
     constexpr int WIDE = ROWS <= 2 ? 8 : 4, NARROW = ROWS == 1 ? 4 : ROWS <= 3 ? 2 : 1;  // blocks of 16 columns
     constexpr int COLUMNS = MANY_REGISTERS ? WIDE : NARROW;
-    if (dim % (COLUMNS * LANES) == 0) weigh_blocks<F, ROWS, COLUMNS * PARTS, FETCH>(v, w, blocks, dim, out, next);
-    else weigh_blocks<F, ROWS, PARTS, FETCH>(v, w, blocks, dim, out, next);
+    if (dim % (COLUMNS * LANES) == 0) weigh_blocks<F, ROWS, COLUMNS * PARTS, FETCH>(v, w, blocks, dim, out, stride, next);
+    else weigh_blocks<F, ROWS, PARTS, FETCH>(v, w, blocks, dim, out, stride, next);
   }
 }
 
 // How often a pass comes to its lines: over one block of keys or two at once, and over `blocks` of values.
 template <class F>
 inline int score_turns(int dim) { return dim / F::STEP / 4; }
-template <class F>
-inline int weigh_turns(int blocks, int dim) { return blocks * LANES / F::STEP * (dim > 64 ? dim / 64 : 1); }
+inline int weigh_turns(int blocks, int dim) { return blocks * (dim > 64 ? dim / 64 : 1); }
 
 }  // namespace
