@@ -67,14 +67,20 @@ def exponential_turn(device: torch.device, exp_by: str) -> Callable[[], float]:
 
 
 def with_rounds(
-    start: Roofline, reads: tuple[float, ...], products: tuple[float, ...], exps: tuple[float, ...] = ()
-) -> Roofline:
-    """The rates of a run: medians over the samples of the start and of the rounds together."""
+    start: Roofline, reads: tuple[float, ...], products: tuple[float, ...], exps: tuple[float, ...] = (), *,
+    disturbed: bool = False,
+) -> Roofline:  # fmt: skip
+    """The rates of a run: medians over the samples of the start and of the rounds together.
+
+    Of a disturbed run the highest samples: what else runs can only lower a rate, for some samples and not for others,
+    and a median of them is below what a kernel in a free moment reaches.
+    """
+    of = max if disturbed else median
     return replace(
         start, round_reads=reads, round_products=products, round_exps=exps,
-        bytes_per_second=median((*start.start_reads, *reads)) if reads else start.bytes_per_second,
-        flops_per_second=median((*start.start_products, *products)) if products else start.flops_per_second,
-        exp_per_second=median((*start.start_exps, *exps)) if exps else start.exp_per_second,
+        bytes_per_second=of((*start.start_reads, *reads)) if reads else start.bytes_per_second,
+        flops_per_second=of((*start.start_products, *products)) if products else start.flops_per_second,
+        exp_per_second=of((*start.start_exps, *exps)) if exps else start.exp_per_second,
     )  # fmt: skip
 
 

@@ -105,7 +105,8 @@ class KernelResult:
 class Roofline:
     """Rates measured in the same run: sustained reads far beyond the cache, matrix products at the dtype, exp.
 
-    Each is the median over the samples at the start and in the interleaved rounds, taken together.
+    Each is the median over the samples at the start and in the interleaved rounds, taken together; of a run on a
+    machine that was not quiet the highest of them.
     """
 
     bytes_per_second: float

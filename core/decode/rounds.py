@@ -5,8 +5,8 @@ buffer far beyond the cache, one matrix product, exponentials and one call of ea
 read again and one call of each G's second, in the same order each time: every G meets the same drift. The caches of
 small G's lie apart from each other, and a read comes between two calls of one G, so none finds its own data in cache.
 The rule: the faster of a G's two in the rounds is its best kernel, and its figure is its median over them; the rates of
-the roofline are medians over the samples of the run's start and of its rounds, taken together. Samples of the search
-are kept.
+the roofline are medians over the samples of the run's start and of its rounds, taken together, or, where other work
+took part of the machine, the highest of them. Samples of the search are kept.
 """
 
 import time
@@ -82,12 +82,13 @@ def time_best_again(run: Running, results: tuple[KernelResult, ...], roofline: R
         interleave({entry: turns[entry]}, least=1, most=1, seconds=0, deadline=run.deadline)
     found = interleave(turns, least=ROUNDS[0], most=ROUNDS[1], seconds=seconds, deadline=run.deadline)
     reads = (*found.samples.get(READ, ()), *found.samples.get(READ_AGAIN, ()))
-    rates = with_rounds(roofline, reads, found.samples.get(PRODUCT, ()), found.samples.get(EXPONENTIALS, ()))
+    products, exps, disturbed = found.samples.get(PRODUCT, ()), found.samples.get(EXPONENTIALS, ()), run.disturbed()
+    rates = with_rounds(roofline, reads, products, exps, disturbed=disturbed)
     left_out |= {entry: _first_line(why) for entry, why in found.failures.items()}
     return Figures(
         results=mark_best(tuple(_with_figure(run, r, rates, found) for r in results)),
         roofline=rates,
-        rule=rule_in_words(found.rounds, left_out),
+        rule=rule_in_words(found.rounds, left_out, disturbed=disturbed),
     )
 
 
@@ -120,15 +121,16 @@ def _turns(run: Running, calls: Mapping[Entry, Callable[[], object]], roofline: 
     return turns | seconds
 
 
-def rule_in_words(rounds: int, left_out: Mapping[Hashable, str]) -> str:
+def rule_in_words(rounds: int, left_out: Mapping[Hashable, str], *, disturbed: bool = False) -> str:
     """How the figures of a run came about."""
     if not rounds:
         return "The time limit left none for interleaved rounds: figures are medians of each kernel timed by itself."
     exceptions = "".join(f" {_named(entry)} was timed by itself: {why}." for entry, why in left_out.items())
+    statistic, why = ("the highest of", ", since this machine was not quiet") if disturbed else ("medians over", "")
     return (
         f"The two fastest correct kernels of each G were timed again in {rounds} interleaved rounds, one call of each "
         "beside reads, a matrix product and exponentials: the faster one is the best, and its figure is its median "
-        "over the rounds. The three rates are medians over the samples at the start and in the rounds together."
+        f"over the rounds. The three rates are {statistic} the samples at the start and in the rounds together{why}."
         f"{exceptions}"
     )
 

@@ -253,6 +253,10 @@ class Run:
     def _out_of_time(self, reserved_seconds: float = 0.0) -> bool:
         return time.monotonic() > self.deadline - reserved_seconds
 
+    def disturbed(self) -> bool:
+        """Whether something else took part of this machine since the run began."""
+        return bool(busy.between(self.began, busy.moment()).sentences)
+
     def free(self) -> None:
         gc.collect()
         devices.empty_cache(self.device)

@@ -26,5 +26,8 @@ class Running(Protocol):
     def generator(self, offset: int) -> torch.Generator:
         """Random numbers of the run's seed, another stream for each offset."""
 
+    def disturbed(self) -> bool:
+        """Whether something else took part of this machine since the run began."""
+
     def free(self) -> None:
         """Gives back what the last part held."""

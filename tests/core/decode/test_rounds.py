@@ -94,6 +94,14 @@ def test_the_rates_of_a_run_are_medians_over_start_and_rounds_together():
     assert with_rounds(START, (), ()) == START
 
 
+def test_the_limits_of_a_disturbed_run_are_the_highest_rates_that_it_saw():
+    rates = with_rounds(START, (20e9, 33e9, 20e9), (300e9,), disturbed=True)
+    assert (rates.bytes_per_second, rates.flops_per_second) == (33e9, 410e9)
+    said = rule_in_words(9, {}, disturbed=True)
+    assert said.endswith("in the rounds together, since this machine was not quiet.")
+    assert "The three rates are the highest of the samples" in said
+
+
 def test_the_figure_is_the_median_of_the_rounds_and_both_sets_of_samples_are_kept():
     searched, other = result(8, "a", 4.0), result(8, "b", 5.0)
     again = replace(searched, round_samples=(0.006, 0.007, 0.009))
@@ -151,6 +159,7 @@ def test_a_run_times_its_best_again_and_says_so(monkeypatch):
     monkeypatch.setattr("core.decode.rounds.ROUNDS", (3, 3))
     monkeypatch.setattr("core.decode.rounds.read_turn", lambda *_: lambda: 10e9)
     monkeypatch.setattr("core.decode.rounds.product_turn", lambda *_: lambda: 100e9)
+    monkeypatch.setattr(Run, "disturbed", lambda _run: False)
     record = run_quietly(Run(JOB))
     assert calls[-12:] == [8, 2, 1] * 4  # once each to warm up, then three rounds
     assert [(len(r.round_samples), r.best) for r in record.results] == [(3, True)] * 3
@@ -160,16 +169,19 @@ def test_a_run_times_its_best_again_and_says_so(monkeypatch):
     assert "timed again in 3 interleaved rounds" in record.rule
 
 
-def test_exponentials_are_measured_in_the_rounds_too(monkeypatch):
+@pytest.mark.parametrize(("disturbed", "rate"), [(False, 3e9), (True, 5e9)])
+def test_exponentials_are_measured_in_the_rounds_too(disturbed, rate, monkeypatch):
     start = replace(START, exp_by="exp", start_exps=(1e9, 2e9, 3e9))
     monkeypatch.setattr("core.decode.run.measure_roofline", lambda *_: start)
     monkeypatch.setattr("core.decode.rounds.ROUNDS", (2, 2))
-    for name, rate in (("read", 10e9), ("product", 100e9), ("exponential", 5e9)):
-        monkeypatch.setattr(f"core.decode.rounds.{name}_turn", lambda *_, rate=rate: lambda: rate)
+    for name, given in (("read", 10e9), ("product", 100e9), ("exponential", 5e9)):
+        monkeypatch.setattr(f"core.decode.rounds.{name}_turn", lambda *_, given=given: lambda: given)
+    monkeypatch.setattr(Run, "disturbed", lambda _run: disturbed)
     record = run_quietly(Run(replace(JOB, kv_heads=(2,), kernels=("packed_rows_matmul",))))
+    assert ("since this machine was not quiet" in record.rule) is disturbed
     assert record.roofline.round_exps == (5e9, 5e9)
-    assert record.roofline.exp_per_second == 3e9  # 1, 2, 3, 5, 5
-    assert record.results[0].exponential_seconds == pytest.approx(8 * 200 / 3e9)  # H x tokens of both sequences
+    assert record.roofline.exp_per_second == rate  # of 1, 2, 3, 5, 5
+    assert record.results[0].exponential_seconds == pytest.approx(8 * 200 / rate)  # H x tokens of both sequences
     assert from_json(to_json(record)) == record
 
 
