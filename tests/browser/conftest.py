@@ -88,10 +88,13 @@ def kept(browser: Browser, arguments: dict[str, object]) -> Iterator[BrowserCont
 
 @contextmanager
 def emptied(context: BrowserContext) -> Iterator[BrowserContext]:
-    """A kept context, and afterwards nothing of the test in it but the files that the browser has cached."""
-    blank, *_ = context.pages
+    """A kept context, and afterwards nothing of the test in it but the files that the browser has cached.
+
+    What was open before stays open: the empty page, and one that the tests of a module share.
+    """
+    blank, *shared = context.pages
     yield context
-    used = [page for page in context.pages if page is not blank]
+    used = [page for page in context.pages if page is not blank and page not in shared]
     origins = {"{0.scheme}://{0.netloc}".format(urlsplit(page.url)) for page in used if page.url.startswith("http")}
     for page in used:
         page.close()
@@ -161,6 +164,14 @@ def page(context: BrowserContext) -> Iterator[Page]:
     """A page of the test's own whose console must stay free of errors and warnings."""
     with quiet(context.new_page()) as page:
         yield page
+
+
+@pytest.fixture(scope="module")
+def kept_page(kept_here: BrowserContext) -> Iterator[Page]:
+    """A page beside the tests' own, for the tests of a module that leave a view as they found it."""
+    page = kept_here.new_page()
+    yield page
+    page.close()
 
 
 @pytest.fixture(scope="module")

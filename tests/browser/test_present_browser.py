@@ -1,11 +1,13 @@
 """Presenter mode in a real Chromium: keys, screens, the address, the notes, and the way out."""
 
 import re
+from collections.abc import Iterator
 
 import pytest
 from playwright.sync_api import Page, expect
 
 from core.learning import faq, glossary_themes
+from tests.browser.conftest import quiet
 from tests.browser.keys import press
 from tests.browser.settle import settle
 from tests.dashboard import Dashboard
@@ -37,11 +39,15 @@ def at(page: Page, query: str) -> None:
 
 
 @pytest.fixture
-def room(server: Dashboard, page: Page) -> Page:
-    """The layouts page in presenter mode on a projector."""
-    page.set_viewport_size({"width": 1920, "height": 1080})
-    enter(page, f"{server.url}/layouts?present=1")
-    return page
+def room(server: Dashboard, kept_page: Page) -> Iterator[Page]:
+    """The layouts page in presenter mode on a projector, for tests that leave it at its first screen without notes."""
+    with quiet(kept_page) as page:
+        notes = page.get_by_role("complementary", name="Speaker notes")
+        first = re.fullmatch(rf"{re.escape(server.url)}/layouts\?present=1(&screen=0)?", page.url)
+        if first is None or notes.is_visible():
+            page.set_viewport_size({"width": 1920, "height": 1080})
+            enter(page, f"{server.url}/layouts?present=1")
+        yield page
 
 
 def test_p_enters_and_leaves(server: Dashboard, page: Page):
@@ -138,6 +144,8 @@ def test_where_a_page_has_no_notes_the_pictures_speak(room: Page):
     room.keyboard.press("n")
     notes = room.get_by_role("complementary", name="Speaker notes")
     expect(notes).to_contain_text("GQA diagram: a row of 64 query heads")
+    room.keyboard.press("n")
+    expect(notes).to_be_hidden()
 
 
 def test_a_page_says_a_note_of_its_own_for_each_screen(server: Dashboard, page: Page):

@@ -4,15 +4,17 @@ import csv
 import re
 import struct
 import xml.etree.ElementTree as ET
+from collections.abc import Iterator
 from io import BytesIO, StringIO
 from pathlib import Path
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import BrowserContext, Page, expect
 from pptx import Presentation
 
 from core.version import VERSION
+from tests.browser.conftest import quiet
 from tests.browser.settle import settle
 from tests.dashboard import Dashboard
 
@@ -25,6 +27,20 @@ def open_view(server: Dashboard, page: Page, path: str = VIEW) -> None:
     settle(page)
 
 
+@pytest.fixture
+def view(server: Dashboard, kept_here: BrowserContext, kept_page: Page) -> Iterator[Page]:
+    """VIEW as one page for the tests that open a menu of it and no more: it is closed again."""
+    kept_here.grant_permissions(["clipboard-read", "clipboard-write"])
+    menu = kept_page.get_by_test_id("stPopoverBody")
+    with quiet(kept_page) as page:
+        if not page.url.endswith(VIEW) or menu.count():
+            open_view(server, page)
+        yield page
+        page.keyboard.press("Escape")
+        expect(menu).to_have_count(0)
+    kept_here.clear_permissions()
+
+
 def saved(page: Page, label: str) -> tuple[str, bytes]:
     """Name and content of the file behind a button."""
     with page.expect_download() as download:
@@ -32,16 +48,14 @@ def saved(page: Page, label: str) -> tuple[str, bytes]:
     return download.value.suggested_filename, Path(download.value.path()).read_bytes()
 
 
-def test_copy_link_copies_the_address_of_the_view(server: Dashboard, page: Page):
-    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
-    open_view(server, page)
-    page.get_by_role("button", name="Share").click()
-    page.get_by_role("button", name="Copy link").click()
-    expect(page.get_by_role("button", name="Link copied")).to_be_visible()
-    address, _, made = page.evaluate("navigator.clipboard.readText()").partition("&made=")
-    assert parse_qsl(urlsplit(address).query) == parse_qsl(urlsplit(page.url).query)
+def test_copy_link_copies_the_address_of_the_view(view: Page):
+    view.get_by_role("button", name="Share").click()
+    view.get_by_role("button", name="Copy link").click()
+    expect(view.get_by_role("button", name="Link copied")).to_be_visible()
+    address, _, made = view.evaluate("navigator.clipboard.readText()").partition("&made=")
+    assert parse_qsl(urlsplit(address).query) == parse_qsl(urlsplit(view.url).query)
     assert re.fullmatch(rf"{re.escape(VERSION)}-[0-9a-f]{{8}}", made)
-    assert page.url.endswith(VIEW)
+    assert view.url.endswith(VIEW)
 
 
 VIEWS = {  # a view that no default shows, and words on it that say so
@@ -79,13 +93,11 @@ def test_a_copied_link_opens_the_same_view_elsewhere(server: Dashboard, page: Pa
     assert VIEWS[view] in " ".join(there.split())
 
 
-def test_share_copies_the_answer_with_what_was_asked(server: Dashboard, page: Page):
-    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
-    open_view(server, page)
-    page.get_by_role("button", name="Share").click()
-    page.get_by_role("button", name="Copy the answer, Markdown").click()
-    expect(page.get_by_role("button", name="Copied", exact=True)).to_be_visible()
-    lines = page.evaluate("navigator.clipboard.readText()").splitlines()
+def test_share_copies_the_answer_with_what_was_asked(view: Page):
+    view.get_by_role("button", name="Share").click()
+    view.get_by_role("button", name="Copy the answer, Markdown").click()
+    expect(view.get_by_role("button", name="Copied", exact=True)).to_be_visible()
+    lines = view.evaluate("navigator.clipboard.readText()").splitlines()
     assert lines[0].startswith(f"**{SAYS}")
     assert "| KV heads G of 32 | 4 |" in lines
     assert re.match(r"Headroom, .*/layouts\?.*made=", lines[-1])
@@ -99,10 +111,9 @@ def test_without_a_clipboard_the_address_is_shown(server: Dashboard, page: Page)
     expect(page.get_by_label("Link to this view")).to_have_value(re.compile(rf"/{re.escape(VIEW)}&made="))
 
 
-def test_a_picture_saves_as_svg_with_title_and_source(server: Dashboard, page: Page):
-    open_view(server, page)
-    page.get_by_role("button", name="Save").first.click()
-    name, content = saved(page, "SVG")
+def test_a_picture_saves_as_svg_with_title_and_source(view: Page):
+    view.get_by_role("button", name="Save").first.click()
+    name, content = saved(view, "SVG")
     assert name == "headroom-gqa-32-query-heads-share-4-key-and.svg"
     root = ET.fromstring(content)
     said = " ".join("".join(node.itertext()) for node in root.findall("{http://www.w3.org/2000/svg}text"))
@@ -125,10 +136,9 @@ def test_a_file_stays_while_others_draw(server: Dashboard, page: Page, elsewhere
     assert late.body() == content
 
 
-def test_a_picture_saves_as_png_at_slide_size(server: Dashboard, page: Page):
-    open_view(server, page)
-    page.get_by_role("button", name="Save").first.click()
-    name, content = saved(page, "PNG")
+def test_a_picture_saves_as_png_at_slide_size(view: Page):
+    view.get_by_role("button", name="Save").first.click()
+    name, content = saved(view, "PNG")
     assert name.endswith(".png")
     assert struct.unpack(">II", content[16:24]) == (1920, 1080)
 
@@ -150,10 +160,9 @@ def test_a_closed_menu_holds_nothing(server: Dashboard, page: Page):
     expect(page.get_by_role("button", name="Copy link")).to_have_count(0)
 
 
-def test_a_view_as_a_report(server: Dashboard, page: Page):
-    open_view(server, page)
-    page.get_by_role("button", name="Share").click()
-    name, content = saved(page, "Report")
+def test_a_view_as_a_report(view: Page):
+    view.get_by_role("button", name="Share").click()
+    name, content = saved(view, "Report")
     html = content.decode()
     assert name == "headroom-the-three-layouts.html"
     assert SAYS in html
