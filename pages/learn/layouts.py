@@ -7,12 +7,13 @@ import streamlit as st
 
 from core.models.head_sharing import PRESETS, Layout, LayoutError, alt_text, divisors, formula, outline, sentence
 from core.units import format_binary
-from pages.shell import cached, share, style
+from pages.shell import below, cached, share, style
 
 if TYPE_CHECKING:
     from core.reports.closing import Rests
 
 OWN = "A shape of your own"
+BESIDE = "The three side by side"
 BY_NAME = {preset.name: preset for preset in PRESETS}
 
 
@@ -69,7 +70,7 @@ def side_by_side(layout: Layout) -> None:
     heads = layout.num_query_heads
     between = layout.num_kv_heads if layout.kind == "GQA" else _typical_kv_heads(heads)
     choices = list(dict.fromkeys([heads, between, 1]))
-    st.subheader("The three side by side")
+    st.subheader(BESIDE)
     for column, kv_heads in zip(st.columns(len(choices), gap="medium"), choices, strict=True):
         with column:
             picture(layout.with_kv_heads(kv_heads), 380, key=f"layouts_beside_{kv_heads}")
@@ -109,6 +110,7 @@ st.markdown(
 try:
     shape = choose_shape()
     follow(shape)
-    side_by_side(shape)
+    with below.sent_when_near("layouts", [BESIDE]):
+        side_by_side(shape)
 except LayoutError as error:
     st.error(str(error))

@@ -9,7 +9,7 @@ from core.evidence import studies as evidence
 from core.evidence.records import CONFIDENCES, Finding, Source
 from core.evidence.studies import Dot
 from core.figures.evidence import Scale
-from pages.shell import share
+from pages.shell import below, share
 from pages.shell.quality import draw_quality
 
 if TYPE_CHECKING:
@@ -132,19 +132,25 @@ range_chart(chosen, "points", "Benchmarks:")
 range_chart(chosen, "perplexity", "Language-model loss:")
 if chosen:
     share.save_csv(evidence.figure_rows(chosen), key="evidence_csv", file_name="headroom-evidence.csv")
-st.subheader("Where the studies disagree")
-disagreements()
-st.subheader("What else is published")
-topic = st.selectbox(
-    "Topic", list(TOPIC_NAMES), format_func=lambda name: TOPIC_NAMES[name], key="evidence_topic", bind="query-params"
-)
-findings = evidence.findings_for(topic)
-for found in findings:
-    statement(found)
-share.remember_answer(answer(chosen), partial(rests, chosen, findings))
-with st.expander("Every study with its table, caveat and source"):
-    for study in evidence.published().comparisons:
-        st.markdown(
-            f"**{study.label}**: {study.measure}; {study.training}; {study.how_held}.  \n{study.caveat}  \n"
-            f"{source_line(study)}"
-        )
+DISAGREE, ELSE = "Where the studies disagree", "What else is published"
+with below.sent_when_near("evidence", [DISAGREE, ELSE], unless=["evidence_topic"]):
+    st.subheader(DISAGREE)
+    disagreements()
+    st.subheader(ELSE)
+    topic = st.selectbox(
+        "Topic",
+        list(TOPIC_NAMES),
+        format_func=lambda name: TOPIC_NAMES[name],
+        key="evidence_topic",
+        bind="query-params",
+    )
+    findings = evidence.findings_for(topic)
+    for found in findings:
+        statement(found)
+    share.remember_answer(answer(chosen), partial(rests, chosen, findings))
+    with st.expander("Every study with its table, caveat and source"):
+        for study in evidence.published().comparisons:
+            st.markdown(
+                f"**{study.label}**: {study.measure}; {study.training}; {study.how_held}.  \n{study.caveat}  \n"
+                f"{source_line(study)}"
+            )

@@ -55,9 +55,13 @@ _headings = st.components.v2.component("headroom_below", html='<div id="rest"></
 
 
 @contextmanager
-def sent_when_near(page: str, headings: Sequence[str]) -> Iterator[None]:
-    """The rest of the page of that path, under those headings; in a room, whose screens are cut from it, at once."""
-    near = st.session_state.get(_NEAR) == page or present.in_a_room()
+def sent_when_near(page: str, headings: Sequence[str], *, unless: Sequence[str] = ()) -> Iterator[None]:
+    """The rest of the page of that path, under those headings; in a room, whose screens are cut from it, at once.
+
+    So it is where the address holds one of the keys in `unless`, of inputs there: its link leads to what they show.
+    """
+    asked = any(key in st.query_params for key in unless)
+    near = asked or st.session_state.get(_NEAR) == page or present.in_a_room()
     rest = st.container()
     if not near:  # after the rest, so that the page is never shorter than what was scrolled to
         _headings(key=f"{page}_below", data={"headings": list(headings)}, on_near_change=lambda: _send(page))

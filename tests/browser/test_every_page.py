@@ -93,6 +93,7 @@ def walk_to(tab: Page, url: str, path: str) -> None:
         tab.locator(f'[data-testid="stSidebarNavLink"][href$="/{page}"]').dispatch_event("click")
         expect(tab).to_have_url(re.compile(re.escape(f"{url}/{page}") + r"(\?|$)"))  # once the server has begun it
     if name:
+        settle(tab, CHANGED_MS)  # the tabs lie below the window
         tab.get_by_role("tab", name=name, exact=True).click()
     settle(tab, CHANGED_MS)
 

@@ -82,10 +82,10 @@ window.requestAnimationFrame = (look) => asked((now) => look(now / 40))
 
 
 def test_what_is_below_the_window_is_not_waited_for(server: Dashboard, first_visit: Page):
-    """A table there whose code never comes: by this clock the page that takes long is shown after our patience."""
+    """Buttons there whose code never comes: by this clock the page that takes long is shown after our patience."""
     page = first_visit
     page.add_init_script(SLOW_CLOCK)
-    page.route("**/DataFrame.*", lambda route: None)
+    page.route("**/DownloadButton.*", lambda route: None)
     page.goto(f"{server.url}/models", wait_until="commit")
     expect(page.get_by_role("heading", level=1)).to_be_visible()
     assert page.get_by_test_id("stSkeleton").first.evaluate("grey => grey.getBoundingClientRect().top > innerHeight")

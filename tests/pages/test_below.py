@@ -1,5 +1,7 @@
 """What lies below the window: it runs, counts in links and files, and is sent when somebody comes near it."""
 
+import pytest
+
 from pages.shell import below
 from tests.pages.conftest import opened_as_seen_first
 
@@ -45,3 +47,19 @@ def test_another_page_forgets_that_it_was_near():
 def test_in_a_room_all_is_sent_at_once():
     app = opened_as_seen_first(PAGE, present="1")
     assert [heading.value for heading in app.subheader][-1] == "The registry"
+
+
+@pytest.mark.parametrize(
+    ("script", "last", "link"),
+    [
+        ("tools/size/size.py", "Behind the answer", {"size_tab": "Limits"}),
+        ("tools/size/size.py", "Behind the answer", {"size_job": "Serve a model", "size_serve_tab": "Engine"}),
+        ("reference/evidence.py", "What else is published", {"evidence_topic": "Speed"}),
+        ("learn/layouts.py", "The three side by side", {"present": "1"}),
+    ],
+)
+def test_the_rest_of_other_pages_too_but_for_a_link_to_what_it_shows(script, last, link):
+    first = opened_as_seen_first(script, **{key: link[key] for key in link if key == "size_job"})
+    assert not first.exception
+    assert last not in [heading.value for heading in first.subheader]
+    assert last in [heading.value for heading in opened_as_seen_first(script, **link).subheader]

@@ -25,7 +25,7 @@ from core.serving.serve import (
 )
 from core.serving.what_if import own_kv_heads
 from core.units import format_both
-from pages.shell import cached, share, style, unsent
+from pages.shell import below, cached, share, style, unsent
 from pages.tools.size import beside, besides, cache_width, engine, inputs, plan, report, server_log, speed, split
 from pages.tools.size.model import say_caution
 
@@ -40,6 +40,12 @@ def show(asked: inputs.Asked, answer: st.delta_generator.DeltaGenerator) -> None
         cache_width.say_width(asked.model.spec, asked.job.kv_bits)
         show_answer(asked.model.name, served)
     report.remember_served(asked.model.name, served)
+    with below.sent_when_near("size", ["Behind the answer"], unless=["size_serve_tab"]):
+        show_behind(asked, served)
+
+
+def show_behind(asked: inputs.Asked, served: Served) -> None:
+    """The tabs under the answer."""
     option = Option(
         num_kv_heads=None, kv_bits=served.job.kv_bits, plan=served.plan, engine_refusal=served.engine_refusal
     )

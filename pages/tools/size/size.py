@@ -7,7 +7,7 @@ from core.models.hub.pulls import HubError
 from core.models.spec import UnsupportedConfig
 from core.serving.options import option_grid
 from core.serving.traffic import TrafficError
-from pages.shell import unsent
+from pages.shell import below, unsent
 from pages.tools.size import (
     beside,
     besides,
@@ -70,79 +70,80 @@ except StillWaiting as wait:
     wait_for(wait)
     st.stop()
 
-st.subheader("Behind the answer")
-# What a closed tab would draw is not worked out; its inputs run unsent, so that they stay in the URL.
-(
-    plan_tab,
-    engine_tab,
-    log_tab,
-    table_tab,
-    ways_tab,
-    limits_tab,
-    ranks_tab,
-    traffic_tab,
-    speed_tab,
-    measure_tab,
-    beside_tab,
-    record_tab,
-) = st.tabs(TABS, key="size_tab", bind="query-params")
-with unsent.sent_if(bool(ways_tab.open), ways_tab, "size_ways"):
-    wished = inputs.choose_wished(asked.job)
-    if ways_tab.open:
-        ways.show_ways(asked, wished)
-with unsent.sent_if(bool(ranks_tab.open), ranks_tab, "size_ranks"):
-    ranks.ranks_inputs()
-    if ranks_tab.open:
-        ranks.show_ranks(option)
-with unsent.sent_if(bool(traffic_tab.open) or traffic.takes_a_file(), traffic_tab, "size_traffic"):
-    traffic.traffic_inputs()
-    if traffic_tab.open:
-        traffic.show_traffic(option)
-with unsent.sent_if(bool(log_tab.open) or server_log.holds_a_file(), log_tab, "size_log"):
-    pasted = server_log.log_inputs()
-    if log_tab.open:
-        server_log.show_log(option.plan, pasted, asked.model.name)
-with unsent.sent_if(bool(record_tab.open), record_tab, "size_record"):
-    record.record_inputs()
-    if record_tab.open:
-        try:
-            record.show_record(asked, grid, option, wished)
-        except (SizingError, TrafficError) as error:
-            st.error(str(error))
-with answer:
-    say_caution(asked.model.spec)
-    cache_width.say_width(asked.model.spec, asked.job.kv_bits)
-    verdict.show_verdict(grid, option, wished)
-    report.copy_choice(grid, option, wished)
-    engine.show_difference(option)
-    verdict.show_options(grid, option)
-    split.show_where_it_rules(option.plan)
-    engine.show_why(option)
-if plan_tab.open:
-    with plan_tab:
-        split.show_with_the_plan(option.plan)
-        plan.show_plan(option, asked.model.name)
-        parts.show_weights(option)
-        plan.show_what_gb_means(option.plan)
-if engine_tab.open:
-    with engine_tab:
-        engine.show_engine(option)
-if table_tab.open:
-    with table_tab:
-        plan.show_table(grid)
-if limits_tab.open:
-    with limits_tab:
-        limits.show_answers(grid, option)
-        limits.show_frontier(grid, option)
-if speed_tab.open:
-    with speed_tab:
-        speed.show_speed(option)
-        besides.show_besides(option.plan)
-        measure.show_last_measurement(grid)
-if measure_tab.open:
-    with measure_tab:
-        measure.show_measure(grid, option)
-if beside_tab.open:
-    with beside_tab:
-        beside.show(asked.model)
+with below.sent_when_near("size", ["Behind the answer"], unless=["size_tab"]):
+    st.subheader("Behind the answer")
+    # What a closed tab would draw is not worked out; its inputs run unsent, so that they stay in the URL.
+    (
+        plan_tab,
+        engine_tab,
+        log_tab,
+        table_tab,
+        ways_tab,
+        limits_tab,
+        ranks_tab,
+        traffic_tab,
+        speed_tab,
+        measure_tab,
+        beside_tab,
+        record_tab,
+    ) = st.tabs(TABS, key="size_tab", bind="query-params")
+    with unsent.sent_if(bool(ways_tab.open), ways_tab, "size_ways"):
+        wished = inputs.choose_wished(asked.job)
+        if ways_tab.open:
+            ways.show_ways(asked, wished)
+    with unsent.sent_if(bool(ranks_tab.open), ranks_tab, "size_ranks"):
+        ranks.ranks_inputs()
+        if ranks_tab.open:
+            ranks.show_ranks(option)
+    with unsent.sent_if(bool(traffic_tab.open) or traffic.takes_a_file(), traffic_tab, "size_traffic"):
+        traffic.traffic_inputs()
+        if traffic_tab.open:
+            traffic.show_traffic(option)
+    with unsent.sent_if(bool(log_tab.open) or server_log.holds_a_file(), log_tab, "size_log"):
+        pasted = server_log.log_inputs()
+        if log_tab.open:
+            server_log.show_log(option.plan, pasted, asked.model.name)
+    with unsent.sent_if(bool(record_tab.open), record_tab, "size_record"):
+        record.record_inputs()
+        if record_tab.open:
+            try:
+                record.show_record(asked, grid, option, wished)
+            except (SizingError, TrafficError) as error:
+                st.error(str(error))
+    with answer:
+        say_caution(asked.model.spec)
+        cache_width.say_width(asked.model.spec, asked.job.kv_bits)
+        verdict.show_verdict(grid, option, wished)
+        report.copy_choice(grid, option, wished)
+        engine.show_difference(option)
+        verdict.show_options(grid, option)
+        split.show_where_it_rules(option.plan)
+        engine.show_why(option)
+    if plan_tab.open:
+        with plan_tab:
+            split.show_with_the_plan(option.plan)
+            plan.show_plan(option, asked.model.name)
+            parts.show_weights(option)
+            plan.show_what_gb_means(option.plan)
+    if engine_tab.open:
+        with engine_tab:
+            engine.show_engine(option)
+    if table_tab.open:
+        with table_tab:
+            plan.show_table(grid)
+    if limits_tab.open:
+        with limits_tab:
+            limits.show_answers(grid, option)
+            limits.show_frontier(grid, option)
+    if speed_tab.open:
+        with speed_tab:
+            speed.show_speed(option)
+            besides.show_besides(option.plan)
+            measure.show_last_measurement(grid)
+    if measure_tab.open:
+        with measure_tab:
+            measure.show_measure(grid, option)
+    if beside_tab.open:
+        with beside_tab:
+            beside.show(asked.model)
 report.remember_choice(asked, grid, option, wished)
