@@ -13,8 +13,8 @@ struct Widened {
   typedef float query;
   typedef floats lanes;
   static constexpr bool SCALED = false;
-  static constexpr int DIRECT_ROWS = MANY_REGISTERS ? 2 * WEIGHED : WEIGHED;  // more are widened once, for all passes
-  static constexpr bool SCORED_DIRECT = false;                                // but for keys, which are not
+  static constexpr int DIRECT_ROWS = 2 * WEIGHED;     // more are widened once, for all passes
+  static constexpr bool SCORED_DIRECT = false;       // but for keys, which are not
   static constexpr float FACTOR = 1;                     // stored numbers are this many times what get() returns
   static inline query query_of(const float* from) { return from[0]; }
   static inline lanes all(query q) { return splat(q); }
@@ -52,6 +52,7 @@ struct Int8 : Widened {
 };
 struct Int4 : Widened {  // a byte holds two neighbours in two's complement, the first in its low half
   static constexpr int STEP = 2, SUBS = 2, BYTES = 16;
+  static constexpr int DIRECT_ROWS = MANY_REGISTERS ? 2 * WEIGHED : WEIGHED;
   static constexpr bool SCALED = true;
   template <int J>
   static inline lanes get(const uint8_t* p, int part) {

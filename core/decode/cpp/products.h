@@ -22,6 +22,9 @@ inline void score_blocks(const uint8_t* k, const typename F::query* q, int dim, 
   const size_t block = block_bytes<F>(dim), before = scale_bytes<F>(dim);
   const int group = F::SCALED ? GROUP : dim;
   floats sums[SPLIT][ROWS][VECTORS] = {};
+  // A group's scale meets its sums rather than each of its numbers, where registers hold both sums of a few rows.
+  constexpr bool LATE = F::SCALED && ROWS > 2 && (SPLIT + 1) * ROWS * VECTORS <= (MANY_REGISTERS ? 24 : 0);
+  floats whole[LATE ? ROWS : 1][VECTORS] = {};
   for (int g = 0; g < dim / group; ++g) {
     floats scale[VECTORS];
     if constexpr (F::SCALED)
@@ -43,7 +46,7 @@ inline void score_blocks(const uint8_t* k, const typename F::query* q, int dim, 
 #pragma GCC unroll 8
           for (int v = 0; v < VECTORS; ++v) {
             x[v] = F::template get<J>(at + v / PARTS * block, v % PARTS);
-            if constexpr (F::SCALED) x[v] *= scale[v];
+            if constexpr (F::SCALED && !LATE) x[v] *= scale[v];
           }
 #pragma GCC unroll 8
           for (int r = 0; r < ROWS; ++r) {
@@ -56,6 +59,18 @@ inline void score_blocks(const uint8_t* k, const typename F::query* q, int dim, 
         if constexpr (F::SUBS == 2) factor(std::integral_constant<int, 1>{});
       }
     }
+    if constexpr (LATE)
+#pragma GCC unroll 8
+      for (int r = 0; r < ROWS; ++r)
+#pragma GCC unroll 8
+        for (int v = 0; v < VECTORS; ++v) {
+          floats sum = sums[0][r][v];
+#pragma GCC unroll 8
+          for (int j = 1; j < SPLIT; ++j) sum += sums[j][r][v];
+          whole[r][v] += sum * scale[v];
+#pragma GCC unroll 8
+          for (int j = 0; j < SPLIT; ++j) sums[j][r][v] = floats{};
+        }
   }
 #pragma GCC unroll 8
   for (int r = 0; r < ROWS; ++r)
@@ -64,6 +79,7 @@ inline void score_blocks(const uint8_t* k, const typename F::query* q, int dim, 
       floats sum = sums[0][r][v];
 #pragma GCC unroll 8
       for (int j = 1; j < SPLIT; ++j) sum += sums[j][r][v];
+      if constexpr (LATE) sum = whole[r][v];
       store(scores + size_t(r) * KEYS + v * WIDTH, sum);
     }
 }
