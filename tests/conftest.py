@@ -136,6 +136,17 @@ def _says_torch(decorator: ast.expr) -> bool:
 
 
 @pytest.fixture(scope="session", autouse=True)
+def _pictures_valid_once() -> Iterator[None]:
+    """Where a collected test draws: who draws none loads no Altair for it."""
+    with pytest.MonkeyPatch.context() as patch:
+        if "altair" in sys.modules:
+            from tests import schema_once
+
+            patch.setattr(*schema_once.replacement())
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
 def _compiler_that_remembers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """CXX for all that starts here; a test that looks at compilers sets its own."""
     compiler = os.environ.get("CXX") or shutil.which("g++") or shutil.which("clang++")
