@@ -1,8 +1,9 @@
 """What lies below the window in a real Chromium: it comes when somebody scrolls, follows a link, or sees so far."""
 
+import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.settle import PATIENCE_MS, settle, stand
+from tests.browser.settle import BELOW, PATIENCE_MS, settle, stand
 from tests.dashboard import Dashboard
 
 PICTURES = '[data-testid="stVegaLiteChart"] svg.marks'
@@ -74,3 +75,25 @@ def test_a_page_that_is_opened_again_begins_at_its_top(server: Dashboard, page: 
     stand(page)
     expect(page.locator(PICTURES)).to_have_count(1)
     assert headings(page) == ALL
+
+
+@pytest.mark.parametrize(
+    ("path", "first"),
+    [
+        ("size", "Behind the answer"),
+        ("evidence", "Where the studies disagree"),
+        ("layouts", "The three side by side"),
+    ],
+)
+def test_the_first_heading_below_stands_where_it_stood(server: Dashboard, page: Page, path: str, first: str) -> None:
+    page.set_viewport_size({"width": 1280, "height": 800})
+    page.goto(f"{server.url}/{path}")
+    stand(page)
+    heading = page.get_by_role("heading", name=first, exact=True)
+    expect(heading).to_have_count(1)
+    top = "(heading) => Math.round(heading.getBoundingClientRect().top + " + SCROLLED + ")"
+    before = heading.evaluate(top)
+    assert before > 800
+    settle(page)
+    expect(page.locator(BELOW)).to_have_count(0)
+    assert heading.evaluate(top) == before
