@@ -19,6 +19,7 @@ from core.models import registry
 from tests.slow import function_of, is_all_slow, slow_tests
 
 ONCE = Path(__file__).with_name("compile_once.py")
+BEGINS_FIRST = Path(__file__).with_name("test_elsewhere.py")  # a minute: last by its name, the other core would wait
 HAS_TORCH = find_spec("torch") is not None
 MODULE_MARK = "pytestmark = pytest.mark.torch"
 WITHOUT_TORCH = re.compile(r"^not torch( and .*)?$")  # of -m, as `make check` says it: seconds of every process
@@ -94,6 +95,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         if function_of(item.nodeid) in slow:
             item.add_marker("slow")
+    items.sort(key=lambda item: item.path != BEGINS_FIRST)
     proofs = config.getoption("--proofs")
     _leave_out(config, items, lambda item: (item.get_closest_marker("proof") is not None) != proofs)
     if not HAS_TORCH:
