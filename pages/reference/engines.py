@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 
 EVERY = "Every engine"
 COLUMNS = (
-    Column(name="Model", width=164),
-    Column(name="Engine", width=138),
-    Column(name="Tokens", width=64),
-    Column(name="One request", width=92, by="Bytes"),
-    Column(name="Bytes", width=122),
-    Column(name="Times payload", width=102, digits=2),
-    Column(name="In 40 GiB", width=69),
-    Column(name="In 70 GiB", width=69),
+    Column(name="Model", width=162),
+    Column(name="Engine", width=145),
+    Column(name="Tokens", width=63),
+    Column(name="One request", width=94, by="Bytes"),
+    Column(name="Bytes", width=113),
+    Column(name="Times payload", width=107, digits=2),
+    Column(name="In 40 GiB", width=68),
+    Column(name="In 70 GiB", width=68),
     Column(name="Not served because", width=420),
 )
 

@@ -13,9 +13,9 @@ struct Widened {
   typedef float query;
   typedef floats lanes;
   static constexpr bool SCALED = false;
-  static constexpr int DIRECT_ROWS = 2 * WEIGHED;     // more are widened once, for all passes
-  static constexpr bool SCORED_DIRECT = false;       // but for keys, which are not
-  static constexpr float FACTOR = 1;                     // stored numbers are this many times what get() returns
+  static constexpr int DIRECT_ROWS = 2 * WEIGHED;  // more are widened once, for all passes
+  static constexpr bool SCORED_DIRECT = false;     // but for keys, which are not
+  static constexpr float FACTOR = 1;               // stored numbers are this many times what get() returns
   static inline query query_of(const float* from) { return from[0]; }
   static inline lanes all(query q) { return splat(q); }
   static inline floats step(floats sum, lanes x, lanes with) { return sum + x * with; }
