@@ -84,7 +84,7 @@ def quality_chart(dots: Sequence[Dot], scale: Scale, palette: Palette) -> alt.La
         ),
         base.mark_line(color=mixed(palette.line, palette.background, 0.7), strokeWidth=2).encode(x=x, detail="study:N"),
         *_dots(base, rows, x, kind_scale, palette),
-        *_labels(base, NEAR * (domain[1] - domain[0]), scale, x, kinds, palette),
+        *_labels(base, rows, NEAR * (domain[1] - domain[0]), scale, x, kinds, palette),
         data=alt.Data(values=rows),  # once, for all that is drawn of it
     ).properties(height=ROW_HEIGHT * len(order) + AXIS_HEIGHT)
 
@@ -111,12 +111,20 @@ def _dots(base: alt.Chart, rows: list[dict[str, Any]], x: alt.X, kinds: alt.Scal
 
 
 def _labels(
-    base: alt.Chart, near: float, scale: Scale, x: alt.X, kinds: alt.Color, palette: Palette
+    base: alt.Chart,
+    rows: list[dict[str, Any]],
+    near: float,
+    scale: Scale,
+    x: alt.X,
+    kinds: alt.Color,
+    palette: Palette,
 ) -> list[alt.Chart]:
     """The labels of the dots, GQA's above and MQA's under them, each over a halo so that no grid runs through it.
 
-    Near the zero line a label begins or ends at its dot, so that it stays on its side of the line.
+    Near the zero line a label begins or ends at its dot, so that it stays on its side of the line. A side without a
+    label makes no marks, which the browser would take time for.
     """
+    drawn = {(_side(row["change"], near, scale), row["above"]) for row in rows}
     right = "datum.change >= 0" if scale == "points" else "datum.change <= 0"
     sides: tuple[tuple[str, Literal["left", "center", "right"], int], ...] = (
         (f"abs(datum.change) >= {near}", "center", 0),
@@ -126,8 +134,10 @@ def _labels(
     made, says = [], alt.value(alt.ExprRef(f"width < {NARROW_PX} ? datum.variant : datum.label"))
     small: dict[str, Any] = {"fontSize": alt.ExprRef(f"width < {NARROW_PX} ? 11 : 13"), "fontWeight": 600}
     for which, align, dx in sides:
-        for above, dy in (("datum.above", -16), ("!datum.above", 18)):
-            marks = base.transform_filter(f"{which} && {above}")
+        for above, dy in ((True, -16), (False, 18)):
+            if (align, above) not in drawn:
+                continue
+            marks = base.transform_filter(f"{which} && {'datum.above' if above else '!datum.above'}")
             moved = alt.ExprRef(f"{dx} + (width < {NARROW_PX} ? {ASIDE} * datum.aside : 0)")
             halo = marks.mark_text(
                 align=align, dx=moved, dy=dy, **small, stroke=palette.background, strokeWidth=5, strokeJoin="round"
@@ -135,6 +145,13 @@ def _labels(
             text = marks.mark_text(align=align, dx=moved, dy=dy, **small)
             made += [halo.encode(x=x, text=says), text.encode(x=x, text=says, color=kinds)]
     return made
+
+
+def _side(change: float, near: float, scale: Scale) -> str:
+    """How the label of that change is aligned."""
+    if abs(change) >= near:
+        return "center"
+    return "left" if (change >= 0 if scale == "points" else change <= 0) else "right"
 
 
 def _aside(dot: Dot, shown: Sequence[Dot], near: float) -> int:
