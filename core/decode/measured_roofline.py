@@ -111,6 +111,8 @@ def _readers(device: torch.device, limit_bytes: int) -> list[Work]:
         address, threads = data.data_ptr(), torch.get_num_threads()
         works += [
             (f"{OURS}, {name}", size, lambda: data is None or library.headroom_read(address, size, 0, threads, pool)),
+            (f"{OURS} of two halves with fetches, {name}", size,
+             lambda: data is None or library.headroom_read(address, size, 2, threads, pool)),
             (f"{OURS} with fetches, {name}", size,
              lambda: data is None or library.headroom_read(address, size, 1, threads, pool)),
         ]  # fmt: skip

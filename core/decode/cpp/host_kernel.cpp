@@ -73,8 +73,10 @@ extern "C" void headroom_multiply(int kind, const void* weights, const void* x, 
   work((const uint8_t*)weights, (const uint8_t*)x, groups, which, first, rows, columns, threads, (Parallel)parallel, out);
 }
 
-extern "C" uint32_t headroom_read(const void* data, size_t bytes, int ahead, int threads, void* parallel) {
-  return read_all((const uint8_t*)data, bytes, ahead, threads, (Parallel)parallel);
+// way: 0 as the processor fetches by itself, 1 with fetches ahead, 2 with them and in turns of two halves, each a multiple
+// of 256 bytes.
+extern "C" uint32_t headroom_read(const void* data, size_t bytes, int way, int threads, void* parallel) {
+  return read_all((const uint8_t*)data, bytes, way > 0, way == 2, threads, (Parallel)parallel);
 }
 
 // FLOPs of one product: kind 1 as bfloat16 is multiplied by vectors here, 2 by tiles (only where headroom_by_tiles says

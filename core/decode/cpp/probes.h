@@ -6,6 +6,7 @@
 namespace {
 
 constexpr size_t STRETCH = 1 << 21;  // bytes that a thread reads before it takes the next
+constexpr size_t TURN = 1 << 17;     // of them from each of two halves, as a kernel reads keys and values in turns
 
 // Every byte once; `ahead` fetches lines into the second cache first, as the kernels do. Returns a sum, so that it is read.
 inline uint32_t read_stretch(const uint8_t* from, size_t bytes, bool ahead) {
@@ -26,13 +27,19 @@ inline uint32_t read_stretch(const uint8_t* from, size_t bytes, bool ahead) {
   return found;
 }
 
-inline uint32_t read_all(const uint8_t* data, size_t bytes, bool ahead, int threads, Parallel parallel) {
+// A thread reads one stretch after another, or with `halves` TURN bytes of each half in turns.
+inline uint32_t read_all(const uint8_t* data, size_t bytes, bool ahead, bool halves, int threads, Parallel parallel) {
+  const size_t end = halves ? bytes / 2 : bytes, turn = halves ? TURN : STRETCH;
   std::atomic<size_t> next{0};
   std::atomic<uint32_t> found{0};
   auto work = [&] {
     uint32_t mine = 0;
-    for (size_t at; (at = next.fetch_add(STRETCH)) < bytes;)
-      mine += read_stretch(data + at, bytes - at < STRETCH ? bytes - at : STRETCH, ahead);
+    for (size_t first; (first = next.fetch_add(STRETCH)) < end;)
+      for (size_t at = first; at < end && at < first + STRETCH; at += turn) {
+        const size_t some = end - at < turn ? end - at : turn;
+        mine += read_stretch(data + at, some, ahead);
+        if (halves) mine += read_stretch(data + end + at, some, ahead);
+      }
     found += mine;
   };
   on_threads(threads, parallel, work);
