@@ -33,7 +33,7 @@ from core.decode.plan import (
     fit_to_memory,
 )
 from core.decode.records import KernelResult, Roofline, RunRecord, mark_best, spread_of, to_dict
-from core.decode.sampling import times_as_long
+from core.decode.sampling import is_trial, times_as_long
 from core.decode.state import Kept
 from core.host import busy
 
@@ -143,7 +143,8 @@ class Run:
         generator = self.generator(g)
         self.free()
         # twice what the processor's cache holds, where memory is to spare: a server's may be larger than COLD_BYTES
-        copies = copies_for_cold_reads(self.job.stored_bytes(g), min(2 * self.cache_bytes, self.limit_bytes // 8))
+        least_bytes = 0 if is_trial() else min(2 * self.cache_bytes, self.limit_bytes // 8)
+        copies = copies_for_cold_reads(self.job.stored_bytes(g), least_bytes)
         drawn = make_inputs(self.job, g, self.device, generator)
         inputs = [drawn, *(drawn.copied() for _ in range(1, copies))]
         expected = reference(drawn)
