@@ -32,7 +32,8 @@ inline void soften(float* scores, int live, float scale, int dim, Q* weights, fl
   for (int i = 0; i < whole; i += TOGETHER)
 #pragma GCC unroll 4
     for (int j = 0; j < CHAINS; ++j) high[j] = greater_of(load(scores + i + j * WIDTH), high[j]);
-  const float found = greatest(greater_of(greater_of(high[0], high[1]), greater_of(high[2], high[3]))) * scale, peak = found > top ? found : top, shrink = std::exp2(top - peak);
+  const floats highest = greater_of(greater_of(high[0], high[1]), greater_of(high[2], high[3]));
+  const float found = greatest(highest) * scale, peak = found > top ? found : top, shrink = std::exp2(top - peak);
   if (shrink != 1.0f)
     for (int i = 0; i < dim; i += WIDTH) store(out + i, load(out + i) * shrink);
   floats sums[CHAINS] = {};
