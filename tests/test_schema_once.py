@@ -1,18 +1,19 @@
 """What remembers valid pictures lets no invalid one through, however often it comes."""
 
-import altair as alt
 import pytest
 from altair.utils.schemapi import SchemaValidationError
 
+from core.figures.drawing import alt
 from tests.schema_once import valid_once
 
 
 def test_an_invalid_picture_is_refused_each_time():
+    """When it is written: core.figures.drawing has no part looked at before."""
     bars = alt.Chart(alt.Data(values=[{"a": 1}]))
     for _ in range(2):
         assert bars.mark_bar(size=3).to_dict()["mark"] == {"type": "bar", "size": 3}
         with pytest.raises(SchemaValidationError):
-            bars.mark_bar(size="big").to_dict()
+            alt.layer(bars, bars.mark_bar(size="big")).to_dict()
 
 
 def test_what_was_valid_is_asked_once_for_each_content_and_schema():

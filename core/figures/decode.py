@@ -2,9 +2,8 @@
 
 from typing import Any
 
-import altair as alt
-
 from core.decode.records import KernelResult, StepResult, share_in_words
+from core.figures.drawing import alt
 from core.figures.palette import Palette, mixed
 from core.models.attention import kind_of
 

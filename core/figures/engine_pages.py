@@ -7,9 +7,8 @@ its bytes; a row of more pages than can be told apart is cut, or one stretch.
 
 from typing import Any
 
-import altair as alt
-
 from core.engines.plan import CacheGroup, EnginePlan
+from core.figures.drawing import alt
 from core.figures.marks import Picture, boxes, lines, words
 from core.figures.palette import Palette
 from core.units import format_bytes

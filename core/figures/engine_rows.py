@@ -4,8 +4,7 @@ from collections.abc import Sequence
 from textwrap import shorten
 from typing import Any
 
-import altair as alt
-
+from core.figures.drawing import alt
 from core.figures.marks import Picture, boxes, lines, with_room_for_names, words
 from core.figures.palette import Palette
 from core.serving.engine_words import NAMES, EngineRow

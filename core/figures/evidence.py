@@ -7,9 +7,8 @@ the freed parameters again; a ring is one that did not. The line through a study
 from collections.abc import Sequence
 from typing import Any, Literal
 
-import altair as alt
-
 from core.evidence.studies import Dot, signed
+from core.figures.drawing import alt
 from core.figures.palette import Palette, mixed
 
 Scale = Literal["points", "perplexity"]

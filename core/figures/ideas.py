@@ -8,8 +8,7 @@ twice, empty is not there.
 from collections.abc import Sequence
 from typing import Any
 
-import altair as alt
-
+from core.figures.drawing import alt
 from core.figures.marks import Row, boxes, lines, words
 from core.figures.palette import Palette
 from core.learning.ideas import CONTEXT, IDEAS, bytes_per_token, read_per_token, registry, standing

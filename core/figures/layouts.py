@@ -8,8 +8,7 @@ become one block that says how many they are. Numbers and letters appear only wh
 from dataclasses import dataclass
 from typing import Any
 
-import altair as alt
-
+from core.figures.drawing import alt
 from core.figures.palette import Palette, mixed
 from core.models.head_sharing import Layout, alt_text
 

@@ -2,8 +2,7 @@
 
 from math import log10
 
-import altair as alt
-
+from core.figures.drawing import alt
 from core.figures.lessons import Picture, Row, data, haloed, label, made
 from core.figures.marks import where_they_fit
 from core.figures.palette import Palette, mixed

@@ -2,8 +2,7 @@
 
 from typing import Any
 
-import altair as alt
-
+from core.figures.drawing import alt
 from core.figures.lessons import Picture, Row, data, haloed, label, made, plain_axis, stacked_bars, top_axis
 from core.figures.palette import Palette, mixed
 from core.learning import arithmetic as sums

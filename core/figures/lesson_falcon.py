@@ -1,7 +1,6 @@
 """Pictures of Falcon's bet: what MQA was worth to a step, which doors 71 heads closed, what its makers did next."""
 
-import altair as alt
-
+from core.figures.drawing import alt
 from core.figures.lessons import Picture, Row, data, label, made, plain_axis, stacked_bars, top_axis
 from core.figures.palette import Palette
 from core.learning import arithmetic as sums

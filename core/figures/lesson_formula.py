@@ -3,8 +3,7 @@
 from math import ceil
 from typing import Any
 
-import altair as alt
-
+from core.figures.drawing import alt
 from core.figures.lessons import Picture, Row, data, label, made
 from core.figures.palette import Palette
 from core.hardware.accelerators import find_accelerator

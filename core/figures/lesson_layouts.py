@@ -6,8 +6,7 @@ The rows are core.figures.layouts'; a picture shows as much of them as the strok
 from dataclasses import dataclass
 from typing import Any
 
-import altair as alt
-
+from core.figures.drawing import alt
 from core.figures.layouts import KV_BOTTOM, KV_TOP, QUERY_BOTTOM, QUERY_TOP, kv_rows, line_rows, query_rows, slots
 from core.figures.lessons import Picture, Row, data, label, made
 from core.figures.palette import Palette

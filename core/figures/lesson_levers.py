@@ -4,9 +4,8 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-import altair as alt
-
 from core.evidence.studies import evidence_for, range_text
+from core.figures.drawing import alt
 from core.figures.lessons import Picture, Row, data, label, made
 from core.figures.palette import Palette
 from core.hardware.accelerators import find_accelerator

@@ -10,8 +10,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
 
-import altair as alt
-
+from core.figures.drawing import alt
 from core.figures.palette import Palette, mixed
 
 Row = dict[str, Any]

@@ -2,7 +2,7 @@
 
 from typing import Any, Literal
 
-import altair as alt
+from core.figures.drawing import alt
 
 Row = dict[str, Any]
 Align = Literal["left", "center", "right"]

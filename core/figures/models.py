@@ -10,9 +10,8 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
-import altair as alt
-
 from core.figures.comparison import kib
+from core.figures.drawing import alt
 from core.figures.marks import where_they_fit, words_px
 from core.figures.palette import Palette, mixed
 

@@ -2,8 +2,7 @@
 
 from typing import Any
 
-import altair as alt
-
+from core.figures.drawing import alt
 from core.figures.palette import Palette
 from core.serving.headline import HeadlinePoint
 from core.units import GB

@@ -6,8 +6,7 @@ Ranks that hold the same are one row with their number, so that 64 ranks stay a 
 from collections.abc import Sequence
 from typing import Any
 
-import altair as alt
-
+from core.figures.drawing import alt
 from core.figures.palette import Palette
 from core.serving.ranks import RankPlan, kind_words, kinds_of_rank
 from core.units import GB, format_bytes

@@ -4,8 +4,7 @@ from collections.abc import Sequence
 from textwrap import shorten
 from typing import Any
 
-import altair as alt
-
+from core.figures.drawing import alt
 from core.figures.marks import Picture, boxes, lines, words
 from core.figures.palette import Palette, mixed
 from core.serving.scenarios import ScenarioRow

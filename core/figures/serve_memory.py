@@ -2,8 +2,7 @@
 
 from typing import Any, Literal
 
-import altair as alt
-
+from core.figures.drawing import alt
 from core.figures.marks import where_they_fit
 from core.figures.palette import Palette, mixed
 from core.serving.budget import is_another_server_s

@@ -7,8 +7,7 @@ and says its size, so the bars near the budget stay readable however far the oth
 
 from typing import Any, Literal
 
-import altair as alt
-
+from core.figures.drawing import alt
 from core.figures.palette import Palette, mixed
 from core.models.attention import kind_of
 from core.serving.options import Option, OptionGrid, width_name

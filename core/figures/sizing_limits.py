@@ -4,8 +4,7 @@ from collections.abc import Sequence
 from math import log10
 from typing import Any, Literal
 
-import altair as alt
-
+from core.figures.drawing import alt
 from core.figures.palette import Palette
 from core.models.attention import kind_of
 from core.serving.sweep import FrontierPoint

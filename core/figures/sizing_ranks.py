@@ -7,8 +7,7 @@ together keep per token, copies included: it stops shrinking where G falls below
 from collections.abc import Sequence
 from typing import Any
 
-import altair as alt
-
+from core.figures.drawing import alt
 from core.figures.palette import Palette
 from core.serving.tensor_parallel import HeadSplit, split_heads
 from core.units import KIB

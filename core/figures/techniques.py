@@ -3,8 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import altair as alt
-
+from core.figures.drawing import alt
 from core.figures.marks import Align, Picture, Row, boxes, lines, words
 from core.figures.palette import Palette, mixed
 from core.learning.techniques.eviction import POLICIES as EVICTIONS

@@ -9,9 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-import altair as alt
-
 from core.figures.comparison import colour_kind, kept_bytes, kind_word, layers_text
+from core.figures.drawing import alt
 from core.figures.palette import Palette
 from core.models.attention import GroupedAttention, LatentAttention, ParallelLayer
 from core.models.registry import RegisteredModel

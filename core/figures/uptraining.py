@@ -3,8 +3,7 @@
 import math
 from collections.abc import Sequence
 
-import altair as alt
-
+from core.figures.drawing import alt
 from core.figures.marks import Picture, Row, boxes, lines, words
 from core.figures.palette import Palette, mixed
 from core.uptraining.conversion import METHODS

@@ -9,8 +9,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-import altair as alt
-
+from core.figures.drawing import alt
 from core.figures.palette import Palette, mixed
 from core.hardware.accelerators import Accelerator
 from core.models.attention import kind_of

@@ -9,8 +9,7 @@ the alt text.
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import altair as alt
-
+from core.figures.drawing import alt
 from core.figures.marks import where_they_fit
 from core.figures.palette import Palette, mixed
 from core.units import GB
