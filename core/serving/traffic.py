@@ -31,6 +31,7 @@ MAX_SIMULATED_BATCH = 16_384
 Z95 = NormalDist().inv_cdf(0.95)  # 1.6449
 QUANTILES = 8_192  # points that stand for a log-normal
 DRAWS = 6_000_000  # of one simulation, over all trials
+STRETCHES = 16  # of the table that says which request a draw is, for each request
 MIN_TRIALS, MAX_TRIALS = 600, 20_000
 
 
@@ -63,7 +64,7 @@ class Traffic:
     def sample(self, count: int, random: np.random.Generator) -> IntArray:
         """Live tokens of `count` sequences in flight, drawn independently."""
         cumulative = np.cumsum(self.weights)
-        chosen = np.searchsorted(cumulative, random.random(count) * cumulative[-1], side="right")
+        chosen = _first_above(cumulative, random.random(count) * cumulative[-1])
         output = self.output_tokens[chosen]
         live: IntArray = self.prompt_tokens[chosen] + 1 + np.floor(random.random(count) * output).astype(np.int64)
         return live
@@ -206,6 +207,24 @@ def occupancy(
 def block_tokens(tokens: IntArray, block_size: int) -> FloatArray:
     """Tokens rounded up to whole blocks: the cost of a paged cache that is counted in tokens."""
     return (-(-tokens // block_size) * block_size).astype(np.float64)
+
+
+def _first_above(cumulative: FloatArray, at: FloatArray) -> IntArray:
+    """Where cumulative first exceeds each of `at`, which lie between 0 and its last.
+
+    As np.searchsorted says it, which takes three times as long for millions: a table says where equal stretches begin,
+    and few lie beyond the first of theirs.
+    """
+    stretches = STRETCHES * len(cumulative)
+    if len(at) < stretches:
+        return np.searchsorted(cumulative, at, side="right")
+    scale = stretches / cumulative[-1]
+    # half a stretch early, so that no rounding of at * scale begins beyond what is looked for
+    begins = np.searchsorted(cumulative, (np.arange(stretches + 1) - 0.5) / scale, side="right")
+    found: IntArray = begins[(at * scale).astype(np.int64)]
+    early = np.flatnonzero(cumulative[found] <= at)
+    found[early] = np.searchsorted(cumulative, at[early], side="right")
+    return found
 
 
 def _fitted(

@@ -16,6 +16,7 @@ from core.serving.traffic import (
     MAX_CSV_ROWS,
     Traffic,
     TrafficError,
+    _first_above,
     block_tokens,
     constant_traffic,
     csv_traffic,
@@ -99,6 +100,23 @@ def test_contexts_are_cut_at_the_longest():
 def test_an_output_share_that_cannot_be_is_refused(share):
     with pytest.raises(TrafficError, match="output_share is"):
         lognormal_traffic(mean=100, p95=200, output_share=share, longest_context=1_000)
+
+
+@pytest.mark.parametrize(
+    "weights",
+    [
+        np.ones(500), np.random.default_rng(1).random(500) ** 20, np.array([0.0, 1, 0, 3, 0]), np.array([2.0]),
+        np.geomspace(1, 1e-12, 300),
+    ],
+    ids=["alike", "unlike", "some never", "one", "ever rarer"],
+)  # fmt: skip
+@pytest.mark.parametrize("count", [1, 100_000])
+def test_a_table_finds_the_request_that_a_search_finds(weights, count):
+    cumulative = np.cumsum(weights)
+    at = np.random.default_rng(2).random(count) * cumulative[-1]
+    at[: len(weights) - 1] = np.sort(cumulative[:-1])[:count]  # and exactly where one request ends and the next begins
+    at = at[at < cumulative[-1]]
+    assert _first_above(cumulative, at).tolist() == np.searchsorted(cumulative, at, side="right").tolist()
 
 
 def test_requests_weigh_by_their_output():
