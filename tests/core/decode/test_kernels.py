@@ -1,6 +1,7 @@
 """Every kernel of the CPU against float32 arithmetic written out per head; a planted wrong one is refused."""
 
 import math
+from collections.abc import Iterator
 from dataclasses import replace
 from functools import cache
 
@@ -103,6 +104,17 @@ def test_large_scores_do_not_overflow():
         assert relative_error(kernel.prepare(loud)(), reference(loud)) < 1e-4
 
 
+@pytest.fixture
+def compiler_without_trials() -> Iterator[None]:
+    """torch's compiler believes what the processor says that it can do, and compiles no headers for many a later shape:
+    four small libraries and a header are half of what it has g++ do for one shape."""
+    from torch._inductor import config
+
+    with config.patch({"cpp.vec_isa_ok": True, "cpp_cache_precompile_headers": False}):
+        yield
+
+
+@pytest.mark.usefixtures("compiler_without_trials")
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning")  # of torch's own compiler
 @pytest.mark.parametrize("kernel", [k for k in all_kernels("cpu") if k.slow_to_build], ids=lambda k: k.name)
 def test_compiled_kernels(kernel: Kernel):
