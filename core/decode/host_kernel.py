@@ -6,7 +6,7 @@ import math
 import torch
 from torch import Tensor
 
-from core.decode.caches import paired_nibbles, signed_nibbles
+from core.decode.caches import GROUP, paired_nibbles, signed_nibbles
 from core.decode.host_library import KINDS, host_library, instruction_set, threads_of_torch
 from core.decode.inputs import Inputs
 from core.decode.kernel import Call, Kernel, Unavailable
@@ -15,13 +15,18 @@ BLOCK = 16  # tokens
 PACKED = (
     "blocks of 16 tokens: keys [batch, KV head, token / 16, head_dim, 16], values as usual; bf16 and 4 bits in pairs: "
     "keys [.., token / 16, head_dim / 2, 16, 2], values [.., token / 2, head_dim, 2]; int8 and int4 behind the "
-    "block's scales [head_dim / 32, 16]"
+    "block's scales [head_dim / 32, 16]; where VNNI multiplies them, in fours: keys [.., head_dim / 4, 16, 4], values "
+    "[.., head_dim / 16, token / 4, 16, 4]"
 )
 
 
-def pack(inputs: Inputs) -> tuple[Tensor, Tensor]:
-    """Keys and values in the layout of host_kernel.cpp, the context padded to blocks of 16 with zeros."""
-    packed = _packed_scaled if inputs.keys.dtype in (torch.int8, torch.uint8) else _packed
+def pack(inputs: Inputs, *, by_bytes: bool) -> tuple[Tensor, Tensor]:
+    """Keys and values in the layout of host_kernel.cpp, the context padded to blocks of 16 with zeros.
+
+    by_bytes: 8 and 4 bits lie in fours, as a processor that multiplies bytes takes them.
+    """
+    scaled = inputs.keys.dtype in (torch.int8, torch.uint8)
+    packed = (_packed_in_fours if by_bytes else _packed_scaled) if scaled else _packed
     return (
         packed(_blocks(inputs.keys), inputs.key_scales, keys=True),
         packed(_blocks(inputs.values), inputs.value_scales, keys=False),
@@ -45,19 +50,50 @@ def _packed(x: Tensor, _scales: Tensor | None, *, keys: bool) -> Tensor:
 def _packed_scaled(codes: Tensor, scales: Tensor | None, *, keys: bool) -> Tensor:
     """Bytes [B, G, blocks, n]: each block's scales, then its codes."""
     assert scales is not None  # stored beside their codes
-    lead = codes.shape[:3]
     if keys:
         codes = codes.transpose(3, 4)
     elif codes.dtype == torch.uint8:  # pairs of neighbouring elements become pairs of neighbouring tokens
         wide = signed_nibbles(codes)
         codes = paired_nibbles(wide[:, :, :, 0::2].contiguous(), wide[:, :, :, 1::2].contiguous())
+    return _behind_scales(codes, scales)
+
+
+def _packed_in_fours(codes: Tensor, scales: Tensor | None, *, keys: bool) -> Tensor:
+    """Bytes [B, G, blocks, n]: each block's scales, then its codes plus their bias, which are never negative.
+
+    Keys [element / 4, 16 keys, 4]; values [column / 16, token / 4, 16 columns, 4]. Of 4 bits, four lie in the low
+    halves of bytes and the next four in the high halves; values with a negative scale are turned about (digits.h).
+    """
+    assert scales is not None  # stored beside their codes
+    four_bits = codes.dtype == torch.uint8
+    wide = (signed_nibbles(codes) + 8 if four_bits else codes.view(torch.uint8) ^ 128).view(torch.uint8)
+    if keys:
+        fours = wide.unflatten(-1, (-1, 4)).transpose(3, 4)
+    else:
+        if four_bits:
+            turned = _blocks(scales).signbit().repeat_interleave(GROUP, -1)
+            wide = torch.where(turned, 15 - wide, wide)
+        fours = wide.unflatten(3, (4, 4)).unflatten(5, (-1, 16)).permute(0, 1, 2, 5, 3, 6, 4)
+    if four_bits:
+        pairs = fours.unflatten(3 if keys else 4, (-1, 2))
+        low, high = pairs.unbind(4 if keys else 5)
+        fours = low | (high << 4)
+    return _behind_scales(fours, scales)
+
+
+def _behind_scales(codes: Tensor, scales: Tensor) -> Tensor:
+    lead = codes.shape[:3]
     before = _blocks(scales).transpose(3, 4).contiguous().view(torch.uint8).reshape(*lead, -1)
     return torch.cat([before, codes.contiguous().view(torch.uint8).reshape(*lead, -1)], -1)
 
 
 def spans_of(groups: int, capacity: int, threads: int) -> int:
-    """Parts of each context: enough that four items of work fall to a thread, none shorter than half a tile."""
-    return max(1, min(math.ceil(capacity / 256), math.ceil(4 * threads / groups)))
+    """Parts of each context: enough that four items of work fall to a thread, none shorter than half a tile.
+
+    Up to sixteen where they stay long: a thread that something else holds up leaves more of them to the others.
+    """
+    few = min(math.ceil(capacity / 256), math.ceil(4 * threads / groups))
+    return max(1, few, min(capacity // 2048, math.ceil(16 * threads / groups)))
 
 
 def prepare(inputs: Inputs, library: ctypes.CDLL | None = None) -> Call:
@@ -67,7 +103,8 @@ def prepare(inputs: Inputs, library: ctypes.CDLL | None = None) -> Call:
         raise Unavailable("reads float32, bfloat16, float16, fp8 (e4m3), int8 and int4")
     library = library or host_library()
     threads, pool = torch.get_num_threads(), threads_of_torch()
-    keys, values = pack(inputs)
+    kind = KINDS[inputs.keys.dtype]
+    keys, values = pack(inputs, by_bytes=bool(library.headroom_by_bytes(kind)))
     lengths = inputs.lengths.to(torch.int64).contiguous()
     whole_scales = inputs.keys.dtype == torch.float8_e4m3fn and inputs.key_scales is not None
     scales = (inputs.key_scales, inputs.value_scales) if whole_scales else (None, None)
@@ -79,20 +116,20 @@ def prepare(inputs: Inputs, library: ctypes.CDLL | None = None) -> Call:
         query = inputs.grouped_query().float().contiguous()
         out = torch.empty(batch, kv_heads, rows, dim)
         addresses = (t.data_ptr() for t in (query, keys, values, lengths))
-        library.headroom_decode(
-            KINDS[inputs.keys.dtype], *addresses, *sizes, spans, threads, inputs.scale, *scale_at, out.data_ptr(), pool
-        )
+        library.headroom_decode(kind, *addresses, *sizes, spans, threads, inputs.scale, *scale_at, out.data_ptr(), pool)
         return out
 
     return call
 
 
 def describe(inputs: Inputs, library: ctypes.CDLL | None = None) -> str:
-    """Which instruction set carries it here, and whether this shape's products are those of AMX's tiles."""
+    """Which instruction set carries it here, and whether products are those of AMX's tiles or of bytes (VNNI)."""
     library = library or host_library()
     _, _, rows, _, dim = inputs.sizes
-    tiles = library.headroom_by_tiles(KINDS[inputs.keys.dtype], rows, dim)
-    return f"instructions: {'AMX tiles and ' if tiles else ''}{instruction_set(library)}"
+    kind = KINDS[inputs.keys.dtype]
+    tiles = "AMX tiles and " if library.headroom_by_tiles(kind, rows, dim) else ""
+    products = "VNNI and " if library.headroom_by_bytes(kind) else ""
+    return f"instructions: {tiles}{products}{instruction_set(library)}"
 
 
 HOST_KERNEL = Kernel(

@@ -50,7 +50,8 @@ def host_library() -> ctypes.CDLL:
 def built(*more_flags: str) -> ctypes.CDLL | str:
     """The library, compiled once and kept; or why there is none, which is not tried again for every G.
 
-    more_flags hold it below what the processor has: -DHEADROOM_LEVEL=3 is AVX-512 without bf16, 2 AVX2 or NEON.
+    more_flags hold it below what the processor has: -DHEADROOM_LEVEL=3 is AVX-512 without its products of bytes
+    and of bf16, 2 AVX2 or NEON.
     """
     compiler = cxx_compiler()
     if not compiler:
@@ -87,6 +88,8 @@ def with_types(library: ctypes.CDLL) -> ctypes.CDLL:
     library.headroom_level.restype = ctypes.c_char_p
     library.headroom_by_tiles.argtypes = [whole, whole, whole]
     library.headroom_by_tiles.restype = whole
+    library.headroom_by_bytes.argtypes = [whole]
+    library.headroom_by_bytes.restype = whole
     library.headroom_decode.argtypes = (
         [whole, *[address] * 4, *[whole] * 7, ctypes.c_float, address, address, address, address]
     )  # fmt: skip

@@ -15,9 +15,9 @@ from statistics import median
 
 import torch
 
-from core.decode.caches import arithmetic_dtype
+from core.decode.caches import arithmetic_dtype, stored_dtype
 from core.decode.device import time_calls, time_once
-from core.decode.host_library import host_library, instruction_set, threads_of_torch
+from core.decode.host_library import KINDS, host_library, instruction_set, threads_of_torch
 from core.decode.kernel import Unavailable
 from core.decode.plan import GPU_READ_BYTES
 from core.decode.records import Roofline
@@ -28,7 +28,8 @@ SAMPLE_SECONDS = 0.005  # least of a sample
 IN_ONE_CALL = 4096  # of a probe's turns, so that its threads start and meet once in milliseconds
 SECONDS = 0.15  # of all samples of one operation at the start
 SLOW_SECONDS = 0.015  # of a product: the next size takes eight times as long
-BF16, FLOAT32, TILES = 1, 0, 2  # what headroom_products multiplies; every other format is widened to float32
+# What headroom_products multiplies; every other format is widened to float32.
+BF16, FLOAT32, TILES, BYTES = 1, 0, 2, 3
 SIZES, GPU_SIZES = (256, 1024, 2048), (4096, 8192)
 OURS = "our probe"
 
@@ -153,6 +154,8 @@ def _products(device: torch.device, dtype: str) -> dict[str, Work]:
             probes[BF16] = f"{OURS} in bfloat16, {name}"
             if library.headroom_by_tiles(BF16, 16, 32):
                 probes[TILES] = f"{OURS} in bfloat16, AMX tiles"
+        if library.headroom_by_bytes(KINDS[stored_dtype(dtype)]):
+            probes[BYTES] = f"{OURS} of bytes, VNNI"
         for kind, said in probes.items():
             amount = library.headroom_products(kind, 1, threads, pool) * IN_ONE_CALL
             call = partial(library.headroom_products, kind, IN_ONE_CALL, threads, pool)

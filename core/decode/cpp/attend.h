@@ -1,5 +1,6 @@
 // Attention of one new token over a span of keys, tile by tile, and the merging of spans by maximum and sum.
 #pragma once
+#include "quads.h"
 #include "tiled.h"
 
 namespace {
@@ -190,8 +191,8 @@ void attend(const float* query, const uint8_t* keys, const uint8_t* values, int 
   constexpr int PER = elements_per_query<F>(), STRIDE = KEYS / PER;
   const int factors = s.dim / PER;
   const bool once = widened_once<F>(s.rows), tiled = by_tiles<F>(s.rows, s.dim);
-  static thread_local std::vector<typename F::query> q, w;
-  static thread_local std::vector<float> scores, wide;
+  static thread_local Buffer<typename F::query> q, w;
+  static thread_local Buffer<float> scores, wide;
   q.resize(size_t(s.rows) * factors);
   w.resize(size_t(s.rows) * STRIDE);
   scores.resize(size_t(s.rows) * KEYS);
@@ -233,6 +234,45 @@ void attend(const float* query, const uint8_t* keys, const uint8_t* values, int 
   if (tiled) release_tiles();  // a core with tiles in use sleeps less deeply, and switches threads more slowly
 #endif
 }
+
+#if defined(QUADS)
+// The same over a cache whose bytes the processor multiplies as they lie
+template <class F>
+void attend_by_quads(const float* query, const uint8_t* keys, const uint8_t* values, int first, int last, const Shape& s,
+                     float scale, float* out, float* top, float* total) {
+  static thread_local std::vector<Fixed> queries;
+  static thread_local Fixed fixed;
+  static thread_local Buffer<float> scores;
+  queries.resize((s.rows + ROWS_OF_QUADS - 1) / ROWS_OF_QUADS);
+  scores.resize(size_t(s.rows) * KEYS);
+  for (int r = 0, n, pass = 0; r < s.rows; r += n) {
+    n = rows_of_pass(s.rows, ROWS_OF_QUADS, r);
+    fix_queries<F>(query + size_t(r) * s.dim, n, s.dim, queries[pass++]);
+  }
+  for (int r = 0; r < s.rows; ++r) top[r] = -INFINITY, total[r] = 0;
+  std::memset(out, 0, sizeof(float) * s.rows * s.dim);
+  for (int at = first; at < last; at += KEYS) {
+    const int live = last - at < KEYS ? last - at : KEYS, blocks = (live + LANES - 1) / LANES;
+    const size_t from = at / LANES * block_bytes<F>(s.dim);
+    score_by_quads<F>(keys + from, queries, s.rows, s.dim, blocks, scores.data());
+    for (int r = 0; r < s.rows; ++r) {
+      float* row = &scores[size_t(r) * KEYS];  // each score gives way to its weight
+      soften(row, live, scale * LOG2_E, s.dim, row, out + size_t(r) * s.dim, top[r], total[r]);
+    }
+    weigh_by_quads<F>(values + from, scores.data(), s.rows, s.dim, blocks, fixed, out);
+  }
+}
+template <>
+void attend<Quads8>(const float* query, const uint8_t* keys, const uint8_t* values, int first, int last, const Shape& s,
+                    float scale, float* out, float* top, float* total) {
+  attend_by_quads<Quads8>(query, keys, values, first, last, s, scale, out, top, total);
+}
+template <>
+void attend<Quads4>(const float* query, const uint8_t* keys, const uint8_t* values, int first, int last, const Shape& s,
+                    float scale, float* out, float* top, float* total) {
+  attend_by_quads<Quads4>(query, keys, values, first, last, s, scale, out, top, total);
+}
+#endif
 
 inline void merge(const float* outs, const float* tops, const float* totals, const Shape& s, float factor, float* result) {
   const size_t rd = size_t(s.rows) * s.dim;

@@ -18,7 +18,7 @@ void decode(const float* query, const uint8_t* keys, const uint8_t* values, cons
             const float* key_scales, const float* value_scales, Parallel parallel, float* result) {
   const int groups = s.sequences * s.heads, items = groups * s.spans;
   const size_t rd = size_t(s.rows) * s.dim, per_group = size_t(s.capacity) / LANES * block_bytes<F>(s.dim);
-  static std::vector<float> outs, tops, totals;
+  static Buffer<float> outs, tops, totals;
   outs.resize(items * rd);
   tops.resize(size_t(items) * s.rows);
   totals.resize(size_t(items) * s.rows);
@@ -48,6 +48,15 @@ extern "C" const char* headroom_level() { return level_name(); }
 // 1 where this kind and shape are multiplied by AMX's tiles, on this processor and as this system allows
 extern "C" int headroom_by_tiles(int kind, int rows, int dim) { return kind == 1 && by_tiles<Bf16>(rows, dim); }
 
+// 1 where caches of this kind lie as bytes are multiplied here: keys [.., element / 4, 16 keys, 4], values [.., column / 16,
+// token / 4, 16 columns, 4], each code with its bias; of two numbers in a byte, the first four in its low half
+extern "C" int headroom_by_bytes(int kind) {
+#if defined(QUADS)
+  return kind == 4 || kind == 5;
+#endif
+  return 0;
+}
+
 // query [seq][head][rows][dim] and result are float32; key_scales and value_scales [head], or null. parallel may be null.
 extern "C" void headroom_decode(int kind, const float* query, const void* keys, const void* values, const int64_t* lengths,
                                 int sequences, int heads, int rows, int dim, int capacity, int spans, int threads,
@@ -57,8 +66,8 @@ extern "C" void headroom_decode(int kind, const float* query, const void* keys, 
   const auto work = kind == 1   ? decode<Bf16>
                     : kind == 2 ? decode<Half>
                     : kind == 3 ? decode<Fp8>
-                    : kind == 4 ? decode<Int8>
-                    : kind == 5 ? decode<Int4>
+                    : kind == 4 ? decode<Bytes8>
+                    : kind == 5 ? decode<Bytes4>
                                 : decode<Float>;
   work(query, (const uint8_t*)keys, (const uint8_t*)values, lengths, s, key_scales, value_scales, (Parallel)parallel,
        result);
@@ -79,13 +88,19 @@ extern "C" uint32_t headroom_read(const void* data, size_t bytes, int way, int t
   return read_all((const uint8_t*)data, bytes, way > 0, way == 2, threads, (Parallel)parallel);
 }
 
-// FLOPs of one product: kind 1 as bfloat16 is multiplied by vectors here, 2 by tiles (only where headroom_by_tiles says
-// so), else float32, which every widened format becomes.
+// FLOPs of one product: kind 1 as bfloat16 is multiplied by vectors here, 2 by tiles and 3 by bytes (only where
+// headroom_by_tiles and headroom_by_bytes say so), else float32, which every widened format becomes.
 extern "C" int64_t headroom_products(int kind, int64_t times, int threads, void* parallel) {
 #if defined(TILES)
   if (kind == 2 && tiles_allowed()) {
     multiply_tiles_in_cache(times, threads, (Parallel)parallel);
     return 2 * int64_t(MOST_TILED) * 2 * LANES * PROBE_DIM * times * threads;
+  }
+#endif
+#if defined(QUADS)
+  if (kind == 3) {
+    multiply_quads_in_cache(times, threads, (Parallel)parallel);
+    return 2 * int64_t(ROWS_OF_QUADS) * 2 * LANES * PROBE_DIM * times * threads;
   }
 #endif
   kind == 1 ? multiply_in_cache<Bf16>(times, threads, (Parallel)parallel)

@@ -1,10 +1,13 @@
 // Vectors of the instruction set that this build is for, and how stored numbers are widened in its registers.
-// HEADROOM_LEVEL holds a build below what the processor has: 1 plain vectors, 2 AVX2 or NEON, 3 AVX-512, 4 its bf16.
+// HEADROOM_LEVEL holds a build below what the processor has: 1 plain vectors, 2 AVX2 or NEON, 3 AVX-512, 4 its bf16
+// and its products of bytes.
 #pragma once
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <new>
+#include <vector>
 #if defined(__x86_64__)
 #include <immintrin.h>
 #elif defined(__aarch64__)
@@ -43,6 +46,7 @@ constexpr int PARTS = LANES / WIDTH;    // vectors of a block
 constexpr bool MANY_REGISTERS = WIDTH == 16;  // 32 vectors that each hold a whole block
 constexpr int SCORED = MANY_REGISTERS ? 8 : 6;  // most query rows of one pass over keys, and over values
 constexpr int WEIGHED = 6;
+constexpr int KEYS = 512;               // keys per tile: the scores of 40 rows are 80 KB, and a row's sums are formed seldom
 constexpr int AHEAD = 16384;            // bytes fetched ahead: hardware prefetching stops at each 4 KB page
 
 inline const char* level_name() {
@@ -59,6 +63,18 @@ inline const char* level_name() {
 #endif
 }
 
+// Buffers that begin on a line of the cache: a vector that lies across two of them is loaded twice.
+template <class T>
+struct OnLines {
+  typedef T value_type;
+  T* allocate(size_t count) { return (T*)::operator new(count * sizeof(T), std::align_val_t(64)); }
+  void deallocate(T* p, size_t) { ::operator delete(p, std::align_val_t(64)); }
+  bool operator==(const OnLines&) const { return true; }
+  bool operator!=(const OnLines&) const { return false; }
+};
+template <class T>
+using Buffer = std::vector<T, OnLines<T>>;
+
 inline floats splat(float x) { return floats{} + x; }
 inline floats load(const float* p) { return *(const floats*)p; }
 inline void store(float* p, floats x) { *(floats*)p = x; }
@@ -66,17 +82,16 @@ inline void store(float* p, floats x) { *(floats*)p = x; }
 // Into the second cache: fetched into the first, the same lines arrive a fifth slower (benchmarks/decode.md).
 inline void fetch(const void* p) { __builtin_prefetch((const char*)p + AHEAD, 0, 2); }
 
-// Lines that one pass over rows fetches, a few at each of its turns: where several passes take the same keys or values,
-// each fetches its share of what comes next, or memory would wait while the later ones multiply.
+// Lines that one pass over rows fetches, evenly over its turns: memory that waits for some of them is not caught up with.
+// Where several passes take the same keys or values, each fetches its share of what comes next.
 struct Lines {
-  const uint8_t *at = nullptr, *end = nullptr;
-  int per_turn = 0;
+  const uint8_t* at = nullptr;
+  unsigned lines = 0, turns = 1, due = 0;
   Lines() = default;
   Lines(const uint8_t* data, size_t bytes, int first, int count, int rows, int turns)  // rows first to first + count
-      : at(data + bytes * first / rows), end(data + bytes * (first + count) / rows),
-        per_turn(int((end - at) / 64 / turns) + 1) {}
-  inline void turn() {
-    for (int i = 0; i < per_turn && at < end; ++i, at += 64) fetch(at);
+      : at(data + bytes * first / rows), lines(unsigned((bytes * count / rows + 63) / 64)), turns(turns) {}
+  inline void turn(int some = 1) {
+    for (due += some * lines; due >= turns; due -= turns, at += 64) fetch(at);
   }
 };
 
@@ -174,13 +189,26 @@ inline floats exp2_of(floats t) {
 #endif
 }
 
-inline floats greater_of(floats x, floats y) { return x > y ? x : y; }
+inline floats greater_of(floats x, floats y) {  // one instruction, of which g++ 12 makes two from the last line
+#if defined(ON_AVX512)
+  return (floats)_mm512_max_ps((__m512)x, (__m512)y);
+#elif defined(ON_AVX2)
+  return (floats)_mm256_max_ps((__m256)x, (__m256)y);
+#endif
+  return x > y ? x : y;
+}
 inline float greatest(floats x) {
+#if defined(ON_AVX512)
+  return _mm512_reduce_max_ps((__m512)x);
+#endif
   float found = x[0];
   for (int i = 1; i < WIDTH; ++i) found = x[i] > found ? x[i] : found;
   return found;
 }
 inline float sum_of(floats x) {
+#if defined(ON_AVX512)
+  return _mm512_reduce_add_ps((__m512)x);
+#endif
   float sum = 0;
   for (int i = 0; i < WIDTH; ++i) sum += x[i];
   return sum;

@@ -54,9 +54,9 @@ template <class F>
 float multiply_in_cache(int64_t times, int threads, Parallel parallel) {
   std::atomic<int> total{0};
   auto work = [&] {
-    std::vector<uint8_t> keys(2 * block_bytes<F>(PROBE_DIM), 0);
-    std::vector<typename F::query> q(size_t(SCORED) * PROBE_DIM);
-    std::vector<float> scores(size_t(SCORED) * KEYS);
+    Buffer<uint8_t> keys(2 * block_bytes<F>(PROBE_DIM), 0);
+    Buffer<typename F::query> q(size_t(SCORED) * PROBE_DIM);
+    Buffer<float> scores(size_t(SCORED) * KEYS);
     for (int64_t i = 0; i < times; ++i) {
       q[0] = typename F::query(i);
       score_rows<F, SCORED, NOBODY>(keys.data(), q.data(), PROBE_DIM, SCORED, 2, scores.data(), {});
@@ -73,13 +73,36 @@ float multiply_in_cache(int64_t times, int threads, Parallel parallel) {
 inline float multiply_tiles_in_cache(int64_t times, int threads, Parallel parallel) {
   std::atomic<int> total{0};
   auto work = [&] {
-    const std::vector<uint8_t> keys(2 * block_bytes<PairedBf16>(PROBE_DIM), 0);
-    const std::vector<uint32_t> q(size_t(MOST_TILED) * PROBE_DIM / 2);
-    std::vector<float> scores(size_t(MOST_TILED) * KEYS);
+    const Buffer<uint8_t> keys(2 * block_bytes<PairedBf16>(PROBE_DIM), 0);
+    const Buffer<uint32_t> q(size_t(MOST_TILED) * PROBE_DIM / 2);
+    Buffer<float> scores(size_t(MOST_TILED) * KEYS);
     const RowTiles tiles(MOST_TILED);
     tiles.configure();
     for (int64_t i = 0; i < times; ++i) score_by_tiles(tiles, keys.data(), q.data(), PROBE_DIM, 2, scores.data());
     release_tiles();
+    total += scores[0] > 0;
+  };
+  on_threads(threads, parallel, work);
+  return float(total);
+}
+#endif
+
+#if defined(QUADS)
+// `times` products of ROWS_OF_QUADS query rows with 32 keys of 8 bits on every thread, by the processor's byte products
+inline float multiply_quads_in_cache(int64_t times, int threads, Parallel parallel) {
+  std::atomic<int> total{0};
+  auto work = [&] {
+    const Buffer<uint8_t> keys(2 * block_bytes<Quads8>(PROBE_DIM), 0);
+    const Buffer<float> query(size_t(ROWS_OF_QUADS) * PROBE_DIM);
+    Buffer<float> scores(size_t(ROWS_OF_QUADS) * KEYS);
+    Fixed q;
+    fix_queries<Quads8>(query.data(), ROWS_OF_QUADS, PROBE_DIM, q);
+    for (int64_t i = 0; i < times; ++i) {
+      Lines nothing;
+      q.digits[0] = uint32_t(i);
+      score_rows_by_quads<Quads8, ROWS_OF_QUADS>(keys.data(), q, PROBE_DIM, ROWS_OF_QUADS, 2, scores.data(), nothing);
+      asm volatile("" ::: "memory");
+    }
     total += scores[0] > 0;
   };
   on_threads(threads, parallel, work);
@@ -92,7 +115,7 @@ inline float exponentials(int64_t times, int threads, Parallel parallel) {
   constexpr int COUNT = 4096;
   std::atomic<int> total{0};
   auto work = [&] {
-    std::vector<float> x(COUNT);
+    Buffer<float> x(COUNT);
     for (int i = 0; i < COUNT; ++i) x[i] = -float(i % 97) / 8;
     floats sums[4] = {};
     for (int64_t i = 0; i < times; ++i) {

@@ -4,7 +4,6 @@
 
 namespace {
 
-constexpr int KEYS = 512;  // keys per tile: the scores of 40 rows are 80 KB, and a row's sums are formed seldom
 constexpr int SUB = 64;    // keys whose values stay in the first cache while every row passes over them
 
 // Where one row of 16 or 32 bits is multiplied, AVX2 keeps up with the hardware's own prefetching, and fetches are work

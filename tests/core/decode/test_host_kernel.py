@@ -2,7 +2,10 @@
 
 import ctypes
 import math
+import os
+import platform
 import shutil
+import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -21,8 +24,8 @@ DTYPES = ("float32", "bfloat16", "float16", "float8_e4m3fn", "int8", "int4")
 SIZES = ((40, 1, 17, 32), (7, 7, 1, 128), (71, 1, 600, 64), (12, 2, 512, 96), (40, 8, 700, 128), (24, 8, 530, 256))
 # This CPU's own, and the arithmetic of AVX-512 with bf16 on plain vectors of that width, 16 lanes with pairs.
 PLAIN_512 = ("-O0", "-DHEADROOM_LEVEL=1", "-DHEADROOM_WIDTH=16", "-DHEADROOM_PAIRS")
-EMULATED_TILES = (*PLAIN_512, "-DHEADROOM_TILES")
-BUILDS = {"this CPU": (), "as wide as AVX-512": PLAIN_512, "AMX's tiles, emulated": EMULATED_TILES}
+EMULATED = (*PLAIN_512, "-DHEADROOM_TILES", "-DHEADROOM_QUADS")
+BUILDS = {"this CPU": (), "as wide as AVX-512": PLAIN_512, "AMX's tiles and VNNI, emulated": EMULATED}
 
 
 def inputs_of(heads: int, g: int, context: int, dim: int, dtype: str = "float32", **changes: object) -> Inputs:
@@ -65,6 +68,65 @@ def test_clang_builds_the_kernel_that_a_mac_builds(monkeypatch):
 def test_a_ragged_batch_reads_each_sequence_to_its_own_end(dtype):
     inputs = inputs_of(8, 2, 300, 64, dtype, batch_size=3, lengths=(300, 1, 77))
     assert relative_error(host_kernel.prepare(inputs)(), reference(inputs)) < 4e-3
+
+
+BYTES = pytest.mark.parametrize("dtype", ["int8", "int4"])
+EMULATED_AND_OWN = pytest.mark.parametrize("build", ["this CPU", "AMX's tiles and VNNI, emulated"])
+
+
+@BYTES
+@EMULATED_AND_OWN
+def test_a_heavy_token_of_small_values_costs_the_others_nothing(build, dtype):
+    """As the first token of many models, whose weight is the greatest and whose values are the smallest."""
+    inputs = inputs_of(8, 2, 300, 64, dtype)
+    assert inputs.key_scales is not None
+    assert inputs.value_scales is not None
+    inputs.key_scales[:, :, 0] *= 16  # what some query heads score high
+    inputs.value_scales[:, :, 0] /= 1000
+    found = host_kernel.prepare(inputs, library(build))()
+    assert relative_error(found, reference(inputs)) < 2e-6
+
+
+@BYTES
+@EMULATED_AND_OWN
+def test_queries_and_values_of_nothing_are_nothing(build, dtype):
+    inputs = inputs_of(8, 2, 300, 64, dtype)
+    inputs.query.zero_()  # each token weighs the same
+    assert relative_error(host_kernel.prepare(inputs, library(build))(), reference(inputs)) < 2e-6
+    assert inputs.value_scales is not None
+    inputs.value_scales.zero_()
+    assert not host_kernel.prepare(inputs, library(build))().any()
+
+
+@BYTES
+def test_bytes_that_are_multiplied_as_they_lie_say_so(dtype):
+    kernel = library("AMX's tiles and VNNI, emulated")
+    assert host_kernel.describe(inputs_of(8, 2, 16, 64, dtype), kernel) == "instructions: VNNI and plain vectors"
+    assert [kernel.headroom_by_bytes(kind) for kind in host_library.KINDS.values()] == [0, 0, 0, 0, 1, 1]
+    wide = library("as wide as AVX-512")
+    assert not any(wide.headroom_by_bytes(kind) for kind in host_library.KINDS.values())
+
+
+def test_what_products_of_bytes_reach_is_a_limit_too(monkeypatch):
+    from core.decode import measured_roofline
+
+    monkeypatch.setattr(measured_roofline, "host_library", lambda: library("AMX's tiles and VNNI, emulated"))
+    probes = measured_roofline._products(torch.device("cpu"), "int4")
+    amount = probes["our probe of bytes, VNNI"][1]
+    assert amount == 2 * 6 * 32 * 128 * measured_roofline.IN_ONE_CALL * torch.get_num_threads()
+    assert "our probe of bytes, VNNI" not in measured_roofline._products(torch.device("cpu"), "float8_e4m3fn")
+
+
+@pytest.mark.skipif(
+    shutil.which("objdump") is None or platform.machine() != "x86_64", reason="needs objdump and a compiler for x86-64"
+)
+def test_a_build_for_such_a_processor_multiplies_bytes(tmp_path):
+    built = tmp_path / "kernel.o"
+    command = [os.environ["CXX"], "-O1", "-march=cascadelake", "-std=c++17", "-fPIC", "-w", "-c"]
+    subprocess.run([*command, str(host_library.SOURCE), "-o", str(built)], check=True)
+    listed = subprocess.run(["objdump", "-d", str(built)], check=True, capture_output=True, text=True).stdout
+    products = [line for line in listed.splitlines() if "vpdpbusd" in line]
+    assert sum("{1to16}" in line for line in products) > 100  # digits are taken from memory by the product itself
 
 
 def test_the_kernel_says_which_instructions_carry_it():

@@ -14,7 +14,7 @@ import torch
 from core.decode import host_kernel, host_library
 from core.decode.kernel import reference, relative_error
 from core.host import processor
-from tests.core.decode.test_host_kernel import EMULATED_TILES, inputs_of
+from tests.core.decode.test_host_kernel import EMULATED, inputs_of
 
 pytestmark = pytest.mark.torch
 
@@ -24,7 +24,7 @@ needs_x86 = pytest.mark.skipif(platform.machine() != "x86_64", reason="AMX is of
 
 
 def emulated() -> ctypes.CDLL:
-    found = host_library.built(*EMULATED_TILES)
+    found = host_library.built(*EMULATED)
     assert not isinstance(found, str), found
     return found
 

@@ -1,0 +1,190 @@
+// The two products over caches of 8 and 4 bits by the processor's products of bytes: digits.h says of what.
+#pragma once
+#include "digits.h"
+#include "products.h"
+
+#if defined(QUADS)
+namespace {
+
+constexpr int ROWS_OF_QUADS = 6;  // of one pass: three sums each, their totals and what they meet are in registers
+
+// From the sums of each digit to the number's: the top one by itself, for together they exceed 32 bits
+inline floats joined(const ints* sums) {
+  const floats low = __builtin_convertvector(sums[0] + (sums[1] << 8), floats);
+  return __builtin_convertvector(sums[2], floats) * 65536.0f + low;
+}
+
+template <int ROWS, int VECTORS>
+inline void start_sums(ints (&sums)[ROWS][VECTORS][DIGITS], const int32_t* starts) {
+#pragma GCC unroll 8
+  for (int r = 0; r < ROWS; ++r)
+#pragma GCC unroll 8
+    for (int v = 0; v < VECTORS; ++v)
+#pragma GCC unroll 3
+      for (int digit = 0; digit < DIGITS; ++digit) sums[r][v][digit] = ints{} + starts[r * QUAD + digit];
+}
+
+// Line I of 16 numbers, of each of VECTORS `apart` bytes from the next, with the digits of every row
+template <class F, int I, int ROWS, int VECTORS>
+inline void add_lines(ints (&sums)[ROWS][VECTORS][DIGITS], const uint8_t* line, size_t apart, const uint32_t* digits) {
+  auto half = [&](auto place) __attribute__((always_inline)) {
+    constexpr int J = decltype(place)::value;
+    words x[VECTORS];
+#pragma GCC unroll 8
+    for (int v = 0; v < VECTORS; ++v) x[v] = F::template get<J>(line + v * apart);
+#pragma GCC unroll 8
+    for (int r = 0; r < ROWS; ++r)
+#pragma GCC unroll 3
+      for (int digit = 0; digit < DIGITS; ++digit) {
+        const uint32_t& with = digits[(r * QUAD + I * F::SUBS + J) * QUAD + digit];
+        if constexpr (VECTORS == 1) {
+          sums[r][0][digit] = with_products(sums[r][0][digit], x[0], &with);
+          continue;
+        }
+        const words all = all_of(with);
+#pragma GCC unroll 8
+        for (int v = 0; v < VECTORS; ++v) sums[r][v][digit] = with_products(sums[r][v][digit], x[v], all);
+      }
+  };
+  half(std::integral_constant<int, 0>{});
+  if constexpr (F::SUBS == 2) half(std::integral_constant<int, 1>{});
+}
+
+template <int COUNT, int I = 0, class Each>
+inline void each_line(Each each) {
+  if constexpr (I < COUNT) {
+    each(std::integral_constant<int, I>{});
+    each_line<COUNT, I + 1>(each);
+  }
+}
+
+// scores[ROWS][VECTORS x 16] of as many blocks of 16 keys
+template <class F, int ROWS, int VECTORS>
+inline void score_quads(const uint8_t* k, const uint32_t* digits, const int32_t* starts, const float* units, int dim,
+                        float* scores, Lines& next) {
+  constexpr int LINES = LANES / F::STEP;
+  const size_t block = block_bytes<F>(dim);
+  const uint8_t* line = k + scale_bytes<F>(dim);
+  floats totals[ROWS][VECTORS] = {};
+  for (int g = 0; g < dim / GROUP; ++g) {
+    ints sums[ROWS][VECTORS][DIGITS];
+    start_sums(sums, starts + g * ROWS * QUAD);
+#pragma GCC unroll 2
+    for (int i = 0; i < GROUP / LANES; ++i, line += LINES * F::BYTES, digits += ROWS * LANES)
+      each_line<LINES>([&](auto place) __attribute__((always_inline)) {
+        constexpr int I = decltype(place)::value;
+        next.turn();
+        add_lines<F, I>(sums, line + I * F::BYTES, block, digits);
+      });
+#pragma GCC unroll 8
+    for (int v = 0; v < VECTORS; ++v) {
+      const floats scale = halves_at(k + v * block + size_t(g) * LANES * 2);
+#pragma GCC unroll 8
+      for (int r = 0; r < ROWS; ++r) totals[r][v] += joined(sums[r][v]) * scale;
+    }
+  }
+#pragma GCC unroll 8
+  for (int r = 0; r < ROWS; ++r)
+#pragma GCC unroll 8
+    for (int v = 0; v < VECTORS; ++v) store(scores + size_t(r) * KEYS + v * LANES, totals[r][v] * units[r]);
+}
+
+// out[ROWS][dim] += weights . values over `blocks` blocks of tokens, VECTORS x 16 columns at a time
+template <class F, int ROWS, int VECTORS>
+inline void weigh_quads(const uint8_t* values, const Fixed& w, int blocks, int dim, float* out, Lines& next) {
+  constexpr int LINES = LANES / F::STEP;
+  const size_t block = block_bytes<F>(dim), of_group = size_t(blocks) * LANES * ROWS;
+  for (int c = 0; c < dim; c += VECTORS * LANES) {
+    const int g = c / GROUP;
+    constexpr int GROUPS = VECTORS * LANES > GROUP ? VECTORS * LANES / GROUP : 1, EACH = VECTORS / GROUPS;
+    ints sums[GROUPS][ROWS][EACH][DIGITS];
+#pragma GCC unroll 2
+    for (int n = 0; n < GROUPS; ++n) start_sums(sums[n], &w.starts[size_t(g + n) * ROWS * QUAD]);
+    const uint8_t* line = values + scale_bytes<F>(dim) + size_t(c) * F::BYTES / F::STEP;
+    const uint32_t* digits = &w.digits[g * of_group];
+    for (int b = 0; b < blocks; ++b, line += block, digits += ROWS * LANES) {
+      next.turn();
+      each_line<LINES>([&](auto place) __attribute__((always_inline)) {
+        constexpr int I = decltype(place)::value;
+#pragma GCC unroll 2
+        for (int n = 0; n < GROUPS; ++n)
+          add_lines<F, I>(sums[n], line + (n * EACH * LINES + I) * F::BYTES, LINES * F::BYTES, digits + n * of_group);
+      });
+    }
+#pragma GCC unroll 2
+    for (int n = 0; n < GROUPS; ++n)
+#pragma GCC unroll 8
+      for (int r = 0; r < ROWS; ++r)
+#pragma GCC unroll 4
+        for (int v = 0; v < EACH; ++v) {
+          float* to = out + size_t(r) * dim + c + (n * EACH + v) * LANES;
+          store(to, load(to) + joined(sums[n][r][v]) * w.units[size_t(g + n) * ROWS + r]);
+        }
+  }
+}
+
+// `blocks` blocks of 16 keys for the pass of `rows` rows
+template <class F, int ROWS>
+void score_rows_by_quads(const uint8_t* k, const Fixed& q, int dim, int rows, int blocks, float* scores, Lines& next) {
+  if constexpr (ROWS > 0) {
+    if (rows != ROWS) return score_rows_by_quads<F, ROWS - 1>(k, q, dim, rows, blocks, scores, next);
+    constexpr int VECTORS = ROWS <= 2 ? 2 : 1;  // else too few sums are in work at once
+    for (; blocks >= VECTORS; blocks -= VECTORS, k += VECTORS * block_bytes<F>(dim), scores += VECTORS * LANES)
+      score_quads<F, ROWS, VECTORS>(k, q.digits.data(), q.starts.data(), q.units.data(), dim, scores, next);
+    if (blocks) score_quads<F, ROWS, 1>(k, q.digits.data(), q.starts.data(), q.units.data(), dim, scores, next);
+  }
+}
+
+// Vectors of columns that a pass over values takes at once
+constexpr int columns_of_quads(int rows) { return rows <= 2 ? 4 : rows == 3 ? 2 : 1; }
+
+template <class F, int ROWS>
+void weigh_rows_by_quads(const uint8_t* v, const Fixed& w, int blocks, int dim, int rows, float* out, Lines& next) {
+  if constexpr (ROWS > 0) {
+    if (rows != ROWS) return weigh_rows_by_quads<F, ROWS - 1>(v, w, blocks, dim, rows, out, next);
+    constexpr int VECTORS = columns_of_quads(ROWS);
+    if (dim % (VECTORS * LANES) == 0) weigh_quads<F, ROWS, VECTORS>(v, w, blocks, dim, out, next);
+    else weigh_quads<F, ROWS, 1>(v, w, blocks, dim, out, next);
+  }
+}
+
+// Scores of every row with `blocks` blocks of keys; queries are of passes as rows_of_pass divides them
+template <class F>
+void score_by_quads(const uint8_t* keys, const std::vector<Fixed>& queries, int rows, int dim, int blocks, float* scores) {
+  for (int b = 0; b < blocks; b += 2) {
+    const int some = blocks - b < 2 ? 1 : 2;
+    const uint8_t* k = keys + b * block_bytes<F>(dim);
+    for (int r = 0, n, pass = 0; r < rows; r += n, ++pass) {
+      n = rows_of_pass(rows, ROWS_OF_QUADS, r);
+      Lines next(k, some * block_bytes<F>(dim), r, n, rows, (n > 2 ? some : 1) * dim / F::STEP);
+      score_rows_by_quads<F, ROWS_OF_QUADS>(k, queries[pass], dim, n, some, scores + size_t(r) * KEYS + b * LANES, next);
+    }
+  }
+}
+
+template <class F>
+void weigh_by_quads(const uint8_t* values, const float* w, int rows, int dim, int blocks, Fixed& fixed, float* out) {
+  for (int b = 0; b < blocks; b += WINDOW) {
+    const int some = blocks - b < WINDOW ? blocks - b : WINDOW;
+    const uint8_t* v = values + b * block_bytes<F>(dim);
+    for (int r = 0, n; r < rows; r += n) {
+      n = rows_of_pass(rows, ROWS_OF_QUADS, r);
+      const int turns = some * dim / LANES / columns_of_quads(n) + dim / GROUP * n * FIX_TURNS;
+      const auto fix = some == WINDOW ? fix_weights<F, true> : fix_weights<F, false>;
+      Lines next(v, some * block_bytes<F>(dim), r, n, rows, turns);
+      fix(w + size_t(r) * KEYS + b * LANES, v, n, dim, some, fixed, next);
+      weigh_rows_by_quads<F, ROWS_OF_QUADS>(v, fixed, some, dim, n, out + size_t(r) * dim, next);
+    }
+  }
+}
+
+typedef Quads8 Bytes8;
+typedef Quads4 Bytes4;
+
+}  // namespace
+#else
+namespace {
+typedef Int8 Bytes8;
+typedef Int4 Bytes4;
+}  // namespace
+#endif
