@@ -223,10 +223,9 @@ def _halved(job: DecodeJob) -> DecodeJob | None:
     return replace(job, context_length=max(1, job.context_length // 2), lengths=shorter)
 
 
-def copies_for_cold_reads(stored_bytes: int, least_bytes: int = 0) -> int:
-    """Copies of a cache to rotate through, so that COLD_BYTES and `least_bytes` are read before one returns; at most
-    MOST_COPIES."""
-    return max(1, min(MOST_COPIES, -(-max(COLD_BYTES, least_bytes) // stored_bytes)))
+def copies_for_cold_reads(stored_bytes: int, cold_bytes: int = COLD_BYTES) -> int:
+    """Copies of a cache to rotate through, so that `cold_bytes` are read before one returns; at most MOST_COPIES."""
+    return max(1, min(MOST_COPIES, -(-cold_bytes // stored_bytes)))
 
 
 def layer_weight_bytes(job: DecodeJob, shape: StepShape, num_kv_heads: int, experts: float | None = None) -> float:

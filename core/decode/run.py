@@ -24,6 +24,7 @@ from core.decode.kernels import all_kernels
 from core.decode.kernels_cpu import usual_threads
 from core.decode.measured_roofline import measure_roofline
 from core.decode.plan import (
+    COLD_BYTES,
     ERROR_LIMITS,
     DecodeJob,
     FittedJob,
@@ -33,7 +34,7 @@ from core.decode.plan import (
     fit_to_memory,
 )
 from core.decode.records import KernelResult, Roofline, RunRecord, mark_best, spread_of, to_dict
-from core.decode.sampling import is_trial, times_as_long
+from core.decode.sampling import TRIAL_READ_BYTES, is_trial, times_as_long
 from core.decode.state import Kept
 from core.host import busy
 
@@ -142,9 +143,7 @@ class Run:
         """Every kernel at this G, until it and those before it have used their share of the search's time."""
         generator = self.generator(g)
         self.free()
-        # twice what the processor's cache holds, where memory is to spare: a server's may be larger than COLD_BYTES
-        least_bytes = 0 if is_trial() else min(2 * self.cache_bytes, self.limit_bytes // 8)
-        copies = copies_for_cold_reads(self.job.stored_bytes(g), least_bytes)
+        copies = copies_for_cold_reads(self.job.stored_bytes(g), self._cold_bytes())
         drawn = make_inputs(self.job, g, self.device, generator)
         inputs = [drawn, *(drawn.copied() for _ in range(1, copies))]
         expected = reference(drawn)
@@ -158,6 +157,14 @@ class Run:
             self.results.append(result)
             self.done_parts += 1
             yield {"event": "result", **asdict(result)}
+
+    def _cold_bytes(self) -> int:
+        """What is read before a copy returns: twice what the processor's cache holds, where memory is to spare, since a
+        server's may be larger than COLD_BYTES; of a trial on a CPU as much as the limits read, for each page is new.
+        """
+        if is_trial():
+            return TRIAL_READ_BYTES if self.device.type == "cpu" else COLD_BYTES
+        return max(COLD_BYTES, min(2 * self.cache_bytes, self.limit_bytes // 8))
 
     def _measure_kernel(
         self, kernel: Kernel, g: int, inputs: list[Inputs], expected: torch.Tensor, roofline: Roofline, left_out: str

@@ -29,5 +29,5 @@ def times_as_long() -> float:
 
 
 def is_trial() -> bool:
-    """Whether the host asks for so few samples that the rate of reads is taken on TRIAL_READ_BYTES."""
+    """Whether the host asks for so few samples that reads and copies of a cache are those of TRIAL_READ_BYTES."""
     return times_as_long() <= TRIAL

@@ -226,7 +226,8 @@ def show_machine(record: RunRecord) -> None:
     if isinstance(spread, int | float) and spread > STEADY:
         said.append(f"half of the reads lay {spread:.0%} of their median apart: figures closer than that are equal")
     if isinstance(sampled := record.machine.get("sampling"), int | float):
-        trial = " At so few samples, reads are of 64 MiB, which a cache may hold." if sampled <= TRIAL else ""
+        few = " At so few samples, reads are of 64 MiB, which a cache may hold; copies of keys and values are as few."
+        trial = few if sampled <= TRIAL else ""
         st.caption(f"Sampled for {sampled:g} times as long as usual: HEADROOM_SAMPLING of this host.{trial}")
     if said:
         st.warning("This machine was not quiet: " + plain("; ".join(said)) + ".")

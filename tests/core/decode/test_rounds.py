@@ -256,3 +256,19 @@ def test_reads_are_of_a_buffer_far_beyond_the_caches_but_in_a_trial(monkeypatch,
     monkeypatch.setenv("HEADROOM_SAMPLING", sampling)
     monkeypatch.setattr("core.decode.measured_roofline.cache_bytes", lambda: cache)
     assert most_read(torch.device("cpu")) == size
+
+
+@pytest.mark.parametrize(
+    ("sampling", "cache", "memory", "size"),
+    [
+        ("0.06", 260 * 2**20, 2**40, 520 * 2**20),
+        ("1", 260 * 2**20, 2**31, 2**28),  # an eighth of the memory is that much
+        ("1", 0, 2**40, 2**28),
+        ("0.05", 260 * 2**20, 2**40, 2**26),
+    ],
+)
+def test_a_copy_returns_after_twice_the_cache_but_in_a_trial(monkeypatch, sampling, cache, memory, size):
+    monkeypatch.setenv("HEADROOM_SAMPLING", sampling)
+    run = Run(JOB)
+    run.cache_bytes, run.limit_bytes = cache, memory
+    assert run._cold_bytes() == size
