@@ -82,6 +82,13 @@ def menus_of_models(page: Page, url: str) -> Iterator[State]:
         yield f"models_pick={query}", None
 
 
+def follow(page: Page, path: str) -> None:
+    """Another page by its link at the side, which takes half of the work of a load."""
+    page.locator(f'[data-testid="stSidebarNavLink"][href$="/{path}"]').dispatch_event("click")
+    page.wait_for_url(f"**/{path}*")
+    settle(page)
+
+
 def what_folds_out_elsewhere(page: Page, url: str) -> Iterator[State]:
     """An expander, a selection that leaves nothing, a question answered, a popover with figures, a drill checked."""
     page.goto(f"{url}/evidence")
@@ -92,14 +99,12 @@ def what_folds_out_elsewhere(page: Page, url: str) -> Iterator[State]:
     page.goto(f"{url}/evidence?evidence_held=Spent+again&evidence_size=7.0&evidence_kind=GQA")
     settle(page)
     yield "few studies", MAIN
-    page.goto(f"{url}/case-llama")
-    settle(page)
+    follow(page, "case-llama")
     page.locator('[data-testid="stRadio"] label').last.click()
     page.get_by_role("button", name="Where the figures come from").click()
     settle(page)
     yield "answered", f"{MAIN}, {MENU}"
-    page.goto(f"{url}/spot")
-    settle(page)
+    follow(page, "spot")
     page.get_by_role("button", name="Check").click()
     settle(page)
     yield "checked", MAIN
