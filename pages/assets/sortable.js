@@ -83,7 +83,11 @@ export default function ({ data, parentElement }) {
   table.onclick = ({ target }) => {
     if (getSelection().isCollapsed) target.closest("tbody tr")?.classList.toggle("whole")
   }
+  box.onkeydown = ({ key, target }) => {  // as a click, for whoever has none: rows are too many to stop at each
+    if (key === "Enter" && target === box) box.classList.toggle("whole-rows")
+  }
   box.ariaLabel = data.alt
+  box.ariaDescription = "Enter shows whole what the columns cut off"
   box.style.maxHeight = data.height === null ? "" : `${data.height}px`
   box.replaceChildren(table)
 }

@@ -2,7 +2,7 @@
 
 Streamlit's grid is a canvas, which stands a third of a second after the rest of its page and holds its words for nobody
 but a screen reader (benchmarks/interface.md). This is a table of the page: it is found by the browser's search, copied,
-and read out. A click on a row shows whole what its columns cut off.
+and read out. A click on a row shows whole what its columns cut off; Enter does for every row.
 """
 
 from collections.abc import Sequence

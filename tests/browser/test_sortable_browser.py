@@ -71,6 +71,12 @@ def test_heads_and_names_stay_in_sight_and_a_click_shows_a_row_whole(server: Das
     assert reason.evaluate(cut)
     reason.click()
     assert not reason.evaluate(cut)
+    reason.click()
+    assert reason.evaluate(cut)
+    table.press("Enter")
+    assert not reason.evaluate(cut)
+    page.keyboard.press("Enter")
+    assert reason.evaluate(cut)
 
 
 def test_every_row_is_in_the_page_for_its_search(server: Dashboard, page: Page) -> None:
