@@ -15,18 +15,19 @@ BLOCK = 16  # tokens
 PACKED = (
     "blocks of 16 tokens: keys [batch, KV head, token / 16, head_dim, 16], values as usual; bf16 and 4 bits in pairs: "
     "keys [.., token / 16, head_dim / 2, 16, 2], values [.., token / 2, head_dim, 2]; int8 and int4 behind the "
-    "block's scales [head_dim / 32, 16]; where VNNI multiplies them, in fours: keys [.., head_dim / 4, 16, 4], values "
-    "[.., head_dim / 16, token / 4, 16, 4]"
+    "block's scales [head_dim / 32, 16]; what VNNI or GFNI takes in fours: keys [.., head_dim / 4, 16, 4], values "
+    "[.., token / 4, head_dim, 4]"
 )
 
 
-def pack(inputs: Inputs, *, by_bytes: bool) -> tuple[Tensor, Tensor]:
+def pack(inputs: Inputs, *, in_fours: bool) -> tuple[Tensor, Tensor]:
     """Keys and values in the layout of host_kernel.cpp, the context padded to blocks of 16 with zeros.
 
-    by_bytes: 8 and 4 bits lie in fours, as a processor that multiplies bytes takes them.
+    in_fours: 8 and 4 bits lie in fours, as VNNI multiplies and GFNI widens them.
     """
     scaled = inputs.keys.dtype in (torch.int8, torch.uint8)
-    packed = (_packed_in_fours if by_bytes else _packed_scaled) if scaled else _packed
+    whole = _packed_fp8_in_fours if in_fours else _packed
+    packed = (_packed_in_fours if in_fours else _packed_scaled) if scaled else whole
     return (
         packed(_blocks(inputs.keys), inputs.key_scales, keys=True),
         packed(_blocks(inputs.values), inputs.value_scales, keys=False),
@@ -45,6 +46,15 @@ def _packed(x: Tensor, _scales: Tensor | None, *, keys: bool) -> Tensor:
     elif keys:
         x = x.transpose(3, 4)
     return x.contiguous()
+
+
+def _packed_fp8_in_fours(x: Tensor, _scales: Tensor | None, *, keys: bool) -> Tensor:
+    """Lines [4][first two, last two][4 lanes][2]: four elements of 16 keys, or four tokens' of 16 columns (fours.h)."""
+    codes = x.view(torch.uint8)
+    if keys:  # [B, G, blocks, (L, lane), (line, half, two)]
+        return codes.unflatten(4, (-1, 2, 2)).unflatten(3, (4, 4)).permute(0, 1, 2, 5, 3, 6, 4, 7).contiguous()
+    # [B, G, blocks, (line, half, two), (columns / 16, L, lane)]
+    return codes.unflatten(4, (-1, 4, 4)).unflatten(3, (4, 2, 2)).permute(0, 1, 2, 3, 6, 7, 4, 8, 5).contiguous()
 
 
 def _packed_scaled(codes: Tensor, scales: Tensor | None, *, keys: bool) -> Tensor:
@@ -104,7 +114,7 @@ def prepare(inputs: Inputs, library: ctypes.CDLL | None = None) -> Call:
     library = library or host_library()
     threads, pool = torch.get_num_threads(), threads_of_torch()
     kind = KINDS[inputs.keys.dtype]
-    keys, values = pack(inputs, by_bytes=bool(library.headroom_by_bytes(kind)))
+    keys, values = pack(inputs, in_fours=bool(library.headroom_in_fours(kind)))
     lengths = inputs.lengths.to(torch.int64).contiguous()
     whole_scales = inputs.keys.dtype == torch.float8_e4m3fn and inputs.key_scales is not None
     scales = (inputs.key_scales, inputs.value_scales) if whole_scales else (None, None)
@@ -123,13 +133,13 @@ def prepare(inputs: Inputs, library: ctypes.CDLL | None = None) -> Call:
 
 
 def describe(inputs: Inputs, library: ctypes.CDLL | None = None) -> str:
-    """Which instruction set carries it here, and whether products are those of AMX's tiles or of bytes (VNNI)."""
+    """Which instruction set carries it here, and whether AMX's tiles, VNNI or GFNI has a part in it."""
     library = library or host_library()
     _, _, rows, _, dim = inputs.sizes
     kind = KINDS[inputs.keys.dtype]
     tiles = "AMX tiles and " if library.headroom_by_tiles(kind, rows, dim) else ""
-    products = "VNNI and " if library.headroom_by_bytes(kind) else ""
-    return f"instructions: {tiles}{products}{instruction_set(library)}"
+    fours = library.headroom_in_fours(kind).decode()
+    return f"instructions: {tiles}{fours and f'{fours} and '}{instruction_set(library)}"
 
 
 HOST_KERNEL = Kernel(

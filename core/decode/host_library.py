@@ -88,8 +88,8 @@ def with_types(library: ctypes.CDLL) -> ctypes.CDLL:
     library.headroom_level.restype = ctypes.c_char_p
     library.headroom_by_tiles.argtypes = [whole, whole, whole]
     library.headroom_by_tiles.restype = whole
-    library.headroom_by_bytes.argtypes = [whole]
-    library.headroom_by_bytes.restype = whole
+    library.headroom_in_fours.argtypes = [whole]
+    library.headroom_in_fours.restype = ctypes.c_char_p
     library.headroom_decode.argtypes = (
         [whole, *[address] * 4, *[whole] * 7, ctypes.c_float, address, address, address, address]
     )  # fmt: skip

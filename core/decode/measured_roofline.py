@@ -154,7 +154,7 @@ def _products(device: torch.device, dtype: str) -> dict[str, Work]:
             probes[BF16] = f"{OURS} in bfloat16, {name}"
             if library.headroom_by_tiles(BF16, 16, 32):
                 probes[TILES] = f"{OURS} in bfloat16, AMX tiles"
-        if library.headroom_by_bytes(KINDS[stored_dtype(dtype)]):
+        if library.headroom_in_fours(KINDS[stored_dtype(dtype)]) == b"VNNI":
             probes[BYTES] = f"{OURS} of bytes, VNNI"
         for kind, said in probes.items():
             amount = library.headroom_products(kind, 1, threads, pool) * IN_ONE_CALL

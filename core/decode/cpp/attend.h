@@ -65,8 +65,10 @@ inline void widen_keys(const uint8_t* block, int dim, float* to) {  // 16 keys -
       if constexpr (F::SCALED)
         scale = halves_at(block + (size_t(i) * F::STEP / GROUP * LANES + part * WIDTH) * 2);
       float* row = to + size_t(i) * F::STEP * LANES + part * WIDTH;
-      store(row, F::template get<0>(at, part) * scale);
-      if constexpr (F::SUBS == 2) store(row + LANES, F::template get<1>(at, part) * scale);
+      floats x[F::SUBS];  // all of them first: a store might change what the next is made of
+      each_sub<F>([&](auto j) __attribute__((always_inline)) { x[j] = F::template get<decltype(j)::value>(at, part); });
+#pragma GCC unroll 4
+      for (int j = 0; j < F::SUBS; ++j) store(row + j * LANES, x[j] * scale);
     }
   }
 }
@@ -83,13 +85,12 @@ inline void widen_values(const uint8_t* block, int dim, int first, int columns, 
 #pragma GCC unroll 4
       for (int part = 0; part < PARTS; ++part) {
         float* row = to + size_t(i) * F::STEP * columns + c - first + part * WIDTH;
-        floats x = F::template get<0>(at, part);
-        if constexpr (F::SCALED) x *= scales[i * F::STEP];
-        store(row, x);
-        if constexpr (F::SUBS == 2) {
-          floats y = F::template get<1>(at, part);
-          if constexpr (F::SCALED) y *= scales[i * F::STEP + 1];
-          store(row + columns, y);
+        floats x[F::SUBS];
+        each_sub<F>([&](auto j) __attribute__((always_inline)) { x[j] = F::template get<decltype(j)::value>(at, part); });
+#pragma GCC unroll 4
+        for (int j = 0; j < F::SUBS; ++j) {
+          if constexpr (F::SCALED) x[j] *= scales[i * F::STEP + j];
+          store(row + j * columns, x[j]);
         }
       }
     }

@@ -2,7 +2,8 @@
 // BYTES long; it holds SUBS factors, and each is multiplied by a query (or weight) of its own.
 // Scaled formats precede each block of 16 tokens by its scales: float16 [dim / 32][16], one for 32 elements of a token.
 #pragma once
-#include "lanes.h"
+#include <type_traits>
+#include "fours.h"
 
 namespace {
 
@@ -44,6 +45,19 @@ struct Fp8 : Widened {
   template <int J>
   static inline lanes get(const uint8_t* p, int part) { return fp8_at(p + part * WIDTH); }
 };
+#if defined(FOURS)
+struct Fp8InFours : Widened {  // three operations to widen a vector, four of them at once
+  static constexpr int STEP = 4, SUBS = 4, BYTES = 64, DIRECT_ROWS = WEIGHED;
+  template <int J>
+  static inline lanes get(const uint8_t* p, int part) {
+    const words pairs = fp8_pairs_at<(J > 1)>(p + part * BYTES);
+    return (lanes)(J % 2 ? pairs & 0xffff0000u : pairs << 16);
+  }
+};
+typedef Fp8InFours CachedFp8;
+#else
+typedef Fp8 CachedFp8;
+#endif
 struct Int8 : Widened {
   static constexpr int STEP = 1, SUBS = 1, BYTES = 16;
   static constexpr bool SCALED = true;
@@ -89,6 +103,17 @@ typedef PairedBf16 Bf16;
 #else
 typedef WideBf16 Bf16;
 #endif
+
+// Each of the SUBS numbers that a lane of a step holds
+template <class F, class Work>
+inline __attribute__((always_inline)) void each_sub(Work work) {
+  work(std::integral_constant<int, 0>{});
+  if constexpr (F::SUBS > 1) work(std::integral_constant<int, 1>{});
+  if constexpr (F::SUBS > 2) {
+    work(std::integral_constant<int, 2>{});
+    work(std::integral_constant<int, 3>{});
+  }
+}
 
 template <class F>
 constexpr int elements_per_query() { return F::STEP / F::SUBS; }

@@ -48,13 +48,15 @@ extern "C" const char* headroom_level() { return level_name(); }
 // 1 where this kind and shape are multiplied by AMX's tiles, on this processor and as this system allows
 extern "C" int headroom_by_tiles(int kind, int rows, int dim) { return kind == 1 && by_tiles<Bf16>(rows, dim); }
 
-// 1 where caches of this kind lie as bytes are multiplied here: keys [.., element / 4, 16 keys, 4], values [.., column / 16,
-// token / 4, 16 columns, 4], each code with its bias; of two numbers in a byte, the first four in its low half
-extern "C" int headroom_by_bytes(int kind) {
+// What takes a cache of this kind four bytes at a time, laid out for it by core/decode/host_kernel.py: VNNI, GFNI, or nothing
+extern "C" const char* headroom_in_fours(int kind) {
 #if defined(QUADS)
-  return kind == 4 || kind == 5;
+  if (kind == 4 || kind == 5) return "VNNI";
 #endif
-  return 0;
+#if defined(FOURS)
+  if (kind == 3) return "GFNI";
+#endif
+  return "";
 }
 
 // query [seq][head][rows][dim] and result are float32; key_scales and value_scales [head], or null. parallel may be null.
@@ -65,9 +67,9 @@ extern "C" void headroom_decode(int kind, const float* query, const void* keys, 
   const Shape s{sequences, heads, rows, dim, capacity, spans, threads, scale};
   const auto work = kind == 1   ? decode<Bf16>
                     : kind == 2 ? decode<Half>
-                    : kind == 3 ? decode<Fp8>
-                    : kind == 4 ? decode<Bytes8>
-                    : kind == 5 ? decode<Bytes4>
+                    : kind == 3 ? decode<CachedFp8>
+                    : kind == 4 ? decode<CachedInt8>
+                    : kind == 5 ? decode<CachedInt4>
                                 : decode<Float>;
   work(query, (const uint8_t*)keys, (const uint8_t*)values, lengths, s, key_scales, value_scales, (Parallel)parallel,
        result);
@@ -89,7 +91,7 @@ extern "C" uint32_t headroom_read(const void* data, size_t bytes, int way, int t
 }
 
 // FLOPs of one product: kind 1 as bfloat16 is multiplied by vectors here, 2 by tiles and 3 by bytes (only where
-// headroom_by_tiles and headroom_by_bytes say so), else float32, which every widened format becomes.
+// headroom_by_tiles and headroom_in_fours say so), else float32, which every widened format becomes.
 extern "C" int64_t headroom_products(int kind, int64_t times, int threads, void* parallel) {
 #if defined(TILES)
   if (kind == 2 && tiles_allowed()) {

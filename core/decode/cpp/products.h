@@ -54,8 +54,7 @@ inline void score_blocks(const uint8_t* k, const typename F::query* q, int dim, 
             for (int v = 0; v < VECTORS; ++v) sums[j % SPLIT][r][v] = F::step(sums[j % SPLIT][r][v], x[v], with);
           }
         };
-        factor(std::integral_constant<int, 0>{});
-        if constexpr (F::SUBS == 2) factor(std::integral_constant<int, 1>{});
+        each_sub<F>(factor);
       }
     }
     if constexpr (LATE)
@@ -132,8 +131,7 @@ inline void weigh_blocks(const uint8_t* values, const typename F::query* w, int 
             }
           }
         };
-        factor(std::integral_constant<int, 0>{});
-        if constexpr (F::SUBS == 2) factor(std::integral_constant<int, 1>{});
+        each_sub<F>(factor);
       }
     }
 #pragma GCC unroll 8
@@ -156,7 +154,7 @@ void score_rows(const uint8_t* k, const typename F::query* q, int dim, int rows,
     if (rows != ROWS) return score_rows<F, ROWS - 1, FETCH>(k, q, dim, rows, blocks, scores, next);
     if constexpr (MANY_REGISTERS && ROWS > 2)
       if (blocks == 2) return score_blocks<F, ROWS, 2, ROWS <= 4 ? 2 : 1, FETCH>(k, q, dim, scores, next);
-    constexpr int WIDE = ROWS == 1 ? 8 : ROWS <= 4 ? 4 : ROWS <= 6 ? 2 : 1;
+    constexpr int WIDE = ROWS == 1 ? (F::STEP == 4 ? 4 : 8) : ROWS <= 4 ? 4 : ROWS <= 6 ? 2 : 1;
     constexpr int NARROW = ROWS == 1 ? 4 : ROWS <= 3 ? 2 : 1;
     for (int b = 0; b < blocks; ++b)
       score_blocks<F, ROWS, 1, MANY_REGISTERS ? WIDE : NARROW, FETCH>(k + b * block_bytes<F>(dim), q, dim,

@@ -178,13 +178,13 @@ void weigh_by_quads(const uint8_t* values, const float* w, int rows, int dim, in
   }
 }
 
-typedef Quads8 Bytes8;
-typedef Quads4 Bytes4;
+typedef Quads8 CachedInt8;
+typedef Quads4 CachedInt4;
 
 }  // namespace
 #else
 namespace {
-typedef Int8 Bytes8;
-typedef Int4 Bytes4;
+typedef Int8 CachedInt8;
+typedef Int4 CachedInt4;
 }  // namespace
 #endif

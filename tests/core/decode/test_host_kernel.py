@@ -25,7 +25,7 @@ SIZES = ((40, 1, 17, 32), (7, 7, 1, 128), (71, 1, 600, 64), (12, 2, 512, 96), (4
 # This CPU's own, and the arithmetic of AVX-512 with bf16 on plain vectors of that width, 16 lanes with pairs.
 PLAIN_512 = ("-O0", "-DHEADROOM_LEVEL=1", "-DHEADROOM_WIDTH=16", "-DHEADROOM_PAIRS")
 EMULATED = (*PLAIN_512, "-DHEADROOM_TILES", "-DHEADROOM_QUADS")
-BUILDS = {"this CPU": (), "as wide as AVX-512": PLAIN_512, "AMX's tiles and VNNI, emulated": EMULATED}
+BUILDS = {"this CPU": (), "as wide as AVX-512": PLAIN_512, "AMX, VNNI and GFNI, emulated": EMULATED}
 
 
 def inputs_of(heads: int, g: int, context: int, dim: int, dtype: str = "float32", **changes: object) -> Inputs:
@@ -71,7 +71,7 @@ def test_a_ragged_batch_reads_each_sequence_to_its_own_end(dtype):
 
 
 BYTES = pytest.mark.parametrize("dtype", ["int8", "int4"])
-EMULATED_AND_OWN = pytest.mark.parametrize("build", ["this CPU", "AMX's tiles and VNNI, emulated"])
+EMULATED_AND_OWN = pytest.mark.parametrize("build", ["this CPU", "AMX, VNNI and GFNI, emulated"])
 
 
 @BYTES
@@ -99,18 +99,19 @@ def test_queries_and_values_of_nothing_are_nothing(build, dtype):
 
 
 @BYTES
-def test_bytes_that_are_multiplied_as_they_lie_say_so(dtype):
-    kernel = library("AMX's tiles and VNNI, emulated")
+def test_what_is_taken_in_fours_says_so(dtype):
+    kernel = library("AMX, VNNI and GFNI, emulated")
     assert host_kernel.describe(inputs_of(8, 2, 16, 64, dtype), kernel) == "instructions: VNNI and plain vectors"
-    assert [kernel.headroom_by_bytes(kind) for kind in host_library.KINDS.values()] == [0, 0, 0, 0, 1, 1]
+    fours = [kernel.headroom_in_fours(kind) for kind in host_library.KINDS.values()]
+    assert fours == [b"", b"", b"", b"GFNI", b"VNNI", b"VNNI"]
     wide = library("as wide as AVX-512")
-    assert not any(wide.headroom_by_bytes(kind) for kind in host_library.KINDS.values())
+    assert not any(wide.headroom_in_fours(kind) for kind in host_library.KINDS.values())
 
 
 def test_what_products_of_bytes_reach_is_a_limit_too(monkeypatch):
     from core.decode import measured_roofline
 
-    monkeypatch.setattr(measured_roofline, "host_library", lambda: library("AMX's tiles and VNNI, emulated"))
+    monkeypatch.setattr(measured_roofline, "host_library", lambda: library("AMX, VNNI and GFNI, emulated"))
     probes = measured_roofline._products(torch.device("cpu"), "int4")
     amount = probes["our probe of bytes, VNNI"][1]
     assert amount == 2 * 6 * 32 * 128 * measured_roofline.IN_ONE_CALL * torch.get_num_threads()
@@ -120,13 +121,14 @@ def test_what_products_of_bytes_reach_is_a_limit_too(monkeypatch):
 @pytest.mark.skipif(
     shutil.which("objdump") is None or platform.machine() != "x86_64", reason="needs objdump and a compiler for x86-64"
 )
-def test_a_build_for_such_a_processor_multiplies_bytes(tmp_path):
+def test_a_build_for_such_a_processor_takes_bytes_in_fours(tmp_path):
     built = tmp_path / "kernel.o"
-    command = [os.environ["CXX"], "-O1", "-march=cascadelake", "-std=c++17", "-fPIC", "-w", "-c"]
+    command = [os.environ["CXX"], "-O1", "-march=icelake-server", "-std=c++17", "-fPIC", "-w", "-c"]
     subprocess.run([*command, str(host_library.SOURCE), "-o", str(built)], check=True)
     listed = subprocess.run(["objdump", "-d", str(built)], check=True, capture_output=True, text=True).stdout
     products = [line for line in listed.splitlines() if "vpdpbusd" in line]
     assert sum("{1to16}" in line for line in products) > 100  # digits are taken from memory by the product itself
+    assert "vgf2p8affineqb" in listed
 
 
 def test_the_kernel_says_which_instructions_carry_it():
