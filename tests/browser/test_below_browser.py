@@ -13,9 +13,10 @@ SCROLLED = "document.querySelector('[data-testid=\"stMain\"]').scrollTop"
 
 
 def tops(page: Page) -> list[int]:
-    """Where the headings stand in the window, in whole pixels."""
-    boxes = [heading.bounding_box() for heading in page.get_by_role("heading", level=3).all()]
-    return [round(box["y"]) for box in boxes if box is not None]
+    """Where the headings stand in the window, in whole pixels: all at one look, for what comes may replace one."""
+    drawn = page.get_by_role("heading", level=3)
+    found: list[int] = drawn.evaluate_all("(all) => all.map((one) => Math.round(one.getBoundingClientRect().top))")
+    return found
 
 
 def headings(page: Page) -> list[str]:
