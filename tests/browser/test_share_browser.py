@@ -38,6 +38,7 @@ def view(server: Dashboard, kept_here: BrowserContext, kept_page: Page) -> Itera
         yield page
         page.keyboard.press("Escape")
         expect(menu).to_have_count(0)
+        page.mouse.move(0, 0)  # away from the picture below the menu, whose own buttons come up where the mouse is
     kept_here.clear_permissions()
 
 
@@ -141,6 +142,16 @@ def test_a_picture_saves_as_png_at_slide_size(view: Page):
     name, content = saved(view, "PNG")
     assert name.endswith(".png")
     assert struct.unpack(">II", content[16:24]) == (1920, 1080)
+
+
+def test_a_pictures_own_buttons_leave_its_menu_free(view: Page):
+    view.locator('[data-testid="stVegaLiteChart"]').first.hover()
+    tools = view.get_by_test_id("stElementToolbar").first
+    expect(tools).to_have_css("opacity", "1")
+    menu, bar = view.get_by_role("button", name="Save").first.bounding_box(), tools.bounding_box()
+    assert menu is not None
+    assert bar is not None
+    assert bar["x"] + bar["width"] <= menu["x"]
 
 
 def test_the_menu_follows_the_picture(server: Dashboard, page: Page):
