@@ -31,7 +31,7 @@ types: $(VENV)/.dev
 # What starts no torch, no server and no browser and is quick; `make test` runs the others too. tests/slow.txt names what
 # is slow, and `make slow` finds it out again.
 unit: $(VENV)/.dev
-	$(BIN)/pytest --ignore=tests/browser --ignore=tests/server -m "not torch and not slow"
+	$(BIN)/pytest -n 2 --ignore=tests/browser --ignore=tests/server -m "not torch and not slow"
 
 slow: $(VENV)/.dev
 	$(BIN)/python -m tests.slow
