@@ -44,6 +44,22 @@ def lines(rows: list[Row], colour: str, *, width: float = 1.8) -> alt.Chart:
     return chart.encode(x=x_of("x"), y=y_of("y"), x2="x2:Q", y2="y2:Q")
 
 
+def strips(rows: list[Row], colour: str, *, cell: float, gap: float, high: float) -> alt.Chart:
+    """Cells of one height in lines, a row from x to x2 at y: a line as thick as a cell is high, dashed where gaps are.
+
+    cell and gap are shares of the picture's width and high one of its height. A browser draws a line for each row,
+    where it would draw a rectangle for each cell.
+    """
+    dash, thick = alt.ExprRef(f"[width * {cell}, width * {gap}]"), alt.ExprRef(f"height * {high}")
+    chart = alt.Chart(alt.Data(values=rows)).mark_rule(
+        color=colour,
+        strokeDash=dash,
+        strokeWidth=thick,
+        clip=True,  # else half of it is room beside the picture too
+    )
+    return chart.encode(x=x_of("x"), y=y_of("y"), x2="x2:Q")
+
+
 def with_room_for_names(chart: Picture, names_px: float, until: float) -> Picture:
     """The plane goes on to the left of 0 where what lies left of `until`, a place on it, is less than names_px wide."""
     domain: list[Any] = [alt.ExprRef(f"min(0, ({until} * width - {names_px:.0f}) / max(width - {names_px:.0f}, 1))"), 1]

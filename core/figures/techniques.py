@@ -1,10 +1,11 @@
 """Pictures of the technique pages: paging, eviction, quantisation and MLA."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import groupby
 from typing import Any
 
 from core.figures.drawing import alt
-from core.figures.marks import Align, Picture, Row, boxes, lines, words
+from core.figures.marks import Align, Picture, Row, boxes, lines, strips, words
 from core.figures.palette import Palette, mixed
 from core.learning.techniques.eviction import POLICIES as EVICTIONS
 from core.learning.techniques.eviction import Kept
@@ -13,6 +14,7 @@ from core.learning.techniques.paging import POLICIES as RESERVATIONS
 from core.learning.techniques.paging import Pool, Use
 from core.learning.techniques.quantisation import AXES, Trial
 
+CELL = 0.85  # of a token's place on a strip: the rest is the gap to the next
 COLUMNS = 4  # of the pool of blocks
 TABLES_RIGHT = 0.40
 ORDINALS = ("1st", "2nd", "3rd", *(f"{n}th" for n in range(4, 1_001)))
@@ -100,11 +102,11 @@ def eviction_chart(kept: Sequence[Kept], weights: Sequence[float], marked: int, 
     width, height = 1 / count, (0.95 - strips_top) / len(kept)
     top_weight = max(weights)
     bars = [
-        {"left": i * width, "right": (i + 0.85) * width, "bottom": 0.27, "top": 0.27 - 0.19 * weight / top_weight}
+        {"left": i * width, "right": (i + CELL) * width, "bottom": 0.27, "top": 0.27 - 0.19 * weight / top_weight}
         for i, weight in enumerate(weights)
     ]
-    stay: list[Row] = []
-    gone: list[Row] = []
+    kept_runs: list[Row] = []
+    dropped: list[Row] = []
     names: list[Row] = []
     details: list[Row] = []
     for line, policy in enumerate(kept):
@@ -112,23 +114,31 @@ def eviction_chart(kept: Sequence[Kept], weights: Sequence[float], marked: int, 
         says = f"{policy.num_kept} of {count} tokens · {policy.attention_kept:.0%} of attention"
         names.append({"x": 0.0, "y": top + 0.24 * height, "text": EVICTIONS[policy.policy]})
         details.append({"x": 1.0, "y": top + 0.24 * height, "text": says})
-        for i, flag in enumerate(policy.kept):
-            cell = {"left": i * width, "right": (i + 0.85) * width, "top": top + 0.42 * height}
-            (stay if flag else gone).append({**cell, "bottom": top + 0.94 * height})
-    at = (marked + 0.42) * width
+        for stays, first, last in runs(policy.kept):
+            run = {"x": first * width, "x2": (last + CELL) * width, "y": top + 0.68 * height}
+            (kept_runs if stays else dropped).append(run)
+    at = (marked + CELL / 2) * width
     side: Align = "left" if marked < 0.1 * count else "right" if marked > 0.9 * count else "center"
+    cells = {"cell": CELL * width, "gap": (1 - CELL) * width, "high": 0.52 * height}
     layers = [
         boxes(bars, colours.queries, radius=0),
-        boxes(stay, colours.cache, radius=0),
+        strips(kept_runs, colours.cache, **cells),
         lines([{"x": at, "y": 0.08, "x2": at, "y2": 0.955}], colours.text, width=1.5),
         words(names, colours.text, 14, align="left", bold=True),
         words(details, colours.muted, 12, align="right"),
         words([{"x": 0.0, "y": 0.03, "text": "attention of the newest token"}], colours.muted, 12, align="left"),
         words([{"x": at, "y": 0.985, "text": f"token {marked + 1}"}], colours.text, 12, bold=True, align=side),
     ]
-    if gone:
-        layers.insert(1, boxes(gone, colours.ghost, radius=0))
+    if dropped:
+        layers.insert(1, strips(dropped, colours.ghost, **cells))
     return alt.layer(*layers).properties(height=340)
+
+
+def runs(kept: Sequence[bool]) -> Iterator[tuple[bool, int, int]]:
+    """Tokens in a row that share a fate: whether they stay, the first of them and the last, from 0."""
+    for stays, together in groupby(enumerate(kept), key=lambda token: token[1]):
+        positions = [position for position, _ in together]
+        yield stays, positions[0], positions[-1]
 
 
 def sinks_chart(rows: Sequence[Mapping[str, float]], colours: Palette) -> Picture:

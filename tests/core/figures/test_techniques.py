@@ -4,6 +4,7 @@ import pytest
 
 from core.figures.palette import DARK, LIGHT, Palette
 from core.figures.technique_pictures import PICTURES, picture
+from core.figures.techniques import runs
 from core.uptraining import results
 from core.uptraining.recipe import Recipe
 
@@ -37,3 +38,16 @@ def test_each_says_its_height_in_pixels(name: str, colours: Palette) -> None:
     assert "layer" in spec
     assert isinstance(spec["height"], int)
     assert 150 <= spec["height"] <= 350  # below its controls on a screen of 800 pixels
+
+
+def test_tokens_of_one_fate_in_a_row_are_one_line() -> None:
+    assert [*runs((True, True, False, True))] == [(True, 0, 1), (False, 2, 2), (True, 3, 3)]
+    spec = picture("evicted", LIGHT, num_tokens=10, budget=4, num_sinks=1, marked=2).spec
+    dropped, kept = [layer["data"]["values"] for layer in spec["layer"][1:3]]
+    # A token is a tenth of the width, a cell 0.85 of that. All 10; the newest 4; the first and the newest 3.
+    assert _ends(kept[:4]) == [(0.0, 0.985), (0.6, 0.985), (0.0, 0.085), (0.7, 0.985)]
+    assert _ends(dropped[:2]) == [(0.0, 0.585), (0.1, 0.685)]
+
+
+def _ends(rows: list[dict[str, float]]) -> list[tuple[float, float]]:
+    return [(round(row["x"], 3), round(row["x2"], 3)) for row in rows]
