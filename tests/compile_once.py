@@ -1,7 +1,7 @@
 """A compiler that remembers: python compile_once.py FOLDER COMPILER ARGUMENT...
 
-A shared library of one source file is built once for its content and its flags, and copied from then on. Whatever else
-it is asked is passed on as it is.
+A shared library or an object of one source file is built once for its content and its flags, and copied from then on.
+Whatever else it is asked is passed on as it is.
 """
 
 import fcntl
@@ -15,7 +15,7 @@ from pathlib import Path
 
 def main(folder: Path, compiler: str, arguments: list[str]) -> int:
     sources = [argument for argument in arguments if argument.endswith(".cpp")]
-    if "-shared" not in arguments or "-o" not in arguments or len(sources) != 1:
+    if not {"-shared", "-c"} & {*arguments} or "-o" not in arguments or len(sources) != 1:
         os.execvp(compiler, [compiler, *arguments])
     place = arguments.index("-o") + 1
     flags = [compiler, *arguments[:place], *arguments[place + 1 :]]

@@ -14,7 +14,7 @@ import torch
 from core.decode import host_kernel, host_library
 from core.decode.kernel import reference, relative_error
 from core.host import processor
-from tests.core.decode.test_host_kernel import EMULATED, inputs_of
+from tests.core.decode.test_host_kernel import EMULATED, inputs_of, instructions_for_all
 
 pytestmark = pytest.mark.torch
 
@@ -98,11 +98,7 @@ def test_what_the_tiles_reach_is_a_limit_too(monkeypatch):
 @needs_x86
 @pytest.mark.skipif(shutil.which("objdump") is None, reason="no objdump here")
 def test_a_build_for_such_a_processor_has_the_instructions(tmp_path):
-    built = tmp_path / "kernel.o"
-    command = [os.environ["CXX"], "-O1", WITH_AMX, "-std=c++17", "-fPIC", "-w", "-c", str(host_library.SOURCE)]
-    subprocess.run([*command, "-o", str(built)], check=True)
-    listed = subprocess.run(["objdump", "-d", str(built)], check=True, capture_output=True, text=True).stdout
-    named = (line.split("\t")[2] for line in listed.splitlines() if line.count("\t") == 2)
+    named = (line.split("\t")[2] for line in instructions_for_all(tmp_path) if line.count("\t") == 2)
     found = {x for x in named if x.startswith(("ldtile", "tile", "tdp"))}
     products = {x for x in found if x.startswith("tdpbf16ps")}
     assert products == {f"tdpbf16ps %tmm6,%tmm{3 + row},%tmm{row}" for row in range(3)}
