@@ -4,6 +4,7 @@ The path is logged without its query: a link holds what somebody typed. HEADROOM
 says each request, WARNING those that failed on our side alone).
 """
 
+import contextlib
 import logging
 import os
 import secrets
@@ -12,6 +13,7 @@ import time
 
 from pythonjsonlogger.json import JsonFormatter
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.websockets import WebSocketDisconnected
 
 LOG = logging.getLogger("headroom")
 _QUIET = ("/static/", "/_stcore/", "/media/", "/healthz", "/metrics")  # asked for by machines, or many a page
@@ -38,7 +40,10 @@ class RequestLog:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
-            await self.app(scope, receive, send)
+            # Where a message meets a viewer who has left, Streamlit 1.67 takes what starlette then says of the socket
+            # for a frame of text and closes it once more, which raises this: no more than that they left.
+            with contextlib.suppress(WebSocketDisconnected):
+                await self.app(scope, receive, send)
             return
         request_id, begun, status = secrets.token_hex(8), time.perf_counter(), 500
 
