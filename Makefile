@@ -118,4 +118,4 @@ containers: $(VENV)/bin/python
 	$(VENV)-containers/bin/compose-lint check compose.yaml
 
 clean:
-	rm -rf $(VENV) $(VENV)-cluster $(VENV)-triton $(VENV)-containers .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(VENV)-cluster $(VENV)-triton $(VENV)-containers .compiled .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,4 +1,4 @@
-"""For every test: what needs torch is marked, and left out where torch is not; a library is compiled once a run."""
+"""For every test: what needs torch is marked, and left out where torch is not; a library is compiled once."""
 
 import ast
 import gc
@@ -19,6 +19,7 @@ from core.models import registry
 from tests.slow import function_of, is_all_slow, slow_tests
 
 ONCE = Path(__file__).with_name("compile_once.py")
+COMPILED = Path(__file__).parents[1] / ".compiled"  # for the runs to come, as mypy keeps its cache
 BEGINS_FIRST = Path(__file__).with_name("test_elsewhere.py")  # a minute: last by its name, the other core would wait
 HAS_TORCH = find_spec("torch") is not None
 MODULE_MARK = "pytestmark = pytest.mark.torch"
@@ -156,12 +157,12 @@ def _compiler_that_remembers(tmp_path_factory: pytest.TempPathFactory) -> Iterat
         yield
         return
     base = tmp_path_factory.getbasetemp()
-    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "compiled"
-    folder.mkdir(exist_ok=True)
+    cache = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "cache"
+    COMPILED.mkdir(exist_ok=True)
     script = tmp_path_factory.mktemp("compiler") / Path(compiler).name
-    script.write_text(f'#!/bin/sh\nexec "{sys.executable}" "{ONCE}" "{folder}" "{compiler}" "$@"\n')
+    script.write_text(f'#!/bin/sh\nexec "{sys.executable}" "{ONCE}" "{COMPILED}" "{compiler}" "$@"\n')
     script.chmod(0o755)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("CXX", str(script))
-        patch.setenv("HEADROOM_CACHE_DIR", str(folder.with_name("cache")))
+        patch.setenv("HEADROOM_CACHE_DIR", str(cache))
         yield
