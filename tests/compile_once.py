@@ -53,6 +53,7 @@ def keep(built: Path, place: Path) -> None:
     for old in sorted(place.parent.glob("*.built"), key=lambda path: path.stat().st_mtime)[:-MOST]:
         with contextlib.suppress(OSError):
             old.unlink()
+            old.with_suffix(".lock").unlink()
 
 
 if __name__ == "__main__":
