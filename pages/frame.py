@@ -15,7 +15,6 @@ from pages.shell import (
     lean_reads,
     lean_session,
     menu,
-    one_lock,
     present,
     share,
     style,
@@ -26,7 +25,6 @@ ASSETS = Path(__file__).parent / "assets"
 kept_files.install()
 lean_reads.install()
 lean_session.install()
-one_lock.install()
 lean_navigation.install()
 
 st.set_page_config(

@@ -1,5 +1,7 @@
 """A run that was interrupted writes nothing while the run in its place goes through the state of their session."""
 
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -8,6 +10,7 @@ from streamlit.runtime.state.safe_session_state import SafeSessionState
 from streamlit.runtime.state.session_state import SessionState
 
 from pages.shell import one_lock
+from tests.dashboard import ROOT
 
 
 @pytest.fixture
@@ -54,3 +57,10 @@ def test_sessions_do_not_wait_for_each_other(state: SessionState) -> None:
         thread.start()
         thread.join()  # ends, though the first is held
     assert other["a"] == 1
+
+
+def test_the_server_has_it_before_the_first_session() -> None:
+    look = "from streamlit.runtime.state.safe_session_state import SafeSessionState as state"
+    program = f"import dashboard; {look}; print(getattr(state.__init__, 'one_lock', False))"
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["True"]
