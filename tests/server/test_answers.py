@@ -15,7 +15,7 @@ from core.cluster import kept
 from core.cluster.points import Sweep
 from core.models.hub.pulls import FAULTS, HubError
 from core.version import VERSION
-from pages.server.health import Headroom
+from pages.server.metrics import Headroom
 from tests.dashboard import Dashboard, running_dashboard
 
 
