@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
 
-from core.figures.drawing import alt
+from core.figures.drawing import alt, written
 from core.figures.palette import Palette, mixed
 
 Row = dict[str, Any]
@@ -51,7 +51,7 @@ def data(rows: list[Row]) -> alt.Data:
 
 
 def made(chart: Any, sentence: str, alt_text: str) -> Picture:
-    return Picture(spec=chart.to_dict(), sentence=sentence, alt_text=alt_text)
+    return Picture(spec=written(chart), sentence=sentence, alt_text=alt_text)
 
 
 def label(rows: list[Row], colour: str, **mark: Any) -> alt.Chart:

@@ -49,8 +49,9 @@ Drawn = Callable[[str, Palette, Callable[[Palette], Any]], dict[str, Any]]
 
 
 def _draw(_key: str, colours: Palette, chart: Callable[[Palette], Any]) -> dict[str, Any]:
-    spec: dict[str, Any] = chart(colours).to_dict()
-    return spec
+    from core.figures.drawing import written  # noqa: PLC0415  altair loads with the first picture
+
+    return written(chart(colours))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -74,12 +74,13 @@ def draw(name: str, colours: Palette, **inputs: Any) -> Picture:
 
 
 def _layout(colours: Palette, *, num_query_heads: int, num_kv_heads: int, head_dim: int) -> Picture:
+    from core.figures.drawing import written  # noqa: PLC0415  as above
     from core.figures.layouts import layout_chart  # noqa: PLC0415  as above
     from core.models.head_sharing import Layout, alt_text, sentence  # noqa: PLC0415  as above
 
     layout = Layout(num_query_heads=num_query_heads, num_kv_heads=num_kv_heads, head_dim=head_dim)
     chart = layout_chart(layout, colours, width_px=600, height_px=340)
-    return Picture(sentence=sentence(layout), alt_text=alt_text(layout), spec=dress(chart.to_dict(), colours))
+    return Picture(sentence=sentence(layout), alt_text=alt_text(layout), spec=dress(written(chart), colours))
 
 
 def _cache_bytes(
@@ -90,6 +91,7 @@ def _cache_bytes(
 
 def _quality(studies: str, colours: Palette) -> Picture:
     """Changes in benchmark points against each study's own MHA: of all studies, of some, or nearest to a choice."""
+    from core.figures.drawing import written  # noqa: PLC0415  as above
     from core.figures.evidence import quality_alt_text, quality_chart  # noqa: PLC0415  as above
 
     dots = evidence.all_dots()
@@ -102,5 +104,5 @@ def _quality(studies: str, colours: Palette) -> Picture:
     return Picture(
         sentence=f"Against each study's own MHA: {evidence.range_text(shown)}.",
         alt_text=quality_alt_text(shown, "points"),
-        spec=dress(chart.to_dict(), colours),
+        spec=dress(written(chart), colours),
     )

@@ -32,6 +32,12 @@ if TYPE_CHECKING:
     from pages.shell.style import AnyChart
 
 
+def _written(chart: "AnyChart") -> dict[str, Any]:
+    from core.figures.drawing import written  # noqa: PLC0415  altair loads with the first picture, not the page
+
+    return written(chart)
+
+
 @st.cache_resource(ttl=86_400, max_entries=128, show_spinner=False)
 def layout_spec(num_query_heads: int, num_kv_heads: int, head_dim: int, theme: str, width_px: int) -> dict[str, Any]:
     """The Vega-Lite picture of one layout: building it costs more than the rest of the page together."""
@@ -41,7 +47,7 @@ def layout_spec(num_query_heads: int, num_kv_heads: int, head_dim: int, theme: s
 
     layout = Layout(num_query_heads=num_query_heads, num_kv_heads=num_kv_heads, head_dim=head_dim)
     height_px = {600: 340, 900: 300}.get(width_px, 280)  # with 900 all of the page's figures are in its first screen
-    return layout_chart(layout, palette(theme), width_px=width_px, height_px=height_px).to_dict()
+    return _written(layout_chart(layout, palette(theme), width_px=width_px, height_px=height_px))
 
 
 @st.cache_resource(ttl=86_400, max_entries=4, show_spinner=False)
@@ -52,7 +58,7 @@ def headline(theme: str) -> tuple[dict[str, Any], str]:
     from core.serving.headline import headline_points, headline_sentence  # noqa: PLC0415
 
     points = headline_points()
-    return headline_chart(points, palette(theme)).to_dict(), headline_sentence(points)
+    return _written(headline_chart(points, palette(theme))), headline_sentence(points)
 
 
 @st.cache_resource(ttl=86_400, max_entries=256, show_spinner=False)
@@ -108,11 +114,11 @@ def models_spec(
     from core.figures.palette import palette  # noqa: PLC0415
 
     if chart == "bytes":
-        return models.bytes_chart(comparison.bar_rows(_models), palette(theme), ghosts=ghosts).to_dict()
+        return _written(models.bytes_chart(comparison.bar_rows(_models), palette(theme), ghosts=ghosts))
     if chart == "context":
-        return models.context_chart(comparison.context_rows(_models), palette(theme)).to_dict()
+        return _written(models.context_chart(comparison.context_rows(_models), palette(theme)))
     layers, runs = comparison.layer_rows(_models), comparison.run_rows(_models)
-    return models.layers_chart(layers, runs, palette(theme)).to_dict()
+    return _written(models.layers_chart(layers, runs, palette(theme)))
 
 
 @st.cache_resource(ttl=86_400, max_entries=2, show_spinner=False)
@@ -132,8 +138,7 @@ def watch_spec(theme: str) -> dict[str, Any]:
     from core.figures import watch  # noqa: PLC0415  altair loads with the first picture, not the page
     from core.figures.palette import palette  # noqa: PLC0415
 
-    spec: dict[str, Any] = watch.chart(palette(theme)).to_dict()
-    return {"datasets": {}, **spec}
+    return {"datasets": {}, **_written(watch.chart(palette(theme)))}
 
 
 @st.cache_resource(ttl=86_400, max_entries=32, show_spinner=False)
@@ -215,7 +220,7 @@ def chart_spec(key: str, theme: str, _chart: "Callable[[Palette], AnyChart]") ->
     """A page's chart as Vega-Lite. key must say everything that it depends on."""
     from core.figures.palette import palette  # noqa: PLC0415
 
-    return _chart(palette(theme)).to_dict()
+    return _written(_chart(palette(theme)))
 
 
 def drawn(key: str, colours: "Palette", chart: "Callable[[Palette], AnyChart]") -> dict[str, Any]:
@@ -234,7 +239,7 @@ def quality_spec(
     from core.figures.evidence import quality_chart  # noqa: PLC0415  altair loads with the first picture, not the page
     from core.figures.palette import palette  # noqa: PLC0415
 
-    return quality_chart(_dots, scale, palette(theme)).to_dict()
+    return _written(quality_chart(_dots, scale, palette(theme)))
 
 
 @st.cache_data(ttl=86_400, max_entries=128, show_spinner="Simulating the traffic")
@@ -259,9 +264,9 @@ def spared_by_the_collector(num_modules: int) -> int:
     """Set aside what is alive once num_modules are imported: modules stay, and need not be searched for garbage.
 
     Streamlit collects garbage after each run, before the last of it is sent: about 85 ms with what pandas and Altair
-    hold (benchmarks/interface.md), next to nothing without. Returns how many objects are set aside.
+    hold (benchmarks/interface.md), next to nothing without. What was set aside before is not looked through here: that
+    is done once a session has gone (pages/server/tidy.py). Returns how many objects are set aside.
     """
-    gc.unfreeze()  # sessions that were alive last time, and are garbage now
     gc.collect()
     gc.freeze()
     return gc.get_freeze_count()

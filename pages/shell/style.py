@@ -31,7 +31,9 @@ def look() -> None:
 
 def draw(chart: "AnyChart", *, sentence: str, alt_text: str, key: str | None = None) -> None:
     """A chart drawn from what was just measured; of one that can be asked for again, cached.py keeps the spec."""
-    draw_spec(chart.to_dict(), sentence=sentence, alt_text=alt_text, key=key)
+    from core.figures.drawing import written  # noqa: PLC0415  altair loads with the first picture, not the page
+
+    draw_spec(written(chart), sentence=sentence, alt_text=alt_text, key=key)
 
 
 def draw_spec(

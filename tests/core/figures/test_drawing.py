@@ -1,0 +1,59 @@
+"""A picture that breaks Vega-Lite's schema is an error where it is written, unless the process trusts its pictures;
+and what an encoding becomes is what Altair by itself makes of it.
+"""
+
+import pytest
+from altair.utils import core, schemapi
+from altair.utils.schemapi import SchemaValidationError
+
+from core.figures import drawing
+from core.figures.drawing import alt, written
+
+CHART = alt.Chart().mark_bar(opacity="a word")
+
+
+def test_a_picture_against_the_schema_is_an_error():
+    with pytest.raises(SchemaValidationError, match="'a word' is an invalid value for `opacity`"):
+        written(CHART)
+
+
+def test_a_process_that_trusts_its_pictures_writes_the_same_without_a_look(monkeypatch):
+    sound = alt.Chart().mark_bar(opacity=0.5)
+    looked_at = written(sound)
+    monkeypatch.setattr(drawing, "_looks", True)  # and again after the test
+    drawing.trust()
+    assert written(sound) == looked_at
+    assert written(CHART)["mark"]["opacity"] == "a word"
+
+
+GIVEN = {
+    "a word": {"x": "sum(bytes):Q", "y": "model:N", "tooltip": ["model:N", "bytes:Q"], "order": "place:O"},
+    "a value": {"x": alt.value(8), "y": alt.value("height"), "color": alt.value("#123456"), "size": alt.value(4)},
+    "an expression": {"text": alt.value(alt.ExprRef("width < 400 ? 'G' : datum.says")), "x": alt.datum(3)},
+    "a condition": {
+        "color": alt.condition("datum.fits", alt.value("black"), alt.value("grey")),
+        "strokeWidth": alt.condition("datum.chosen", alt.value(4), alt.value(1.8)),
+        "opacity": alt.condition("datum.fits", "share:Q", alt.value(0.2)),
+    },
+    "a channel": {"x": alt.X("bytes:Q", title=None), "color": alt.Color("hue:N", scale=None)},
+}
+
+
+@pytest.mark.parametrize("given", GIVEN.values(), ids=GIVEN)
+def test_an_encoding_becomes_what_altair_makes_of_it(monkeypatch, given):
+    def drawn() -> dict[str, object]:
+        return written(alt.Chart(alt.Data(values=[{"bytes": 1}])).mark_text().encode(**given))
+
+    ours = drawn()
+    monkeypatch.setattr(core._ChannelCache, "_wrap_in_channel", drawing._in_channel)
+    assert drawn() == ours
+    assert set(ours["encoding"]) == set(given)
+
+
+def test_no_table_of_every_schema_is_made_for_a_word_or_a_value(monkeypatch):
+    monkeypatch.setattr(schemapi, "_FromDict", None)  # by which Altair makes the table
+    for given in GIVEN.values():
+        assert set(alt.Chart().mark_text().encode(**given).encoding.to_dict()) == set(given)
+    monkeypatch.setattr(core._ChannelCache, "_wrap_in_channel", drawing._in_channel)
+    with pytest.raises(TypeError, match="'NoneType' object is not callable"):
+        alt.Chart().mark_text().encode(x="bytes:Q")
