@@ -9,6 +9,8 @@ from pathlib import Path
 import streamlit as st
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from pages.server import ahead
+
 ASSETS = Path(__file__).parents[1] / "assets"
 
 # The parts of Streamlit's client that our pages use, those of nearly every page first: arrive.js loads them early.
@@ -93,6 +95,7 @@ class OursInThePage:
     async def _send(self, start: Message, body: bytes, send: Send, *, with_body: bool) -> None:
         headers = [header for header in start["headers"] if header[0] not in (b"content-length", b"etag")]
         if any(name == b"content-type" and value.startswith(b"text/html") for name, value in headers):
+            ahead.begin()
             body = body.replace(b"</head>", self.ours, 1)
             headers.append((b"content-security-policy", content_policy(body)))
         headers.append((b"content-length", str(len(body)).encode()))
