@@ -18,7 +18,7 @@ from tests.elsewhere import SYSTEMS, environment, gone, whole
 pytestmark = pytest.mark.torch
 
 LONG = {
-    "num_query_heads": 4, "kv_heads": (4, 2, 1), "head_dim": 128, "context_length": 60_000, "batch_size": 2,
+    "num_query_heads": 4, "kv_heads": (4, 2, 1), "head_dim": 128, "context_length": 20_000, "batch_size": 2,
     "dtype": "float32", "device": "cpu", "quick": True,
 }  # fmt: skip
 PLATFORM = {"windows": "win32", "macos": "darwin"}
