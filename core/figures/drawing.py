@@ -7,6 +7,8 @@ takes three times as long as writing the picture.
 And an encoding that is given as a word or as alt.value(...) is read as any dictionary would be: Altair 6.3 makes a
 table of the schemas of all its classes for each such encoding, hashed as JSON, to find the classes of what is nested
 in it (findings/altair_hashes_every_schema_for_a_word.sh). The channel's own class takes the same and writes the same.
+As it writes, Altair asks each number and word of a picture whether it has a method to_dict, by a protocol that looks it
+up class by class: a quarter of the time of writing.
 """
 
 from typing import Any
@@ -18,7 +20,9 @@ __all__ = ["alt", "trust", "written"]
 
 schemapi.disable_debug_mode()
 _looks = True
+_PLAIN = frozenset((str, int, float, bool, type(None)))
 _in_channel = core._ChannelCache._wrap_in_channel
+_to_dict = schemapi._todict
 
 
 def written(chart: Any) -> dict[str, Any]:
@@ -43,4 +47,10 @@ def _in_own_channel(channels: Any, given: Any, encoding: str) -> Any:
     return _in_channel(channels, given, encoding)
 
 
+def _plain_or_to_dict(obj: Any, context: dict[str, Any] | None, np_opt: Any, pd_opt: Any) -> Any:
+    """A part of a chart as it is written: what JSON has is written as it is."""
+    return obj if type(obj) in _PLAIN else _to_dict(obj, context, np_opt, pd_opt)
+
+
+schemapi._todict = _plain_or_to_dict
 core._ChannelCache._wrap_in_channel = _in_own_channel  # type: ignore[method-assign]

@@ -2,6 +2,9 @@
 and what an encoding becomes is what Altair by itself makes of it.
 """
 
+from datetime import date
+
+import numpy as np
 import pytest
 from altair.utils import core, schemapi
 from altair.utils.schemapi import SchemaValidationError
@@ -37,6 +40,17 @@ GIVEN = {
     },
     "a channel": {"x": alt.X("bytes:Q", title=None), "color": alt.Color("hue:N", scale=None)},
 }
+
+
+def test_a_picture_is_written_as_altair_writes_it(monkeypatch):
+    rows = [{"n": np.float32(2.5), "at": date(2026, 11, 30), "g": 8, "fits": True, "why": None, "share": 0.25}]
+    chart = alt.Chart(alt.Data(values=rows)).mark_text(dy=-4).encode(x="n:Q", y="at:T", text=alt.value("a word"))
+    ours = written(chart)
+    assert ours["data"]["values"] == [
+        {"n": 2.5, "at": {"year": 2026, "month": 11, "date": 30}, "g": 8, "fits": True, "why": None, "share": 0.25}
+    ]
+    monkeypatch.setattr(schemapi, "_todict", drawing._to_dict)
+    assert written(chart) == ours
 
 
 @pytest.mark.parametrize("given", GIVEN.values(), ids=GIVEN)
