@@ -2,7 +2,7 @@
 
 Altair looks at every part when it is made too, and again with each part that takes it up: a tenth to a fifth of
 the time of drawing. A server draws what the tests have held against the schema, and looks no more (`trust`): that
-takes three times as long as writing the picture.
+takes three to four times as long as writing the picture.
 
 And an encoding that is given as a word or as alt.value(...) is read as any dictionary would be: Altair 6.3 makes a
 table of the schemas of all its classes for each such encoding, hashed as JSON, to find the classes of what is nested
