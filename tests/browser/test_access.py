@@ -9,12 +9,20 @@ import pytest
 from playwright.sync_api import Error, Page
 
 from tests.browser.axe import violations
-from tests.browser.settle import CHANGED_MS, settle
+from tests.browser.settle import CHANGED_MS, arrive, settle
 from tests.browser.size_tabs import SIZE_TABS
 from tests.dashboard import Dashboard
 
 FAULTY = """<html lang="en"><title>A page</title><main><h1>Title</h1><h4>Three levels down</h4>
 <button></button><p style="color: #ccc; background: #fff">Pale</p><img src="data:,"></main></html>"""
+
+
+@pytest.fixture
+def page(loaded: Page) -> Page:
+    """What stands is looked at, not how it came; at a desk, for a session that presents goes on from page to page."""
+    if "present=1" in loaded.url:
+        loaded.goto("about:blank")
+    return loaded
 
 
 def test_what_axe_calls_serious_or_critical_is_found_and_nothing_else(page: Page):
@@ -51,7 +59,7 @@ MENU = '[data-testid="stPopoverBody"], [aria-expanded="true"]'
 
 def tabs_of_size(page: Page, url: str) -> Iterator[State]:
     """Every tab, what folds out, and inputs that no default shows."""
-    page.goto(f"{url}/size")
+    arrive(page, f"{url}/size")
     settle(page)
     for name in SIZE_TABS:
         page.get_by_role("tab", name=name, exact=True).click()
@@ -61,14 +69,14 @@ def tabs_of_size(page: Page, url: str) -> Iterator[State]:
     page.get_by_text("More inputs").click()
     settle(page)
     yield "folded out", MAIN
-    page.goto(f"{url}/size?size_model=A+shape+of+your+own&size_accelerator=An+accelerator+of+your+own&size_batch=0")
+    arrive(page, f"{url}/size?size_model=A+shape+of+your+own&size_accelerator=An+accelerator+of+your+own&size_batch=0")
     settle(page)
     yield "own shape, and a batch that cannot be", None
 
 
 def menus_of_models(page: Page, url: str) -> Iterator[State]:
     """Every menu open, an empty choice, and a name that cannot be."""
-    page.goto(f"{url}/models")
+    arrive(page, f"{url}/models")
     settle(page)
     for name in MENUS:
         page.get_by_role("button", name=re.compile(rf"\b{name}\b")).first.click()
@@ -77,34 +85,29 @@ def menus_of_models(page: Page, url: str) -> Iterator[State]:
         yield name, None if name == MENUS[0] else MENU
         page.keyboard.press("Escape")
     for query in ("", "not+an+id/with/parts"):
-        page.goto(f"{url}/models?models_pick={query}")
+        arrive(page, f"{url}/models?models_pick={query}")
         settle(page)
         yield f"models_pick={query}", None
 
 
-def follow(page: Page, path: str) -> None:
-    """Another page by its link at the side, which takes half of the work of a load."""
-    page.locator(f'[data-testid="stSidebarNavLink"][href$="/{path}"]').dispatch_event("click")
-    page.wait_for_url(f"**/{path}*")
-    settle(page)
-
-
 def what_folds_out_elsewhere(page: Page, url: str) -> Iterator[State]:
     """An expander, a selection that leaves nothing, a question answered, a popover with figures, a drill checked."""
-    page.goto(f"{url}/evidence")
+    arrive(page, f"{url}/evidence")
     settle(page)
     page.get_by_text("Every study with its table").click()
     settle(page)
     yield "studies", MAIN
-    page.goto(f"{url}/evidence?evidence_held=Spent+again&evidence_size=7.0&evidence_kind=GQA")
+    arrive(page, f"{url}/evidence?evidence_held=Spent+again&evidence_size=7.0&evidence_kind=GQA")
     settle(page)
     yield "few studies", MAIN
-    follow(page, "case-llama")
+    arrive(page, f"{url}/case-llama")
+    settle(page)
     page.locator('[data-testid="stRadio"] label').last.click()
     page.get_by_role("button", name="Where the figures come from").click()
     settle(page)
     yield "answered", f"{MAIN}, {MENU}"
-    follow(page, "spot")
+    arrive(page, f"{url}/spot")
+    settle(page)
     page.get_by_role("button", name="Check").click()
     settle(page)
     yield "checked", MAIN
@@ -113,12 +116,16 @@ def what_folds_out_elsewhere(page: Page, url: str) -> Iterator[State]:
 def presenter_with_notes(page: Page, url: str) -> Iterator[State]:
     """A lesson and a tool in a room, the notes open."""
     for path in ("bottleneck", "size", "models"):
-        page.goto(f"{url}/{path}?present=1")
+        arrive(page, f"{url}/{path}?present=1")
         page.get_by_role("navigation", name="Presenter").get_by_role("status").wait_for()
         settle(page)
-        page.keyboard.press("n")
-        page.get_by_role("complementary", name="Speaker notes").wait_for()
+        notes = page.get_by_role("complementary", name="Speaker notes")
+        if not notes.is_visible():  # open, they stay so from page to page
+            page.keyboard.press("n")
+            notes.wait_for()
         yield path, None
+    page.keyboard.press("n")
+    notes.wait_for(state="hidden")
 
 
 WALKS = (tabs_of_size, menus_of_models, what_folds_out_elsewhere, presenter_with_notes)
@@ -151,13 +158,22 @@ FOCUSED = """async () => {
 }"""
 
 
+FROM_THE_START = """() => {
+  window.__before = null
+  document.body.tabIndex = -1
+  document.body.focus()
+  document.body.removeAttribute("tabindex")
+}"""
+
+
 @pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize("path", ["size", "evidence", "bottleneck", "quiz", "benchmark?present=1"])
 def test_the_focus_of_the_keyboard_can_be_seen(server: Dashboard, page: Page, path: str, theme: str):
     """Each stop of the Tab key looks other than without the focus, and has a name."""
     page.emulate_media(color_scheme=theme, reduced_motion="reduce")
-    page.goto(f"{server.url}/{path}")
+    arrive(page, f"{server.url}/{path}")
     settle(page)
+    page.evaluate(FROM_THE_START)
     unseen, nameless, stops, before = [], [], 0, None
     for _ in range(80):
         page.keyboard.press("Tab")
@@ -177,7 +193,7 @@ def test_the_focus_of_the_keyboard_can_be_seen(server: Dashboard, page: Page, pa
 
 def test_reduced_motion_stills_every_transition(server: Dashboard, page: Page):
     page.emulate_media(reduced_motion="reduce")
-    page.goto(f"{server.url}/layouts")
+    arrive(page, f"{server.url}/layouts")
     settle(page)
     slowest = page.evaluate(
         """() => Math.max(...[...document.querySelectorAll("*")].map((node) => {

@@ -3,13 +3,19 @@
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.settle import BELOW, PATIENCE_MS, settle, stand
+from tests.browser.settle import BELOW, PATIENCE_MS, arrive, settle, stand
 from tests.dashboard import Dashboard
 
 PICTURES = '[data-testid="stVegaLiteChart"] svg.marks'
 
 
 SCROLLED = "document.querySelector('[data-testid=\"stMain\"]').scrollTop"
+
+
+@pytest.fixture
+def page(loaded: Page) -> Page:
+    """A load each only where a test is of one."""
+    return loaded
 
 
 def tops(page: Page) -> list[int]:
@@ -35,7 +41,7 @@ ALL = [
 
 def test_the_rest_comes_when_somebody_scrolls_and_nobody_is_moved(server: Dashboard, page: Page) -> None:
     page.set_viewport_size({"width": 1280, "height": 800})
-    page.goto(f"{server.url}/models")
+    arrive(page, f"{server.url}/models")
     stand(page)
     expect(page.locator(PICTURES)).to_have_count(1)
     assert headings(page) == ALL
@@ -60,12 +66,12 @@ def test_a_link_to_a_heading_below_arrives_there(server: Dashboard, page: Page) 
 
 def test_a_tall_window_is_filled_without_a_scroll(server: Dashboard, page: Page) -> None:
     page.set_viewport_size({"width": 1280, "height": 1600})
-    page.goto(f"{server.url}/models")
+    arrive(page, f"{server.url}/models")
     expect(page.locator(PICTURES)).to_have_count(5, timeout=PATIENCE_MS)
 
 
 def test_a_page_that_is_opened_again_begins_at_its_top(server: Dashboard, page: Page) -> None:
-    page.goto(f"{server.url}/models")
+    arrive(page, f"{server.url}/models")
     settle(page)
     expect(page.locator(PICTURES)).to_have_count(5)
     links = page.get_by_role("navigation", name="App pages")
@@ -88,7 +94,7 @@ def test_a_page_that_is_opened_again_begins_at_its_top(server: Dashboard, page: 
 )
 def test_the_first_heading_below_stands_where_it_stood(server: Dashboard, page: Page, path: str, first: str) -> None:
     page.set_viewport_size({"width": 1280, "height": 800})
-    page.goto(f"{server.url}/{path}")
+    arrive(page, f"{server.url}/{path}")
     stand(page)
     heading = page.get_by_role("heading", name=first, exact=True)
     expect(heading).to_have_count(1)

@@ -3,13 +3,19 @@
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.settle import settle
+from tests.browser.settle import arrive, settle
 from tests.dashboard import Dashboard
+
+
+@pytest.fixture
+def page(loaded: Page) -> Page:
+    """A load each only where a test is of one."""
+    return loaded
 
 
 @pytest.mark.parametrize("path", ["case-mqa?case-mqa=3", "latent"])
 def test_a_term_of_a_text_leads_to_its_entry(server: Dashboard, page: Page, path: str) -> None:
-    page.goto(f"{server.url}/{path}")
+    arrive(page, f"{server.url}/{path}")
     settle(page)
     term = page.get_by_role(
         "link", name="MQA" if path.startswith("case") else "Multi-head latent attention", exact=True

@@ -6,21 +6,27 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.settle import settle
+from tests.browser.settle import arrive, settle
 from tests.dashboard import Dashboard, running_dashboard
 
 
-def test_the_very_first_request_may_be_a_deep_link(tmp_path: Path, page: Page):
+@pytest.fixture
+def page(loaded: Page) -> Page:
+    """A load each only where a test is of one."""
+    return loaded
+
+
+def test_the_very_first_request_may_be_a_deep_link(tmp_path: Path, own_page: Page):
     with running_dashboard(tmp_path) as fresh:
-        page.goto(f"{fresh.url}/layouts")
-        expect(page.get_by_role("heading", name="The three layouts", exact=True)).to_be_visible()
-        expect(page.get_by_test_id("stSidebarNav").get_by_text("Overview")).to_be_visible()
-        expect(page.get_by_role("dialog")).to_have_count(0)
+        own_page.goto(f"{fresh.url}/layouts")
+        expect(own_page.get_by_role("heading", name="The three layouts", exact=True)).to_be_visible()
+        expect(own_page.get_by_test_id("stSidebarNav").get_by_text("Overview")).to_be_visible()
+        expect(own_page.get_by_role("dialog")).to_have_count(0)
         assert "Traceback" not in fresh.log()
 
 
 def test_clicking_g_moves_picture_formula_and_address(server: Dashboard, page: Page):
-    page.goto(f"{server.url}/layouts")
+    arrive(page, f"{server.url}/layouts")
     expect(page.get_by_text("GQA: 64 query heads share 8").first).to_be_visible()
     page.get_by_role("radio", name="1", exact=True).click()
     expect(page.get_by_text("MQA: all 64 query heads read one").first).to_be_visible()
@@ -31,7 +37,7 @@ def test_clicking_g_moves_picture_formula_and_address(server: Dashboard, page: P
 
 def test_a_change_of_g_moves_the_picture_that_stands(server: Dashboard, page: Page):
     """The drawing is not built again: what was in it before the click is in it afterwards, with other rows."""
-    page.goto(f"{server.url}/layouts")
+    arrive(page, f"{server.url}/layouts")
     picture = page.get_by_test_id("stVegaLiteChart").first
     expect(picture.get_by_text("4,096 B of MHA's 32,768 B")).to_be_visible()
     picture.locator("svg").evaluate("drawing => { drawing.dataset.stood = 'yes' }")
@@ -99,7 +105,7 @@ def test_a_link_restores_the_view(server: Dashboard, page: Page):
 
 def test_no_horizontal_scroll_on_a_phone(server: Dashboard, page: Page):
     page.set_viewport_size({"width": 390, "height": 844})
-    page.goto(f"{server.url}/layouts?layouts_model=Falcon+7B")
+    arrive(page, f"{server.url}/layouts?layouts_model=Falcon+7B")
     expect(page.get_by_text("MQA: all 71 query heads").first).to_be_visible()
     main = page.get_by_test_id("stMain")
     assert main.evaluate("element => element.scrollWidth <= element.clientWidth")
@@ -112,7 +118,7 @@ FILLS = """() => [...new Set(
 def test_a_theme_that_changes_under_an_open_page_changes_its_pictures(server: Dashboard, page: Page):
     """As by the system in the evening, or in Streamlit's settings."""
     page.emulate_media(color_scheme="dark", reduced_motion="reduce")
-    page.goto(f"{server.url}/layouts")
+    arrive(page, f"{server.url}/layouts")
     settle(page)
     dark = page.evaluate(FILLS)
     page.emulate_media(color_scheme="light", reduced_motion="reduce")

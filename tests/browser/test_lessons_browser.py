@@ -9,8 +9,14 @@ from core.learning.drills import cache_question
 from core.learning.figures import texts
 from core.learning.lessons import fill, lesson, lessons
 from tests.browser.keys import press
-from tests.browser.settle import settle
+from tests.browser.settle import arrive, settle
 from tests.dashboard import Dashboard
+
+
+@pytest.fixture
+def page(loaded: Page) -> Page:
+    """A load each only where a test is of one."""
+    return loaded
 
 
 def title_of(key: str, number: int) -> str:
@@ -26,7 +32,8 @@ def query(page: Page) -> dict[str, list[str]]:
 
 
 def open_at(page: Page, server: Dashboard, path: str, name: str) -> None:
-    page.goto(f"{server.url}/{path}")
+    """A path without a step is the first: an address that names none is where the session left the lesson."""
+    arrive(page, f"{server.url}/{path}" if "?" in path else f"{server.url}/{path}?{path}=1")
     heading(page, name)
     expect(button(page, path.split("?")[0], "next")).to_be_enabled()
 
@@ -49,7 +56,8 @@ def test_one_key_walks_every_step_of_every_lesson_to_the_map(server: Dashboard, 
 
 
 def test_presses_in_a_hurry_all_count(server: Dashboard, page: Page) -> None:
-    open_at(page, server, "formula", title_of("formula", 1))
+    page.goto(f"{server.url}/formula")  # a session that has left no other lesson at a later step
+    heading(page, title_of("formula", 1))
     for _ in range(3):
         page.keyboard.press("ArrowRight")  # none of them waits for the redraw of the one before
     heading(page, title_of("levers", 1))
@@ -149,7 +157,7 @@ def test_strokes_are_drawn_by_one_key(server: Dashboard, page: Page) -> None:
 
 def test_the_capstone_opens_its_choice_on_the_sizing_page(server: Dashboard, page: Page) -> None:
     open_at_end = "pick?pick=7&pick_choice=8&pick_choice_bits=8&pick_gpus=4"
-    page.goto(f"{server.url}/{open_at_end}")
+    arrive(page, f"{server.url}/{open_at_end}")
     heading(page, title_of("pick", 7))
     expect(page.get_by_text("KV heads of the 13B model: G = 8, 8-bit cache")).to_be_visible()
     expect(page.get_by_text("G = 8 in 8 bits fits under these conditions")).to_be_visible()
@@ -168,7 +176,7 @@ STEPS = [("formula", 1), ("slider", 2), ("case-llama", 2), ("pick", 7), ("spot",
 @pytest.mark.parametrize(("key", "number"), STEPS, scope="module")
 def test_no_step_scrolls_sideways(server: Dashboard, tab: Page, key: str, number: int) -> None:
     if not tab.url.startswith(f"{server.url}/{key}?"):
-        tab.goto(f"{server.url}/{key}?{key}={number}")
+        arrive(tab, f"{server.url}/{key}?{key}={number}")
     heading(tab, title_of(key, number))
     settle(tab)
     wide = tab.evaluate("document.querySelector('[data-testid=stMain]').scrollWidth")

@@ -5,8 +5,14 @@ import re
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from tests.browser.settle import PATIENCE_MS, settle
+from tests.browser.settle import PATIENCE_MS, arrive, settle
 from tests.dashboard import Dashboard
+
+
+@pytest.fixture
+def page(loaded: Page) -> Page:
+    """A load each only where a test is of one."""
+    return loaded
 
 
 def link(page: Page, name: str) -> Locator:
@@ -21,7 +27,7 @@ def marked(page: Page) -> list[str]:
 
 
 def test_a_link_turns_the_page_without_a_load_and_back_returns(server: Dashboard, page: Page) -> None:
-    page.goto(f"{server.url}/layouts?layouts_g64=1")
+    arrive(page, f"{server.url}/layouts?layouts_g64=1")
     settle(page)
     assert marked(page) == ["/layouts"]
     page.evaluate("window.stood = 'yes'")
@@ -40,7 +46,7 @@ def test_a_link_turns_the_page_without_a_load_and_back_returns(server: Dashboard
 
 
 def test_a_page_that_another_link_opens_is_marked_too(server: Dashboard, page: Page) -> None:
-    page.goto(f"{server.url}/map")
+    arrive(page, f"{server.url}/map")
     settle(page)
     page.get_by_test_id("stMain").get_by_role("link", name="Quiz of 25 questions").click()
     expect(page).to_have_url(f"{server.url}/quiz")
@@ -49,7 +55,7 @@ def test_a_page_that_another_link_opens_is_marked_too(server: Dashboard, page: P
 
 
 def test_the_link_of_the_page_that_stands_keeps_what_was_chosen(server: Dashboard, page: Page) -> None:
-    page.goto(f"{server.url}/layouts?layouts_g64=1")
+    arrive(page, f"{server.url}/layouts?layouts_g64=1")
     settle(page)
     link(page, "The three layouts").click()
     settle(page)
@@ -60,7 +66,7 @@ def test_the_link_of_the_page_that_stands_keeps_what_was_chosen(server: Dashboar
 @pytest.mark.parametrize("after_ms", [0, 100, 200])
 def test_a_link_holds_though_the_theme_changes_meanwhile(server: Dashboard, page: Page, after_ms: int) -> None:
     """A change of theme asks for a run of the page that stands, which took the turn back."""
-    page.goto(f"{server.url}/size")
+    arrive(page, f"{server.url}/size")
     settle(page)
     box = link(page, "Models").bounding_box()
     assert box is not None
@@ -74,7 +80,7 @@ def test_a_link_holds_though_the_theme_changes_meanwhile(server: Dashboard, page
 
 
 def test_back_right_after_a_link_stays_back(server: Dashboard, page: Page) -> None:
-    page.goto(f"{server.url}/layouts")
+    arrive(page, f"{server.url}/layouts")
     settle(page)
     link(page, "Quiz").click()
     expect(page).to_have_url(f"{server.url}/quiz")
@@ -85,7 +91,7 @@ def test_back_right_after_a_link_stays_back(server: Dashboard, page: Page) -> No
 
 
 def test_an_answer_stays_while_its_reader_looks_elsewhere(server: Dashboard, page: Page) -> None:
-    page.goto(f"{server.url}/draw?draw=4")
+    arrive(page, f"{server.url}/draw?draw=4")
     settle(page)
     first = page.get_by_role("radiogroup", name="KV head").get_by_role("radio").first
     first.click()
@@ -99,7 +105,7 @@ def test_an_answer_stays_while_its_reader_looks_elsewhere(server: Dashboard, pag
 
 
 def test_a_part_folds_by_a_key(server: Dashboard, page: Page) -> None:
-    page.goto(f"{server.url}/faq")
+    arrive(page, f"{server.url}/faq")
     settle(page)
     expect(link(page, "Size")).to_be_visible()
     page.get_by_test_id("stNavSectionHeader").get_by_text("Tools").focus()
@@ -110,7 +116,7 @@ def test_a_part_folds_by_a_key(server: Dashboard, page: Page) -> None:
 
 def test_on_a_phone_a_link_folds_the_side_away(server: Dashboard, page: Page) -> None:
     page.set_viewport_size({"width": 390, "height": 844})
-    page.goto(f"{server.url}/faq")
+    arrive(page, f"{server.url}/faq")
     settle(page)
     side = page.get_by_test_id("stSidebar")
     page.get_by_test_id("stExpandSidebarButton").click()

@@ -7,7 +7,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from tests.browser.settle import PATIENCE_MS
+from tests.browser.settle import PATIENCE_MS, arrive
 from tests.dashboard import Dashboard, running_dashboard
 from tests.hub_server import HubServer
 
@@ -46,6 +46,12 @@ def dashboard(hub: HubServer, tmp_path_factory: pytest.TempPathFactory) -> Itera
     assert holding == []  # neither the log, nor SQLite, nor the Hub's cache
 
 
+@pytest.fixture
+def page(loaded: Page) -> Page:
+    """A load each only where a test is of one."""
+    return loaded
+
+
 def seen(what: Locator) -> None:
     expect(what).to_be_visible()
 
@@ -55,7 +61,7 @@ def settled(page: Page) -> None:
 
 
 def opened(page: Page, dashboard: Dashboard, query: str = "") -> Page:
-    page.goto(f"{dashboard.url}/models?{query}")
+    arrive(page, f"{dashboard.url}/models?{query}")
     seen(page.get_by_role("heading", name="Models", exact=True))
     return page
 

@@ -9,7 +9,7 @@ from playwright.sync_api import Page, expect
 from core.learning import faq, glossary_themes
 from tests.browser.conftest import quiet
 from tests.browser.keys import press
-from tests.browser.settle import settle
+from tests.browser.settle import arrive, settle
 from tests.dashboard import Dashboard
 from tests.paths import page_paths
 
@@ -28,7 +28,7 @@ def says(page: Page, words: str) -> None:
 
 def enter(page: Page, address: str) -> None:
     """A link into presenter mode, until the keys answer."""
-    page.goto(address)
+    arrive(page, address)
     says(page, r"\w")
     settle(page)
 
@@ -36,6 +36,12 @@ def enter(page: Page, address: str) -> None:
 def at(page: Page, query: str) -> None:
     """The address names the screen."""
     expect(page).to_have_url(re.compile(query))
+
+
+@pytest.fixture
+def page(loaded: Page) -> Page:
+    """A load each only where a test is of one."""
+    return loaded
 
 
 @pytest.fixture
@@ -68,7 +74,7 @@ def test_p_enters_and_leaves(server: Dashboard, page: Page):
 
 
 def test_p_in_a_text_field_is_a_letter(server: Dashboard, page: Page):
-    page.goto(f"{server.url}/models")
+    arrive(page, f"{server.url}/models")
     settle(page)
     page.get_by_role("combobox").first.press_sequentially("pp")
     settle(page)
@@ -120,17 +126,17 @@ def test_back_from_the_first_screen_is_the_last_screen_of_the_page_before(server
 
 
 def test_a_lesson_is_turned_by_arrows_and_by_a_clicker(server: Dashboard, page: Page):
-    enter(page, f"{server.url}/bottleneck?present=1")
+    enter(page, f"{server.url}/levers?present=1&levers=1")
     steps = int(re.search(r"1 of (\d+)", mark(page))[1])
     for key, number in (("ArrowRight", 2), ("PageDown", 3), ("PageUp", 2)):
-        there = re.compile(rf"bottleneck={number}(&|$)")
+        there = re.compile(rf"levers={number}(&|$)")
         press(page, key, lambda ms, there=there: expect(page).to_have_url(there, timeout=ms))
         says(page, f"{number} of {steps}$")
     expect(page.get_by_role("button", name="Next", exact=True).first).to_be_visible()  # the bar's own
 
 
 def test_n_shows_the_notes_of_the_step(server: Dashboard, page: Page):
-    enter(page, f"{server.url}/bottleneck?present=1")
+    enter(page, f"{server.url}/bottleneck?present=1&bottleneck=1")
     notes = page.get_by_role("complementary", name="Speaker notes")
     expect(notes).to_be_hidden()
     page.keyboard.press("n")
@@ -155,10 +161,12 @@ def test_a_page_says_a_note_of_its_own_for_each_screen(server: Dashboard, page: 
     expect(notes).to_contain_text("A dot left of the ridge waits for memory")
     page.keyboard.press("PageDown")
     expect(notes).to_contain_text("The same claim on a real machine")
+    page.keyboard.press("n")
+    expect(notes).to_be_hidden()
 
 
 def test_w_puts_the_notes_into_a_window_that_follows(server: Dashboard, page: Page):
-    enter(page, f"{server.url}/bottleneck?present=1")
+    enter(page, f"{server.url}/bottleneck?present=1&bottleneck=1")
     with page.expect_popup() as opened:
         page.keyboard.press("w")
     window = opened.value
@@ -196,7 +204,7 @@ LEFTOVER = """
 
 def test_type_is_large_again_once_a_leftover_of_the_screen_before_is_gone(server: Dashboard, page: Page):
     page.set_viewport_size({"width": 1920, "height": 1080})
-    enter(page, f"{server.url}/bottleneck?present=1")
+    enter(page, f"{server.url}/bottleneck?present=1&bottleneck=1")
     type_size, large = page.locator("html"), "25.6px"  # 16 times the 1.6 of a room this wide: assets/present.css
     expect(type_size).to_have_css("font-size", large)
     page.evaluate(LEFTOVER)
@@ -257,16 +265,16 @@ def test_a_step_with_room_left_keeps_the_type_of_the_room(server: Dashboard, pag
 def test_type_is_larger_than_on_a_desk_and_charts_grow_with_it(server: Dashboard, page: Page):
     page.set_viewport_size({"width": 1920, "height": 1080})
     label = page.locator('[data-testid="stVegaLiteChart"] svg text').first
-    page.goto(f"{server.url}/bottleneck")
+    page.goto(f"{server.url}/bottleneck")  # no session that presents: it goes on from page to page
     settle(page)
     desk = label.bounding_box()["height"]
-    enter(page, f"{server.url}/bottleneck?present=1")
+    enter(page, f"{server.url}/bottleneck?present=1&bottleneck=1")
     assert label.bounding_box()["height"] > 1.3 * desk
     chart = page.get_by_test_id("stVegaLiteChart").locator("svg").bounding_box()
     assert chart["x"] + chart["width"] <= 1920
 
 
-WORDS = [(f"{path}?present=1", *size) for path in ("faq", "glossary") for size in ((1280, 800), (1920, 1080))]
+WORDS = [(f"{path}?present=1", *size) for size in ((1280, 800), (1920, 1080)) for path in ("faq", "glossary")]
 
 
 @pytest.mark.parametrize(("path", "width", "height"), WORDS)

@@ -14,16 +14,23 @@ from playwright.sync_api import BrowserContext, Page, expect
 from pptx import Presentation
 
 from core.version import VERSION
-from tests.browser.conftest import quiet
-from tests.browser.settle import settle
+from tests.browser.conftest import forget_what_is_open, quiet
+from tests.browser.settle import arrive, settle
 from tests.dashboard import Dashboard
 
 VIEW = "layouts?layouts_model=Mistral+7B&layouts_g32=4"
 SAYS = "GQA: 32 query heads share 4 key and value heads, 8 to each."
 
 
+@pytest.fixture
+def page(loaded: Page) -> Page:
+    """A load each only where a test is of one."""
+    return loaded
+
+
 def open_view(server: Dashboard, page: Page, path: str = VIEW) -> None:
-    page.goto(f"{server.url}/{path}")
+    forget_what_is_open(page)
+    arrive(page, f"{server.url}/{path}")
     settle(page)
 
 
@@ -104,12 +111,12 @@ def test_share_copies_the_answer_with_what_was_asked(view: Page):
     assert re.match(r"Headroom, .*/layouts\?.*made=", lines[-1])
 
 
-def test_without_a_clipboard_the_address_is_shown(server: Dashboard, page: Page):
-    page.add_init_script("Object.defineProperty(navigator, 'clipboard', { value: undefined })")
-    open_view(server, page)
-    page.get_by_role("button", name="Share").click()
-    page.get_by_role("button", name="Copy link").click()
-    expect(page.get_by_label("Link to this view")).to_have_value(re.compile(rf"/{re.escape(VIEW)}&made="))
+def test_without_a_clipboard_the_address_is_shown(server: Dashboard, own_page: Page):
+    own_page.add_init_script("Object.defineProperty(navigator, 'clipboard', { value: undefined })")
+    open_view(server, own_page)
+    own_page.get_by_role("button", name="Share").click()
+    own_page.get_by_role("button", name="Copy link").click()
+    expect(own_page.get_by_label("Link to this view")).to_have_value(re.compile(rf"/{re.escape(VIEW)}&made="))
 
 
 def test_a_picture_saves_as_svg_with_title_and_source(view: Page):
@@ -130,7 +137,7 @@ def test_a_file_stays_while_others_draw(server: Dashboard, page: Page, elsewhere
     with page.expect_request("**/media/*.svg") as asked:
         _, content = saved(page, "SVG")
     for path in ("glossary", "faq"):
-        elsewhere.goto(f"{server.url}/{path}")
+        arrive(elsewhere, f"{server.url}/{path}")
         settle(elsewhere)
     late = page.request.get(asked.value.url)
     assert late.status == 200

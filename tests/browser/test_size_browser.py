@@ -2,16 +2,24 @@
 
 import re
 
+import pytest
 from playwright.sync_api import Page, WebSocket, expect
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 
+from tests.browser.settle import arrive
 from tests.dashboard import Dashboard
 
 HEADLINE = "Only G = 1 fits in bf16; 8-bit cache also allows G = 2; 4-bit also G = 4. G = 8 fits at none of the three."
 
 
+@pytest.fixture
+def page(loaded: Page) -> Page:
+    """A load each only where a test is of one."""
+    return loaded
+
+
 def test_the_verdict_moves_with_g_and_batch_and_a_link_reopens_it(server: Dashboard, page: Page, elsewhere: Page):
-    page.goto(f"{server.url}/size")
+    arrive(page, f"{server.url}/size")
     expect(page.get_by_role("heading", name=HEADLINE)).to_be_visible()
     expect(page.get_by_text("✓ 66.9 GB").first).to_be_visible()
     batch = page.get_by_label("Batch", exact=True)
@@ -33,7 +41,7 @@ def test_the_verdict_moves_with_g_and_batch_and_a_link_reopens_it(server: Dashbo
 
 
 def test_why_so_many_requests_is_two_clicks_away_and_a_link(server: Dashboard, page: Page, elsewhere: Page):
-    page.goto(f"{server.url}/size")
+    arrive(page, f"{server.url}/size")
     page.get_by_role("button", name="Questions that people ask").click()
     page.get_by_text("Why does Qwen3-Next serve 52 requests on SGLang").click()
     slots = "the states' share of the memory has 262 slots, and 5 slots are set aside for each request"
@@ -45,7 +53,7 @@ def test_why_so_many_requests_is_two_clicks_away_and_a_link(server: Dashboard, p
 
 
 def test_a_way_to_fit_is_one_click(server: Dashboard, page: Page):
-    page.goto(f"{server.url}/size?size_tab=Make+it+fit")
+    arrive(page, f"{server.url}/size?size_tab=Make+it+fit")
     expect(page.get_by_text("ways to make G = 8 fit")).to_be_visible()
     page.get_by_role("button", name="Use this").first.click()
     expect(page.get_by_text("G = 8 fits as it is.")).to_be_visible()
@@ -53,7 +61,7 @@ def test_a_way_to_fit_is_one_click(server: Dashboard, page: Page):
 
 
 def test_more_inputs_stay_open_between_the_two_questions(server: Dashboard, page: Page):
-    page.goto(f"{server.url}/size")
+    arrive(page, f"{server.url}/size")
     price = page.get_by_label("Price per GPU-hour")
     page.get_by_text("More inputs").click()
     expect(price).to_be_visible()
@@ -67,7 +75,7 @@ def test_more_inputs_stay_open_between_the_two_questions(server: Dashboard, page
 
 
 def test_inputs_of_closed_tabs_stay_in_the_address(server: Dashboard, page: Page):
-    page.goto(f"{server.url}/size?size_tab=Traffic&size_mean=8192&size_p95=20000&size_wish=4")
+    arrive(page, f"{server.url}/size?size_tab=Traffic&size_mean=8192&size_p95=20000&size_wish=4")
     expect(page.get_by_text("Batch that holds at 99 %")).to_be_visible()
     page.get_by_role("tab", name="Limits").click()
     expect(page.get_by_text("Largest batch", exact=True)).to_be_visible()
@@ -76,7 +84,7 @@ def test_inputs_of_closed_tabs_stay_in_the_address(server: Dashboard, page: Page
 
 
 def test_a_bad_value_is_said_and_stays(server: Dashboard, page: Page):
-    page.goto(f"{server.url}/size")
+    arrive(page, f"{server.url}/size")
     batch = page.get_by_label("Batch", exact=True)
     batch.fill("0")
     batch.press("Enter")
@@ -85,7 +93,7 @@ def test_a_bad_value_is_said_and_stays(server: Dashboard, page: Page):
 
 
 def test_the_decision_record_is_a_file_that_needs_nothing_else(server: Dashboard, page: Page):
-    page.goto(f"{server.url}/size?size_tab=Record&size_batch=16")
+    arrive(page, f"{server.url}/size?size_tab=Record&size_batch=16")
     with page.expect_download() as saved:
         page.get_by_role("button", name="Decision record, one HTML file").click()
     html = saved.value.path().read_text(encoding="utf-8")
@@ -98,7 +106,7 @@ def test_the_decision_record_is_a_file_that_needs_nothing_else(server: Dashboard
 
 def test_the_benchmark_button_measures_this_host(server: Dashboard, page: Page):
     few = "size_model=A+shape+of+your+own&size_heads=2&size_batch=1&size_context=256"  # two values of G
-    page.goto(f"{server.url}/size?size_tab=Measure&{few}&size_decode_run_size=Quick:+about+a+minute")
+    arrive(page, f"{server.url}/size?size_tab=Measure&{few}&size_decode_run_size=Quick:+about+a+minute")
     page.get_by_role("button", name="Measure decoding on this host").click()
     expect(page.get_by_text(re.compile(r"One layer's step takes .* times as long at G = 2 as at G = 1"))).to_be_visible(
         timeout=420_000  # the run's own limit is 300 s; one that it ends has an answer too, which was never waited for
@@ -108,7 +116,7 @@ def test_the_benchmark_button_measures_this_host(server: Dashboard, page: Page):
     expect(page.get_by_text("Measured on this host")).to_be_visible()
 
 
-def test_a_changed_input_does_not_send_the_links_at_the_side_again(server: Dashboard, page: Page):
+def test_a_changed_input_does_not_send_the_links_at_the_side_again(server: Dashboard, own_page: Page):
     kinds: list[str | None] = []
 
     def note(frame: bytes | str) -> None:
@@ -118,19 +126,19 @@ def test_a_changed_input_does_not_send_the_links_at_the_side_again(server: Dashb
     def listen(socket: WebSocket) -> None:
         socket.on("framereceived", note)
 
-    page.on("websocket", listen)
-    page.goto(f"{server.url}/size")
-    expect(page.get_by_role("heading", name=HEADLINE)).to_be_visible()
-    page.get_by_label("Batch", exact=True).fill("4")
-    page.get_by_label("Batch", exact=True).press("Enter")
-    expect(page.get_by_role("heading", name=re.compile(r"Only G = 1, 2, 4, 5 and 8 fit in bf16"))).to_be_visible()
+    own_page.on("websocket", listen)
+    own_page.goto(f"{server.url}/size")
+    expect(own_page.get_by_role("heading", name=HEADLINE)).to_be_visible()
+    own_page.get_by_label("Batch", exact=True).fill("4")
+    own_page.get_by_label("Batch", exact=True).press("Enter")
+    expect(own_page.get_by_role("heading", name=re.compile(r"Only G = 1, 2, 4, 5 and 8 fit in bf16"))).to_be_visible()
     assert kinds.count("new_session") >= 2
     assert kinds.count("navigation") == 1
-    page.get_by_role("link", name="Glossary").click()
-    expect(page.get_by_role("heading", name="Glossary")).to_be_visible()
-    expect(page).to_have_url(re.compile("/glossary"))
+    own_page.get_by_role("link", name="Glossary").click()
+    expect(own_page.get_by_role("heading", name="Glossary")).to_be_visible()
+    expect(own_page).to_have_url(re.compile("/glossary"))
     assert kinds.count("navigation") == 2
-    page.go_back()
-    expect(page).to_have_url(re.compile("/size"))
-    expect(page.get_by_role("heading", name=re.compile("Only G"))).to_be_visible()
-    expect(page.get_by_role("link", name="Size", exact=True)).to_have_attribute("aria-current", "page")
+    own_page.go_back()
+    expect(own_page).to_have_url(re.compile("/size"))
+    expect(own_page.get_by_role("heading", name=re.compile("Only G"))).to_be_visible()
+    expect(own_page.get_by_role("link", name="Size", exact=True)).to_have_attribute("aria-current", "page")

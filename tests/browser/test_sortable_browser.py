@@ -1,16 +1,23 @@
 """A table that sorts (pages/shell/sortable.py) in a real Chromium."""
 
+import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from core.models.registry import load_registry
 from core.serving.engine_table import ENGINES
-from tests.browser.settle import CHANGED_MS, stand
+from tests.browser.settle import CHANGED_MS, arrive, stand
 from tests.dashboard import Dashboard
+
+
+@pytest.fixture
+def page(loaded: Page) -> Page:
+    """A load each only where a test is of one."""
+    return loaded
 
 
 def opened(page: Page, url: str) -> Locator:
     page.set_viewport_size({"width": 1280, "height": 800})
-    page.goto(url)
+    arrive(page, url)
     stand(page)
     return page.locator(".headroom-sortable")
 
