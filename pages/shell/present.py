@@ -76,6 +76,9 @@ def bar(pages: Sequence[st.Page], page: st.Page) -> None:
         st.switch_page(pages[place + 1], query_params={"present": "1"})
     if result.go == "back" and place > 0:
         st.switch_page(pages[place - 1], query_params={"present": "1", "screen": str(LAST)})
+    if result.go == "leave":  # _leave found nothing to read
+        _out()
+        st.rerun()
 
 
 def _enter() -> None:
@@ -84,10 +87,20 @@ def _enter() -> None:
 
 def _leave() -> None:
     """Before the page runs again, so that it runs once, with its frame."""
-    if st.session_state["present_bar"].get("go") == "leave":
-        st.session_state[_KEPT] = None
-        for name in ("present", "screen"):
-            st.query_params.pop(name, None)
+    if _held().get("go") == "leave":
+        _out()
+
+
+def _out() -> None:
+    st.session_state[_KEPT] = None
+    for name in ("present", "screen"):
+        st.query_params.pop(name, None)
+
+
+def _held() -> Mapping[str, Any]:
+    """What the bar says. On a busy machine Streamlit 1.67 was seen to call back with the bar's own value gone."""
+    held: Mapping[str, Any] = st.session_state.get("present_bar") or {}
+    return held
 
 
 def _screen() -> int:
@@ -98,8 +111,7 @@ def _screen() -> int:
 
 def _keep_screen() -> None:
     """The browser turned to a screen by itself: put it into the address."""
-    held: Mapping[str, Any] = st.session_state["present_bar"]
-    page, _, screen = str(held.get("screen")).partition(":")
+    page, _, screen = str(_held().get("screen")).partition(":")
     if page == st.session_state.get(_KEPT) and re.fullmatch(r"\d{1,3}", screen):
         st.query_params["screen"] = screen
 

@@ -10,6 +10,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import streamlit as st
+from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from core.figures.palette import Palette, palette
 from core.learning import lessons as core_lessons
@@ -109,8 +110,14 @@ def say_how_it_reads(place: Any) -> None:
 
 
 def lesson_step(key: str) -> int:
-    """The step, from 1, that the lesson of that key shows in this run; whatever cannot be a step is the first."""
-    asked = str(st.session_state.get(key) or st.query_params.get(key))
+    """The step, from 1, that the lesson of that key shows in this run; whatever cannot be a step is the first.
+
+    Asked before the lesson's own control is drawn too: after Back the address says the step, and the session still the
+    one that was left.
+    """
+    held, named = st.session_state.get(key), st.query_params.get(key)
+    context = get_script_run_ctx()
+    asked = str((named or held) if context is not None and context.is_history_navigation else (held or named))
     return int(asked) if asked.isdecimal() and len(asked) < 4 and int(asked) > 0 else 1
 
 

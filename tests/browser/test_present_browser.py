@@ -13,6 +13,7 @@ from tests.browser.settle import arrive, settle
 from tests.dashboard import Dashboard
 from tests.paths import page_paths
 
+FORMULA = "Seven factors, one product"  # the title of its first step
 FIRST = "GQA: 64 query heads share 8"
 SECOND = "The three side by side"
 
@@ -133,6 +134,16 @@ def test_a_lesson_is_turned_by_arrows_and_by_a_clicker(server: Dashboard, page: 
         press(page, key, lambda ms, there=there: expect(page).to_have_url(there, timeout=ms))
         says(page, f"{number} of {steps}$")
     expect(page.get_by_role("button", name="Next", exact=True).first).to_be_visible()  # the bar's own
+
+
+def test_back_in_a_lesson_says_the_step_that_it_shows(server: Dashboard, page: Page):
+    enter(page, f"{server.url}/formula?present=1&formula=1")
+    press(page, "ArrowRight", lambda ms: expect(page).to_have_url(re.compile(r"formula=2(&|$)"), timeout=ms))
+    says(page, " 2 of 3$")
+    settle(page)
+    page.go_back()
+    expect(page.get_by_role("heading", level=1)).to_contain_text(FORMULA)
+    says(page, " 1 of 3$")
 
 
 def test_n_shows_the_notes_of_the_step(server: Dashboard, page: Page):
