@@ -33,8 +33,8 @@ OFF = (
     "TcpPortRandomizationWin,OptimizationHints,NetworkTimeServiceQuerying,AimEnabled,PreconnectToSearch,"
     "msForceBrowserSignIn,msEdgeUpdateLaunchServicesPreferredVersion,ScriptStreaming,BackgroundResourceFetch"
 )
-# A page of a test ends before what the last compiler makes of its code pays, and before its garbage is worth a look. The
-# one before it pays since pages stay loaded: 553 s of the processors in place of 599 for the eleven files that `arrive`.
+# A page of a test ends before what the last compiler makes of its code pays, and before its garbage is worth a look.
+# The one before it pays since pages stay loaded: 553 s of the processors in place of 599 for eleven files.
 SHORT_LIVED = [
     "--js-flags=--no-opt,--min-semi-space-size=64,--initial-heap-size=512",
     f"--disable-features={OFF}",
