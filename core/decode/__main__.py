@@ -6,6 +6,7 @@ import json
 import os
 import shlex
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 
 from core.decode import store
@@ -14,6 +15,7 @@ from core.decode.device_lock import DeviceBusy, device_lock
 from core.decode.plan import DEVICES, ELEMENT_BYTES, DecodeJob, InvalidJob, StepShape
 from core.decode.record_files import InvalidRecord, from_csv, from_json, result_from, roofline_from, to_json
 from core.decode.records import KernelResult, RunRecord, summary
+from core.decode.sampling import times_as_long
 from core.host.guard import end_with_parent, give_way, limit_memory, prefer_to_be_killed
 from core.host.linux import ask_for_huge_pages
 from core.host.packages import missing
@@ -144,11 +146,16 @@ def _run(options: argparse.Namespace, command: str) -> int:
         limit_memory(int(options.address_space * 1e9))
     os.environ.setdefault("TORCHINDUCTOR_COMPILE_THREADS", "1")  # no compile pool: nothing can outlive this process
     ask_for_huge_pages()
-    from core.decode.device import resolve
-    from core.decode.run import Run, run_quietly
+    times_as_long()
+    with ExitStack() as held:
+        if job.device == "cpu":  # who must wait hears it before torch is loaded, which takes seconds
+            held.enter_context(device_lock(job.device))
+        from core.decode.device import resolve
+        from core.decode.run import Run, run_quietly
 
-    gc.freeze()  # what is loaded stays: a run collects garbage after each kernel, and looked through all of that
-    with device_lock(str(resolve(job.device))):
+        gc.freeze()  # what is loaded stays: a run collects garbage after each kernel, and looked through all of that
+        if job.device != "cpu":
+            held.enter_context(device_lock(str(resolve(job.device))))
         limit = int(options.memory_limit * 1e9) if options.memory_limit else None
         run = Run(job, memory_limit_bytes=limit, command=command)
         record = run_quietly(run, _print_event if options.jsonl else _tell)

@@ -121,9 +121,11 @@ def test_two_at_once_are_one_and_a_message():
     assert first.wait().status == "stopped"
 
 
-def test_a_terminal_that_holds_the_device_is_named():
+def test_a_terminal_that_holds_the_device_is_named(tmp_path):
+    """Before torch is loaded."""
+    (tmp_path / "torch.py").write_text("raise SystemExit('torch was loaded')")
     with device_lock("cpu"):
-        state = worker.start(job(SMALL)).wait()
+        state = worker.start(job(SMALL), environment={**os.environ, "PYTHONPATH": str(tmp_path)}).wait()
     assert state.status == "stopped"
     assert f"Another measurement is running on cpu (process {os.getpid()}" in state.message
 
