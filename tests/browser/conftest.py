@@ -3,7 +3,6 @@
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from urllib.parse import urlsplit
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect
@@ -107,16 +106,18 @@ def emptied(context: BrowserContext) -> Iterator[BrowserContext]:
     """
     blank, *shared = context.pages
     yield context
-    used = [page for page in context.pages if page is not blank and page not in shared]
-    origins = {"{0.scheme}://{0.netloc}".format(urlsplit(page.url)) for page in used if page.url.startswith("http")}
-    for page in used:
-        page.close()
-    storage = context.new_cdp_session(blank)
-    for origin in origins:
-        storage.send("Storage.clearDataForOrigin", {"origin": origin, "storageTypes": "all"})
-    storage.detach()
+    closed(context, [page for page in context.pages if page is not blank and page not in shared])
     context.clear_cookies()
     context.clear_permissions()
+
+
+def closed(context: BrowserContext, pages: list[Page]) -> None:
+    """Closes pages of a kept context, and nothing that a site stored in it is left."""
+    for page in pages:
+        page.close()
+    storage = context.new_cdp_session(context.pages[0])
+    storage.send("Storage.clearDataForOrigin", {"origin": "*", "storageTypes": "all"})
+    storage.detach()
 
 
 @pytest.fixture(scope="session")
@@ -190,7 +191,7 @@ def kept_page(kept_here: BrowserContext) -> Iterator[Page]:
     """A page beside the tests' own, for the tests of a module that leave a view as they found it or ask for theirs."""
     page = kept_here.new_page()
     yield page
-    page.close()
+    closed(kept_here, [page])
 
 
 def forget_what_is_open(page: Page) -> None:
