@@ -146,7 +146,7 @@ def _run(options: argparse.Namespace, command: str) -> int:
         limit_memory(int(options.address_space * 1e9))
     os.environ.setdefault("TORCHINDUCTOR_COMPILE_THREADS", "1")  # no compile pool: nothing can outlive this process
     ask_for_huge_pages()
-    times_as_long()
+    times_as_long()  # refused before torch is loaded, as a device that another holds
     with ExitStack() as held:
         if job.device == "cpu":  # who must wait hears it before torch is loaded, which takes seconds
             held.enter_context(device_lock(job.device))

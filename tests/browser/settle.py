@@ -92,3 +92,4 @@ def arrive(page: Page, address: str) -> None:
         page.wait_for_function(ANSWERED, arg=heard, polling=POLL_MS, timeout=PATIENCE_MS)
         if urlsplit(page.url).path == urlsplit(address).path:
             return
+    raise AssertionError(f"asked {TRIES} times for {address}, and {page.url} stands")
