@@ -7,9 +7,10 @@ import pickle
 import re
 import shutil
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from importlib.util import find_spec
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -20,7 +21,18 @@ from tests.slow import function_of, is_all_slow, slow_tests
 
 ONCE = Path(__file__).with_name("compile_once.py")
 COMPILED = Path(__file__).parents[1] / ".compiled"  # for the runs to come, as mypy keeps its cache
-BEGINS_FIRST = Path(__file__).with_name("test_elsewhere.py")  # a minute: last by its name, the other core would wait
+# Who drives a browser waits for it now and then, and leaves a core idle: files that compute for long run beside.
+BROWSER = Path(__file__).with_name("browser")
+BESIDE = tuple(
+    Path(__file__).parent / name
+    for name in (
+        "test_elsewhere.py", "core/decode/test_worker.py", "core/decode/test_host_kernel.py",
+        "core/learning/test_ask_local.py", "core/decode/test_worker_elsewhere.py",
+        "core/engines/test_transformers_check.py", "core/parameters/test_variations.py", "core/parameters/test_meta.py",
+        "pages/test_models_page.py", "pages/test_page_reports.py", "core/decode/test_fake_cuda.py",
+        "core/decode/test_kernels.py", "core/models/test_model_classes.py", "core/uptraining/test_runs.py",
+    )
+)  # fmt: skip
 HAS_TORCH = find_spec("torch") is not None
 MODULE_MARK = "pytestmark = pytest.mark.torch"
 WITHOUT_TORCH = re.compile(r"^not torch( and .*)?$")  # of -m, as `make check` says it: seconds of every process
@@ -90,17 +102,25 @@ def pytest_pycollect_makemodule(module_path: Path, parent: pytest.Collector) -> 
     return LeftOut.from_parent(parent, path=module_path) if unwanted else None
 
 
-@pytest.hookimpl(tryfirst=True)  # before -m chooses
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+@pytest.hookimpl(wrapper=True, tryfirst=True)  # names what is slow before -m chooses, and orders what others grouped
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> Iterator[None]:
     slow = slow_tests()
     for item in items:
         if function_of(item.nodeid) in slow:
             item.add_marker("slow")
-    items.sort(key=lambda item: item.path != BEGINS_FIRST)
     proofs = config.getoption("--proofs")
     _leave_out(config, items, lambda item: (item.get_closest_marker("proof") is not None) != proofs)
     if not HAS_TORCH:
         _leave_out(config, items, lambda item: item.get_closest_marker("torch") is not None)
+    yield
+    items.sort(key=_turn(items))
+
+
+def _turn(items: Sequence[pytest.Item]) -> Callable[[pytest.Item], float]:
+    """One of BESIDE before each file of the browser, by the place that each file takes; the others keep their order."""
+    browser = [path for path in dict.fromkeys(item.path for item in items) if path.is_relative_to(BROWSER)]
+    turns = dict(zip(browser, count(), strict=False)) | dict(zip(BESIDE, count(-0.5), strict=False))
+    return lambda item: turns.get(item.path, len(turns))
 
 
 def _leave_out(config: pytest.Config, items: list[pytest.Item], unwanted: Callable[[pytest.Item], bool]) -> None:

@@ -9,12 +9,17 @@ table of the schemas of all its classes for each such encoding, hashed as JSON, 
 in it (findings/altair_hashes_every_schema_for_a_word.sh). The channel's own class takes the same and writes the same.
 As it writes, Altair asks each number and word of a picture whether it has a method to_dict, by a protocol that looks it
 up class by class: a quarter of the time of writing.
+
+And where charts are laid over or beside each other, it copies each of them several times with all that they hold, the
+rows of data too, to change names, sizes and selections of the copies: a third of the time of making a picture. It
+changes nothing inside data, marks and encodings, so the copies share them.
 """
 
 from typing import Any
 
 import altair as alt
 from altair.utils import core, schemapi
+from altair.vegalite.v6.schema import core as schema
 
 __all__ = ["alt", "trust", "written"]
 
@@ -23,6 +28,8 @@ _looks = True
 _PLAIN = frozenset((str, int, float, bool, type(None)))
 _in_channel = core._ChannelCache._wrap_in_channel
 _to_dict = schemapi._todict
+_deep_copy = schemapi._deep_copy
+_CHANGED_LATER = (alt.TopLevelMixin, schema.TopLevelParameter, schema.SelectionParameter, schema.VariableParameter)
 
 
 def written(chart: Any) -> dict[str, Any]:
@@ -52,5 +59,13 @@ def _plain_or_to_dict(obj: Any, context: dict[str, Any] | None, np_opt: Any, pd_
     return obj if type(obj) in _PLAIN else _to_dict(obj, context, np_opt, pd_opt)
 
 
+def _copied(obj: Any, by_ref: set[str]) -> Any:
+    """A part of a chart for the copy of that chart: a chart within it, what selects and lists of those anew."""
+    if isinstance(obj, schemapi.SchemaBase) and not isinstance(obj, _CHANGED_LATER):
+        return obj
+    return _deep_copy(obj, by_ref)
+
+
 schemapi._todict = _plain_or_to_dict
+schemapi._deep_copy = _copied
 core._ChannelCache._wrap_in_channel = _in_own_channel  # type: ignore[method-assign]

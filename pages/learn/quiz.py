@@ -6,7 +6,7 @@ import streamlit as st
 
 from core.learning import quiz
 from core.learning.places import place
-from pages.shell import progress, share
+from pages.shell import progress, share, walk
 
 if TYPE_CHECKING:
     from core.reports.closing import Rests
@@ -21,6 +21,7 @@ def begin() -> int:
     if st.session_state["quiz_resume"] and progress.is_known():
         st.session_state["quiz_number"] = quiz.first_open(progress.current()) + 1
         st.session_state["quiz_resume"] = False
+    walk.hold("quiz_number")
     options = range(1, len(QUESTIONS) + 1)
     answered = {n for n in options if quiz.chosen(QUESTIONS[n - 1], progress.current()) is not None}
     number = st.segmented_control(
@@ -90,7 +91,7 @@ def answer(question: str, option: int) -> None:
 
 
 def go(number: int) -> None:
-    st.session_state["quiz_number"] = number
+    walk.turn_to("quiz_number", number)
     st.session_state["quiz_resume"] = False
 
 

@@ -25,10 +25,19 @@ class Stop:
     query: Mapping[str, str] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class _Turned:
+    """A press of a button: the numbers that it and the presses just before it left, its own, and when."""
+
+    left: frozenset[int | None]
+    number: int
+    since: float  # of the clock monotonic(), in seconds
+
+
 def walk(key: str, titles: Sequence[str], *, before: Stop, after: Stop) -> int:
     """Draws the row and returns the step to show, from 0; a link to a step that is not there shows the first."""
     _go_on(key, before, after)
-    _hold(key)
+    hold(key)
     numbers = list(range(1, len(titles) + 1))
     # before the control is drawn, a link's step is in the query alone
     asked = str(st.session_state.get(key, st.query_params.get(key)))
@@ -44,8 +53,6 @@ def walk(key: str, titles: Sequence[str], *, before: Stop, after: Stop) -> int:
             key=key,
             bind="query-params",
             label_visibility="collapsed",
-            on_change=_picked,
-            args=(key,),
         )
         here = chosen if chosen in numbers else 1
         _turn("Next", "Right", key, titles, here + 1, after)
@@ -61,7 +68,7 @@ def _turn(name: str, shortcut: str, key: str, titles: Sequence[str], number: int
     with st.container(key=f"turn_{name.lower()}", width="content"):
         if 1 <= number <= len(titles):
             goes_to = titles[number - 1]
-            st.button(name, shortcut=shortcut, key=f"{own}_step", help=goes_to, on_click=_go, args=(key, number))
+            st.button(name, shortcut=shortcut, key=f"{own}_step", help=goes_to, on_click=turn_to, args=(key, number))
             return
         st.button(
             past.label,
@@ -74,21 +81,32 @@ def _turn(name: str, shortcut: str, key: str, titles: Sequence[str], number: int
         )
 
 
-def _go(key: str, number: int) -> None:
+def turn_to(key: str, number: int) -> None:
+    """For a button's on_click: the control of that key stands at a number from now on."""
+    turned = _just_turned(key)
+    left = {*(turned.left if turned else ()), st.session_state.get(key)} - {number}
+    st.session_state[f"{key}_turned"] = _Turned(frozenset(left), number, monotonic())
     st.session_state[key] = number
-    st.session_state[f"{key}_turned"] = (number, monotonic())
 
 
-def _picked(key: str) -> None:
-    """A step was chosen by its number: that counts, and no earlier press of a button."""
-    st.session_state.pop(f"{key}_turned", None)
+def hold(key: str) -> None:
+    """Before the control is drawn: a number that was just left does not come back.
+
+    A control that was moved just before, or the store of what was seen and answered, may send its value late, and with
+    it the number that the browser showed when it did. A third number was picked, and ends it.
+    """
+    turned = _just_turned(key)
+    if turned is None:
+        return
+    if st.session_state.get(key) in turned.left:
+        st.session_state[key] = turned.number
+    elif st.session_state.get(key) != turned.number:
+        del st.session_state[f"{key}_turned"]
 
 
-def _hold(key: str) -> None:
-    """Keep a step that was just turned to: a control moved just before may send its value, and the old step, late."""
-    number, since = st.session_state.get(f"{key}_turned", (None, 0.0))
-    if number is not None and monotonic() - since < HOLDS_S and st.session_state.get(key) != number:
-        st.session_state[key] = number
+def _just_turned(key: str) -> _Turned | None:
+    turned: _Turned | None = st.session_state.get(f"{key}_turned")
+    return turned if turned and monotonic() - turned.since < HOLDS_S else None
 
 
 def _leave(key: str, name: str) -> None:

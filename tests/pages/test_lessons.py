@@ -64,6 +64,16 @@ def test_next_and_back_turn_the_steps(open_page):
     assert app.title[0].value == "Redo it on paper"
 
 
+def test_turns_in_a_hurry_hold_against_what_a_control_sends_late(open_page):
+    """A slider moved just before them sends its value, and with it the step that stood then."""
+    app = open_page("learn/formula.py")
+    app.button(key="formula_next_step").click().run()
+    app.button(key="formula_next_step").click().run()
+    for late in (1, 2):
+        app.segmented_control(key="formula").set_value(late).run()
+        assert app.title[0].value == "What is not in it"
+
+
 @pytest.mark.parametrize("key", ORDER)
 def test_each_lesson_offers_the_arrow_keys(open_page, key):
     app = open_page(lesson(key).script)

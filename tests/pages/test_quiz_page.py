@@ -2,9 +2,11 @@
 
 from collections.abc import Callable
 
+import pytest
 from streamlit.testing.v1 import AppTest
 
 from core.learning import quiz
+from pages.shell import walk
 
 OpenPage = Callable[..., AppTest]
 FIRST, SECOND = quiz.questions()[:2]
@@ -69,3 +71,22 @@ def test_who_has_begun_is_not_moved_by_what_the_browser_says_late(open_page: Ope
     app.session_state["_progress_kept"] = f'{{"quiz:{first.id}":{first.answer}}}'  # the store's answer, a run later
     app.run()
     assert app.subheader[0].value == first.question
+
+
+def test_a_turn_holds_against_what_the_browser_sends_late(open_page: OpenPage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The store's answer to an answer carries the number that stood when it was sent."""
+    now = [0.0]
+    monkeypatch.setattr(walk, "monotonic", lambda: now[0])
+    app = open_page("learn/quiz.py")
+    answer(app, FIRST, FIRST.answer)
+    app.button(key="quiz_next").click().run()
+    app.segmented_control(key="quiz_number").set_value(1).run()
+    assert app.subheader[0].value == SECOND.question
+    app.segmented_control(key="quiz_number").set_value(5).run()
+    assert app.subheader[0].value == quiz.questions()[4].question
+    app.segmented_control(key="quiz_number").set_value(1).run()
+    assert app.subheader[0].value == FIRST.question
+    app.button(key="quiz_next").click().run()
+    now[0] = walk.HOLDS_S
+    app.segmented_control(key="quiz_number").set_value(1).run()
+    assert app.subheader[0].value == FIRST.question

@@ -3,6 +3,7 @@
 flex_attention leaves torch on one thread, as core.decode.state knows.
 """
 
+import gc
 import sys
 from collections.abc import Iterator
 
@@ -16,3 +17,10 @@ def as_many_threads_as_before() -> Iterator[None]:
     yield
     if torch is not None and torch.get_num_threads() != threads:
         torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def spared_by_the_collector() -> None:
+    """What stands by now stays: a run collects garbage after each kernel, and would look through all of it."""
+    gc.collect()
+    gc.freeze()

@@ -2,10 +2,10 @@
 
 import os
 from dataclasses import replace
+from importlib import import_module
 
 import pytest
 import torch
-import torch._dynamo
 
 from core.decode.inputs import Inputs
 from core.decode.kernel import Kernel, reference
@@ -23,6 +23,12 @@ JOB = DecodeJob(
     num_query_heads=4, kv_heads=(2, 1), head_dim=32, context_length=64, batch_size=1, dtype="float32", device="cpu",
     seed=5, quick=True,
 )  # fmt: skip
+
+
+@pytest.fixture(scope="module", autouse=True)
+def compiler() -> None:
+    """torch's own, whose settings are part of the state: two seconds that not every process that collects need spend."""
+    import_module("torch._dynamo")
 
 
 def spoil() -> None:

@@ -71,3 +71,25 @@ def test_no_table_of_every_schema_is_made_for_a_word_or_a_value(monkeypatch):
     monkeypatch.setattr(core._ChannelCache, "_wrap_in_channel", drawing._in_channel)
     with pytest.raises(TypeError, match="'NoneType' object is not callable"):
         alt.Chart().mark_text().encode(x="bytes:Q")
+
+
+def test_charts_laid_over_and_beside_each_other_share_their_rows_and_are_written_as_altair_writes_them(monkeypatch):
+    rows = [{"g": 8, "bytes": 4.0}, {"g": 1, "bytes": 0.5}]
+
+    def drawn() -> alt.HConcatChart:
+        picked = alt.selection_point(fields=["g"], name="picked")
+        base = alt.Chart(alt.Data(values=rows), width=200).encode(x="g:O", y=alt.Y("bytes:Q", title=None))
+        bars = base.mark_bar().encode(opacity=alt.condition(picked, alt.value(1), alt.value(0.2))).add_params(picked)
+        words = alt.Chart(alt.Data(values=[{"says": "a word"}])).mark_text().encode(text="says:N").add_params(picked)
+        layered = alt.layer(bars, words).properties(height=80) + base.mark_rule()
+        return alt.hconcat(layered, base.mark_tick()).add_params(alt.param(name="wide", value=3)).resolve_scale(y="shared")
+
+    ours = drawn()
+    assert ours.hconcat[0].layer[0].data.values is rows
+    assert ours.hconcat[0].layer[0].data.values is not ours.hconcat[0].layer[1].data.values
+    spec = written(ours)
+    assert [param["name"] for param in spec["params"]] == ["picked", "wide"]
+    monkeypatch.setattr(schemapi, "_deep_copy", drawing._deep_copy)
+    theirs = drawn()
+    assert theirs.hconcat[0].layer[0].data.values is not rows
+    assert written(theirs) == spec
