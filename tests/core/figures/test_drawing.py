@@ -82,7 +82,8 @@ def test_charts_laid_over_and_beside_each_other_share_their_rows_and_are_written
         bars = base.mark_bar().encode(opacity=alt.condition(picked, alt.value(1), alt.value(0.2))).add_params(picked)
         words = alt.Chart(alt.Data(values=[{"says": "a word"}])).mark_text().encode(text="says:N").add_params(picked)
         layered = alt.layer(bars, words).properties(height=80) + base.mark_rule()
-        return alt.hconcat(layered, base.mark_tick()).add_params(alt.param(name="wide", value=3)).resolve_scale(y="shared")
+        beside = alt.hconcat(layered, base.mark_tick()).resolve_scale(y="shared")
+        return beside.add_params(alt.param(name="wide", value=3))
 
     ours = drawn()
     assert ours.hconcat[0].layer[0].data.values is rows
