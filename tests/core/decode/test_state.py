@@ -27,7 +27,7 @@ JOB = DecodeJob(
 
 @pytest.fixture(scope="module", autouse=True)
 def compiler() -> None:
-    """torch's own, whose settings are part of the state: two seconds that not every process that collects need spend."""
+    """torch's own, whose settings are part of the state: seconds that not every process that collects need spend."""
     import_module("torch._dynamo")
 
 
