@@ -16,7 +16,9 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+from core.host import children
 from core.models import registry
+from tests import warm_start
 from tests.slow import function_of, is_all_slow, slow_tests
 
 ONCE = Path(__file__).with_name("compile_once.py")
@@ -62,6 +64,8 @@ registry.load_registry = _load_registry
 
 # A measurement that gives way to the other tests takes minutes where it needs seconds of a core.
 os.environ.setdefault("HEADROOM_NICE", "0")
+# Threads of torch that wait for each other sleep: spinning, they hold the cores that the other tests need.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 # No test reads how steady a figure is.
 os.environ.setdefault("HEADROOM_SAMPLING", "0.04")
 
@@ -185,4 +189,15 @@ def _compiler_that_remembers(tmp_path_factory: pytest.TempPathFactory) -> Iterat
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("CXX", str(script))
         patch.setenv("HEADROOM_CACHE_DIR", str(cache))
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _loaded_already() -> Iterator[None]:
+    """What a worker of ours loads, its process finds there; see tests/warm_start.py."""
+    if not HAS_TORCH or sys.platform != "linux":
+        yield
+        return
+    with warm_start.Starts() as starts, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(children, "subprocess", starts)
         yield
