@@ -98,7 +98,7 @@ def go(number: int) -> None:
 def clear() -> None:
     """Forget the answers, and begin at the first question again."""
     progress.clear("quiz:")
-    st.session_state["quiz_number"] = 1
+    walk.turn_to("quiz_number", 1)
 
 
 def rests(_colours: object) -> "Rests":

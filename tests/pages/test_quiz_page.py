@@ -64,6 +64,14 @@ def test_clearing_forgets_the_answers(open_page: OpenPage) -> None:
     assert app.progress[0].text.startswith("25 questions.")
 
 
+def test_clearing_begins_at_the_first_question_whatever_number_the_browser_still_sends(open_page: OpenPage) -> None:
+    app = open_page("learn/quiz.py", quiz_number="5")
+    answer(app, quiz.questions()[4], 0)
+    app.button(key="quiz_clear").click().run()
+    app.segmented_control(key="quiz_number").set_value(5).run()
+    assert app.subheader[0].value == FIRST.question
+
+
 def test_who_has_begun_is_not_moved_by_what_the_browser_says_late(open_page: OpenPage) -> None:
     app = open_page("learn/quiz.py")
     first = quiz.questions()[0]
