@@ -198,6 +198,6 @@ def _loaded_already() -> Iterator[None]:
     if not HAS_TORCH or sys.platform != "linux":
         yield
         return
-    with warm_start.Starts() as starts, pytest.MonkeyPatch.context() as patch:
+    with warm_start.Starts(lambda: children._environment(None)) as starts, pytest.MonkeyPatch.context() as patch:
         patch.setattr(children, "subprocess", starts)
         yield

@@ -20,7 +20,7 @@ SAYS = ("-n", "1", "-r", "1", "-s", "import os, sys")  # of timeit, which runs w
 
 @pytest.fixture(scope="module")
 def starts() -> Iterator[warm_start.Starts]:
-    with warm_start.Starts() as starts, pytest.MonkeyPatch.context() as patch:
+    with warm_start.Starts(lambda: os.environ) as starts, pytest.MonkeyPatch.context() as patch:
         patch.setattr(warm_start, "LOADED", {"json.tool": ("colorsys",), "timeit": ("colorsys",)})
         yield starts
         (kept,) = starts._kept.values()  # one for all
@@ -69,6 +69,17 @@ def test_what_is_asked_otherwise_starts_as_ever(starts: warm_start.Starts) -> No
         assert not isinstance(process, warm_start.Forked)
         process.communicate("{}")
         assert process.returncode == 0
+
+
+def test_whoever_asks_first_does_not_decide_in_which_environment_the_packages_load(starts: warm_start.Starts) -> None:
+    elsewhere = {**os.environ, "PYTHONPATH": "elsewhere"}
+    with warm_start.Starts(lambda: os.environ) as fresh:
+        first = start(fresh, "-m", "json.tool", env=elsewhere)
+        assert not isinstance(first, warm_start.Forked)
+        first.communicate("{}")
+        second = start(fresh, "-m", "json.tool", env={**os.environ, "HEADROOM_SAID": "late"})
+        assert isinstance(second, warm_start.Forked)
+        assert second.communicate("{}") == ("{}\n", "")
 
 
 def test_nobody_is_adopted_but_what_was_asked_for(starts: warm_start.Starts) -> None:

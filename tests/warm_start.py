@@ -17,7 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from types import TracebackType
 from typing import Any
@@ -27,7 +27,7 @@ LOADED = {
     "core.decode": TORCH, "core.uptraining.worker": TORCH, "core.parameters.worker": TRANSFORMERS,
     "core.engines.transformers_check_worker": TRANSFORMERS, "core.learning.ask_local_worker": TRANSFORMERS,
 }  # fmt: skip
-READ_LATE = ("HEADROOM_", "PYTEST_", "TOKENIZERS_PARALLELISM", "TMPDIR")  # by nothing that is loaded
+READ_LATE = ("HEADROOM_", "PYTEST_", "TOKENIZERS_PARALLELISM", "TMPDIR", "CXX")  # by nothing that is loaded
 SET_CHILD_SUBREAPER = 36  # of prctl(2)
 MOST = 1 << 20  # bytes of a question
 PATIENCE_S = 120  # a busy machine is slow, not wrong
@@ -90,9 +90,13 @@ class Forked(subprocess.Popen[str]):
 
 
 class Starts:
-    """In place of the module subprocess, for whoever starts workers."""
+    """In place of the module subprocess, for whoever starts workers in this process's own environment.
 
-    def __init__(self) -> None:
+    A worker that a test gives another one starts as ever, and so do all once the own has changed since the load.
+    """
+
+    def __init__(self, own: Callable[[], Mapping[str, str]]) -> None:
+        self._own = own
         self._kept: dict[Sequence[str], Kept] = {}
 
     def __getattr__(self, name: str) -> Any:
@@ -102,12 +106,13 @@ class Starts:
         """As subprocess.Popen."""
         python, option, module, *_ = [*arguments, "", ""]
         packages = LOADED.get(module) if (python, option) == (sys.executable, "-m") else None
-        if packages is None:
+        own = self._own()
+        if packages is None or _early(named["env"]) != _early(own):
             return subprocess.Popen(arguments, **named)
         if packages not in self._kept:
-            self._kept[packages] = Kept(packages, named["env"])
+            self._kept[packages] = Kept(packages, own)
         kept = self._kept[packages]
-        if _early(named["env"]) != _early(kept.environment):
+        if _early(kept.environment) != _early(own):
             return subprocess.Popen(arguments, **named)
         return Forked(kept, arguments, **named)
 
