@@ -27,10 +27,11 @@ LOADED = {
     "core.decode": TORCH, "core.uptraining.worker": TORCH, "core.parameters.worker": TRANSFORMERS,
     "core.engines.transformers_check_worker": TRANSFORMERS, "core.learning.ask_local_worker": TRANSFORMERS,
 }  # fmt: skip
-READ_LATE = ("HEADROOM_", "PYTEST_", "TOKENIZERS_PARALLELISM", "TMPDIR", "CXX")  # by nothing that is loaded
+READ_LATE = ("HEADROOM_", "PYTEST_", "TOKENIZERS_PARALLELISM", "TMPDIR", "CXX")  # what no library reads as it is loaded
 SET_CHILD_SUBREAPER = 36  # of prctl(2)
 MOST = 1 << 20  # bytes of a question
 PATIENCE_S = 120  # a busy machine is slow, not wrong
+ADOPTED_S = 60  # shorter: what is late must not answer for the next
 
 
 class Kept:
@@ -141,7 +142,10 @@ def serve(place: socket.socket) -> dict[str, Any]:
         elif os.fork():
             os._exit(0)  # whoever adopts gets its child
         else:
+            begun = time.monotonic()
             while os.getppid() != asked["parent"]:
+                if time.monotonic() - begun > ADOPTED_S:
+                    os._exit(1)  # Kept says that none comes
                 time.sleep(0.001)
             if asked["start_new_session"]:
                 os.setsid()

@@ -11,8 +11,8 @@ As it writes, Altair asks each number and word of a picture whether it has a met
 up class by class: a quarter of the time of writing.
 
 And where charts are laid over or beside each other, it copies each of them several times with all that they hold, the
-rows of data too, to change names, sizes and selections of the copies: a third of the time of making a picture. It
-changes nothing inside data, marks and encodings, so the copies share them.
+rows of data too, to change names, sizes and selections of the copies: half the time that a picture of three layers over
+40 rows takes to make and write. It changes nothing inside data, marks and encodings, so the copies share them.
 """
 
 from typing import Any
