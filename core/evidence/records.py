@@ -14,6 +14,8 @@ from typing import Any
 
 import yaml
 
+from core.models.formats.yaml_text import read_own
+
 PATH = Path(__file__).parents[1] / "data" / "evidence.yaml"
 CONFIDENCES = {
     "verified": "read in the paper, or in two independent transcriptions",
@@ -112,9 +114,8 @@ class Evidence:
 
 def load(path: Path = PATH) -> Evidence:
     """Reads and validates an evidence file. EvidenceError names the entry and the field that is wrong."""
-    text = path.read_text(encoding="utf-8")
     try:
-        document = yaml.safe_load(text)
+        document = read_own(path)
     except yaml.YAMLError as error:
         raise EvidenceError(f"{path.name} is not valid YAML: {error}") from error
     return parse(document)

@@ -12,10 +12,9 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-import yaml
-
 from core.learning.typed_answers import AnswerNotUnderstood, parse_bytes
 from core.models.attention import GroupedAttention
+from core.models.formats.yaml_text import read_own
 from core.models.head_sharing import divisors
 from core.models.spec import ModelDimensions, ModelSpec
 from core.units import format_binary, format_both
@@ -232,7 +231,7 @@ def written(value: object) -> str:
 @lru_cache(maxsize=1)
 def config_questions() -> tuple[ConfigQuestion, ...]:
     """Every config of the drill, in file order. Raises ValueError naming an entry whose fields are not as expected."""
-    entries = yaml.safe_load(CONFIGS.read_text(encoding="utf-8"))
+    entries = read_own(CONFIGS)
     for entry in entries:
         if set(entry) != CONFIG_FIELDS:
             wrong = ", ".join(sorted(set(entry) ^ CONFIG_FIELDS))

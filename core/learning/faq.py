@@ -6,9 +6,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from core.learning.techniques.figures import filled
+from core.models.formats.yaml_text import read_own
 
 PATH = Path(__file__).parents[1] / "data" / "faq.yaml"
 REGISTRY_MARK = "{registry_table}"
@@ -33,7 +32,7 @@ class Entry:
 @cache
 def entries() -> tuple[Entry, ...]:
     """Every question in the order of the file. Raises FaqError."""
-    return tuple(parse(entry) for entry in yaml.safe_load(PATH.read_text(encoding="utf-8")))
+    return tuple(parse(entry) for entry in read_own(PATH))
 
 
 def parse(entry: Mapping[str, Any]) -> Entry:

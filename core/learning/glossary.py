@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-import yaml
+from core.models.formats.yaml_text import read_own
 
 PATH = Path(__file__).parents[1] / "data" / "glossary.yaml"
 _FIELDS = {"term", "aliases", "related", "text", "see", "plain"}
@@ -49,7 +49,7 @@ class Term:
 @cache
 def terms() -> tuple[Term, ...]:
     """Every term, in alphabetical order. Raises GlossaryError."""
-    entries = [parse(entry) for entry in yaml.safe_load(PATH.read_text(encoding="utf-8"))]
+    entries = [parse(entry) for entry in read_own(PATH)]
     names = [name.lower() for entry in entries for name in entry.names]
     for name in names:
         if names.count(name) > 1:

@@ -6,10 +6,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from core.learning.progress import Progress
 from core.learning.techniques.figures import filled
+from core.models.formats.yaml_text import read_own
 
 PATH = Path(__file__).parents[1] / "data" / "quiz.yaml"
 _FIELDS = {"id", "lesson", "question", "options", "answer", "why"}
@@ -59,7 +58,7 @@ class Score:
 @cache
 def questions() -> tuple[Question, ...]:
     """Every question in the order of the path, its figures filled in. Raises QuizError."""
-    entries = yaml.safe_load(PATH.read_text(encoding="utf-8"))
+    entries = read_own(PATH)
     found = tuple(parse(entry) for entry in entries)
     if len({question.id for question in found}) != len(found):
         raise QuizError("two questions of the quiz have the same id")

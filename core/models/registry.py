@@ -16,6 +16,8 @@ from typing import Any
 
 import yaml
 
+from core.models.formats.yaml_text import read_own
+
 REGISTRY_PATH = Path(__file__).resolve().parents[2] / "model_registry.yaml"
 EVIDENCE = {
     "file": "read in the Hub's own config.json",
@@ -73,7 +75,7 @@ class RegisteredModel:
 def load_registry(path: Path = REGISTRY_PATH) -> tuple[RegisteredModel, ...]:
     """Every entry in file order. Raises RegistryError for whatever is not as the header of the file says."""
     try:
-        document = yaml.load(path.read_text(encoding="utf-8"), Loader=_loader())
+        document = read_own(path)
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise RegistryError(f"{path.name} cannot be read: {error}. Restore the file or fix that line.") from error
     if not isinstance(document, dict) or set(document) != {"models"} or not isinstance(document["models"], list):
@@ -198,8 +200,3 @@ def _refuse_repeats(entries: tuple[RegisteredModel, ...]) -> None:
 def _shown(value: object) -> str:
     text = repr(value)
     return text if len(text) <= 60 else text[:57] + "..."
-
-
-def _loader() -> Any:
-    """libyaml's SafeLoader where it is built in (ten times faster), else the Python one."""
-    return getattr(yaml, "CSafeLoader", yaml.SafeLoader)

@@ -6,9 +6,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from core.engines.plan import EngineError
+from core.models.formats.yaml_text import read_own
 
 TABLE = Path(__file__).resolve().parents[2] / "data" / "mlx_classes.yaml"
 
@@ -27,7 +26,7 @@ class MlxClass:
 @lru_cache(maxsize=1)
 def table() -> dict[str, Any]:
     """core/data/mlx_classes.yaml as it stands."""
-    loaded: dict[str, Any] = yaml.safe_load(TABLE.read_text(encoding="utf-8"))
+    loaded: dict[str, Any] = read_own(TABLE)
     return loaded
 
 

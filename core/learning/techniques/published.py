@@ -7,9 +7,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-import yaml
-
 from core.evidence.records import CONFIDENCES, EvidenceError, Source
+from core.models.formats.yaml_text import read_own
 
 PATH = Path(__file__).parents[2] / "data" / "techniques" / "published.yaml"
 
@@ -28,7 +27,7 @@ class Published:
 @cache
 def published() -> Mapping[str, Published]:
     """Every source of the file by name. Raises EvidenceError for one without a source or with an unknown confidence."""
-    document = yaml.safe_load(PATH.read_text(encoding="utf-8"))
+    document = read_own(PATH)
     return MappingProxyType({name: _read(name, entry) for name, entry in document.items()})
 
 

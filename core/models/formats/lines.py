@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 import yaml
 
 from core.models.formats.parsed import MAX_YAML_BYTES, is_json
+from core.models.formats.yaml_text import LOADER
 from core.models.rules.facts import Provenance
 from core.models.rules.lines import deciding_lines
 
@@ -32,7 +33,7 @@ def _keys(text: str) -> Iterator[tuple[int, str]]:
     path: list[tuple[str, int | None]] = []  # name of the open node, and its next index (None in a mapping)
     key: str | None = None
     try:
-        for event in yaml.parse(text, Loader=yaml.SafeLoader):
+        for event in yaml.parse(text, Loader=LOADER):
             if isinstance(event, yaml.CollectionEndEvent):
                 path.pop()
                 key = None
