@@ -23,7 +23,7 @@ from pages.server import entry, health, logs, tidy  # noqa: E402
 from pages.server.headers import ResponseHeaders  # noqa: E402
 from pages.server.page_html import OursInThePage  # noqa: E402
 from pages.server.wanted import OpenWhatWasWanted  # noqa: E402
-from pages.shell import one_lock, picture_height  # noqa: E402
+from pages.shell import one_lock, picture_height, whole_callbacks  # noqa: E402
 
 
 @asynccontextmanager
@@ -56,6 +56,7 @@ def let_in() -> entry.Entry:
 
 logs.begin()
 one_lock.install()  # before the first session has its first run
+whole_callbacks.install()
 who_enters = let_in()
 app = st.App(
     "pages/frame.py",
