@@ -1,5 +1,10 @@
 # Two commands: `make run` and `make test`. Both build .venv on first use.
-PYTHON ?= python3
+# A Python that was built without optimisations, as pyenv builds them unless told otherwise, takes a tenth longer for all
+# of it: the system's own makes .venv in its place, where that is new enough and can. `make PYTHON=python3 run` says no.
+unoptimised := import sysconfig; exit("--enable-optimizations" in (sysconfig.get_config_var("CONFIG_ARGS") or ""))
+new_enough := import ensurepip, sys; exit(sys.version_info < (3, 11))
+PYTHON ?= $(shell python3 -c '$(unoptimised)' && /usr/bin/python3 -c '$(new_enough)' 2> /dev/null && \
+	    echo /usr/bin/python3 || echo python3)
 VENV := .venv
 BIN := $(VENV)/bin
 # Our bytecode is written down, else each of the many processes of the tests compiles all of it.

@@ -1,7 +1,9 @@
 """The house keeps its own promises: nothing heavy loads early, every page is led to, every file says what it is."""
 
 import ast
+import os
 import re
+import shutil
 import subprocess
 import sys
 import textwrap
@@ -102,6 +104,27 @@ def test_every_make_command_that_a_page_names_is_a_target(page):
     targets = set(re.findall(r"^([a-z][a-z-]*):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
     assert {"check", "test"} <= named
     assert named - targets == set()
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="needs make")
+@pytest.mark.parametrize("optimised", [True, False])
+def test_the_environment_is_of_a_python_that_was_built_with_optimisations(tmp_path, optimised):
+    (tmp_path / "python3").write_text(f"#!/bin/sh\nexit {int(optimised)}\n", encoding="utf-8")
+    (tmp_path / "python3").chmod(0o755)
+    ask = "import ensurepip, sys; sys.exit(sys.version_info < (3, 11))"
+    system = Path("/usr/bin/python3")
+    serves = system.exists() and subprocess.run([system, "-c", ask], check=False).returncode == 0
+    of_make = ("PYTHON", "MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKEOVERRIDES")  # of the one that runs the tests
+    environment = {name: value for name, value in os.environ.items() if name not in of_make}
+    environment["PATH"] = f"{tmp_path}{os.pathsep}{environment['PATH']}"
+
+    def taken(*named: str) -> str:
+        command = ["make", "--dry-run", "--always-make", *named, ".venv/bin/python"]
+        said = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True).stdout
+        return said.split(" -m venv ")[0]
+
+    assert taken() == (str(system) if serves and not optimised else "python3")
+    assert taken("PYTHON=python3.12") == "python3.12"
 
 
 def test_one_version_stands_everywhere():
