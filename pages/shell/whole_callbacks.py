@@ -22,7 +22,7 @@ def install() -> None:
 
     @functools.wraps(take_in)
     def whole(self: Any, *values: Any, **named: Any) -> None:
-        runner = getattr(vars(self).get("_yield_callback"), "__self__", None)
+        runner: Any = getattr(vars(self).get("_yield_callback"), "__self__", None)
         if not getattr(runner, "_execing", False):
             take_in(self, *values, **named)
             return
