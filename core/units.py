@@ -25,10 +25,15 @@ def format_count(count: float) -> str:
     """13_015_864_320 -> '13.0 B', 65_536 -> '65.5 k'; below 10,000 the exact number with separators."""
     if abs(count) < 10_000:
         return f"{count:,.0f}"
-    for limit, name in ((10**12, "T"), (10**9, "B"), (10**6, "M")):
-        if abs(count) >= limit:
-            return f"{count / limit:.1f} {name}"
-    return f"{count / 1000:.1f} k"
+    value, names = count / 1000, ["k", "M", "B", "T"]
+    while round(abs(value), 1) >= 1000 and len(names) > 1:  # as the printed digits would carry
+        value, names = value / 1000, names[1:]
+    return f"{value:.1f} {names[0]}"
+
+
+def in_gb(count: int) -> str:
+    """'3.25 GB'; to the byte where that would read 0.00. count in bytes."""
+    return f"{count / GB:,.2f} GB" if not 0 < abs(count) < GB / 200 else f"{count:,} bytes"
 
 
 def _scaled(count: float, step: int, names: tuple[str, ...], digits: int) -> str:

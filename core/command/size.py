@@ -20,7 +20,7 @@ from core.models.spec import ModelSpec, UnsupportedConfig, read_config
 from core.parameters.formats import FORMATS, PUBLISHED
 from core.serving.calibrated import calibrated
 from core.serving.inverse import fewest_accelerators, largest_batch, longest_context
-from core.serving.job import PAYLOAD, ServingJob
+from core.serving.job import PAYLOAD, ServingJob, require_prefix_within
 from core.serving.memory_plan import MemoryPlan, plan
 from core.serving.weights import ParameterCount, count_of, counts_alone, typed_count
 from core.units import GIB, format_both
@@ -144,6 +144,7 @@ def _job(spec: ModelSpec, count: ParameterCount | None, options: argparse.Namesp
         engine_settings=_settings(options.setting),
         **beside_fields(options, lambda name: model_of(name, 1)[0]),
     )
+    require_prefix_within(job)
     measured = options.cache_memory_gib
     return job if measured is None else calibrated(job, round(measured * GIB))
 

@@ -13,14 +13,23 @@ from core.reports.exports import Document, Picture, Section, Table, html_report
 from core.reports.tables import markdown_table
 from core.serving.budget import budget_basis
 from core.serving.memory_plan import MemoryPlan
-from core.serving.options import Option, OptionGrid, cache_name, near_misses, option_name, verdict, width_name
+from core.serving.options import (
+    Option,
+    OptionGrid,
+    cache_name,
+    near_misses,
+    option_name,
+    refused_widths,
+    verdict,
+    width_name,
+)
 from core.serving.roofline import StepBound, cost_per_million_tokens
 from core.serving.split_words import split_of
 from core.serving.traffic import Traffic
 from core.serving.traffic_fit import TrafficFit
 from core.serving.ways_evidence import evidence_for_way
 from core.serving.ways_to_fit import WayToFit
-from core.units import GB, GIB
+from core.units import GB, GIB, in_gb
 
 MOST_WAYS = 6
 
@@ -102,13 +111,14 @@ def _decision_text(decision: Decision) -> str:
         f"It needs {plan.total_bytes / GB:,.2f} GB of a budget of {plan.budget_bytes / GB:,.2f} GB and leaves "
         f"{plan.headroom_bytes / GB:,.2f} GB."
         if plan.fits
-        else f"It needs {plan.total_bytes / GB:,.2f} GB and lacks {-plan.headroom_bytes / GB:,.2f} GB: it is recorded "
-        "here for comparison, it does not fit."
+        else f"It needs {plan.total_bytes / GB:,.2f} GB and {_lacks(plan)}: it is recorded here for comparison, it "
+        "does not fit."
     )
     why = _why(grid, option)
     chosen = f"**{option_name(option)} with {cache_name(option.kv_bits)}.** {fits} {why}".strip()
     said = "\n\n".join(plan.job.model.remarks)
-    return f"{chosen}\n\n{verdict(grid, decision.wished)} {near_misses(grid)}\n\n{said}".strip()
+    overall = " ".join(filter(None, [verdict(grid, decision.wished), near_misses(grid), refused_widths(grid)]))
+    return f"{chosen}\n\n{overall}\n\n{said}".strip()
 
 
 def _why(grid: OptionGrid, option: Option) -> str:
@@ -121,7 +131,12 @@ def _why(grid: OptionGrid, option: Option) -> str:
     after = grid.at(min(larger), option.kv_bits)
     if after.plan.fits:
         return f"G = {after.num_kv_heads} would fit too, with {after.plan.headroom_bytes / GB:,.2f} GB to spare."
-    return f"It is the largest G that fits: G = {after.num_kv_heads} lacks {-after.plan.headroom_bytes / GB:,.2f} GB."
+    return f"It is the largest G that fits: G = {after.num_kv_heads} {_lacks(after.plan)}."
+
+
+def _lacks(plan: MemoryPlan) -> str:
+    """What a plan that does not fit lacks: bytes, or an engine that serves it from what is left."""
+    return f"does not fit, for {plan.refusal_words}" if plan.refusal_words else f"lacks {in_gb(-plan.headroom_bytes)}"
 
 
 def _job_table(decision: Decision) -> Table:
@@ -264,8 +279,9 @@ def traffic_text(traffic: Traffic, fit: TrafficFit) -> str:
     return (
         f"{traffic.sentence} A sequence in flight holds {fit.mean_live_tokens:,.0f} tokens on average. With "
         f"{found.batch_size:,} sequences {chance}; {found.holding_batch:,} fit 99 % of the time "
-        f"({found.holding_range[0]:,} to {found.holding_range[1]:,}), static allocation holds {found.static_batch:,}."
-    )
+        f"({found.holding_range[0]:,} to {found.holding_range[1]:,}), static allocation holds {found.static_batch:,}. "
+        f"{fit.scope}"
+    ).strip()
 
 
 def limits_text(decision: Decision) -> str:

@@ -10,6 +10,15 @@ from core.serving.job import ServingJob
 from core.serving.measured import MeasuredMemory
 
 
+def left_bytes(job: ServingJob) -> int:
+    """What a job with measured memory leaves for the cache after a change: calibrated(job, that) is the same job."""
+    assert job.measured is not None
+    plain = job.where(measured=None)
+    needs = max(footprints(plain), key=lambda stage: stage.weight_bytes)
+    beside = job.measured.beside_bytes - job.measured.beyond_bytes
+    return budget_bytes(plain) - needs.weight_bytes - needs.draft_weight_bytes - beside
+
+
 def calibrated(job: ServingJob, cache_bytes: int) -> ServingJob:
     """The job with cache_bytes (of one accelerator) left for the cache. Raises SizingError for what no memory is."""
     plain = job.where(measured=None)

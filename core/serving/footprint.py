@@ -130,7 +130,8 @@ class Footprint:
         return max(self.workspace_bytes(batch, context_length) or 0, self.reserve_bytes)
 
     def total_bytes(self, batch: int, context_length: int) -> int:
-        """Weights + draft + KV reserved + recurrent state + runtime. Grows with batch and context, never shrinks."""
+        """Weights + draft + KV reserved + recurrent state + runtime. Grows with batch and, from the shared prefix on,
+        with context; never shrinks."""
         cache = self.reserved_bytes(batch, context_length) + self.state_bytes(batch)
         return self.beside_bytes(batch, context_length) + cache
 

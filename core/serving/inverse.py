@@ -17,6 +17,7 @@ from core.serving.job import MAX_ACCELERATORS, MAX_BATCH_SIZE, PAYLOAD, ServingJ
 from core.serving.memory_plan import MemoryPlan, plan, total_bytes
 from core.serving.tensor_parallel import divisors
 from core.serving.what_if import MAX_CONTEXT_LENGTH, allowed_kv_heads, query_heads, require_own_heads
+from core.units import in_gb
 
 KV_WIDTHS = (16, 8, 4, 2)  # bits that published KV caches use: bf16, fp8 or int8, 4-bit, and KIVI's 2
 
@@ -73,17 +74,22 @@ def largest_batch(job: ServingJob) -> Answer:
 
 
 def longest_context(job: ServingJob) -> Answer:
-    """The longest context_length that fits for every sequence of the batch."""
+    """The longest context_length that fits for every sequence of the batch; of a shared prefix, at least that."""
     needs, budget = footprints(job), budget_bytes(job)
-    best = _last_fitting(lambda value: _served(needs, job.batch_per_replica, value, budget), MAX_CONTEXT_LENGTH)
+    least = max(job.shared_prefix, 1)  # below it a longer context may take less: more blocks are whole and shared
+    best = _last_fitting(
+        lambda value: _served(needs, job.batch_per_replica, max(value, least), budget), MAX_CONTEXT_LENGTH
+    )
     if best == 0:
-        return _nothing(f"No context fits: {_shortfall(job.where(context_length=1))} with a single token.")
+        alone = "a single token" if least == 1 else f"the shared prefix of {least:,} tokens"
+        return _nothing(f"No context fits: {_shortfall(job.where(context_length=least))} with {alone}.")
     at = job.where(context_length=best)
     trained = job.model.dimensions.max_context_length
     beyond = f" The config declares {trained:,} at most." if trained is not None and best > trained else ""
     if best == MAX_CONTEXT_LENGTH:
         return Answer(best, job=at, at_limit=True, sentence=f"Memory sets no limit: {best:,} tokens fit.{beyond}")
-    sentence = f"{best:,} tokens in each of {job.batch_size:,} sequences fit; {best + 1:,} do not.{beyond}"
+    of_each = "in one sequence" if job.batch_size == 1 else f"in each of {job.batch_size:,} sequences"
+    sentence = f"{best:,} tokens {of_each} fit; {best + 1:,} do not.{beyond}"
     return Answer(best, job=at, sentence=sentence)
 
 
@@ -128,10 +134,10 @@ def fewest_accelerators(job: ServingJob) -> Answer:
 
     The sentence also says where several copies that share the batch would do with fewer.
     """
-    ranks = [count for count in parallel_choices(job) if job_fits(job.where(**_one_copy(count)))]
+    ranks = [count for count in parallel_choices(job) if job_fits(job.where(**one_copy(count)))]
     if not ranks:
         largest = max(parallel_choices(job))
-        reason = _shortfall(job.where(**_one_copy(largest)))
+        reason = _shortfall(job.where(**one_copy(largest)))
         return _nothing(f"No number fits: {reason} at tensor_parallel {largest}, the largest that divides.")
     best = ranks[0]
     copies = fewest_accelerators_with_copies(job)
@@ -141,7 +147,7 @@ def fewest_accelerators(job: ServingJob) -> Answer:
     held = "1 holds one copy" if best == 1 else f"{best} hold one copy"
     fewer = "" if best == 1 else "; no smaller number that divides the heads does"
     sentence = f"{held} with the whole batch{fewer}.{shared}"
-    return Answer(best, job=job.where(**_one_copy(best)), sentence=sentence)
+    return Answer(best, job=job.where(**one_copy(best)), sentence=sentence)
 
 
 def fewest_accelerators_with_copies(job: ServingJob) -> Answer:
@@ -149,10 +155,10 @@ def fewest_accelerators_with_copies(job: ServingJob) -> Answer:
     headroom."""
     found: list[ServingJob] = []
     for ranks in parallel_choices(job):
-        each = largest_batch(job.where(**_one_copy(ranks)))
+        each = largest_batch(job.where(**one_copy(ranks)))
         copies = -(-job.batch_size // each) if each else 0
         if 0 < copies * ranks <= MAX_ACCELERATORS:
-            found.append(job.where(**_one_copy(ranks) | {"num_accelerators": copies * ranks}))
+            found.append(job.where(**one_copy(ranks) | {"num_accelerators": copies * ranks}))
     if not found:
         return _nothing("No number of accelerators fits: one sequence is too large at every tensor_parallel.")
     best = min(found, key=lambda at: (at.num_accelerators, -headroom_bytes(at)))
@@ -183,7 +189,7 @@ def parallel_choices(job: ServingJob) -> list[int]:
     choices = []
     for ranks in divisors(query_heads(job.served_model)):
         try:
-            copy = job.where(**_one_copy(ranks))
+            copy = job.where(**one_copy(ranks))
         except SizingError:
             continue
         if ranks == 1 or job.engine == PAYLOAD or is_offered(copy):  # an engine may not split a state over so many
@@ -191,7 +197,7 @@ def parallel_choices(job: ServingJob) -> list[int]:
     return choices
 
 
-def _one_copy(ranks: int) -> dict[str, int | bool]:
+def one_copy(ranks: int) -> dict[str, int | bool]:
     """One copy, split by tensor parallel alone."""
     split: dict[str, int | bool] = {"pipeline_parallel": 1, "data_parallel": 1, "expert_parallel": False}
     return {"num_accelerators": ranks, "tensor_parallel": ranks, **split}
@@ -245,4 +251,4 @@ def _shortfall(job: ServingJob) -> str:
     missing = -headroom_bytes(job)
     if missing <= 0:  # the bytes are there, and the engine's own limits are not met
         return f"{job.engine} does not serve it from what is left"
-    return f"{missing / 1e9:,.2f} GB are missing" if missing >= 10_000_000 else f"{missing:,} bytes are missing"
+    return f"{in_gb(missing)} are missing"

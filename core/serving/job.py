@@ -189,6 +189,15 @@ class ServingJob:
         return replace(self, **changes)
 
 
+def require_prefix_within(job: ServingJob) -> None:
+    """Raises SizingError for a shared prefix that is longer than a request: where both are typed, one is wrong."""
+    if job.shared_prefix > job.context_length:
+        raise SizingError(
+            f"the shared prefix is {job.shared_prefix:,} tokens, more than the {job.context_length:,} of a request: "
+            "give a shorter prefix or a longer context"
+        )
+
+
 _WHOLE_FIELDS: dict[str, tuple[int, int]] = {
     "batch_size": (1, MAX_BATCH_SIZE),
     "context_length": (1, MAX_CONTEXT_LENGTH),

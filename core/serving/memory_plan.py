@@ -10,8 +10,9 @@ heads) are not counted twice; the weights line says how much the projections are
 tensor_parallel, copies of the model share the batch, and the plan is the fullest's.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from math import ceil
+from math import ceil, floor
 
 from core.engines.plan import EnginePlan
 from core.models.notebook import html_table
@@ -39,6 +40,7 @@ from core.serving.weights import ParameterCount, kv_projection_parameters
 from core.serving.what_if import own_kv_heads
 from core.units import GB, MIB, format_both, format_bytes
 
+_LESS_SHARED = "the shared prefix once, the rest of each sequence: "
 __all__ = ["MemoryPlan", "PlanLine", "plan", "plan_lines", "total_bytes"]
 
 
@@ -97,6 +99,17 @@ class MemoryPlan:
     def fits(self) -> bool:
         within = self.total_bytes <= self.budget_bytes
         return within if self.engine_plan is None else within and bool(self.engine_plan.fits)
+
+    @property
+    def refusal_words(self) -> str:
+        """What an engine says where the bytes are there and it does not serve the job; empty elsewhere."""
+        asked = self.engine_plan
+        if asked is None or self.fits or self.headroom_bytes < 0:
+            return ""
+        batch, served = self.job.batch_per_replica, floor(asked.max_concurrency or 0)
+        if 0 < served < batch:
+            return f"{asked.version} serves {served:,} of {batch:,} requests at once from what is left"
+        return f"{asked.version} does not serve it from what is left"
 
     @property
     def memory_reading_decides(self) -> bool:
@@ -229,15 +242,16 @@ def _copied_projections(plan: MemoryPlan) -> str:
 
 def _payload_line(plan: MemoryPlan, ledger: KvLedger) -> PlanLine:
     job = plan.job
-    terms = [
-        f"{group.layers} × {group.kv_heads} × {group.width_per_head} × {group.entries(job.context_length):,}"
-        for group in ledger.groups
-    ]
+    each, shared = (
+        [f"{group.layers} × {group.kv_heads} × {group.width_per_head} × {entries(group):,}" for group in ledger.groups]
+        for entries in _entries(job, job.shared_prefix)
+    )
     return PlanLine(
         key="kv_payload",
         label="KV cache, payload",
-        formula="layers × KV heads × (key + value width) × tokens × sequences × bits / 8 / tensor parallel",
-        substituted=f"{_sum(terms)} × {job.batch_per_replica:,} × {_bits(plan)} / 8 / {job.tensor_parallel}",
+        formula=f"{_LESS_SHARED if job.shared_prefix else ''}"
+        "layers × KV heads × (key + value width) × tokens × sequences × bits / 8 / tensor parallel",
+        substituted=f"{_of_all(job, each, shared)} × {_bits(plan)} / 8 / {job.tensor_parallel}",
         num_bytes=plan.kv_payload_bytes,
         provenance=" ".join(
             [
@@ -253,8 +267,13 @@ def _reserved_line(plan: MemoryPlan, ledger: KvLedger) -> PlanLine:
     job = plan.job
     if plan.engine_plan is not None:
         return _engine_line(plan, plan.engine_plan)
-    terms = [
+    each = [
         f"{group.layers} × {group.rank_width} × {group.block_entries(job.context_length, job.block_size):,}"
+        for group in ledger.groups
+    ]
+    whole = job.shared_prefix // job.block_size * job.block_size
+    shared = [
+        f"{group.layers} × {group.rank_width} × {group.shared_entries(job.context_length, whole):,}"
         for group in ledger.groups
     ]
     tokens, blocks = "tokens", "The payload of one accelerator, in no blocks: name an engine for what it reserves."
@@ -263,8 +282,9 @@ def _reserved_line(plan: MemoryPlan, ledger: KvLedger) -> PlanLine:
     return PlanLine(
         key="kv_reserved",
         label="KV cache, reserved by the engine",
-        formula=f"layers × (key + value width on this accelerator) × {tokens} × sequences × bits / 8",
-        substituted=f"{_sum(terms)} × {job.batch_per_replica:,} × {_bits(plan)} / 8",
+        formula=f"{_LESS_SHARED if job.shared_prefix else ''}"
+        f"layers × (key + value width on this accelerator) × {tokens} × sequences × bits / 8",
+        substituted=f"{_of_all(job, each, shared)} × {_bits(plan)} / 8",
         num_bytes=plan.kv_reserved_bytes,
         provenance=" ".join([blocks, *_copy_sentences(plan, ledger.groups)]),
         counted=True,
@@ -273,7 +293,10 @@ def _reserved_line(plan: MemoryPlan, ledger: KvLedger) -> PlanLine:
 
 def _engine_line(plan: MemoryPlan, asked: EnginePlan) -> PlanLine:
     """What the named engine takes; its own notes say why it is more than the payload."""
-    each = "" if asked.request_bytes is None else f"{asked.request_bytes:,} a request"
+    batch = f"{plan.job.batch_per_replica:,}"
+    substituted = f"{batch} requests" if asked.request_bytes is None else f"{asked.request_bytes:,} a request × {batch}"
+    if asked.request_bytes is not None and asked.shared_bytes:
+        substituted += f" − {asked.shared_bytes:,} of the shared prefix × {plan.job.batch_per_replica - 1:,}"
     notes = [
         f"{note.name}: {' = '.join(filter(None, (note.formula, note.numbers, note.result)))}. {note.reason}".strip()
         for note in asked.notes
@@ -282,7 +305,7 @@ def _engine_line(plan: MemoryPlan, asked: EnginePlan) -> PlanLine:
         key="kv_reserved",
         label=f"KV cache, as {asked.version} takes it",
         formula="what the engine takes for the batch, states included",
-        substituted=f"{each} × {plan.job.batch_per_replica:,}" if each else f"{plan.job.batch_per_replica:,} requests",
+        substituted=substituted,
         num_bytes=plan.kv_reserved_bytes,
         provenance=" ".join([f"Rules of {asked.version}.", *notes]),
         counted=True,
@@ -352,14 +375,31 @@ def _budget_line(plan: MemoryPlan) -> PlanLine:
 
 
 def _headroom_line(plan: MemoryPlan) -> PlanLine:
+    missing = plan.headroom_bytes < 0
     return PlanLine(
         key="headroom",
-        label="Headroom" if plan.fits else "Missing",
+        label="Missing" if missing else "Headroom",
         formula="budget − total",
         substituted=f"{plan.budget_bytes:,} − {plan.total_bytes:,}",
         num_bytes=plan.headroom_bytes,
-        provenance="The job fits." if plan.fits else "The job does not fit: the total is above the budget.",
-    )
+        provenance="The job fits." if plan.fits
+        else "The job does not fit: the total is above the budget." if missing
+        else f"The job does not fit: {plan.refusal_words}.",
+    )  # fmt: skip
+
+
+def _entries(job: ServingJob, prefix: int) -> tuple[Callable[[LayerGroup], int], Callable[[LayerGroup], int]]:
+    """What a group keeps of one sequence, and what of it is the prefix's."""
+    context = job.context_length
+    return lambda group: group.entries(context), lambda group: group.shared_entries(context, prefix)
+
+
+def _of_all(job: ServingJob, each: list[str], shared: list[str]) -> str:
+    """A sequence's elements times the sequences, less the prefix of all but one."""
+    batch = job.batch_per_replica
+    if not job.shared_prefix:
+        return f"{_sum(each)} × {batch:,}"
+    return f"({_sum(each)} × {batch:,} − {_sum(shared)} × {batch - 1:,})"
 
 
 def _sum(terms: list[str]) -> str:

@@ -9,7 +9,7 @@ from core.engines.plan import EngineError
 from core.serving.job import PAYLOAD, ServingJob
 from core.serving.memory_plan import MemoryPlan, plan
 from core.serving.what_if import allowed_kv_heads, own_kv_heads
-from core.units import GB
+from core.units import GB, in_gb
 
 WIDTHS = (16, 8, 4)  # bits of the caches that are compared
 NEAR = 0.03  # a G that misses by less than this share of the budget is worth a word
@@ -46,6 +46,16 @@ class OptionGrid:
     def fitting(self, kv_bits: int) -> tuple[int | None, ...]:
         """Every G that fits at a width."""
         return tuple(o.num_kv_heads for o in self.options if o.kv_bits == kv_bits and o.plan.fits)
+
+    def is_refused(self, kv_bits: int) -> bool:
+        """Whether the engine has no cache of that width, though one of another: its options are the payload's."""
+        at = [bool(o.engine_refusal) for o in self.options if o.kv_bits == kv_bits]
+        return all(at) and not all(o.engine_refusal for o in self.options)
+
+    @property
+    def engine(self) -> str:
+        """The engine as its plans call it, 'vLLM 0.33.0'; empty where it is asked for none of the options."""
+        return next((o.plan.engine_plan.version for o in self.options if o.plan.engine_plan is not None), "")
 
     def largest_fitting(self, kv_bits: int) -> int | None:
         """The largest G that fits at a width; None where none does or G is no dial."""
@@ -113,10 +123,24 @@ def verdict(grid: OptionGrid, wished: int | None = 8) -> str:
     return text
 
 
+def refused_widths(grid: OptionGrid) -> str:
+    """'vLLM 0.33.0 takes no 4-bit cache …' for widths that the engine refuses at every G; empty where it has them all,
+    or none: then all of the grid is the payload's, and the page says so."""
+    widths = [bits for bits in grid.widths if grid.is_refused(bits)]
+    if not widths:
+        return ""
+    named = " and no ".join(cache_name(bits).split(" ", 1)[1] for bits in widths)
+    return f"{grid.engine} takes no {named} for this job: what is said of {_them(widths)} counts the payload alone."
+
+
+def _them(widths: list[int]) -> str:
+    return "it" if len(widths) == 1 else "them"
+
+
 def near_misses(grid: OptionGrid) -> str:
     """'G = 5 misses by 1.08 GB at 4 bits.' for options just above the budget; empty where there is none."""
     close = [
-        f"G = {option.num_kv_heads} misses by {-option.plan.headroom_bytes / GB:.2f} GB at {width_name(option.kv_bits)}"
+        f"G = {option.num_kv_heads} misses by {in_gb(-option.plan.headroom_bytes)} at {width_name(option.kv_bits)}"
         for option in grid.options
         if option.num_kv_heads is not None and -NEAR * option.plan.budget_bytes < option.plan.headroom_bytes < 0
     ]
@@ -132,11 +156,11 @@ def option_sentence(option: Option) -> str:
     """An option in a sentence: its total, and what is left or missing."""
     plan = option.plan
     name = option_name(option)
-    state = "leaves" if plan.fits else "lacks"
-    return (
-        f"{name[:1].upper()}{name[1:]} with {cache_name(option.kv_bits)} needs "
-        f"{plan.total_bytes / GB:,.2f} GB and {state} {abs(plan.headroom_bytes) / GB:,.2f} GB."
-    )
+    state = f"and {'leaves' if plan.fits else 'lacks'} {in_gb(abs(plan.headroom_bytes))}"
+    if plan.refusal_words:
+        state = f"of {plan.budget_bytes / GB:,.2f} GB and does not fit: {plan.refusal_words}"
+    needs = f"{name[:1].upper()}{name[1:]} with {cache_name(option.kv_bits)} needs"
+    return f"{needs} {plan.total_bytes / GB:,.2f} GB {state}."
 
 
 def width_name(kv_bits: int) -> str:

@@ -9,14 +9,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from core.parameters.formats import NAMED, PUBLISHED
+from core.serving.draft import NAMED as NAMED_DRAFTS
 from core.serving.engine_words import NAMES
 from core.serving.inverse import Answer, fewest_accelerators, largest_batch, longest_context
 from core.serving.job import ServingJob
 from core.serving.memory_plan import MemoryPlan
+from core.serving.offload import Offload
 from core.serving.options import Option, option_of
 from core.serving.serve import device_words
 from core.serving.what_if import own_kv_heads
-from core.units import GB, format_bytes
+from core.units import GB, format_bytes, in_gb
 
 MOST_SCENARIOS = 4
 MOST_WORDS = 3  # differences that a name says; the others are counted
@@ -108,10 +110,10 @@ def _moved(first: Measure, measure: Measure) -> Measure:
 def _verdict(plan: MemoryPlan) -> str:
     """'fits, 10.08 GB to spare'; bytes may be there where the engine's own limits are not met."""
     if plan.fits:
-        return f"fits, {plan.headroom_bytes / GB:,.2f} GB to spare"
+        return f"fits, {in_gb(plan.headroom_bytes)} to spare"
     if plan.headroom_bytes >= 0:
-        return f"does not fit: {NAMES[plan.job.engine]} does not serve it from what is left"
-    return f"does not fit, {-plan.headroom_bytes / GB:,.2f} GB are missing"
+        return f"does not fit: {plan.refusal_words}"
+    return f"does not fit, {in_gb(-plan.headroom_bytes)} are missing"
 
 
 def measure_words(measure: Measure) -> str:
@@ -182,6 +184,19 @@ def _scales(job: ServingJob) -> str:
     return f"{job.kv_scale_overhead_bits} scale bits for {job.kv_elements_per_scale} elements"
 
 
+def _prefix(job: ServingJob) -> str:
+    return f"{job.shared_prefix:,} tokens shared" if job.shared_prefix else "no shared prefix"
+
+
+def _draft(job: ServingJob) -> str:
+    draft = job.draft
+    return "no draft" if draft is None else f"{NAMED_DRAFTS[draft.method]}, {draft.tokens} tokens"
+
+
+def _offload(room: Offload) -> str:
+    return f"{format_bytes(room.num_bytes)} of offload at {room.bandwidth_bytes_per_s / GB:g} GB/s"
+
+
 def _measured(job: ServingJob) -> str:
     return "memory computed" if job.measured is None else "memory measured"
 
@@ -210,5 +225,8 @@ _DIFFERENCES: tuple[tuple[Callable[[Scenario], Any], Callable[[Scenario], str]],
     (lambda s: (s.job.kv_scale_overhead_bits, s.job.kv_elements_per_scale), lambda s: _scales(s.job)),
     (lambda s: s.job.block_size, lambda s: f"blocks of {s.job.block_size}"),
     (lambda s: s.job.prefill_chunk, lambda s: f"chunks of {s.job.prefill_chunk:,} tokens"),
+    (lambda s: s.job.shared_prefix, lambda s: _prefix(s.job)),
+    (lambda s: s.job.draft, lambda s: _draft(s.job)),
+    (lambda s: s.job.offload, lambda s: "no offload" if s.job.offload is None else _offload(s.job.offload)),
     (lambda s: s.job.memory_reading, lambda s: f"the {s.job.memory_reading}'s reading of memory"),
 )

@@ -168,12 +168,23 @@ def memory_parts(served: Served) -> tuple[MemoryPart, ...]:
 def _not_filled(made: MemoryPlan) -> list[MemoryPart]:
     memory, counted = made.job.device.memory_bytes or 0, budget_memory_bytes(made.job)
     outside = counted - made.budget_bytes
+    free = MemoryPart(name="free", num_bytes=made.headroom_bytes, says=f"free: {_why_no_more(made)}")
     if is_another_server_s(made.job):
-        return [MemoryPart(name="free", num_bytes=made.headroom_bytes, says="free: not enough for one more")]
+        return [free]
     left = made.job.device.memory_free_bytes
     shared = f", or the system's: it leaves {format_both(left, 2)}" if left is not None else ""
     return [
-        MemoryPart(name="free", num_bytes=made.headroom_bytes, says="free: not enough for one more"),
+        free,
         MemoryPart(name="outside", num_bytes=outside, says=f"outside the engine's share{shared}"),
         MemoryPart(name="unseen", num_bytes=memory - counted, says="reported by the card, not seen by torch"),
     ]
+
+
+def _why_no_more(made: MemoryPlan) -> str:
+    """What keeps the next request out of the bytes that are free: they are too few, or the engine takes no more."""
+    asked, batch = made.engine_plan, made.job.batch_per_replica
+    if asked is None or made.headroom_bytes < made.cached_bytes // batch:
+        return "not enough for one more"
+    if asked.max_running_requests is not None and batch >= asked.max_running_requests:
+        return f"{asked.version} takes {batch:,} requests at once at most"
+    return f"{asked.version} has no room for one more in its pools"

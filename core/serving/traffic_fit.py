@@ -22,6 +22,18 @@ class TrafficFit:
     mean_live_bytes: float  # of the whole batch, on one accelerator
     worst_case_bytes: int  # what static allocation sets aside for the batch, on one accelerator
     occupancy: Occupancy
+    copies: int = 1
+    shared_prefix: int = 0
+
+    @property
+    def scope(self) -> str:
+        """What the figures are of, in a sentence, where that is not the whole job; else empty."""
+        said = []
+        if self.copies > 1:
+            said.append(f"All of it is one copy of the model's, of {self.copies:,} that share the batch.")
+        if self.shared_prefix:
+            said.append(f"The shared prefix is left out: each sequence holds its {self.shared_prefix:,} tokens itself.")
+        return " ".join(said)
 
     @property
     def fill(self) -> float:
@@ -51,6 +63,8 @@ def fit_traffic(job: ServingJob, traffic: Traffic, *, holds: float = 0.99, seed:
         mean_live_bytes=float(cost(sample).mean()) * job.batch_per_replica,
         worst_case_bytes=round(worst * job.batch_per_replica),
         occupancy=found,
+        copies=job.replicas,
+        shared_prefix=job.shared_prefix,
     )
 
 

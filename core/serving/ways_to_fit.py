@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from itertools import product
 from math import log2
 
+from core.engines.plan import EngineError
 from core.errors import SizingError
 from core.hardware.accelerators import Accelerator, catalogue
 from core.serving.budget import budget_bytes
@@ -28,11 +29,14 @@ from core.serving.inverse import (
     job_fits,
     largest_batch,
     longest_context,
+    one_copy,
+    parallel_choices,
     with_kv_bits,
 )
 from core.serving.job import ServingJob
 from core.serving.kv_ledger import kv_ledger
 from core.serving.memory_plan import total_bytes
+from core.serving.options import option_of
 from core.serving.roofline import decode_bound
 from core.serving.stored import average_bits
 from core.serving.what_if import WindowPattern
@@ -53,7 +57,7 @@ class Change:
     which accelerators or memory grow.
     """
 
-    axis: str  # 'kv_bits', 'weight_bits', 'window', or solved: 'batch_size', 'context_length', 'tensor_parallel', ...
+    axis: str  # 'kv_bits', 'weight_bits', 'window', or solved: 'batch_size', 'context_length', 'split', ...
     label: str
     before: str
     after: str
@@ -98,8 +102,11 @@ class WayToFit:
 def ways_to_fit(job: ServingJob) -> tuple[WayToFit, ...]:
     """Every way, best first; empty where the job fits as it is, or where none of the changes helps.
 
-    Order: fewest changes, then fewest that can cost quality, then the smallest changes (sum of doublings).
+    Order: fewest changes, then fewest that can cost quality, then the smallest changes (sum of doublings). A job that
+    its engine does not take is counted as payload, as option_of does. Measured memory stays what that server keeps
+    beside weights and cache.
     """
+    job = option_of(job).plan.job
     if job_fits(job):
         return ()
     ways = [_way(job, changes, changed) for changes, changed in _candidates(job)]
@@ -111,11 +118,19 @@ def _candidates(job: ServingJob) -> Iterator[tuple[tuple[Change, ...], ServingJo
     for changes, changed in _discrete(job):
         if not is_offered(changed):
             continue
-        if changes and job_fits(changed):
+        if changes and _serves(changed):
             yield changes, changed
         elif len(changes) < 2:
             for change, solved in _solved(changed):
                 yield (*changes, change), solved
+
+
+def _serves(job: ServingJob) -> bool:
+    """Whether it fits; what its engine refuses, such as a batch beyond one at a narrow cache, does not."""
+    try:
+        return job_fits(job)
+    except EngineError:
+        return False
 
 
 def _discrete(job: ServingJob) -> Iterator[tuple[tuple[Change, ...], ServingJob]]:
@@ -177,19 +192,40 @@ def _window_changes(job: ServingJob) -> list[_Step]:
 
 def _solved(job: ServingJob) -> Iterator[tuple[Change, ServingJob]]:
     """The least change of batch, of context, of the number of accelerators and of the accelerator that fits."""
-    batch, context = largest_batch(job), longest_context(job)
+    batch = largest_batch(job)
     if batch.job is not None:
         label = f"batch of {int(batch):,}"
         factor = job.batch_size / batch
         yield _change("batch_size", label, job.batch_size, int(batch), "none", factor), batch.job
+    if option_of(job).engine_refusal:  # of so large a batch: nothing else changes that
+        return
+    context = longest_context(job)
     if context.job is not None:
         label = f"context of {int(context):,}"
         factor = job.context_length / context
         yield _change("context_length", label, job.context_length, int(context), "none", factor), context.job
+    split = _split_over_the_same(job)
+    if split is not None:
+        yield _split_change(job, split), split
     for more in _more_accelerators(job):
         yield _accelerators_change(job, more), more
     for device in _larger_accelerators(job):
         yield _device_change(job, device), job.where(accelerator=device.id)
+
+
+def _split_over_the_same(job: ServingJob) -> ServingJob | None:
+    """As many accelerators, each copy of the model over the fewest more that fit; None where no such split does."""
+    for ranks in parallel_choices(job):
+        if ranks > job.tensor_parallel * job.pipeline_parallel and job.num_accelerators % ranks == 0:
+            at = job.where(**one_copy(ranks) | {"num_accelerators": job.num_accelerators})
+            if _serves(at):
+                return at
+    return None
+
+
+def _split_change(job: ServingJob, split: ServingJob) -> Change:
+    label = f"the same {job.num_accelerators} accelerators, tensor parallel {split.tensor_parallel}"
+    return _change("split", label, job.tensor_parallel, split.tensor_parallel, "none", 1)
 
 
 def _more_accelerators(job: ServingJob) -> list[ServingJob]:
@@ -215,10 +251,12 @@ def _larger_accelerators(job: ServingJob) -> list[Accelerator]:
     own = job.device.bandwidth_bytes_per_s or 0
     known = [at for at in catalogue().values() if at.memory_bytes and (at.bandwidth_bytes_per_s or 0) >= own]
     needed = total_bytes(job)
-    fitting = [device for device in known if needed <= budget_bytes(job.where(accelerator=device.id))]
-    fitting.sort(key=lambda device: (device.memory_bytes or 0, -(device.bandwidth_bytes_per_s or 0)))
-    same = [device for device in fitting if device.vendor == job.device.vendor]
-    return list(dict.fromkeys([*same[:1], *fitting[:1]]))
+    holding = [device for device in known if needed <= budget_bytes(job.where(accelerator=device.id))]
+    holding.sort(key=lambda device: (device.memory_bytes or 0, -(device.bandwidth_bytes_per_s or 0)))
+    # bytes may be there where an engine's own limits are not met: it is asked, in order, until one serves the job
+    same = [device for device in holding if device.vendor == job.device.vendor]
+    first = [next((at for at in them if _serves(job.where(accelerator=at.id))), None) for them in (same, holding)]
+    return list(dict.fromkeys(device for device in first if device is not None))
 
 
 def _device_change(job: ServingJob, device: Accelerator) -> Change:

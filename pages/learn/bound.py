@@ -12,7 +12,7 @@ from pages.shell import cached, share, style
 if TYPE_CHECKING:
     from core.reports.closing import Rests
 
-ACCELERATORS = ("h100-sxm", "a100-80-sxm", "b200", "l4")
+ACCELERATORS = ("h100-sxm", "a100-80-sxm", "b200-sxm", "l4")
 BATCHES, CHUNKS = (1, 8, 32, 128, 512), (0, 256, 1_024, 4_096)
 
 

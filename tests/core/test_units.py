@@ -2,7 +2,7 @@
 
 import pytest
 
-from core.units import format_binary, format_both, format_bytes, format_count
+from core.units import format_binary, format_both, format_bytes, format_count, in_gb
 
 
 @pytest.mark.parametrize(
@@ -29,3 +29,31 @@ def test_bytes_in_both_units(count, decimal, binary):
 )
 def test_counts(count, text):
     assert format_count(count) == text
+
+
+@pytest.mark.parametrize(
+    ("count", "text"),
+    [
+        (999_949, "999.9 k"),
+        (999_999, "1.0 M"),
+        (999_970_000, "1.0 B"),
+        (999_999_999_999, "1.0 T"),
+        (-1_500_000, "-1.5 M"),
+    ],
+)
+def test_a_count_carries_to_the_next_unit_as_its_digits_do(count, text):
+    assert format_count(count) == text
+
+
+@pytest.mark.parametrize(
+    ("count", "text"),
+    [
+        (0, "0.00 GB"),
+        (4_999_999, "4,999,999 bytes"),
+        (5_000_000, "0.01 GB"),
+        (-1_000, "-1,000 bytes"),
+        (3.25e9, "3.25 GB"),
+    ],
+)
+def test_gigabytes_that_would_read_nothing_are_bytes(count, text):
+    assert in_gb(count) == text

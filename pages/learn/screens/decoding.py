@@ -14,7 +14,7 @@ from pages.shell import cached, style
 
 PROMPT = "The KV cache"
 PLAY_S = 0.7
-ACCELERATORS = ("h100-sxm", "a100-80-sxm", "b200", "l4")
+ACCELERATORS = ("h100-sxm", "a100-80-sxm", "b200-sxm", "l4")
 
 
 def plays(name: str) -> bool:

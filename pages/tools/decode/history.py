@@ -9,6 +9,7 @@ from core.decode.record_files import InvalidRecord, from_csv, from_json, to_csv,
 from core.decode.records import RunRecord
 from core.figures.comparison import plain
 from pages.shell import share
+from pages.tools import linked
 from pages.tools.decode.result import measured_in_words, show_result
 
 NO_GPU_RUN = (
@@ -30,9 +31,11 @@ def show_recorded() -> None:
     if not runs:
         return
     names = {run.run_id: _name(run) for run in runs}
+    linked.look("bench_recorded", names)
     chosen = st.selectbox(
         "Recorded run", list(names), format_func=lambda i: names[i], key="bench_recorded", bind="query-params"
     )
+    linked.say("bench_recorded", names[chosen])
     _show(next(run for run in runs if run.run_id == chosen), "bench_recorded")
 
 
@@ -56,12 +59,14 @@ def show_history() -> None:
         return
     names = {line.run_id: f"{line.date} · {line.device_name} · {line.status}" for line in lines}
     left, right = st.columns(2)
+    linked.look("bench_run", names)
     first_id = left.selectbox("Run", list(names), format_func=lambda i: names[i], key="bench_run", bind="query-params")
     others = {run.run_id: f"recorded · {_name(run)}" for run in store.recorded_runs()} | names
     second_id = right.selectbox(
         "Compare with", [i for i in others if i != first_id], index=None, format_func=lambda i: others[i],
         key="bench_other", bind="query-params",
     )  # fmt: skip
+    linked.say("bench_run", names[first_id])
     first, second = _load(first_id), _load(second_id)
     if first is None:
         return

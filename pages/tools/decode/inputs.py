@@ -1,7 +1,7 @@
 """What to measure: the shape, the contexts and the dtype of a decode step, all of it in the page's link."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
@@ -36,9 +36,12 @@ def asked() -> Asked:
     batch = first[3].number_input("Batch, sequences", 1, 65_536, 1, key="bench_batch", bind="query-params")
     layers = first[4].number_input("L, layers", 1, 1000, 40, key="bench_layers", bind="query-params")
     second = st.columns([6, 3, 4, 2, 3])
+    left_out = _kept_heads(heads)
     kv_heads = second[0].multiselect(
         "G, KV heads (divisors of H)", divisors(heads), default=_usual(heads), key="bench_kv_heads", bind="query-params"
     )
+    if left_out:
+        st.caption(f"{_listed(left_out)} no divisor of {heads} query heads: left out of G.")
     dtype = second[1].selectbox("Number format", tuple(DTYPES), key="bench_dtype", bind="query-params")
     contexts = second[2].selectbox("Context lengths", (EQUAL, TRAFFIC), key="bench_contexts", bind="query-params")
     device = second[3].selectbox("Device", DEVICES, key="bench_device", bind="query-params")
@@ -56,6 +59,22 @@ def asked() -> Asked:
         seconds_limit=seconds_limit,
     )  # fmt: skip
     return Asked(job=job, num_layers=layers)
+
+
+def _kept_heads(heads: int) -> list[int]:
+    """Before G is drawn, after another H: the usual three become its own; what no longer divides is returned."""
+    state: Any = st.session_state
+    before, chosen = state.get("bench_heads_of", heads), state.get("bench_kv_heads") or []
+    state["bench_heads_of"] = heads
+    if before != heads and sorted(chosen) == sorted(_usual(before)):
+        state["bench_kv_heads"] = _usual(heads)
+        return []
+    return [g for g in chosen if heads % g]
+
+
+def _listed(numbers: list[int]) -> str:
+    named = " and ".join(filter(None, [", ".join(str(n) for n in numbers[:-1]), str(numbers[-1])]))
+    return f"{named} {'is' if len(numbers) == 1 else 'are'}"
 
 
 def divisors(number: int) -> list[int]:

@@ -44,6 +44,9 @@ def choose() -> list[str]:
         key="models_pick",
         bind="query-params",
     )
+    chosen, left_out = st.session_state.get("models_left_out", ([], []))
+    if left_out and names == chosen:
+        st.caption(f"{MAX_COMPARED} models fit. Left out of the family: {', '.join(left_out)}.")
     return names
 
 
@@ -65,6 +68,7 @@ def _take_family() -> None:
     """Replaces the choice by a family, as far as it fits; the pill is a quick pick, not a state."""
     family = st.session_state["models_family"]
     names = [name for name, model in by_name().items() if model.family == family]
+    st.session_state["models_left_out"] = (names[:MAX_COMPARED], names[MAX_COMPARED:])
     st.session_state["models_pick"] = names[:MAX_COMPARED] or list(OPENING)
     st.session_state["models_family"] = None
 

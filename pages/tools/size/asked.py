@@ -7,6 +7,7 @@ import streamlit as st
 from core.reports.exports import Table
 from core.serving.engine_words import NAMES
 from pages.tools.size.besides import LINKS, METHODS, NOBODY
+from pages.tools.size.inputs import CUSTOM, OF_AN_OWN_ACCELERATOR
 from pages.tools.size.model import HEADLINE, OWN_SHAPE
 from pages.tools.size.stored import AS_PUBLISHED
 
@@ -53,6 +54,11 @@ BOTH = (
 OF_A_SHAPE = (
     ("size_layers", "Layers", 40), ("size_heads", "Query heads H", 40), ("size_head_dim", "head_dim", 128),
     ("size_hidden", "Hidden size", 5120), ("size_ffn", "FFN width", 13_824), ("size_vocab", "Vocabulary", 32_000),
+    ("size_tied", "Input and output embeddings are one matrix", False),
+)  # fmt: skip
+OF_ITS_OWN = (
+    ("size_own_mib", "Memory that it reports, MiB"), ("size_own_bandwidth", "Bandwidth, GB/s"),
+    ("size_own_flops", "Dense BF16, TFLOP/s"),
 )  # fmt: skip
 OF_WINDOWS = (
     ("size_global", "Global layers", 10), ("size_local", "Local layers", 30), ("size_window", "Window, tokens", 4_096),
@@ -74,6 +80,8 @@ def asked_table(*, serving: bool) -> Table:
     """Input, value and default of every input that counts for the answer."""
     state: Any = st.session_state
     listed = [*FIRST, *(SERVE if serving else CHOOSE), *BOTH]
+    if state.get("size_accelerator") == CUSTOM:
+        listed += [(key, label, OF_AN_OWN_ACCELERATOR[key]) for key, label in OF_ITS_OWN]
     listed += OF_A_SHAPE if state.get("size_model") == OWN_SHAPE else ()
     if not serving:
         listed += OF_WINDOWS if state.get("size_windows") != "The model's own" else ()

@@ -4,6 +4,7 @@ from typing import Any
 
 import streamlit as st
 
+from core.errors import require_number
 from core.serving.beside_bounds import cached_prefix_bound, draft_bound, offload_of
 from core.serving.draft import NAMED, Draft
 from core.serving.memory_plan import MemoryPlan
@@ -53,6 +54,7 @@ def besides_inputs() -> None:
 def besides_fields(state: Any) -> dict[str, Any]:
     """The job's fields that they ask for. Raises as chosen_spec does."""
     outside = state["size_offload"]
+    require_number("offload, GB", outside, 0, 1e7)
     return {
         "draft": _draft(state),
         "shared_prefix": state["size_prefix"],

@@ -13,6 +13,8 @@ from pages.tools.size.count import StillWaiting
 from pages.tools.size.model import HEADLINE, OWN_SHAPE, chosen_spec
 
 WIDTHS = (16, 8, 4, 2)  # bits that the page offers
+DEFAULT = 16
+KEPT = "size_width_kept"  # in the link: the page's own width, chosen for a model whose file states another
 
 
 def take_width() -> None:
@@ -31,13 +33,23 @@ def take_width() -> None:
         return  # the Hub has yet to answer, or the page will say what is wrong
     first = "size_width_of" not in state
     state["size_width_of"] = marker
-    if first and "size_kv_bits" in st.query_params:
+    if first and (KEPT in st.query_params or "size_kv_bits" in st.query_params):
         return
     taken = state.get("size_width_taken")
     if width is not None and width.element_bits in WIDTHS:
         _set(width)
     elif taken is not None and taken == state.get("size_kv_bits"):
         state["size_kv_bits"], state["size_scale_bits"], state["size_width_taken"] = 16, 0, None
+
+
+def keep_width(spec: ModelSpec, kv_bits: int) -> None:
+    """Puts into the link that 16 bits were chosen over the file's width: as the page's default they stand in none."""
+    width = spec.cache_width
+    over = width is not None and width.element_bits in WIDTHS and kv_bits == DEFAULT != width.element_bits
+    if over and st.query_params.get(KEPT) != str(DEFAULT):
+        st.query_params[KEPT] = str(DEFAULT)
+    elif not over and KEPT in st.query_params:
+        del st.query_params[KEPT]
 
 
 def _set(width: CacheWidth) -> None:

@@ -7,11 +7,12 @@ import streamlit as st
 
 from core.figures.comparison import plain
 from core.hardware.accelerators import Accelerator, AcceleratorSources, catalogue
-from core.serving.job import ServingJob
+from core.serving.job import ServingJob, require_prefix_within
 from core.serving.options import OptionGrid
 from core.serving.what_if import OTHER_DIALS, WindowPattern, allowed_kv_heads, why_no_dial
 from core.units import GB, MIB
 from pages.shell import cached, unsent
+from pages.tools import linked
 from pages.tools.size import besides, engine, instead, server_log, split, stored
 from pages.tools.size.model import (
     OWN_FILE,
@@ -77,6 +78,7 @@ def first_inputs(*, serving: bool) -> None:
         bind="query-params",
         accept_new_options=True,
     )
+    linked.look("size_accelerator", accelerator_names())
     device.selectbox(
         "Accelerator",
         accelerator_names(),
@@ -107,6 +109,7 @@ def first_inputs(*, serving: bool) -> None:
         and st.session_state["size_model"] not in model_names()
     ):
         instead.paste_input()
+    linked.say("size_accelerator", str(st.session_state["size_accelerator"]))
     if st.session_state["size_accelerator"] == CUSTOM:
         _custom_accelerator_inputs()
 
@@ -204,6 +207,7 @@ def asked(*, serving: bool, state: Any = None) -> Asked:
         **besides.besides_fields(state),
     )
     job.where(kv_scale_overhead_bits=scale_bits)  # checked at 16 bits too, where it is not used
+    require_prefix_within(job)
     return Asked(model=model, job=server_log.as_measured(job, state), scale_overhead_bits=scale_bits)
 
 

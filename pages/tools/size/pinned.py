@@ -28,7 +28,7 @@ DEFAULTS: dict[str, Any] = {
     "size_job": inputs.CHOOSE,
     **{key: opens_on for key, _, opens_on in (*FIRST, *SERVE, *CHOOSE, *BOTH, *OF_A_SHAPE, *OF_WINDOWS)},
     **{f"size{key}": opens_on for key, (_, opens_on) in OF_ENGINES.items()},
-    "size_tied": False, **inputs.OF_AN_OWN_ACCELERATOR,
+    **inputs.OF_AN_OWN_ACCELERATOR,
 }  # fmt: skip
 del DEFAULTS["size_wish"]  # what Make it fit is asked about: no part of the job
 

@@ -7,7 +7,7 @@ import streamlit as st
 from core.hardware.accelerators import explain_memory
 from core.serving.budget import budget_basis, counted_by_server, is_another_server_s
 from core.serving.memory_plan import MemoryPlan
-from core.serving.options import Option, OptionGrid, width_name
+from core.serving.options import Option, OptionGrid, refused_widths, width_name
 from core.serving.plan_line import PlanLine
 from core.units import GB, GIB, format_both
 from pages.shell import share
@@ -103,7 +103,7 @@ def show_table(grid: OptionGrid) -> None:
     st.markdown(
         "Every G at every width. Parameters change with G because the K and V projections do; whether the freed ones "
         "are dropped or spent on a wider FFN is an input. "
-        f"The budget is {grid.options[0].plan.budget_bytes / GB:.2f} GB."
+        f"The budget is {grid.options[0].plan.budget_bytes / GB:.2f} GB. {refused_widths(grid)}".strip()
     )
     table = option_table(grid)
     decimals = {name: st.column_config.NumberColumn(format="%.2f") for name in table[0] if name.endswith(("GB", "GiB"))}

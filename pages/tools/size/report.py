@@ -16,7 +16,7 @@ from core.reports.pictures import plain
 from core.reports.size_report import SizeView, asked_section, choose_sections, serve_sections
 from core.reports.tables import markdown_table
 from core.serving.job import ServingJob
-from core.serving.options import Option, OptionGrid, near_misses, option_sentence, verdict
+from core.serving.options import Option, OptionGrid, near_misses, option_sentence, refused_widths, verdict
 from core.serving.serve import Served, first_line, longest_sentence
 from core.serving.traffic import Traffic, TrafficError
 from core.serving.traffic_fit import fit_traffic
@@ -33,7 +33,7 @@ def remember_choice(asked: Asked, grid: OptionGrid, option: Option, wished: int 
         asked=asked_inputs.asked_table(serving=False),
         measured=_measured(grid.job),
         pinned=beside.pinned_table(),
-        said=tuple(filter(None, [boundary_sentence(option.plan), option.engine_refusal])),
+        said=tuple(filter(None, [boundary_sentence(option.plan), option.engine_refusal, refused_widths(grid)])),
         drawn=cached.drawn,
     )
     price, used = st.session_state["size_price"], _traffic(option)
@@ -66,7 +66,8 @@ def remember_served(name: str, served: Served) -> None:
 
 def copy_choice(grid: OptionGrid, option: Option, wished: int | None) -> None:
     """The verdict and what was asked, for a design document."""
-    said = [verdict(grid, wished or 8), " ".join(filter(None, [option_sentence(option), near_misses(grid)]))]
+    stands = (option_sentence(option), near_misses(grid), refused_widths(grid))
+    said = [verdict(grid, wished or 8), " ".join(filter(None, stands))]
     share.copy_markdown("size_verdict_markdown", lambda: _verdict(said, serving=False))
 
 

@@ -6,6 +6,7 @@ import streamlit as st
 
 from core.engines.logs import LogError, ServerLog, read_log
 from core.engines.plan import EngineError
+from core.errors import require_number
 from core.figures.comparison import plain
 from core.reports.tables import amount_and_unit
 from core.serving.calibrated import calibrated
@@ -18,6 +19,8 @@ from pages.shell import share
 from pages.tools.size import engine
 
 PLACE = "Available KV cache memory: 7.71 GiB\nGPU KV cache size: 63,152 tokens"
+# bits of a log's kv_cache_dtype; 'auto' is the model's own, which the page has already
+_WIDTHS = {"fp8": 8, "fp8_e4m3": 8, "fp8_e5m2": 8, "bfloat16": 16, "float16": 16}
 SAID = {True: "equal", False: "differs", None: "no claim"}
 
 
@@ -37,6 +40,7 @@ def left_input(column: Any) -> None:
 def as_measured(job: ServingJob, state: Any = None) -> ServingJob:
     """The job with the measured memory, where one was given. Raises SizingError."""
     left = (st.session_state if state is None else state)["size_left"]
+    require_number("measured for the cache, GiB", left, 0, 2**20)
     return calibrated(job, round(left * GIB)) if left else job
 
 
@@ -92,18 +96,21 @@ def _show_rows(log: ServerLog, rows: tuple[LogRow, ...], model: str) -> None:
         key="size_log_take",
         icon=":material/straighten:",
         on_click=_take,
-        args=(gib, NAMES[log.engine], log.settings.get("tensor_parallel")),
-        help="Sets the measured memory, the engine and the ranks of the log, so that every later answer is this "
-        "machine's.",
+        args=(gib, NAMES[log.engine], log.settings.get("tensor_parallel"), log.settings.get("cache_type")),
+        help="Sets the measured memory, the engine, the ranks and the cache's width of the log, so that every later "
+        "answer is this machine's.",
     )
 
 
-def _take(gib: float, name: str, ranks: object) -> None:
+def _take(gib: float, name: str, ranks: object, cache_type: object) -> None:
     state = st.session_state
     state["size_left"], state["size_engine"] = gib, name
     if isinstance(ranks, int):
         state["size_tp"] = ranks
-        state["size_count"] = max(state["size_count"] // ranks, 1) * ranks
+        together = ranks * state["size_pp"] * state["size_dp"]
+        state["size_count"] = max(state["size_count"] // together, 1) * together
+    if cache_type in _WIDTHS:
+        state["size_kv_bits"] = _WIDTHS[str(cache_type)]
 
 
 def _amounts(line: dict[str, str]) -> dict[str, str]:

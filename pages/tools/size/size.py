@@ -52,6 +52,7 @@ answer = st.container()
 inputs.more_inputs(serving=serving)
 try:
     asked = inputs.asked(serving=serving)
+    cache_width.keep_width(asked.model.spec, asked.job.kv_bits)
     if serving:
         serve.show(asked, answer)
         st.stop()

@@ -160,5 +160,5 @@ def _sentence(fit: TrafficFit) -> str:
     return (
         f"{room} on one accelerator. Static allocation sets the longest context aside and holds "
         f"**{found.static_batch:,}** sequences; a paged cache holds **{found.holding_batch:,}** of this traffic at "
-        f"99 %; the job asks for **{found.batch_size:,}**."
-    )
+        f"99 %; the job asks for **{found.batch_size:,}**. {fit.scope}"
+    ).strip()

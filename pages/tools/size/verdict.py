@@ -12,7 +12,7 @@ from core.hardware.accelerators import explain_memory
 from core.reports.pictures import Picture
 from core.serving.budget import budget_basis, counted_by_server, is_another_server_s
 from core.serving.memory_plan import MemoryPlan
-from core.serving.options import Option, OptionGrid, near_misses, option_sentence, verdict
+from core.serving.options import Option, OptionGrid, near_misses, option_sentence, refused_widths, verdict
 from core.serving.what_if import own_kv_heads, query_heads
 from core.units import GB
 from pages.shell import cached, style
@@ -25,7 +25,7 @@ def show_verdict(grid: OptionGrid, option: Option, wished: int | None) -> None:
     """The verdict; under it the option under discussion, and what is published about its G."""
     st.markdown(f"### {verdict(grid, wished or 8)}")
     left, right = st.columns([2, 3], gap="medium")
-    left.markdown(" ".join(filter(None, [option_sentence(option), near_misses(grid)])))
+    left.markdown(" ".join(filter(None, [option_sentence(option), near_misses(grid), refused_widths(grid)])))
     with right:
         show_quality(grid, option)
     boundary = boundary_sentence(option.plan)

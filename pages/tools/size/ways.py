@@ -3,13 +3,12 @@ sets the inputs to them."""
 
 import streamlit as st
 
-from core.hardware.accelerators import catalogue
-from core.serving.job import ServingJob
-from core.serving.memory_plan import plan
-from core.serving.options import at_width
+from core.figures.comparison import plain
+from core.serving.calibrated import left_bytes
+from core.serving.options import at_width, option_of
 from core.serving.ways_evidence import evidence_for_way
 from core.serving.ways_to_fit import WayToFit, ways_to_fit
-from core.units import GB
+from core.units import GB, GIB
 from pages.tools.size import stored
 from pages.tools.size.inputs import PATTERN, Asked
 
@@ -20,9 +19,14 @@ def show_ways(asked: Asked, wished: int | None) -> None:
     """The ranked list, or that nothing has to change."""
     name = f"G = {wished}" if wished is not None else "The model as published"
     job = at_width(asked.job.where(num_kv_heads=wished), asked.job.kv_bits, asked.scale_overhead_bits)
+    counted = option_of(job)
     ways = ways_to_fit(job)
+    if counted.engine_refusal:
+        st.caption(plain(f"Counted as payload. {counted.engine_refusal}"))
+    elif job.measured is not None:
+        st.caption("What the server keeps beside weights and cache, by its log, stays in every way.")
     if not ways:
-        if plan(job).fits:
+        if counted.plan.fits:
             st.success(f"{name} fits as it is.")
         else:
             st.warning(f"No change listed here makes {name} fit.")
@@ -41,7 +45,7 @@ def _show_way(rank: int, way: WayToFit) -> None:
         words, figures, button = st.columns([5, 3, 1.3], vertical_alignment="center")
         words.markdown(f"**{rank}. {way.label[:1].upper()}{way.label[1:]}**")
         figures.markdown(f"{way.headroom_bytes / GB:,.1f} GB to spare  \n{step_text(way)}")
-        button.button("Use this", key=f"size_use_{rank}", on_click=use_way, args=(way.job,), width="stretch")
+        button.button("Use this", key=f"size_use_{rank}", on_click=use_way, args=(way,), width="stretch")
         st.caption(quality_text(way))
 
 
@@ -67,9 +71,9 @@ def quality_text(way: WayToFit) -> str:
     return "Quality. " + "  \n".join(said)
 
 
-def use_way(job: ServingJob) -> None:
+def use_way(way: WayToFit) -> None:
     """Sets the inputs to a way's job."""
-    state = st.session_state
+    state, job = st.session_state, way.job
     state["size_batch"], state["size_context"] = job.batch_size, job.context_length
     state["size_kv_bits"], state["size_weight_bits"] = job.kv_bits, int(job.weight_bits)
     stored.take(job.weight_format)
@@ -78,15 +82,12 @@ def use_way(job: ServingJob) -> None:
         job.pipeline_parallel, job.data_parallel, job.expert_parallel,
     )  # fmt: skip
     state["size_g"] = str(job.num_kv_heads) if job.num_kv_heads is not None else state["size_g"]
-    if isinstance(job.accelerator, str) or state["size_accelerator"] != job.device.name:
-        state["size_accelerator"] = _known_name(job, state["size_accelerator"])
+    if any(change.axis == "accelerator" for change in way.changes):  # else the host's or a typed one stays
+        state["size_accelerator"] = job.device.name
+    if job.measured is not None:
+        state["size_left"] = left_bytes(job) / GIB
     if job.window_pattern is not None:
         state["size_windows"] = PATTERN
         state["size_global"] = job.window_pattern.global_layers
         state["size_local"] = job.window_pattern.local_layers
         state["size_window"] = job.window_pattern.window
-
-
-def _known_name(job: ServingJob, before: str) -> str:
-    """The accelerator's name in the list; what was chosen where it is the host's or a typed one."""
-    return job.device.name if job.device.name in {device.name for device in catalogue().values()} else before

@@ -2,7 +2,7 @@
 
 from core.models.registry import load_registry
 from core.models.spec import read_config
-from core.serving.calibrated import calibrated
+from core.serving.calibrated import calibrated, left_bytes
 from core.serving.inverse import largest_batch
 from core.serving.job import ServingJob
 from core.serving.memory_plan import plan
@@ -56,3 +56,14 @@ def test_a_log_with_more_than_the_accelerator_has_is_another_server_s():
     assert made.memory_sentence.startswith("Weights, and the 100.00 GiB that the server's log left for the cache")
     assert next(line.label for line in made.lines if line.key == "budget") == "Budget by the server's log"
     assert device_words(calibrated(llama(), 20 * GIB)) == "one H100 SXM5 80 GB"
+
+
+def test_what_is_left_after_a_change_is_the_same_job_again():
+    job = calibrated(llama(), 20 * GIB)
+    assert left_bytes(job) == 20 * GIB
+    lighter = job.where(weight_bits=8, accelerator="h200-sxm")
+    again = calibrated(lighter, left_bytes(lighter))
+    assert again.measured.beside_bytes == job.measured.beside_bytes
+    assert plan(again).lines == plan(lighter).lines
+    beyond = calibrated(llama(), 400 * GIB)
+    assert calibrated(beyond, left_bytes(beyond)) == beyond

@@ -255,3 +255,18 @@ def test_a_good_guess_asks_little() -> None:
     asked: list[int] = []
     assert inverse._last_fitting(lambda value: asked.append(value) or value <= 700, 1_000_000, 700) == 700
     assert asked == [700, 701]
+
+
+def test_a_context_holds_the_shared_prefix_at_least() -> None:
+    """40 x 8 x 256 x 2 bytes a token: 400,000 take 65.5 GB and do not fit, whatever follows."""
+    asked = ServingJob(
+        model=LLAMA_2_13B, num_kv_heads=8, batch_size=32, context_length=500_000, shared_prefix=400_000,
+        memory_reading="device",
+    )  # fmt: skip
+    answer = longest_context(asked)
+    assert not answer.fits
+    assert answer.sentence.endswith("GB are missing with the shared prefix of 400,000 tokens.")
+    shorter = longest_context(asked.where(shared_prefix=100_000))
+    assert shorter > 100_000
+    assert plan(asked.where(shared_prefix=100_000, context_length=int(shorter))).fits
+    assert not plan(asked.where(shared_prefix=100_000, context_length=int(shorter) + 1)).fits

@@ -41,11 +41,12 @@ def jobs(draw: st.DrawFn) -> ServingJob:
     choices = [None, *allowed_kv_heads(model, ranks)]
     if model in (HYBRID, SHARED) and ranks > 2:
         choices = [ranks]
+    context = draw(st.integers(1, 200_000))
     return ServingJob(
         model=model,
         num_kv_heads=draw(st.sampled_from(choices)),
         batch_size=draw(st.integers(1, 300)),
-        context_length=draw(st.integers(1, 200_000)),
+        context_length=context,
         weight_bits=draw(st.sampled_from([16, 8, 4, 4.25])),
         kv_bits=draw(st.sampled_from([16, 8, 4, 3])),
         kv_scale_overhead_bits=draw(st.sampled_from([0, 16, 32])),
@@ -57,6 +58,7 @@ def jobs(draw: st.DrawFn) -> ServingJob:
         runtime_reserve_bytes=draw(st.floats(0, 4e9)),
         block_size=draw(st.sampled_from([1, 16, 100])),
         prefill_chunk=draw(st.integers(1, 20_000)),
+        shared_prefix=min(draw(st.sampled_from([0, 0, 1, 1_000, 5_003])), context),
         parameter_count=SOME_COUNT if model in (MLA, FALCON_7B, HYBRID, SHARED) else None,
     )
 
@@ -303,3 +305,31 @@ def test_windows_are_named_in_the_payload_line() -> None:
     line = plan(job(num_kv_heads=8, window_pattern=pattern)).lines[1]
     assert line.provenance.endswith("30 layers keep the last 4,096 tokens.")
     assert line.substituted == "(30 × 8 × 256 × 4,096 + 10 × 8 × 256 × 65,536) × 32 × 16 / 8 / 1"
+
+
+def test_a_shared_prefix_is_in_the_equations() -> None:
+    """40 layers x 8 heads x 256 x (4,096 x 32 less 2,048 x 31) x 2 bytes; of blocks of 16 tokens, the whole ones."""
+    shared = plan(job(num_kv_heads=8, context_length=4_096, shared_prefix=2_050, block_size=16))
+    payload, reserved = shared.lines[1:3]
+    assert payload.substituted == "(40 × 8 × 256 × 4,096 × 32 − 40 × 8 × 256 × 2,050 × 31) × 16 / 8 / 1"
+    assert payload.num_bytes == 40 * 8 * 256 * (4_096 * 32 - 2_050 * 31) * 2
+    assert reserved.substituted == "(40 × 2048 × 4,096 × 32 − 40 × 2048 × 2,048 × 31) × 16 / 8"
+    assert reserved.num_bytes == 11_072_962_560
+    for line in (payload, reserved):
+        assert line.formula.startswith("the shared prefix once, the rest of each sequence: ")
+    by_engine = plan(job(num_kv_heads=8, context_length=4_096, shared_prefix=2_048, engine="vllm")).lines[2]
+    assert by_engine.substituted == "671,088,640 a request × 32 − 335,544,320 of the shared prefix × 31"
+    assert by_engine.num_bytes == 671_088_640 * 32 - 335_544_320 * 31
+
+
+def test_what_an_engine_refuses_is_not_said_to_be_missing() -> None:
+    """SGLang told to run 16 requests at once: the bytes of 64 would be there."""
+    asked = {"num_kv_heads": 8, "batch_size": 64, "context_length": 2_048, "engine": "sglang"}
+    made = plan(job(**asked, engine_settings=(("max_running_requests", 16),)))
+    assert not made.fits
+    assert made.headroom_bytes > 0
+    assert made.refusal_words == "SGLang 0.5.23 serves 16 of 64 requests at once from what is left"
+    last = made.lines[-1]
+    assert (last.label, last.provenance) == ("Headroom", f"The job does not fit: {made.refusal_words}.")
+    assert plan(job(**asked)).refusal_words == ""
+    assert plan(job(num_kv_heads=40)).lines[-1].label == "Missing"

@@ -10,8 +10,17 @@ from core.errors import SizingError
 from core.models.attention import LatentAttention
 from core.models.spec import ModelDimensions, ModelSpec
 from core.serving.job import ServingJob
+from core.serving.memory_plan import plan
 from core.serving.model_shapes import LLAMA_2_13B
-from core.serving.options import near_misses, option_grid, verdict, width_name
+from core.serving.options import (
+    near_misses,
+    option_grid,
+    option_of,
+    option_sentence,
+    refused_widths,
+    verdict,
+    width_name,
+)
 from core.serving.typed_shape import typed_shape
 from core.serving.ways_evidence import evidence_for_way
 from core.serving.ways_to_fit import ways_to_fit
@@ -132,3 +141,33 @@ def test_a_grid_is_kept_by_its_job_and_by_the_model_itself():
     copy = replace(LLAMA_2_13B)
     assert copy == LLAMA_2_13B
     assert option_grid(headline(model=copy)) is not option_grid(headline())
+
+
+def test_a_width_that_the_engine_does_not_take_is_said():
+    grid = option_grid(headline(engine="vllm"))
+    assert refused_widths(grid) == (
+        "vLLM 0.33.0 takes no 4-bit cache for this job: what is said of it counts the payload alone."
+    )
+    assert refused_widths(option_grid(headline(engine="mlx"))) == (  # of one request at a time it would
+        "mlx-lm 0.32.2 takes no 8-bit cache and no 4-bit cache for this job: what is said of them counts the payload "
+        "alone."
+    )
+    assert refused_widths(option_grid(headline())) == ""
+    assert refused_widths(option_grid(headline(engine="llama.cpp", batch_size=300))) == ""  # all of it is the payload
+
+
+def test_an_option_that_the_engine_refuses_lacks_no_bytes():
+    settings = (("max_running_requests", 16),)
+    asked = headline(num_kv_heads=8, batch_size=64, context_length=2_048, engine="sglang", engine_settings=settings)
+    assert option_sentence(option_of(asked)) == (
+        "G = 8 with a bf16 cache needs 46.15 GB of 76.45 GB and does not fit: SGLang 0.5.23 serves 16 of 64 requests "
+        "at once from what is left."
+    )
+
+
+def test_a_gap_below_a_hundredth_of_a_gigabyte_is_said_in_bytes():
+    job = headline(num_kv_heads=1)
+    free = plan(job).headroom_bytes
+    assert option_sentence(option_of(job.where(runtime_reserve_bytes=2e9 + free + 1_000))) == (
+        "G = 1 with a bf16 cache needs 76.97 GB and lacks 1,000 bytes."
+    )

@@ -1,9 +1,15 @@
 """Scenarios side by side: figures by hand arithmetic, what moved against the first, and names in words."""
 
+from dataclasses import fields
+
 import pytest
 
+from core.hardware.accelerators import find_accelerator
+from core.serving.draft import Draft
 from core.serving.job import ServingJob
+from core.serving.measured import MeasuredMemory
 from core.serving.model_shapes import LLAMA_2_13B
+from core.serving.offload import Offload
 from core.serving.scenarios import (
     Measure,
     Scenario,
@@ -13,6 +19,9 @@ from core.serving.scenarios import (
     scenario_rows,
     scenario_words,
 )
+from core.serving.weights import ParameterCount
+from core.serving.what_if import WindowPattern
+from tests.core.serving.sizing_models import FALCON_7B
 
 JOB = ServingJob(model=LLAMA_2_13B, batch_size=32, context_length=65_536, num_kv_heads=1, memory_reading="device")
 
@@ -97,3 +106,52 @@ def test_the_first_says_what_it_is_and_another_model_its_name():
         "Llama-2 13B on one H100 SXM5 80 GB, 32 × 65,536 tokens, bf16 cache"
     )  # fmt: skip
     assert difference_words(scenario(), Scenario(model_name="Another", job=JOB)) == "Another"
+
+
+DRAFT = Draft(method="draft_model", tokens=4, model=LLAMA_2_13B)
+
+
+@pytest.mark.parametrize(
+    ("changes", "name"),
+    [
+        ({"shared_prefix": 4_096}, "4,096 tokens shared"),
+        ({"draft": DRAFT}, "a plain draft, 4 tokens"),
+        ({"offload": Offload(num_bytes=64 * 10**9, bandwidth_bytes_per_s=32e9)}, "64.0 GB of offload at 32 GB/s"),
+    ],
+)
+def test_what_stands_beside_the_model_is_a_difference(changes, name):
+    assert difference_words(scenario(), scenario(**changes)) == name
+    assert difference_words(scenario(**changes), scenario(**changes)) == "the same as the first"
+
+
+def test_no_field_of_a_job_differs_without_a_word():
+    """A field that is added to ServingJob needs a word of its own here."""
+    other = {
+        "model": FALCON_7B, "batch_size": 33, "context_length": 65_537, "weight_bits": 8, "weight_format": "fp8",
+        "kv_bits": 8, "kv_scale_overhead_bits": 16, "kv_elements_per_scale": 32, "accelerator": "h200-sxm",
+        "num_accelerators": 2, "tensor_parallel": 2, "pipeline_parallel": 2, "data_parallel": 2,
+        "expert_parallel": True, "memory_utilization": 0.8, "runtime_reserve_bytes": 3e9, "freed_parameters": "spent",
+        "window_pattern": WindowPattern(global_layers=10, local_layers=30, window=1_024), "block_size": 16,
+        "prefill_chunk": 4_096, "parameter_count": ParameterCount(total=1, source="typed", sentence="Typed in."),
+        "engine": "vllm", "engine_settings": (("max_batched_tokens", 8_192),), "memory_reading": "server",
+        "measured": MeasuredMemory(cache_bytes=1, beside_bytes=1), "draft": DRAFT, "shared_prefix": 16,
+        "offload": Offload(num_bytes=1, bandwidth_bytes_per_s=32e9),
+    }  # fmt: skip
+    beside = {"num_kv_heads", "weight_file_bytes"}  # the G that was asked for, and the files of another model
+    assert {field.name for field in fields(ServingJob)} == other.keys() | beside
+    first = Scenario(model_name="Llama-2 13B", job=Changed(JOB))
+    for name, value in other.items():
+        changed = Scenario(model_name="Llama-2 13B", job=Changed(JOB, **{name: value}))
+        assert difference_words(first, changed) != "the same as the first", name
+
+
+class Changed:
+    """A job with one field changed, whether or not it could be served so."""
+
+    def __init__(self, job: ServingJob, **changes: object) -> None:
+        self._job, self._changes = job, changes
+
+    def __getattr__(self, name: str) -> object:
+        if name == "device":
+            return find_accelerator(str(self.accelerator))
+        return self._changes[name] if name in self._changes else getattr(self._job, name)

@@ -82,3 +82,18 @@ def test_an_engine_that_refuses_is_named_and_the_payload_counts():
 )
 def test_names_are_written_as_repositories_write_them(name, said):
     assert model_words(name) == said
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({}, "free: not enough for one more"),
+        (
+            {"engine": "llama.cpp", "context_length": 128},
+            "free: llama.cpp build 11434 takes 256 requests at once at most",
+        ),
+    ],
+)
+def test_free_memory_says_what_keeps_the_next_request_out(changes, says):
+    free = next(part for part in memory_parts(serve(job(**changes))) if part.name == "free")
+    assert free.says == says

@@ -265,3 +265,14 @@ def test_traffic_is_a_mix_whose_weights_add_up():
     for traffic in (constant_traffic(7), lognormal_traffic(mean=9, p95=20, output_share=1, longest_context=99)):
         assert isinstance(traffic, Traffic)
         assert traffic.weights.sum() == pytest.approx(1)
+
+
+def test_figures_of_one_copy_and_without_the_shared_prefix_say_so():
+    traffic = constant_traffic(4_096)
+    asked = job(context_length=4_096, num_accelerators=4, batch_size=128)
+    fitted = fit_traffic(asked, traffic)
+    assert fitted.occupancy.batch_size == 32
+    assert fitted.scope == "All of it is one copy of the model's, of 4 that share the batch."
+    shared = fit_traffic(job(context_length=4_096, shared_prefix=2_048), traffic)
+    assert shared.scope == "The shared prefix is left out: each sequence holds its 2,048 tokens itself."
+    assert fit_traffic(job(context_length=4_096), traffic).scope == ""

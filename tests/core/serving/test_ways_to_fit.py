@@ -6,7 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core.serving.job import ServingJob
+from core.engines.plan import EngineError
+from core.models.registry import load_registry
+from core.models.spec import read_config
+from core.serving.job import PAYLOAD, ServingJob
 from core.serving.memory_plan import plan
 from core.serving.roofline import decode_bound
 from core.serving.ways_to_fit import WayToFit, ways_to_fit
@@ -152,3 +155,53 @@ def test_a_window_already_asked_for_can_shrink_further() -> None:
     wide = WindowPattern(global_layers=20, local_layers=20, window=8192)
     ways = ways_to_fit(job(num_kv_heads=8, kv_bits=8, window_pattern=wide))
     assert any(change.axis == "window" for way in ways for change in way.changes)
+
+
+def published(name: str, **changes: Any) -> ServingJob:
+    model = next(model for model in load_registry() if model.name == name)
+    return ServingJob(**({"model": read_config(model.config), "memory_reading": "device"} | changes))
+
+
+@pytest.mark.parametrize(
+    "refused",
+    [
+        job(num_kv_heads=8, engine="vllm", kv_bits=4),  # no such cache
+        job(num_kv_heads=8, engine="llama.cpp", batch_size=300),  # no so many slots
+    ],
+)
+def test_a_job_that_its_engine_does_not_take_has_the_ways_of_its_payload(refused: ServingJob) -> None:
+    with pytest.raises(EngineError):
+        plan(refused)
+    ways = ways_to_fit(refused)
+    assert ways
+    assert ways == ways_to_fit(refused.where(engine=PAYLOAD))
+
+
+def test_what_an_engine_takes_of_one_request_alone_is_no_way_for_more() -> None:
+    ways = ways_to_fit(job(num_kv_heads=8, engine="mlx"))  # mlx-lm keeps a narrow cache for one request at a time
+    assert "batch of 4" in {way.label for way in ways}
+    assert not any("KV cache at" in way.label and way.job.batch_size > 1 for way in ways)
+
+
+@pytest.mark.parametrize(
+    ("name", "batch", "context"),
+    [
+        ("Nemotron-H 8B", 64, 8_192), ("gpt-oss-20b", 128, 32_768), ("gpt-oss-120b", 64, 8_192),
+        ("Qwen3-Next 80B-A3B", 200, 2_048),
+    ],
+)  # fmt: skip
+def test_every_way_is_served_by_the_engine_too(name: str, batch: int, context: int) -> None:
+    """SGLang's shares for states and windows leave bytes free that serve nobody: free bytes alone are no way."""
+    asked = published(name, engine="sglang", batch_size=batch, context_length=context)
+    ways = ways_to_fit(asked)
+    assert ways
+    assert all(plan(way.job).fits for way in ways)
+    assert asked.device.name not in {way.job.device.name for way in ways if way.changes[0].axis == "accelerator"}
+
+
+def test_the_accelerators_that_are_there_are_split_before_others_are_bought() -> None:
+    """Four copies of 138 GB of weights fit no 80 GB card, two of half as much a card do."""
+    ways = ways_to_fit(published("Llama-2 70B", engine="vllm", batch_size=8, context_length=4_096, num_accelerators=4))
+    assert ways[0].label == "the same 4 accelerators, tensor parallel 2"
+    assert (ways[0].job.num_accelerators, ways[0].job.replicas, ways[0].doublings) == (4, 2, 0)
+    assert not any("accelerators, tensor parallel" in way.label for way in ways[1:])  # more of them are needless
