@@ -21,7 +21,7 @@ def controls() -> tuple[str, int, int]:
     first, second, third = st.columns(3, vertical_alignment="bottom")
     known = catalogue()
     accelerator = first.selectbox(
-        "Accelerator", [key for key in ACCELERATORS if key in known], format_func=lambda key: known[key].name,
+        "Accelerator", ACCELERATORS, format_func=lambda key: known[key].name,
         key="bound_accelerator", bind="query-params",
     )  # fmt: skip
     batch = second.select_slider("Batch", BATCHES, 32, key="bound_batch", bind="query-params")

@@ -416,3 +416,19 @@ def test_no_run_kept_and_no_folder_to_keep_one_in(open_page: Opener, monkeypatch
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("HEADROOM_DATA_DIR", str(tmp_path / "file" / "below"))
     assert "Set HEADROOM_DATA_DIR" in open_page(PAGE, bench_tab="Kept runs").warning[0].value
+
+
+def test_another_number_of_heads_keeps_mha_and_says_what_no_longer_divides(open_page: Opener):
+    app = open_page(PAGE)
+    assert app.multiselect(key="bench_kv_heads").value == [40, 8, 1]
+    app = app.number_input(key="bench_heads").set_value(64).run()
+    assert app.multiselect(key="bench_kv_heads").value == [64, 8, 1]
+    app = app.multiselect(key="bench_kv_heads").set_value([64, 16, 1]).run()
+    app = app.number_input(key="bench_heads").set_value(8).run()
+    assert app.multiselect(key="bench_kv_heads").value == [1]
+    assert "64 and 16 are no divisor of 8 query heads: left out of G." in said(app)
+
+
+def test_a_link_to_a_recorded_run_that_is_not_here_says_what_stands_instead(open_page: Opener):
+    app = open_page(PAGE, bench_tab="Recorded runs", bench_recorded="20200101-000000-none")
+    assert "The link asks for 20200101-000000-none, which is not here: " in as_read(app.warning[0].value)

@@ -18,6 +18,7 @@ from core.engines import vllm_check
 from core.engines.transformers_check import CacheCheckError, CacheMeasurement, MeasuredLayer
 from core.engines.vllm_check import VllmAnswer
 from core.models.hub import client as model_hub
+from pages.tools.models.pick import by_name
 from tests.hub_server import HubServer
 from tests.pages.conftest import own_inputs
 from tests.pages.tables import sortable_tables
@@ -432,3 +433,18 @@ def test_an_engine_says_what_one_request_takes_of_it(open_page):
     assert not app.exception
     app.selectbox(key="models_engine").set_value("Payload alone").run()
     assert not app.exception
+
+
+def test_a_family_of_more_than_fit_names_what_is_left_out(open_page: Opener) -> None:
+    app = open_page(PAGE)
+    app.session_state["models_families_menu"] = True
+    pills = next(group for group in app.run().get("button_group") if group.key == "models_family")
+    app = pills.set_value("Llama").run()
+    taken = app.multiselect(key="models_pick").value
+    assert len(taken) == 12
+    left = [name for name, model in by_name().items() if model.family == "Llama"][12:]
+    assert left[-1].startswith("Llama-4")
+    sentence = f"12 models fit. Left out of the family: {', '.join(left)}."
+    assert sentence in [caption.value for caption in app.caption]
+    app = app.multiselect(key="models_pick").set_value(taken[:3]).run()
+    assert sentence not in [caption.value for caption in app.caption]

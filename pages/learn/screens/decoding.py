@@ -49,7 +49,7 @@ def controls(name: str) -> tuple[str, str]:
     known = catalogue()
     chosen = second.selectbox(
         "Accelerator whose limits are drawn",
-        [key for key in ACCELERATORS if key in known], format_func=lambda key: known[key].name,
+        ACCELERATORS, format_func=lambda key: known[key].name,
         key=f"{name}_roof", bind="query-params",
     )  # fmt: skip
     return prompt, chosen
