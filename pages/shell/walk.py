@@ -11,7 +11,9 @@ from time import monotonic
 
 import streamlit as st
 
-HOLDS_S = 1.5  # how long a press stands against a control's value that was sent before it
+from pages.shell.whole_callbacks import changed_beside, messages
+
+HOLDS_S = 1.5  # how long a press stands against a value that was sent alone, maybe before it
 _LEAVING = "walk_leaving"
 
 
@@ -32,6 +34,7 @@ class _Turned:
     left: frozenset[int | None]
     number: int
     since: float  # of the clock monotonic(), in seconds
+    message: int  # the browser's that pressed, counted in this session
 
 
 def walk(key: str, titles: Sequence[str], *, before: Stop, after: Stop) -> int:
@@ -85,22 +88,25 @@ def turn_to(key: str, number: int) -> None:
     """For a button's on_click: the control of that key stands at a number from now on."""
     turned = _just_turned(key)
     left = {*(turned.left if turned else ()), st.session_state.get(key)} - {number}
-    st.session_state[f"{key}_turned"] = _Turned(frozenset(left), number, monotonic())
+    st.session_state[f"{key}_turned"] = _Turned(frozenset(left), number, monotonic(), messages())
     st.session_state[key] = number
 
 
 def hold(key: str) -> None:
     """Before the control is drawn: a number that was just left does not come back.
 
-    A control that was moved just before, or the store of what was seen and answered, may send its value late, and with
-    it the number that the browser showed when it did. A third number was picked, and ends it.
+    A control that was moved just before, or the store of what was seen and answered, may send its value late, on a busy
+    machine by seconds, and with it the number that the browser showed when it did. A number that comes alone, a while
+    after the press, was picked, as was any third one; and messages keep their order, so none is late after one that has
+    the new number.
     """
-    turned = _just_turned(key)
+    turned: _Turned | None = st.session_state.get(f"{key}_turned")
     if turned is None:
         return
-    if st.session_state.get(key) in turned.left:
+    number = st.session_state.get(key)
+    if number in turned.left and (_just_turned(key) is not None or changed_beside(key)):
         st.session_state[key] = turned.number
-    elif st.session_state.get(key) != turned.number:
+    elif number != turned.number or messages() > turned.message:
         del st.session_state[f"{key}_turned"]
 
 

@@ -3,10 +3,11 @@
 from collections.abc import Callable
 
 import pytest
+from streamlit.runtime.state.safe_session_state import SafeSessionState
 from streamlit.testing.v1 import AppTest
 
 from core.learning import quiz
-from pages.shell import walk
+from pages.shell import walk, whole_callbacks
 
 OpenPage = Callable[..., AppTest]
 FIRST, SECOND = quiz.questions()[:2]
@@ -97,4 +98,45 @@ def test_a_turn_holds_against_what_the_browser_sends_late(open_page: OpenPage, m
     app.button(key="quiz_next").click().run()
     now[0] = walk.HOLDS_S
     app.segmented_control(key="quiz_number").set_value(1).run()
+    assert app.subheader[0].value == FIRST.question
+
+
+@pytest.fixture
+def counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on a server: what a message changed is known."""
+    take_in = SafeSessionState.on_script_will_rerun
+    monkeypatch.setattr(SafeSessionState, "on_script_will_rerun", getattr(take_in, "__wrapped__", take_in))
+    whole_callbacks.install()
+
+
+@pytest.mark.usefixtures("counted")
+def test_a_turn_holds_for_as_long_as_a_busy_browser_takes(open_page: OpenPage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A number that comes with another value is late, however late; alone it was picked; and none is late after 2."""
+    now = [0.0]
+    monkeypatch.setattr(walk, "monotonic", lambda: now[0])
+    app = open_page("learn/quiz.py")
+    answer(app, FIRST, FIRST.answer)
+    app.button(key="quiz_next").click().run()
+    now[0] = 20 * walk.HOLDS_S
+    app.segmented_control(key="quiz_number").set_value(1)
+    app.button(key=f"quiz_{SECOND.id}_0").click().run()  # stands for the store, which speaks in its own time
+    assert app.subheader[0].value == SECOND.question
+    app.run()  # the browser has heard of 2
+    app.segmented_control(key="quiz_number").set_value(1)
+    app.button(key=f"quiz_{SECOND.id}_1").click().run()
+    assert app.subheader[0].value == FIRST.question
+
+
+@pytest.mark.usefixtures("counted")
+def test_a_number_picked_by_hand_long_after_a_turn_is_a_pick(
+    open_page: OpenPage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [0.0]
+    monkeypatch.setattr(walk, "monotonic", lambda: now[0])
+    app = open_page("learn/quiz.py")
+    app.button(key="quiz_next").click().run()
+    now[0] = walk.HOLDS_S
+    app.segmented_control(key="quiz_number").set_value(1).run()
+    assert app.subheader[0].value == FIRST.question
+    answer(app, FIRST, FIRST.answer)
     assert app.subheader[0].value == FIRST.question
