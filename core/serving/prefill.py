@@ -16,6 +16,7 @@ from core.errors import require_whole
 from core.serving.footprint import footprint
 from core.serving.job import ServingJob
 from core.serving.layer_groups import LayerGroup
+from core.serving.roofline import NARROW, multiplies_narrow
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,6 +32,7 @@ class PrefillBound:
     ranks: int
     flops_per_s: float | None
     bandwidth_bytes_per_s: float | None
+    narrow: bool = False  # whether the weights are so narrow that an engine may multiply them at a higher rate
 
     @property
     def compute_seconds(self) -> float | None:
@@ -41,6 +43,12 @@ class PrefillBound:
     @property
     def memory_seconds(self) -> float | None:
         return None if self.bandwidth_bytes_per_s is None else self.weight_read_bytes / self.bandwidth_bytes_per_s
+
+    @property
+    def caveat(self) -> str:
+        """Where the bound may be undercut; empty where it may not."""
+        beyond = (self.compute_seconds or 0) > (self.memory_seconds or 0)
+        return f"At the dense BF16 rate: {NARROW}" if self.narrow and beyond else ""
 
     @property
     def seconds(self) -> float | None:
@@ -70,6 +78,7 @@ def prefill_bound(job: ServingJob, *, cached_tokens: int = 0) -> PrefillBound:
         weight_read_bytes=needs.weight_bytes,
         ranks=job.tensor_parallel * job.pipeline_parallel * (job.data_parallel if count.routed_experts else 1),
         flops_per_s=job.device.bf16_dense_flops,
+        narrow=multiplies_narrow(job, count),
         bandwidth_bytes_per_s=job.device.bandwidth_bytes_per_s,
     )
 

@@ -13,7 +13,7 @@ of decode attention is 2 (H / G) / b FLOPs per byte for elements of b bytes, wha
 that a batch wakes under even routing. No launch overhead, communication or sampling is in the bound.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from math import ceil, isfinite
 
@@ -22,7 +22,13 @@ from core.parameters.count import ExpertGroup, ParameterCount
 from core.serving.footprint import Footprint, footprint, own_count
 from core.serving.job import ServingJob
 from core.serving.step_reads import expected_distinct, rounded_bytes, weight_reads
-from core.serving.stored import storage, stored_bits
+from core.serving.stored import average_bits, storage, stored_bits
+
+NARROW_BITS = 12  # on average: matrices of 8 bits beside an embedding and norms of 16
+NARROW = (
+    "an engine that multiplies weights of 8 bits or fewer as they are (FP8, INT8) has a higher rate, and can be faster "
+    "than this."
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,7 +126,7 @@ def decode_bound(job: ServingJob) -> StepBound:
         expert_copies=job.data_parallel,
     )
     flops = needs.ledger.attention_flops(job.context_length) * sequences
-    return StepBound(
+    bound = StepBound(
         batch_per_replica=sequences,
         batch_size=job.batch_size,
         weight_read_bytes=rounded_bytes(weights.expected_bits, ranks),
@@ -136,6 +142,14 @@ def decode_bound(job: ServingJob) -> StepBound:
         caveats=_caveats(job, count, sequences),
         batches_in_flight=job.pipeline_parallel,
     )
+    if bound.binds == "compute" and multiplies_narrow(job, count):
+        return replace(bound, caveats=(*bound.caveats, f"Arithmetic at the dense BF16 rate binds: {NARROW}"))
+    return bound
+
+
+def multiplies_narrow(job: ServingJob, count: ParameterCount) -> bool:
+    """Whether the weights are stored so narrow that an engine may multiply them at a higher rate than BF16's."""
+    return average_bits(job, count) < NARROW_BITS
 
 
 def attention_intensity(num_query_heads: int, num_kv_heads: int, bytes_per_element: float) -> float:

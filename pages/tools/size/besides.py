@@ -96,7 +96,8 @@ def besides_lines(plan: MemoryPlan) -> list[tuple[str, str]]:
     if cached is not None and cached.seconds is not None:
         found.append(
             (
-                f"**Time to first token ≥ {cached.seconds:,.2f} s with the shared prefix in the cache**: a bound.",
+                f"**Time to first token ≥ {cached.seconds:,.2f} s with the shared prefix in the cache**: a bound. "
+                f"{cached.caveat}".rstrip(),
                 f"prefill of {cached.tokens:,} of {job.context_length:,} tokens, by the formula above",
             )
         )

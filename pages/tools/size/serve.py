@@ -81,7 +81,7 @@ def show_first_token(served: Served) -> None:
         return
     st.markdown(
         f"**Time to first token ≥ {bound.seconds:,.2f} s** for {bound.tokens:,} tokens of one request: a bound, from "
-        "arithmetic alone where it is the longer side."
+        f"arithmetic alone where it is the longer side. {bound.caveat}".rstrip()
     )
     matrices = f"2 × {bound.parameters:,} × {bound.tokens:,} + 2 × {bound.head_parameters:,}"
     work = f"({matrices} + {bound.attention_flops:,} of attention) FLOP"

@@ -5,6 +5,7 @@ import pytest
 from core.models.spec import read_config
 from core.serving.job import ServingJob
 from core.serving.layer_groups import LayerGroup
+from core.serving.model_shapes import LLAMA_2_13B
 from core.serving.prefill import prefill_bound, read_while_prefilling
 
 QWEN3_32B = {
@@ -37,3 +38,10 @@ def test_what_is_read_is_the_sum_over_tokens(window, chosen):
     )
     most = min(limit for limit in (window, chosen, 20) if limit is not None)
     assert read_while_prefilling(group, 20) == sum(min(t, most) for t in range(1, 21))
+
+
+def test_a_prompt_through_narrow_weights_may_be_faster_on_some_engines():
+    job = ServingJob(model=LLAMA_2_13B, num_kv_heads=8, batch_size=1, context_length=4_096)
+    assert prefill_bound(job).caveat == ""
+    assert prefill_bound(job.where(weight_bits=8)).caveat.startswith("At the dense BF16 rate: an engine that multi")
+    assert prefill_bound(job.where(weight_bits=8, context_length=16)).caveat == ""  # reading the weights takes longer

@@ -119,3 +119,16 @@ def test_price_of_a_million_tokens() -> None:
 def test_a_price_is_a_number(price: float) -> None:
     with pytest.raises(SizingError, match=r"price per GPU-hour is .*: give a number from 0"):
         cost_per_million_tokens(decode_bound(job()), price, 1)
+
+
+def test_arithmetic_on_narrow_weights_is_no_bound_of_every_engine() -> None:
+    """512 short requests compute longer than they read: with weights of 8 bits an FP8 engine computes faster."""
+    short = ServingJob(model=LLAMA_2_13B, num_kv_heads=8, batch_size=512, context_length=128)
+    said = "Arithmetic at the dense BF16 rate binds: an engine that multiplies weights of 8 bits or fewer as they are"
+    wide, narrow = decode_bound(short), decode_bound(short.where(weight_bits=8))
+    assert (wide.binds, narrow.binds) == ("compute", "compute")
+    assert not any(caveat.startswith(said) for caveat in wide.caveats)
+    assert narrow.caveats[-1].startswith(said)
+    one = decode_bound(short.where(weight_bits=8, batch_size=1))
+    assert one.binds == "memory"
+    assert not any(caveat.startswith(said) for caveat in one.caveats)
