@@ -1,11 +1,14 @@
 """transformers: what DynamicCache and StaticCache of transformers 5.23 hold after a prompt, states included.
 
 DynamicCache keeps window - 1 tokens in a sliding layer once a window is full (cache_utils.py,
-DynamicSlidingWindowLayer), StaticCache as many as the window; Falcon's newer layout is stored with a copy for each
-query head (modeling_falcon.py), MLA as its latent. Nothing is rounded to blocks and nothing is shared by ranks.
+DynamicSlidingWindowLayer), as a view: all of a prompt lives behind it until the next token comes (seen with 5.24,
+findings/transformers_window_holds_the_prompt.sh). StaticCache keeps as many as the window; Falcon's newer layout is
+stored with a copy for each query head (modeling_falcon.py), MLA as its latent. Nothing is rounded to blocks and nothing
+is shared by ranks.
 """
 
 from collections import Counter
+from dataclasses import replace
 from typing import Any
 
 from core.engines.arrays import smaller
@@ -53,6 +56,11 @@ def plan(spec: ModelSpec, **job: Any) -> EnginePlan:
     )
     states = spec.state_bytes(bytes_per_element=bits / 8)
     request = sum(layer_bytes) + beside + states
+    slid = sum(
+        int(stored_elements(open_layer, context) * bits / 8) - held
+        for layer, held in zip(spec.layers, layer_bytes, strict=True)
+        if (open_layer := _without_window(layer)) is not None
+    )
     return EnginePlan(
         engine="transformers",
         version=VERSION,
@@ -60,7 +68,7 @@ def plan(spec: ModelSpec, **job: Any) -> EnginePlan:
         fits=None if memory is None else request * batch <= memory,
         max_concurrency=None if memory is None or not request else memory / request,
         layer_bytes=tuple(number for number in layer_bytes if number),
-        notes=_notes(spec, context, kind, request),
+        notes=_notes(spec, context, kind, request, slid),
     )
 
 
@@ -108,22 +116,38 @@ def _tokens(window: int | None, context_length: Any, cache: str) -> Any:
     return context_length if window == 1 else smaller(context_length, window - 1)
 
 
-def _notes(spec: ModelSpec, context: int, cache: str, request: int) -> tuple[PlanNote, ...]:
+def _without_window(layer: Layer) -> Layer | None:
+    """The layer as if it kept all; None for one that has no window."""
+    inner = layer.attention if isinstance(layer, ParallelLayer) else layer
+    if not isinstance(inner, GroupedAttention | LatentAttention) or inner.window is None:
+        return None
+    return replace(inner, window=None)
+
+
+def _notes(spec: ModelSpec, context: int, cache: str, request: int, slid: int) -> tuple[PlanNote, ...]:
     inner = [layer.attention if isinstance(layer, ParallelLayer) else layer for layer in spec.layers]
     reasons = []
     if any(isinstance(layer, GroupedAttention) and layer.broadcast_when_stored for layer in inner):
         reasons.append("Keys and values are copied to every query head before they are cached.")
     if cache == "dynamic" and any(getattr(layer, "window", None) for layer in inner):
         reasons.append("A sliding layer keeps its window less one token.")
-    return (
-        PlanNote(
-            name="request",
-            formula="each layer's tokens x heads x (key + value width) x bytes, and the states",
-            numbers=f"{context:,} tokens, {cache} cache",
-            result=f"{request:,} bytes",
-            reason=" ".join(reasons),
-        ),
+    held = PlanNote(
+        name="request",
+        formula="each layer's tokens x heads x (key + value width) x bytes, and the states",
+        numbers=f"{context:,} tokens, {cache} cache",
+        result=f"{request:,} bytes",
+        reason=" ".join(reasons),
     )
+    if cache != "dynamic" or not slid:
+        return (held,)
+    prompt = PlanNote(
+        name="prompt",
+        formula="the same with every token of the prompt in sliding layers too",
+        numbers=f"a prompt of {context:,} tokens, before the next token",
+        result=f"{request + slid:,} bytes",
+        reason="A sliding layer's keys are a view of its last tokens, and the tensor behind them lives until then.",
+    )
+    return held, prompt
 
 
 def _whole(job: dict[str, Any], key: str, default: int) -> int:

@@ -86,3 +86,19 @@ def test_what_it_does_not_take_is_refused_by_name(job, says):
     spec = read_config(measured_cases()[0]["config"])
     with pytest.raises(EngineError, match=says):
         plan_cache(spec, engine="transformers", **job)
+
+
+def test_a_prompt_is_held_whole_behind_a_window_until_the_next_token():
+    """Mistral 7B v0.1: 32 layers x 8 heads x 256 x 2 bytes x 4,095 tokens kept, and of 32,768 held after the prompt."""
+    mistral = {
+        "model_type": "mistral", "num_hidden_layers": 32, "num_attention_heads": 32, "num_key_value_heads": 8,
+        "hidden_size": 4096, "head_dim": 128, "sliding_window": 4096, "vocab_size": 32000,
+    }  # fmt: skip
+    plan = plan_cache(read_config(mistral), engine="transformers", context_length=32_768)
+    assert plan.request_bytes == 32 * 8 * 256 * 2 * 4_095
+    assert [note.name for note in plan.notes] == ["request", "prompt"]
+    assert plan.notes[1].result == f"{32 * 8 * 256 * 2 * 32_768:,} bytes" == "4,294,967,296 bytes"
+    short = plan_cache(read_config(mistral), engine="transformers", context_length=4_095)
+    static = plan_cache(read_config(mistral), engine="transformers", context_length=32_768, cache="static")
+    open_ = plan_cache(read_config(mistral | {"sliding_window": None}), engine="transformers", context_length=32_768)
+    assert all([note.name for note in made.notes] == ["request"] for made in (short, static, open_))
