@@ -47,6 +47,7 @@ class ModelSpec:
     all_defaulted: bool = False  # no key of the file decided a figure of the shape: every one is the class's own
     own_keys: OwnKeys | None = None  # what the reading of an unknown class rests on; None for a known one
     cache_width: CacheWidth | None = None  # what the file says of the cache's own width; None where it says nothing
+    uncounted: str = field(default="", compare=False)  # why its parameters are not added up; empty where they may be
 
     def __hash__(self) -> int:
         return self._hash

@@ -35,6 +35,9 @@ def published_storage(config: Mapping[str, Any], layers: int) -> Storage | None:
         return None
     method = _method(quantization)
     bits, parts = _bits_by_part(method, quantization)
+    # DeepSeek-V4's files say it beside quantization_config
+    if "fp4" in str(config.get("expert_dtype", quantization.get("expert_dtype"))).lower():
+        bits["routed_experts"] = MXFP4
     ignored = [name for key in IGNORE_KEYS for name in _names(quantization.get(key))]
     for part in list(bits):
         as_attention = part == "recurrent" and _text_type(config) in DELTA_ATTENTION
@@ -87,10 +90,7 @@ def _bits_by_part(method: str, quantization: Mapping[str, Any]) -> tuple[dict[st
             f"quantization_config.quant_method is {shown(quantization.get('quant_method'))}: how it stores weights is "
             f"not known here. Choose a format by name or type the bits. Known: {', '.join(_METHODS)}"
         )
-    bits = dict.fromkeys(parts, width(quantization))
-    if str(quantization.get("expert_dtype")).lower() in ("fp4", "mxfp4"):
-        bits["routed_experts"] = MXFP4
-    return bits, parts
+    return dict.fromkeys(parts, width(quantization)), parts
 
 
 def _grouped(quantization: Mapping[str, Any]) -> Fraction:

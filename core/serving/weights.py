@@ -55,6 +55,8 @@ def analytic_count(model: ModelSpec) -> ParameterCount:
 
     Raises SizingError where there is none and UnsupportedConfig for sizes beyond any model: nothing is built here.
     """
+    if model.uncounted:
+        raise SizingError(model.uncounted)
     read_from = model.tensors or model.config
     known = _COUNTED.get(id(read_from))
     if known is not None and known[0] is read_from:
@@ -127,7 +129,7 @@ def count_of(model: ModelSpec) -> ParameterCount:
     try:
         return analytic_count(model)
     except SizingError:
-        if not model.config:
+        if not model.config or model.uncounted:
             raise
     count = count_on_meta_device(model.config)
     _remember(model, count)

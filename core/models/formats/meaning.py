@@ -14,10 +14,14 @@ from core.models.formats.section import Figure
 from core.models.rules.facts import DeclaredHeads, Provenance, UnsupportedConfig, shown
 from core.models.spec import ModelSpec, read_config
 
-# The class that carries a plain decoder: it reads heads, width, window and the list of kinds from its keys alone, and
-# its parameters are not added up by the sizing page, since these files do not say enough for that.
+# The class that carries a plain decoder: it reads heads, width, window and the list of kinds from its keys alone. Its
+# parameters are not added up: what these files leave out (experts, biases, ties, a vocabulary) would be the carrier's.
 CARRIER = "ministral"
 LATENT_CARRIER = "deepseek_v3"
+_UNCOUNTED = (
+    "The file says how {name} attends, and too little to add up its parameters. Give an exact count: Parameters "
+    "among More inputs of Size, --parameters in a shell, parameter_count of a job"
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,6 +34,7 @@ class Translation:
     path: str = ""  # where the language model stands in the config: 'text_config.'
     model_type: str | None = None  # what the file calls the model; None keeps the config's own
     cache: CacheWidth | None = None
+    is_shape: bool = False  # of figures alone, carried by a class that is not the model's own
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,7 +75,7 @@ def translated(shape: Shape) -> Translation:
     origins = {key: figure for key, figure in found.items() if figure is not None}
     config = {"model_type": shape.carrier, "sliding_window": None}
     config |= {key: figure.value for key, figure in origins.items()}
-    return Translation(config=config, origins=origins, model_type=shape.name, cache=shape.cache)
+    return Translation(config=config, origins=origins, model_type=shape.name, cache=shape.cache, is_shape=True)
 
 
 def latent(shape: Shape, *, rank: Figure, rotary: Figure, key: Figure | None, value: Figure | None) -> Translation:
@@ -95,6 +100,7 @@ def meaning(translation: Translation) -> ModelSpec:
         provenance=tuple(notes),
         declared_kv_heads=_declared(spec.declared_kv_heads, translation),
         cache_width=cache,
+        uncounted=_UNCOUNTED.format(name=translation.model_type or spec.model_type) if translation.is_shape else "",
     )
     return named if translation.cache is None else with_cache_width(named, translation.cache)
 

@@ -42,7 +42,7 @@ def counted(spec: ModelSpec, typed_parameters: int) -> ParameterCount | None:
     try:
         analytic_count(spec)
     except SizingError:
-        if not spec.config:
+        if not spec.config or spec.uncounted:
             raise
         return _built(spec)
     return None
