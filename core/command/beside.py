@@ -126,7 +126,8 @@ def beside_words(answer: dict[str, Any], made: MemoryPlan) -> list[str]:
             f"{outside['load_seconds']:.3g} s each (bound)"
         )
     if bounds["first_token_seconds"] is not None:
-        found.append(f"  time to first token             >= {bounds['first_token_seconds']:.3g} s (bound)")
+        bound = ". ".join(filter(None, ["bound", prefill_bound(made.job).caveat.rstrip(".")]))
+        found.append(f"  time to first token             >= {bounds['first_token_seconds']:.3g} s ({bound})")
     if bounds["tokens_per_second"] is not None:
         found.append(f"  tokens a second, all requests   <= {bounds['tokens_per_second']:,.0f} (bound)")
     if bounds["tokens_per_second_all_drafts_accepted"] is not None:

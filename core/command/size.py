@@ -14,7 +14,7 @@ from typing import Any
 from core.command.beside import add_beside_arguments, beside_answer, beside_fields, beside_words
 from core.command.split import add_split_arguments, split_answer, split_fields, split_words
 from core.engines.face import MODULES
-from core.errors import SizingError
+from core.errors import SizingError, require_number
 from core.models.formats.document import read_document
 from core.models.spec import ModelSpec, UnsupportedConfig, read_config
 from core.parameters.formats import FORMATS, PUBLISHED
@@ -81,7 +81,7 @@ def model_of(name: str, parameters: int | None = None) -> tuple[ModelSpec, Param
     Raises Unreadable, UnsupportedConfig or SizingError.
     """
     typed = None if parameters is None else typed_count(parameters)
-    if (path := Path(name)).is_file():
+    if is_file(path := Path(name)):
         if path.suffix == ".gguf":
             return _of_gguf(path), typed
         return read_document(path.read_bytes()), typed
@@ -97,6 +97,14 @@ def model_of(name: str, parameters: int | None = None) -> tuple[ModelSpec, Param
             return spec, count_of(spec) if not known.leaves_out else _from_hub(known.repository)[1]
     spec, count = _from_hub(name)
     return spec, typed or count
+
+
+def is_file(path: Path) -> bool:
+    """Also for a name that is too long to be one, such as JSON that was pasted."""
+    try:
+        return path.is_file()
+    except (OSError, ValueError):
+        return False
 
 
 def _of_gguf(path: Path) -> ModelSpec:
@@ -127,25 +135,30 @@ def _from_hub(name: str) -> tuple[ModelSpec, ParameterCount | None]:
 
 
 def _job(spec: ModelSpec, count: ParameterCount | None, options: argparse.Namespace) -> ServingJob:
-    bits = options.cache_bits if options.cache_bits is not None else round(spec.cache_bits or 16)
+    stated = spec.cache_width if options.cache_bits is None else None
+    usual = 16 if options.cache_bits is None else options.cache_bits
     job = ServingJob(
         model=spec,
         batch_size=options.batch,
         context_length=options.context,
         weight_bits=16 if options.weight_bits is None else options.weight_bits,
         weight_format=_weight_format(options),
-        kv_bits=bits,
+        kv_bits=usual if stated is None else stated.element_bits,
+        kv_scale_overhead_bits=0 if stated is None else stated.scale_bits,
+        kv_elements_per_scale=64 if stated is None else stated.elements_per_scale,
         accelerator=options.gpu,
         num_accelerators=options.gpus,
         tensor_parallel=options.tensor_parallel,
         **split_fields(options),
         parameter_count=count,
         engine=options.engine,
-        engine_settings=_settings(options.setting),
+        engine_settings=_settings(options.setting, options.engine),
         **beside_fields(options, lambda name: model_of(name, 1)[0]),
     )
     require_prefix_within(job)
     measured = options.cache_memory_gib
+    if measured is not None:
+        require_number("--cache-memory-gib", measured, 0, 2**20)
     return job if measured is None else calibrated(job, round(measured * GIB))
 
 
@@ -161,13 +174,29 @@ def _weight_format(options: argparse.Namespace) -> str | None:
     return None
 
 
-def _settings(given: Sequence[str]) -> tuple[tuple[str, Any], ...]:
-    """KEY=VALUE as pairs: true and false, numbers, else words. Raises SizingError for what is no pair."""
+# What the command's own arguments say: a second answer among an engine's settings would reach its cache alone.
+OWN_ARGUMENTS = {
+    "context_length": "--context", "batch_size": "--batch", "tensor_parallel": "--tensor-parallel",
+    "pipeline_parallel": "--pipeline-parallel", "data_parallel": "--data-parallel",
+    "expert_parallel": "--expert-parallel", "cache_bits": "--cache-bits", "available_bytes": "--cache-memory-gib",
+    "draft_method": "--draft", "speculative_tokens": "--draft-tokens", "shared_prefix": "--shared-prefix",
+}  # fmt: skip
+
+
+def _settings(given: Sequence[str], engine: str) -> tuple[tuple[str, Any], ...]:
+    """KEY=VALUE as pairs: true and false, numbers, else words.
+
+    Raises SizingError for what is no pair, for a key that an argument of its own says, and for settings of no engine.
+    """
+    if given and engine == PAYLOAD:
+        raise SizingError(f"--setting {given[0]} is of an engine, and the payload has none: name one by --engine")
     found = []
     for pair in given:
         key, equals, value = pair.partition("=")
         if not key or not equals:
             raise SizingError(f"--setting {pair!r} is no KEY=VALUE: give one, such as max_batched_tokens=8192")
+        if key in OWN_ARGUMENTS:
+            raise SizingError(f"--setting {key} has an argument of its own: give {OWN_ARGUMENTS[key]}")
         try:
             found.append((key, json.loads(value.lower() if value in ("True", "False") else value)))
         except ValueError:  # no JSON, or a number of thousands of digits

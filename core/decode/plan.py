@@ -46,6 +46,9 @@ class StepShape:
     experts_per_token: int = 0
 
     def __post_init__(self) -> None:
+        for name in ("num_layers", "hidden_size", "intermediate_size", "vocab_size"):
+            if getattr(self, name) < 1:
+                raise InvalidJob(f"{name} of the whole step is {getattr(self, name):,}: give at least 1.")
         experts, taken = self.num_experts, self.experts_per_token
         if (experts or taken) and not 1 <= taken <= experts <= MAX_EXPERTS:
             raise InvalidJob(

@@ -5,6 +5,7 @@ import io
 import json
 import math
 import re
+from collections.abc import Mapping
 from typing import Any
 
 from core.decode.records import SCHEMA, STATUSES, KernelResult, ModelCheck, Roofline, RunRecord, StepResult, to_dict
@@ -119,6 +120,7 @@ def _check(record: RunRecord) -> None:
             raise InvalidRecord(f"{name} is not text.")
     for name in ("host", "job", "asked", "machine"):
         _object(getattr(record, name), name)
+    _check_job(record.job)
     _positive(record.scale, "scale")
     if record.roofline is not None:
         _check_roofline(record.roofline)
@@ -128,6 +130,16 @@ def _check(record: RunRecord) -> None:
         _check_step(step)
     if record.model_check:
         _check_model_check(record.model_check)
+
+
+def _check_job(job: Mapping[str, Any]) -> None:
+    """What every view of a run reads of it."""
+    for name in ("num_query_heads", "context_length", "batch_size"):
+        _positive(job.get(name), f"job.{name}")
+    for kv_heads in _list(job.get("kv_heads"), "job.kv_heads"):
+        _positive(kv_heads, "job.kv_heads")
+    if not isinstance(job.get("dtype"), str):
+        raise InvalidRecord("job.dtype is not text.")
 
 
 def _check_roofline(roofline: Roofline) -> None:
@@ -180,6 +192,8 @@ def _check_result(result: KernelResult) -> None:
         _positive(sample, "samples")
     for name in ("roofline_seconds", "memory_seconds", "matmul_seconds", "exponential_seconds", "kv_bytes"):
         _positive(getattr(result, name), name, zero=True)
+    if result.status == "accepted":
+        _positive(result.kv_bytes, "kv_bytes of an accepted result")
     if result.relative_error is not None:
         _positive(result.relative_error, "relative_error", zero=True)
 

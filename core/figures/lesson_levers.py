@@ -171,13 +171,18 @@ def what_moves(colours: Palette, *, num_kv_heads: int, ranks: int) -> Picture:
     )
     layers: list[Any] = []
     for place, (title, of, form) in enumerate(panels):
-        layers += _small(colours, place, title, [(g, of(g)) for g in divisors(40)], num_kv_heads, form)
+        able = [g for g in divisors(40) if place < len(panels) - 1 or _splits(g, ranks)]
+        layers += _small(colours, place, title, [(g, of(g)) for g in able], num_kv_heads, form)
     grid = alt.layer(*layers).properties(height=330)
     token = _token(num_kv_heads)
     sentence = (
         f"**G = {num_kv_heads}**: {token / 1024:,.0f} KiB a token, {40 / num_kv_heads:,.3g} FLOPs a byte, "
-        f"N* = {sums.BYTES_13B / token:,.0f} tokens; {_per_rank(num_kv_heads, ranks) / 1024:,.3g} KiB a token "
-        f"{on_each}."
+        f"N* = {sums.BYTES_13B / token:,.0f} tokens; "
+        + (
+            f"{_per_rank(num_kv_heads, ranks) / 1024:,.3g} KiB a token {on_each}."
+            if _splits(num_kv_heads, ranks)
+            else f"over {ranks} GPUs its heads neither divide nor repeat evenly."
+        )
     )
     alt_text = (
         f"Four curves over G = 1 to 40 with a dot at {num_kv_heads}. Bytes rise in step with G; FLOPs a byte and the "
@@ -188,6 +193,11 @@ def what_moves(colours: Palette, *, num_kv_heads: int, ranks: int) -> Picture:
 
 def _token(num_kv_heads: int) -> int:
     return sums.LAYOUT_13B.with_kv_heads(num_kv_heads).kv_bytes_per_token
+
+
+def _splits(num_kv_heads: int, ranks: int) -> bool:
+    """Whether the KV heads divide over the GPUs, or each is copied to equally many."""
+    return num_kv_heads % ranks == 0 or ranks % num_kv_heads == 0
 
 
 def _per_rank(num_kv_heads: int, ranks: int) -> float:
@@ -213,12 +223,12 @@ def _small(
     line = alt.Chart(data(rows)).mark_line(color=colours.line, strokeWidth=2, point={"color": colours.line, "size": 30})
     dot = alt.Chart(data(own)).mark_circle(color=colours.gqa, size=190, opacity=1)
     heading: list[Row] = [{"x": left, "y": place // 2 + 0.04, "text": title}]
+    chosen_one = [dot, label(own, colours.gqa, dy=-15, fontSize=15, fontWeight="bold")] if own else []
     return [
         alt.Chart(data(floor)).mark_rule(color=colours.ghost).encode(x=_at("x"), x2="x2:Q", y=_at("y")),
         line.encode(x=_at("x"), y=_at("y")),
-        dot.encode(x=_at("x"), y=_at("y")),
         label(ends, colours.muted, dy=-11, fontSize=12).encode(x=_at("x"), y=_at("y")),
-        label(own, colours.gqa, dy=-15, fontSize=15, fontWeight="bold").encode(x=_at("x"), y=_at("y")),
+        *(chart.encode(x=_at("x"), y=_at("y")) for chart in chosen_one),
         label(names, colours.muted, fontSize=12).encode(x=_at("x"), y=_at("y")),
         label(heading, colours.text, align="left", fontSize=14, fontWeight=600).encode(x=_at("x"), y=_at("y")),
     ]

@@ -94,8 +94,9 @@ def which_idea(draw: Random) -> LaterQuestion:
 
 def keeps_least(draw: Random) -> LaterQuestion:
     """Which of three keeps the least a token of a long sequence."""
-    drawn = draw.sample(_models(), 3)
-    sizes = {name: bytes_per_token(spec) / 1024 for name, spec in drawn}
+    sizes: dict[str, float] = {}
+    while len(set(sizes.values())) < 3:  # of two that keep as much neither is the answer
+        sizes = {name: bytes_per_token(spec) / 1024 for name, spec in draw.sample(_models(), 3)}
     least = min(sizes, key=lambda name: (sizes[name], name))
     why = "; ".join(f"{name}: {kib:,.1f} KiB" for name, kib in sizes.items())
     text = f"Which keeps the least for a token of {CONTEXT:,}, windows and states counted?"

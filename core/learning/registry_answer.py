@@ -32,8 +32,9 @@ def kinds_by_model(models: Sequence[RegisteredModel]) -> tuple[ModelKind, ...]:
 def sentence(rows: Sequence[ModelKind]) -> str:
     """How many of the registered models use GQA, and which G is the most common."""
     gqa = [row for row in rows if row.shown_kind == "GQA"]
-    common = Counter(row.kv_heads for row in gqa).most_common(2)
-    parts = " and ".join(f"G = {g} in {count}" for g, count in common)
+    counts = Counter(row.kv_heads for row in gqa).most_common()
+    second = counts[min(1, len(counts) - 1)][1] if counts else 0
+    parts = " and ".join(f"G = {g} in {count}" for g, count in counts if count >= second)
     return f"**{len(gqa)} of {len(rows)} models here use GQA on their attention layers**, most often {parts}."
 
 

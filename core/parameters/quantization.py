@@ -61,6 +61,9 @@ def _text_type(config: Mapping[str, Any]) -> object:
 
 def _quantization(config: Mapping[str, Any]) -> Mapping[str, Any]:
     found = config.get("quantization_config") or config.get("compression_config")
+    mlx = config.get("quantization")
+    if isinstance(mlx, Mapping) and (not found or (isinstance(found, Mapping) and found.get("quant_method") is None)):
+        return {**mlx, "quant_method": "mlx"}  # as mlx-lm writes it, in newer files under both names
     nested = config.get("text_config")
     if not found and isinstance(nested, Mapping):
         found = nested.get("quantization_config")
@@ -84,6 +87,8 @@ def _bits_by_part(method: str, quantization: Mapping[str, Any]) -> tuple[dict[st
     parts: tuple[str, ...] = LAYER_MATRICES if method in TEXT_ONLY else TOWERS
     if method == "mxfp4":
         parts = ("routed_experts",)
+    if method == "mlx":
+        parts = (*TOWERS, "embedding", "head")
     width = _METHODS.get(method)
     if width is None:
         raise SizingError(
@@ -98,6 +103,17 @@ def _grouped(quantization: Mapping[str, Any]) -> Fraction:
     bits = _whole(quantization, ("bits", "w_bit"), 4)
     group = _whole(quantization, ("group_size", "q_group_size"), 128)
     return Fraction(bits) if group <= 0 else bits + Fraction(16 + bits, group)
+
+
+def _mlx(quantization: Mapping[str, Any]) -> Fraction:
+    """mlx-lm's affine mode: a 16-bit scale and a 16-bit bias a group, embedding and head too (mlx.nn.quantize)."""
+    mode = quantization.get("mode", "affine")
+    if mode != "affine" or any(isinstance(value, Mapping) for value in quantization.values()):
+        raise SizingError(
+            "quantization of MLX is not of one width for all (mode or widths by module): choose a format by name or "
+            "type the bits"
+        )
+    return _whole(quantization, ("bits",), 4) + Fraction(32, _whole(quantization, ("group_size",), 64))
 
 
 def _bitsandbytes(quantization: Mapping[str, Any]) -> Fraction:
@@ -169,6 +185,7 @@ _METHODS: Mapping[str, Callable[[Mapping[str, Any]], Fraction]] = {
     "bitsandbytes": _bitsandbytes,
     "fp8": _fp8,
     "fbgemm-fp8": _fp8,
+    "mlx": _mlx,
     "mxfp4": lambda quantization: MXFP4,
     "mxfp8": lambda quantization: MXFP8,
     "modelopt": _modelopt,

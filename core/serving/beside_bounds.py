@@ -75,9 +75,15 @@ def offload_of(plan: MemoryPlan) -> OffloadBound | None:
         from core.engines.vllm.offload import chunk_bytes  # noqa: PLC0415  vLLM's alone
 
         ranks = job.tensor_parallel * job.pipeline_parallel
-        again = prefill_bound(job).seconds
-        return by_chunks(job.offload, kept, ranks, chunk_bytes(kept, ranks), again)
+        return by_chunks(job.offload, kept, ranks, chunk_bytes(kept, ranks), _again(job))
     each = (plan.kv_reserved_bytes + plan.state_bytes) // batch
     if job.offload is None or not each:
         return None
-    return offload_bound(job.offload, each, prefill_bound(job).seconds)
+    return offload_bound(job.offload, each, _again(job))
+
+
+def _again(job: ServingJob) -> float | None:
+    """Seconds to work a request's cache out again; None where the rate is unknown, since reading is no more than a part
+    of it."""
+    bound = prefill_bound(job)
+    return None if bound.flops_per_s is None else bound.seconds

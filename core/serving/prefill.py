@@ -47,6 +47,8 @@ class PrefillBound:
     @property
     def caveat(self) -> str:
         """Where the bound may be undercut; empty where it may not."""
+        if self.flops_per_s is None:
+            return "The BF16 rate is unknown: only reading the weights once is bounded."
         beyond = (self.compute_seconds or 0) > (self.memory_seconds or 0)
         return f"At the dense BF16 rate: {NARROW}" if self.narrow and beyond else ""
 

@@ -104,6 +104,8 @@ def config_of_shape(model: ModelSpec) -> dict[str, Any]:
     kv_heads = max(one.num_kv_heads for one in _grouped(model))  # analytic_count takes off what others have less
     if len(shapes) != 1 or dimensions.vocab_size is None or dimensions.intermediate_size is None:
         return {}
+    if dimensions.tied_embeddings is None:  # a GGUF header says nothing of it: the table of its tensors does
+        return {}
     query_heads, head_dim, value_dim = shapes.pop()
     if head_dim != value_dim:
         return {}

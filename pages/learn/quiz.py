@@ -18,6 +18,9 @@ def begin() -> int:
     """The question on screen: the one in the address, else the first open one as soon as the browser has answered."""
     if "quiz_number" not in st.session_state:
         st.session_state["quiz_resume"] = "quiz_number" not in st.query_params
+        linked = st.query_params.get("quiz_number", "").removesuffix(" ✓")  # the mark of who answered it
+        if linked.isdecimal() and 1 <= int(linked) <= len(QUESTIONS):
+            st.session_state["quiz_number"] = int(linked)
     if st.session_state["quiz_resume"] and progress.is_known():
         st.session_state["quiz_number"] = quiz.first_open(progress.current()) + 1
         st.session_state["quiz_resume"] = False

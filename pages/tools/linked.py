@@ -1,6 +1,6 @@
 """A link's choice that is not here: a GPU of another server, a run that was deleted. What opens instead is said."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import streamlit as st
@@ -10,11 +10,20 @@ from core.figures.comparison import plain
 MOST_SHOWN = 60  # characters of what a link asked for
 
 
-def look(key: str, choices: Collection[str]) -> None:
-    """Before the input of that key is drawn, which takes its default for what its choices do not hold."""
+def look(key: str, choices: Collection[str] | Mapping[str, str]) -> None:
+    """Before the input of that key is drawn, which takes its default for what its choices do not hold.
+
+    choices: what is shown, as the address has it; or by the value behind it, which a link may name too.
+    """
     state: Any = st.session_state
     asked = st.query_params.get(key)
-    if key not in state and asked is not None and asked not in choices:
+    if key in state or asked is None:
+        return
+    if isinstance(choices, Mapping):
+        if asked in choices:
+            state[key] = asked
+        choices = {*choices, *choices.values()}
+    if asked not in choices:
         state[f"{key}_asked"] = asked
 
 

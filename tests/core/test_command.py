@@ -237,3 +237,56 @@ def test_a_split_copy_says_every_rank_and_which_is_the_fullest(capsys):
     assert "8 ranks, 2 the first: layers 32–61, 32 experts, 2 requests" in capsys.readouterr().out
     main(["size", "Qwen3 32B", "--json"])
     assert json.loads(capsys.readouterr().out)["split"] is None
+
+
+def test_registry_models_weigh_what_their_files_store(capsys):
+    """gpt-oss-120b ships its experts in MXFP4, 4.25 bits; DeepSeek-V3 its matrices in FP8: 671 GB over eight cards."""
+    _, said = asked(capsys, "gpt-oss-120b", "--gpu", "h200-sxm")
+    assert 65.0e9 < said["weight_bytes"] < 65.5e9
+    _, said = asked(capsys, "DeepSeek-V3", "--gpu", "h200-sxm", "--gpus", "8", "--tensor-parallel", "8")
+    assert 671e9 < 8 * said["weight_bytes"] < 675e9
+    assert said["fits"]
+
+
+def test_the_scales_of_a_files_cache_width_are_counted(capsys, tmp_path):
+    """Llama-2 7B's layers at NVFP4: 4 bits and an 8-bit scale for 16 of them."""
+    scheme = {"num_bits": 4, "type": "float", "group_size": 16}
+    config = {"model_type": "llama", "quantization_config": {"kv_cache_scheme": scheme}}
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps(config), encoding="utf-8")
+    _, said = asked(capsys, str(path), "--parameters", "6738415616", "--weight-bits", "16", "--context", "4096")
+    assert said["kv_cache_bytes"] == 2 * 32 * 32 * 128 * 4_096 * 4.5 / 8
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--engine", "vllm", "--setting", "context_length=1"), "has an argument of its own: give --context"),
+        (("--engine", "vllm", "--setting", "draft_method=mtp"), "has an argument of its own: give --draft"),
+        (("--setting", "foo=1"), "is of an engine, and the payload has none: name one by --engine"),
+        (("--cache-memory-gib", "nan"), "give a number from 0 to 1,048,576"),
+        (("--shared-prefix", "40000"), "more than the 32,768 of a request"),
+    ],
+)
+def test_what_would_answer_twice_or_cannot_be_is_refused(capsys, arguments, said):
+    code, answer = asked(capsys, "Llama-3.1 8B", *arguments)
+    assert code == 2
+    assert said in answer["error"]
+
+
+def test_json_in_place_of_a_path_is_no_file(capsys):
+    code, answer = asked(capsys, json.dumps({"model_type": "llama", "note": "x" * 300}))
+    assert code == 3
+    assert "no model of the registry is called so" in answer["error"]
+
+
+def test_a_file_of_another_tool_is_sized_by_a_typed_count_alone(capsys, tmp_path):
+    """Meta's params.json of Llama-3.1 70B states no width of its FFN: 42 billion were made of the carrier's."""
+    path = tmp_path / "params.json"
+    params = {"dim": 8192, "n_layers": 80, "n_heads": 64, "n_kv_heads": 8, "vocab_size": 128256, "multiple_of": 4096}
+    path.write_text(json.dumps(params), encoding="utf-8")
+    code, answer = asked(capsys, str(path), "--gpu", "h200-sxm")
+    assert code == 2
+    assert answer["error"].startswith("The file says how params.json attends, and too little to add up its parameters.")
+    _, answer = asked(capsys, str(path), "--gpu", "h200-sxm", "--parameters", "70553706496")
+    assert answer["weight_bytes"] == 141_107_412_992

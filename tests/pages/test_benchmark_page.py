@@ -432,3 +432,15 @@ def test_another_number_of_heads_keeps_mha_and_says_what_no_longer_divides(open_
 def test_a_link_to_a_recorded_run_that_is_not_here_says_what_stands_instead(open_page: Opener):
     app = open_page(PAGE, bench_tab="Recorded runs", bench_recorded="20200101-000000-none")
     assert "The link asks for 20200101-000000-none, which is not here: " in as_read(app.warning[0].value)
+
+
+def test_a_link_to_a_recorded_run_opens_it_by_what_is_shown_and_by_its_id(open_page: Opener):
+    box = open_page(PAGE, bench_tab="Recorded runs").selectbox(key="bench_recorded")
+    label, run_id = box.options[-1], store.recorded_runs()
+    app = open_page(PAGE, bench_tab="Recorded runs", bench_recorded=label)
+    assert app.selectbox(key="bench_recorded").value in {run.run_id for run in run_id}
+    assert not app.warning
+    other = next(run.run_id for run in run_id if run.run_id != box.value)
+    app = open_page(PAGE, bench_tab="Recorded runs", bench_recorded=other)
+    assert app.selectbox(key="bench_recorded").value == other
+    assert not app.warning

@@ -140,3 +140,11 @@ def test_a_number_picked_by_hand_long_after_a_turn_is_a_pick(
     assert app.subheader[0].value == FIRST.question
     answer(app, FIRST, FIRST.answer)
     assert app.subheader[0].value == FIRST.question
+
+
+def test_an_answered_question_opens_from_its_link(open_page: OpenPage) -> None:
+    """The address has the tick of who answered it, which nobody else has."""
+    fifth = quiz.questions()[4]
+    assert open_page("learn/quiz.py", quiz_number="5 ✓").subheader[0].value == fifth.question
+    assert open_page("learn/quiz.py", quiz_number="5").subheader[0].value == fifth.question
+    assert open_page("learn/quiz.py", quiz_number="99 ✓").subheader[0].value == FIRST.question

@@ -98,7 +98,7 @@ def measure(job: DecodeJob, *, num_layers: int, key_prefix: str) -> None:
     if without:
         st.info(without)
     st.caption(f"{WHAT_IT_TRIES[QUICK if size == QUICK else FULL]} {limit_in_words()}".strip())
-    run = under_way[0] if under_way else worker.find(st.session_state.get(f"{key_prefix}_run"))
+    run = under_way[0] if under_way else worker.find(st.session_state.get(f"{key_prefix}_under_way"))
     if run is None:
         _watch_for_runs()
     elif run.state.running:
@@ -164,7 +164,7 @@ def _start(job: DecodeJob, limit: float | None, key_prefix: str) -> None:
     except DeviceBusy as error:
         st.warning(str(error))
         return
-    st.session_state[f"{key_prefix}_run"] = run.key
+    st.session_state[f"{key_prefix}_under_way"] = run.key
     st.rerun()
 
 
@@ -173,7 +173,7 @@ def _follow(run_key: str, num_layers: int, key_prefix: str) -> None:
     """The run under way, once a second, for every viewer."""
     run = worker.find(run_key)
     if run is None or not run.state.running:
-        st.session_state[f"{key_prefix}_run"] = run_key
+        st.session_state[f"{key_prefix}_under_way"] = run_key
         st.rerun()
     state = run.state
     left = "" if state.seconds_left is None else f", about {state.seconds_left:,.0f} s left"

@@ -79,7 +79,7 @@ def _draw_best(
 
     best = tuple(r for r in results if r.best)
     sentence = "The fastest correct kernel of each G so far." if brief else _sentence(best)
-    scaled = f" Measured at 1/{record.scale:,.0f} of the job's tokens." if record and record.scale > 1 else ""
+    scaled = f" Measured at 1/{record.scale:,.4g} of the job's tokens." if record and record.scale > 1 else ""
     draw(
         best_chart(results, num_query_heads, current_palette()),
         sentence=f"**{sentence}** Bars are measured, the upright mark is what the roofline predicts.{scaled}",
@@ -130,6 +130,7 @@ def _best_table(
 ) -> list[dict[str, object]]:
     scale = record.scale if record else 1.0
     layers = "one layer" if num_layers == 1 else f"{num_layers:,} layers"
+    part = ", as measured" if scale > 1 else ""
     rows: list[dict[str, object]] = []
     for r in best:
         seconds, (low, high) = r.median_seconds or 0.0, r.spread_seconds or (0.0, 0.0)
@@ -145,11 +146,11 @@ def _best_table(
             "Predicted from": r.bound_by,
             "Of the roofline": r.share,
             "KV read (GB/s)": f"{r.kv_bytes / seconds / 1e9:.1f}",
-            f"Tokens/s, attention of {layers} alone": f"{batch_size / (seconds * num_layers):,.1f}",
+            f"Tokens/s, attention of {layers} alone{part}": f"{batch_size / (seconds * num_layers):,.1f}",
             "Relative error": f"{r.relative_error or 0:.1e}",
         }
         if scale > 1:
-            row[f"At the job's own size, × {scale:,.0f} (ms)"] = f"{seconds * scale * 1e3:,.1f}"
+            row[f"At the job's own size, × {scale:,.4g} (ms)"] = f"{seconds * scale * 1e3:,.1f}"
         rows.append(row)
     return rows
 
@@ -198,7 +199,7 @@ def show_origin(record: RunRecord) -> None:
     if record.roofline is not None:
         roof = record.roofline
         st.caption(
-            f"Limits measured in the same run, as medians: {roof.bytes_per_second / 1e9:,.1f} GB/s read"
+            f"Limits measured in the same run: {roof.bytes_per_second / 1e9:,.1f} GB/s read"
             f"{_half((*roof.start_reads, *roof.round_reads), 1)}, {roof.flops_per_second / 1e9:,.0f} GFLOP/s"
             f"{_half((*roof.start_products, *roof.round_products), 0)}, "
             f"{roof.exp_per_second / 1e9:,.2f} billion exponentials/s"

@@ -4,6 +4,7 @@ import streamlit as st
 
 from core.decode.records import RunRecord
 from core.decode.store import StoreUnavailable, history, load
+from core.host.processor import cpu_name, has_nvidia_gpu
 from core.models.attention import GroupedAttention
 from core.serving.job import ServingJob
 from core.serving.options import Option, OptionGrid
@@ -134,12 +135,19 @@ def show_last_measurement(grid: OptionGrid) -> None:
         for kv_heads, best in sorted(record.best().items())
     ]
     st.markdown(
-        f"**Measured on this host** ({record.device_name}, {record.date[:10]}): one layer's decode attention, "
+        f"**{_where(record)}** ({record.device_name}, {record.date[:10]}): one layer's decode attention, "
         f"{measured_in_words(record)} in {record.job['dtype']}, beside the bound from bandwidth measured in the same "
         "run."
     )
     st.dataframe(rows, hide_index=True, alt="Measured and bound of one layer's step for every G that was measured.")
     share.save_csv(rows, key="size_measured_csv", file_name="headroom-measured.csv")
+
+
+def _where(record: RunRecord) -> str:
+    """A run that was imported is of the machine that it was measured on."""
+    on_gpu = record.device.startswith(("cuda", "xpu"))
+    own = has_nvidia_gpu() if on_gpu else record.device_name.startswith(cpu_name())
+    return "Measured on this host" if own else "Measured on another machine, and kept here"
 
 
 def latest_run(num_query_heads: set[int]) -> RunRecord | None:

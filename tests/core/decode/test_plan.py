@@ -154,3 +154,12 @@ def test_small_layers_are_rotated_but_never_more_than_the_model_has():
     assert step_copies(job(), SHAPE) == 1
     small = StepShape(num_layers=3, hidden_size=64, intermediate_size=160, vocab_size=100)
     assert step_copies(job(context_length=16), small) == 3
+
+
+@pytest.mark.parametrize("place", range(4))
+def test_a_step_without_a_width_is_refused_before_it_runs(place):
+    widths = [2, 64, 64, 64]
+    widths[place] = 0
+    names = ("num_layers", "hidden_size", "intermediate_size", "vocab_size")
+    with pytest.raises(InvalidJob, match=f"{names[place]} of the whole step is 0: give at least 1"):
+        StepShape(**dict(zip(names, widths, strict=True)))

@@ -241,3 +241,25 @@ def test_a_recorded_step_falls_with_g_and_its_sum_is_near_transformers():
     assert by_g[40] > by_g[8] > by_g[1]
     assert all(s.roofline_fraction for s in run.steps)
     assert abs(run.model_check.unexplained) < 0.1
+
+
+@pytest.mark.parametrize(
+    ("job", "message"),
+    [
+        ({}, "job.num_query_heads is None: expected a positive number"),
+        ({"num_query_heads": 8, "context_length": 1, "batch_size": 1, "kv_heads": [0], "dtype": "float32"},
+         "job.kv_heads is 0: expected a positive number"),
+        ({"num_query_heads": 8, "context_length": 1, "batch_size": 1, "kv_heads": [8]}, "job.dtype is not text"),
+    ],
+)  # fmt: skip
+def test_a_run_whose_job_no_page_could_show_is_refused(job, message):
+    with pytest.raises(InvalidRecord, match=message):
+        from_json(json.dumps(to_dict(run_record()) | {"job": job}))
+
+
+def test_an_accepted_result_that_read_nothing_is_refused():
+    written = to_dict(run_record())
+    accepted = next(row for row in written["results"] if row["status"] == "accepted")
+    accepted["kv_bytes"] = 0
+    with pytest.raises(InvalidRecord, match="kv_bytes of an accepted result is 0: expected a positive number"):
+        from_json(json.dumps(written))

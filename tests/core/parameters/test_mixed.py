@@ -4,8 +4,10 @@ from typing import Any
 
 import pytest
 
+from core.errors import SizingError
 from core.models.registry import load_registry
 from core.parameters import NotByRule, count_by_rule
+from core.parameters.quantization import published_storage
 
 REGISTRY = {model.name: model.config for model in load_registry()}
 V4: dict[str, Any] = {
@@ -68,3 +70,30 @@ def test_the_older_ratios_are_the_kinds_of_layers():
     older = count_by_rule({**V4, "compress_ratios": [0, 4, 128, 4, 4, 0]})  # the last is of the layer behind
     newer = count_by_rule({**V4, "layer_types": [*kinds, kinds[1], kinds[1]]})
     assert older.total == newer.total
+
+
+MLX = {"group_size": 64, "bits": 4}
+
+
+@pytest.mark.parametrize("config", [{"quantization": MLX}, {"quantization": MLX, "quantization_config": MLX}])
+def test_mlx_stores_a_scale_and_a_bias_a_group(config):
+    """mlx-lm writes one name or both; embedding and head are narrowed too."""
+    stored = published_storage(config, 2)
+    parts = {
+        part: float(stored.bits_of(part)) for part in ("attention", "routed_experts", "embedding", "head", "norms")
+    }
+    assert parts == {"attention": 4.5, "routed_experts": 4.5, "embedding": 4.5, "head": 4.5, "norms": 16}
+
+
+@pytest.mark.parametrize("other", [{"mode": "mxfp4"}, {"model.layers.0.mlp": {"bits": 8, "group_size": 64}}])
+def test_mlx_of_several_widths_is_refused(other):
+    with pytest.raises(SizingError, match="not of one width for all"):
+        published_storage({"quantization": MLX | other}, 2)
+
+
+def test_a_files_expert_dtype_stands_beside_its_quantization():
+    """DeepSeek-V4-Flash: FP8 in blocks of 128 x 128, its experts in MXFP4."""
+    fp8 = {"quant_method": "fp8", "weight_block_size": [128, 128]}
+    stored = published_storage({"quantization_config": fp8, "expert_dtype": "fp4"}, 2)
+    assert float(stored.bits_of("routed_experts")) == 4.25
+    assert 8 < float(stored.bits_of("attention")) < 8.01

@@ -3,9 +3,12 @@
 import pytest
 
 from core.models.spec import read_config
+from core.serving.beside_bounds import offload_of
 from core.serving.job import ServingJob
 from core.serving.layer_groups import LayerGroup
+from core.serving.memory_plan import plan
 from core.serving.model_shapes import LLAMA_2_13B
+from core.serving.offload import Offload
 from core.serving.prefill import prefill_bound, read_while_prefilling
 
 QWEN3_32B = {
@@ -45,3 +48,12 @@ def test_a_prompt_through_narrow_weights_may_be_faster_on_some_engines():
     assert prefill_bound(job).caveat == ""
     assert prefill_bound(job.where(weight_bits=8)).caveat.startswith("At the dense BF16 rate: an engine that multi")
     assert prefill_bound(job.where(weight_bits=8, context_length=16)).caveat == ""  # reading the weights takes longer
+
+
+def test_an_unknown_rate_is_said_and_gives_no_time_to_work_a_cache_out_again():
+    asked = {"batch_size": 1, "context_length": 4_096, "engine": "vllm", "tensor_parallel": 4, "num_accelerators": 4}
+    offload = Offload(num_bytes=10**11, bandwidth_bytes_per_s=64e9)
+    unknown = ServingJob(model=read_config(QWEN3_32B), accelerator="v100-32", offload=offload, **asked)
+    assert prefill_bound(unknown).caveat == "The BF16 rate is unknown: only reading the weights once is bounded."
+    assert offload_of(plan(unknown)).recompute_seconds is None
+    assert offload_of(plan(unknown.where(accelerator="h100-sxm"))).recompute_seconds > 0

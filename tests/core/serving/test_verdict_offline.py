@@ -54,8 +54,8 @@ def test_every_published_shape_gets_its_plan():
     assert WORKER in said["zamba2__real_zamba2-1.2b"]
 
 
-# A config of transformers lies in these; the others say how a model attends and too little of the rest: a count from them
-# took Meta's params.json of Llama-3.1 70B for 42 billion parameters and dropped the experts of Mixtral's.
+# A config of transformers lies in these; the others say how a model attends and too little of the rest: a count from
+# them took Meta's params.json of Llama-3.1 70B for 42 billion parameters and dropped the experts of Mixtral's.
 WITH_A_CONFIG = {"config", "eagle", "mlc", "mtp", "quark", "speculator"}
 
 
