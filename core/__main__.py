@@ -68,7 +68,7 @@ def _models(*, as_json: bool) -> int:
     rows = []
     for known in load_registry():
         spec = read_config(known.config)
-        heads, each = size.kv_heads_of(spec), spec.cache_bytes(context_length=1)
+        heads, each = size.kv_heads_of(spec), spec.cache_bytes_per_token()
         row = {"name": known.name, "repository": known.repository, "kv_heads": heads, "bytes_per_token": each}
         rows.append({**row, "notes": list(spec.remarks)} if spec.remarks else row)
         if as_json:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from core.cluster import kept, queue
-from core.cluster.compare import Prices, compared
+from core.cluster.compare import ATTENTION, Prices, compared
 from core.cluster.local import ThisHost
 from core.cluster.points import HOST, Sweep
 from core.decode.arguments import integers
@@ -57,7 +57,7 @@ def parser() -> argparse.ArgumentParser:
         command.add_argument("sweep_id")
         if name == "show":
             command.add_argument("--prices", type=_prices, default={}, help="per hour, by device: H100=2.5,host=0.4")
-            command.add_argument("--layers", type=int, default=1, help="of the model, where no whole step was timed")
+            command.add_argument("--layers", type=_layers, help="of the model, where no whole step was timed")
         else:
             command.add_argument("--failed-too", action="store_true", help="points that failed wait again")
             command.add_argument("--with-parent", action="store_true", help=argparse.SUPPRESS)
@@ -66,6 +66,12 @@ def parser() -> argparse.ArgumentParser:
 
 def _names(text: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+def _layers(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r}: give the number of layers, at least 1")
+    return int(text)
 
 
 def _prices(text: str) -> Prices:
@@ -190,9 +196,11 @@ def _show(options: argparse.Namespace) -> int:
         job = p.point.job
         shape = f"G = {job.kv_heads[0]}, {job.batch_size} × {job.context_length:,}, {job.dtype}"
         print(f"{p.point.id} {p.point.device}: {shape}: {p.state} {p.message}".rstrip())
-    rows = compared(points, prices=options.prices, num_layers=options.layers)
+    rows = compared(points, prices=options.prices, num_layers=options.layers or 1)
     for row in rows:
         print(row.sentence)
+    if options.layers is None and any(row.what == ATTENTION for row in rows):
+        print("Where attention alone was timed, every figure is one layer's: say how many the model has by --layers.")
     _say({
         "sweep_id": line.sweep_id, "status": line.status, "message": line.message,
         "points": [{"id": p.point.id, "device": p.point.device, "state": p.state, "place": p.place} for p in points],

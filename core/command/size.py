@@ -25,6 +25,7 @@ from core.serving.memory_plan import MemoryPlan, plan
 from core.serving.weights import ParameterCount, count_of, counts_alone, typed_count
 from core.units import GIB, format_both
 
+NO_LIMIT = 10**9  # tokens: engines and the payload search no further
 FITS, DOES_NOT_FIT, WRONG_ARGUMENT, UNREADABLE = 0, 1, 2, 3
 EXAMPLES = """examples:
   python -m core size Qwen/Qwen3-32B --gpu h100-sxm --context 32768 --engine vllm --json
@@ -268,8 +269,8 @@ def in_words(answer: dict[str, Any], made: MemoryPlan) -> str:
         f"{answer['model']} on {made.job.num_accelerators} x {device}{engine}: {batch:,} "
         f"request{'s' if batch != 1 else ''} at {made.job.context_length:,} tokens",
         f"  asked: {made.job.batch_size:,}, which {'fits' if answer['fits'] else 'does not fit'}",
-        f"  longest context at that batch   {answer['longest_context']:,} tokens",
-        f"  fewest accelerators for it      {answer['fewest_accelerators']:,}",
+        f"  longest context at that batch   {answer['longest_context']:,} tokens{_beyond(answer, made)}",
+        f"  fewest accelerators for it      {answer['fewest_accelerators'] or 'no number fits'}",
         f"  weights                         {format_both(made.weight_bytes, 2)}",
         f"  cache                           {format_both(cache, 2)}",
         f"  budget of one accelerator       {format_both(made.budget_bytes, 2)}",
@@ -277,6 +278,15 @@ def in_words(answer: dict[str, Any], made: MemoryPlan) -> str:
         *beside_words(answer, made),
     ]
     return "\n".join(rows)
+
+
+def _beyond(answer: dict[str, Any], made: MemoryPlan) -> str:
+    """What else limits a context: the config's own figure, or nothing that memory says."""
+    declared = made.job.model.dimensions.max_context_length
+    longest, asked = answer["longest_context"], made.job.context_length
+    if declared is not None and max(longest, asked) > declared:
+        return f", of which the config declares {declared:,} at most"
+    return " (memory sets no limit)" if longest >= NO_LIMIT else ""
 
 
 def _said(code: int, message: str, *, as_json: bool) -> int:

@@ -10,7 +10,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from core.decode import store
-from core.decode.arguments import integers
+from core.decode.arguments import gigabytes, integers
 from core.decode.device_lock import DeviceBusy, device_lock
 from core.decode.plan import DEVICES, ELEMENT_BYTES, DecodeJob, InvalidJob, StepShape
 from core.decode.record_files import InvalidRecord, from_csv, from_json, result_from, roofline_from, to_json
@@ -51,7 +51,7 @@ def parser() -> argparse.ArgumentParser:
         help="layers,hidden,ffn,vocabulary[,experts,per token]: time a whole step too",
     )
     run.add_argument("--time-limit", type=float, default=300.0, help="seconds")
-    run.add_argument("--memory-limit", type=float, help="GB that the run may take; default: what is free")
+    run.add_argument("--memory-limit", type=gigabytes, help="GB that the run may take; default: what is free")
     run.add_argument("--seed", type=int)
     run.add_argument("--quick", action="store_true", help="fewer samples, and no kernel compiled for every shape")
     run.add_argument("--no-save", action="store_true", help="do not keep the run under HEADROOM_DATA_DIR")
@@ -277,8 +277,11 @@ def load_run(name: str) -> RunRecord:
     """A run by its id, or from a JSON or CSV file. Raises InvalidJob when there is none."""
     path = Path(name)
     if path.is_file():
-        text = path.read_text(encoding="utf-8-sig")  # editors on Windows put a mark in front
-        return from_csv(text) if path.suffix == ".csv" else from_json(text)
+        try:
+            text = path.read_text(encoding="utf-8-sig")  # editors on Windows put a mark in front
+        except (OSError, UnicodeDecodeError):
+            raise InvalidJob(f"{name} is no text: give the id of a kept run, or a JSON or CSV file.") from None
+        return from_csv(text) if path.suffix.lower() == ".csv" else from_json(text)
     recorded = [run for run in store.recorded_runs() if run.run_id == name]
     found = recorded[0] if recorded else store.load(name)
     if found is None:

@@ -3,6 +3,17 @@
 import argparse
 
 
+def gigabytes(text: str) -> float:
+    """'2.5' -> 2.5. Raises argparse.ArgumentTypeError for what no memory is."""
+    try:
+        found = float(text)
+    except ValueError:
+        found = 0.0
+    if not 0 < found < 1e9:
+        raise argparse.ArgumentTypeError(f"{text!r}: give gigabytes, above 0")
+    return found
+
+
 def integers(text: str) -> tuple[int, ...]:
     """'40,8,1' -> (40, 8, 1). Raises argparse.ArgumentTypeError."""
     try:

@@ -256,7 +256,7 @@ def _csv_result(row: dict[str, str]) -> dict[str, Any]:
         **{name: float(row[name]) for name in numbers},
         "kv_heads": int(row["kv_heads"]),
         "kv_bytes": int(row["kv_bytes"]),
-        **{name: row.get(name) == "True" for name in ("best", "fits_cache", "limit_failed")},
+        **{name: str(row.get(name)).lower() == "true" for name in ("best", "fits_cache", "limit_failed")},
         "threads": int(row.get("threads") or 0),
         "equal_to": (row.get("equal_to") or "").split(),
         "relative_error": float(row["relative_error"]) if row["relative_error"] else None,

@@ -30,7 +30,7 @@ def ridge_picture(colours: Palette, *, accelerator: str, batch_size: int, chunk:
         raise ValueError(f"{device.name} has no known rate or bandwidth: choose another accelerator.")
     rows = _rows(batch_size, chunk, colours)
     names = list(dict.fromkeys(row["name"] for row in rows))
-    x_scale = alt.Scale(type="log", domain=[0.7, 6_000], nice=False)
+    x_scale = alt.Scale(type="log", domain=[0.7, max(6_000, *(1.3 * row["value"] for row in rows))], nice=False)
     x = alt.X("value:Q", title="FLOPs for each byte read", scale=x_scale,
               axis=alt.Axis(values=[1, 10, 100, 1000], format=",", grid=True))  # fmt: skip
     y = alt.Y("name:N", sort=names, title=None, axis=alt.Axis(labelFontSize=14, ticks=False, domain=False))

@@ -63,12 +63,12 @@ def spot_the_hybrid(draw: Random) -> LaterQuestion:
 
 
 def layers_that_cache(draw: Random) -> LaterQuestion:
-    """How many layers of a hybrid cache."""
+    """How many layers of a hybrid cache, those behind a window too."""
     name, spec = draw.choice([known for known in _models() if 0 < _caching(known[1]) < len(known[1].layers)])
     right, total = _caching(spec), len(spec.layers)
     wrong = sorted({total, max(1, right // 2), total - right} - {right}, reverse=True)[:2]
     why = f"{right} of {total}: the others hold a state, share a cache or have no attention."
-    text = f"{name} has {total} layers. How many keep a cache that grows?"
+    text = f"{name} has {total} layers. How many keep keys and values, or latents, of their own?"
     return _made(draw, "layers that cache", text, f"{right}", [f"{count}" for count in wrong], why)
 
 

@@ -107,7 +107,7 @@ class ModelSpec:
     def _repr_html_(self) -> str:
         rows = [
             ("layers", len(self.layers)), ("attention", self.kind),
-            ("cache bytes of a token", self.cache_bytes(context_length=1)),
+            ("cache bytes of a token", self.cache_bytes_per_token()),
             ("state bytes of a sequence", self.state_bytes()),
         ]  # fmt: skip
         return html_table(self.model_type, rows)

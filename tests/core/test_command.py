@@ -290,3 +290,23 @@ def test_a_file_of_another_tool_is_sized_by_a_typed_count_alone(capsys, tmp_path
     assert answer["error"].startswith("The file says how params.json attends, and too little to add up its parameters.")
     _, answer = asked(capsys, str(path), "--gpu", "h200-sxm", "--parameters", "70553706496")
     assert answer["weight_bytes"] == 141_107_412_992
+
+
+@pytest.mark.parametrize("arguments", [("--context", "0"), ("--context", "99999999999999"), ("--out", ".")])
+def test_a_table_that_cannot_be_is_refused(capsys, arguments):
+    assert main(["engines", "--engine", "vllm", *arguments]) == 2
+    assert capsys.readouterr().err.startswith(f"headroom: {arguments[0]} ")
+
+
+def test_what_limits_a_context_beside_memory_is_said(capsys):
+    main(["size", "Llama-3.1 8B"])
+    assert " tokens, of which the config declares 131,072 at most\n" in capsys.readouterr().out
+    main(["size", "Mamba-Codestral 7B"])
+    assert "1,073,741,824 tokens (memory sets no limit)\n" in capsys.readouterr().out
+
+
+def test_the_models_of_the_registry_have_the_bytes_that_one_more_token_adds(capsys):
+    """DeepSeek-V4-Flash's compressed entries stand for many tokens each."""
+    main(["models", "--json"])
+    by_name = {row["name"]: row["bytes_per_token"] for row in json.loads(capsys.readouterr().out)}
+    assert by_name["DeepSeek-V4-Flash"] == 52_960

@@ -163,7 +163,7 @@ def _import() -> None:
         return
     try:
         text = upload.getvalue().decode("utf-8-sig")
-        record = from_csv(text) if upload.name.endswith(".csv") else from_json(text)
+        record = from_csv(text) if upload.name.lower().endswith(".csv") else from_json(text)
         added = store.add(record)
     except (InvalidRecord, UnicodeDecodeError, store.StoreUnavailable) as error:
         st.error(plain(f"{upload.name} was not imported: {error}"))
