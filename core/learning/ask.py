@@ -4,8 +4,9 @@ The passages are indexed in memory with SQLite's FTS5 (porter stems, bm25 over t
 ships with Python: no network, no model, no dependency. Everyday words find the lessons' words too: see ask_words.
 A page ranks by its best passages and by how much of the question stands anywhere on it, words counted by rarity.
 
-Declined is what names no term of the field and is not covered, or brings more words that stand nowhere than terms. A
-question for what no text can say, someone's costs or someone's quality, gets that answer before the passages.
+A term asked for by its name alone, and a question of the FAQ's own, have their entry first. Declined is else what names
+no term of the field and is not covered, or brings more words that stand nowhere than terms. A question for what no text
+can say, someone's costs or someone's quality, gets that answer before the passages.
 
 What this cannot do: combine passages, do arithmetic, or answer what the text does not say.
 """
@@ -97,9 +98,32 @@ def ask(question: str) -> Answer:
     predicts = asks_for_speed_under_load(text) or (asks_for_a_prediction(text) and _names_the_field(text))
     if predicts:
         found = (_limits(), *[passage for passage in found if passage.page not in REFERENCE])[:SHOWN]
-    elif not _is_answerable(text, words, covered):
-        found = ()
+    else:
+        outright = _asked_outright(text)
+        ranked = found if _is_answerable(text, words, covered) else ()
+        found = (*outright, *(passage for passage in ranked if passage not in outright))[:SHOWN]
     return Answer(question=text, passages=found, covered=covered, asks_for_a_prediction=predicts)
+
+
+_WHAT_IS = re.compile(
+    r"(?:what(?: is|'s| are| does| do)|define|explain)\s+(?:(?:an?|the)\s+)?(?P<term>.+?)(?:\s+(?:mean|stand for))?$"
+)
+
+
+def _asked_outright(question: str) -> tuple[Passage, ...]:
+    """The entry of a term that is asked for by its name alone, 'What is G?', or of a question of the FAQ's own."""
+    asked = question.strip().rstrip("?!. ").casefold()
+    term = _WHAT_IS.fullmatch(asked)
+    named = None if term is None else term["term"].strip(" \"'`")
+    titles = {
+        (GLOSSARY, term.term) for term in glossary.terms() if named in {name.casefold() for name in term.names}
+    }  # fmt: skip
+    return tuple(
+        passage
+        for passage in passages()
+        if (passage.page, passage.title) in titles
+        or (passage.page == FAQ and passage.title.rstrip("?!. ").casefold() == asked)
+    )[:1]
 
 
 def _shown(ranked: tuple[Passage, ...]) -> tuple[Passage, ...]:

@@ -16,7 +16,8 @@ WRITTEN_OUT = 1_000  # a number from here on needs no unit; a small one alone ma
 _PREFIXES = "kmgtp"
 _WORDS = {"kilo": "k", "mega": "m", "giga": "g", "tera": "t", "peta": "p"}
 _BINARY_WORDS = {"kibi": "k", "mebi": "m", "gibi": "g", "tebi": "t", "pebi": "p"}
-_ANSWER = re.compile(r"^[~≈=\s]*(?P<number>\.?[0-9][0-9.,_ \u00a0']*(?:e\+?[0-9]{1,3})?)\s*(?P<unit>[a-z]*)[.\s]*$")
+_NUMBER = r"\.?[0-9][0-9.,_ \u00a0\u2009\u202f'\u2019]*(?:e\+?[0-9]{1,3})?"  # with each sign that parts thousands
+_ANSWER = re.compile(rf"^[~≈=\s]*(?P<number>{_NUMBER})\s*(?P<unit>[a-z]*)[.\s]*$")
 
 
 class AnswerNotUnderstood(ValueError):
@@ -74,7 +75,7 @@ def _number(digits: str, typed: str) -> float:
 
     Spaces, underscores and apostrophes only group digits.
     """
-    plain = re.sub(r"[\s_'\u00a0]", "", digits)
+    plain = re.sub(r"[\s_'\u2019]", "", digits)
     mantissa, _, exponent = plain.partition("e")
     if re.fullmatch(r"[1-9]\d{0,2}(,\d{3})+(\.\d*)?", mantissa):
         mantissa = mantissa.replace(",", "")

@@ -25,6 +25,7 @@ from core.serving.options import (
 )
 from core.serving.roofline import StepBound, cost_per_million_tokens
 from core.serving.split_words import split_of
+from core.serving.stored import average_bits, storage
 from core.serving.traffic import Traffic
 from core.serving.traffic_fit import TrafficFit
 from core.serving.ways_evidence import evidence_for_way
@@ -147,17 +148,29 @@ def _job_table(decision: Decision) -> Table:
         if pattern is None
         else f"{pattern.global_layers} global and {pattern.local_layers} local layers of {pattern.window:,} tokens"
     )
+    served, engine = plan.job, plan.engine_plan
+    block = served.block_size if engine is None or engine.block_size is None else engine.block_size
+    reserve = "by the server's log" if served.measured else f"{served.runtime_reserve_bytes / GB:g} GB"
     rows = (
         ("Model", f"{decision.model_name}, {plan.parameters.total:,} parameters at {option_name(decision.option)}"),
         ("Sequences × tokens", f"{job.batch_size:,} × {job.context_length:,}"),
-        ("Weights and KV cache", f"{job.weight_bits:g} bits and {float(job.kv_bits_per_element):g} bits an element"),
+        ("Weights and KV cache", f"{_weight_words(plan)} and {float(served.kv_bits_per_element):g} bits an element"),
         ("Sliding windows", windows),
         ("Accelerators", f"{job.num_accelerators} × {job.device.name}, {split_of(job)}"),
-        ("Memory utilisation and reserve", f"{job.memory_utilization:g} and {job.runtime_reserve_bytes / GB:g} GB"),
-        ("Block and prefill chunk", f"{job.block_size} and {job.prefill_chunk:,} tokens"),
+        *([] if engine is None else [("Engine", engine.version)]),
+        ("Memory utilisation and reserve", f"{job.memory_utilization:g} and {reserve}"),
+        ("Block and prefill chunk", f"{block} and {job.prefill_chunk:,} tokens"),
         ("K and V weights that a smaller G frees", job.freed_parameters),
     )
     return ("Input", "Value"), rows
+
+
+def _weight_words(plan: MemoryPlan) -> str:
+    """'16 bits', or a format's name and what a weight takes on average."""
+    job = plan.job
+    if job.weight_format is None:
+        return f"{job.weight_bits:g} bits"
+    return f"{storage(job).name}, {average_bits(job, plan.parameters):.3g} bits a weight"
 
 
 def option_table(grid: OptionGrid) -> Table:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core.learning import ask
+from core.learning import ask, faq, glossary
 from core.learning.ask_passages import passages
 from core.learning.ask_words import normalised
 from core.learning.places import place
@@ -148,3 +148,25 @@ def test_words_that_carry_a_question() -> None:
 
 def test_a_question_of_common_words_is_declined() -> None:
     assert ask.ask("why is it so?").is_declined
+
+
+@pytest.mark.parametrize("term", glossary.terms(), ids=lambda term: term.term)
+def test_what_a_term_is_is_answered_by_its_entry(term: glossary.Term) -> None:
+    first = asked(f"What is {term.term}?").passages[0]
+    assert (first.page, first.title) == ("glossary", term.term)
+
+
+@pytest.mark.parametrize("question", [entry.question for entry in faq.entries()])
+def test_a_question_of_the_faq_has_its_answer_first_unless_it_asks_for_a_prediction(question: str) -> None:
+    answer = asked(question)
+    assert answer.asks_for_a_prediction or answer.passages[0].title == question
+
+
+@pytest.mark.parametrize("question", ["what's GQA", "Define MQA.", "What does MLA stand for?", "what is the KV cache"])
+def test_a_term_is_known_however_it_is_asked_for(question: str) -> None:
+    assert asked(question).passages[0].page == "glossary"
+
+
+@pytest.mark.parametrize("question", ["What is love?", "What is a sourdough starter?"])
+def test_what_is_no_term_is_declined_as_before(question: str) -> None:
+    assert asked(question).is_declined

@@ -151,3 +151,13 @@ def test_what_a_file_leaves_to_its_class_travels_with_both_papers():
     assert spec.remarks[0] in document_markdown(record_document(decision))
     papers = benchmark_plan(model_name="mine", grid=grid, option=option, link=LINK, written="2026-11-22")
     assert spec.remarks[0] in papers
+
+
+def test_the_job_is_the_one_that_the_option_was_counted_for():
+    """Q4_K_M by name, an 8-bit cache and vLLM's blocks: not the 16 bits and the block of the inputs beside them."""
+    job = JOB.where(engine="vllm", weight_format="gguf-q4_k_m", block_size=32)
+    grid = option_grid(job)
+    made = document_markdown(record_document(decided(grid=grid, option=grid.at(1, 8))))
+    assert re.search(r"\| Weights and KV cache \| .*, 4\.\d+ bits a weight and 8 bits an element \|", made)
+    assert "| Engine | vLLM 0.33.0 |" in made
+    assert "| Block and prefill chunk | 16 and 8,192 tokens |" in made
