@@ -18,6 +18,7 @@ An entry of core/data/accelerators.json is one device as software sees it, null 
 """
 
 import json
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from functools import cache
@@ -190,12 +191,14 @@ def host_accelerator(timeout_seconds: float = 5) -> HostAccelerator | None:
 
 
 def read_nvidia_smi(output: str) -> HostAccelerator | None:
-    """'name, MiB' lines -> the first GPU, matched by name and memory; None where no line can be read."""
-    rows = [line.rsplit(",", 1) for line in output.splitlines() if "," in line]
-    rows = [[name.strip(), mib.strip()] for name, mib in rows]
-    rows = [row for row in rows if row[0] and row[1].isdigit() and int(row[1]) > 0]
+    """'name, MiB' lines -> the first GPU, matched by name and memory; None where no line can be read.
+
+    A GPU that shares the host's memory says '[N/A]' in place of it: such a one is matched by its name alone.
+    """
+    listed = [[part.strip() for part in line.rsplit(",", 1)] for line in output.splitlines() if "," in line]
+    rows = [row for row in listed if row[0] and row[1].isdigit() and int(row[1]) > 0]
     if not rows:
-        return None
+        return _without_memory([name for name, mib in listed if mib == "[N/A]"])
     name, mib = rows[0][0], int(rows[0][1])
     known = _match(name, mib * MIB)
     sources = replace(known.sources if known else AcceleratorSources(), memory_reported="nvidia-smi on this host")
@@ -206,8 +209,24 @@ def read_nvidia_smi(output: str) -> HostAccelerator | None:
         f"; the catalogue has it as {known.name}" if known else "; not in the catalogue, so its rates are unknown"
     )
     count = sum(row == rows[0] for row in rows)
-    sentence = f"This host has {count} x {name} with {mib:,} MiB each{known_as}."
+    others = Counter(row[0] for row in rows if row != rows[0])
+    listing = ", ".join(f"{number} x {other}" for other, number in others.items())
+    beside = f" Beside it, not looked at: {listing}." if others else ""
+    sentence = f"This host has {count} x {name} with {mib:,} MiB each{known_as}.{beside}"
     return HostAccelerator(accelerator=found, count=count, matched=known is not None, sentence=sentence)
+
+
+def _without_memory(names: list[str]) -> HostAccelerator | None:
+    """The catalogue's entry of a GPU whose driver names no memory of its own; None where it is not known."""
+    for known in catalogue().values():
+        listed = {name.casefold() for name in known.reported_names}
+        if known.memory_free_bytes and known.memory_bytes and names and names[0].casefold() in listed:
+            sentence = (
+                f"This host has {names.count(names[0])} x {names[0]}, whose driver names no memory of its own: the "
+                f"catalogue has it as {known.name} with {known.memory_bytes // MIB:,} MiB."
+            )
+            return HostAccelerator(accelerator=known, count=names.count(names[0]), matched=True, sentence=sentence)
+    return None
 
 
 def _visible_of(known: Accelerator | None, reported_bytes: int) -> int | None:

@@ -444,3 +444,8 @@ def test_a_link_to_a_recorded_run_opens_it_by_what_is_shown_and_by_its_id(open_p
     app = open_page(PAGE, bench_tab="Recorded runs", bench_recorded=other)
     assert app.selectbox(key="bench_recorded").value == other
     assert not app.warning
+
+
+def test_a_links_g_that_does_not_divide_is_named(open_page: Opener):
+    app = open_page(PAGE, bench_heads="32", bench_kv_heads="40")
+    assert "40 is no divisor of 32 query heads: left out of G." in said(app)

@@ -66,6 +66,9 @@ def _kept_heads(heads: int) -> list[int]:
     state: Any = st.session_state
     before, chosen = state.get("bench_heads_of", heads), state.get("bench_kv_heads") or []
     state["bench_heads_of"] = heads
+    if "bench_kv_heads" not in state:  # a link's own, of which the input takes what divides
+        linked = [int(text) for text in st.query_params.get_all("bench_kv_heads") if text.isdecimal() and int(text)]
+        return [g for g in linked if heads % g]
     if before != heads and sorted(chosen) == sorted(_usual(before)):
         state["bench_kv_heads"] = _usual(heads)
         return []

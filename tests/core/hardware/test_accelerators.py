@@ -187,6 +187,20 @@ def test_host_gpu_without_a_match_has_unknown_rates(line: str) -> None:
     assert host.accelerator.memory_bytes == int(line.split(", ")[1]) * 2**20
 
 
+def test_a_gpu_that_shares_the_hosts_memory_is_matched_by_its_name() -> None:
+    """What a DGX Spark's driver prints."""
+    host = read_nvidia_smi("NVIDIA GB10, [N/A]\n")
+    assert host is not None
+    assert (host.accelerator.id, host.count, host.matched) == ("dgx-spark", 1, True)
+    assert "whose driver names no memory of its own" in host.sentence
+
+
+def test_gpus_of_other_kinds_are_named() -> None:
+    host = read_nvidia_smi("Tesla T4, 15360\nNVIDIA H100 80GB HBM3, 81559\nNVIDIA H100 80GB HBM3, 81559\n")
+    assert host is not None
+    assert host.sentence.endswith(" Beside it, not looked at: 2 x NVIDIA H100 80GB HBM3.")
+
+
 @pytest.mark.parametrize("output", ["", "No devices were found", "NVIDIA H100 80GB HBM3, [N/A]", ", 100", "GPU, 0"])
 def test_unreadable_listings_mean_no_gpu(output: str) -> None:
     assert read_nvidia_smi(output) is None
