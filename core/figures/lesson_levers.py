@@ -45,7 +45,7 @@ def levers(*, num_kv_heads: int, bits: int, window: int, kept_percent: int, batc
         16: "none",
         8: "typically minimal",
         4: "small on the models tested",
-        2: "visible, most with one KV head",
+        2: "visible, on CoQA most with one KV head",
     }
     window_left = min(window, BASE_CONTEXT) / BASE_CONTEXT
     return (

@@ -436,14 +436,29 @@ def test_a_link_to_a_recorded_run_that_is_not_here_says_what_stands_instead(open
 
 def test_a_link_to_a_recorded_run_opens_it_by_what_is_shown_and_by_its_id(open_page: Opener):
     box = open_page(PAGE, bench_tab="Recorded runs").selectbox(key="bench_recorded")
-    label, run_id = box.options[-1], store.recorded_runs()
-    app = open_page(PAGE, bench_tab="Recorded runs", bench_recorded=label)
-    assert app.selectbox(key="bench_recorded").value in {run.run_id for run in run_id}
+    others = {run.run_id for run in store.recorded_runs()} - {box.value}
+    app = open_page(PAGE, bench_tab="Recorded runs", bench_recorded=box.options[-1])
+    assert app.selectbox(key="bench_recorded").value in others
     assert not app.warning
-    other = next(run.run_id for run in run_id if run.run_id != box.value)
+    other = min(others)
     app = open_page(PAGE, bench_tab="Recorded runs", bench_recorded=other)
     assert app.selectbox(key="bench_recorded").value == other
     assert not app.warning
+
+
+@pytest.mark.usefixtures("with_torch")
+def test_what_was_measured_stays_while_a_kept_run_is_looked_at(open_page: Opener, monkeypatch):
+    store.add(replace(run_record(), run_id="kept"))
+    monkeypatch.setattr(worker, "start", lambda *_job: Ended(state_of()))
+    monkeypatch.setattr(worker, "find", lambda key: Ended(state_of()) if key == Ended.key else None)
+    app = open_page(PAGE)
+    assert not app.dataframe
+    app = app.button(key="bench_start").click().run()
+    measured = app.dataframe[0].value
+    app.session_state["bench_tab"] = "Kept runs"
+    assert app.run().selectbox(key="bench_run").value == "kept"
+    app.session_state["bench_tab"] = "Measure"
+    assert app.run().dataframe[0].value.equals(measured)
 
 
 def test_a_links_g_that_does_not_divide_is_named(open_page: Opener):
