@@ -34,9 +34,10 @@ def install() -> None:
             return
         runner._execing = False  # so a runner says that there is nothing to end
         try:
-            self[_COUNT] = self[_COUNT] + 1 if _COUNT in self else 1
-            take_in(self, *values, **named)
-            self[_CHANGED] = _changed(self._state)
+            with self._lock:  # a run that is being ended writes beside this one (pages/shell/one_lock.py)
+                self[_COUNT] = self[_COUNT] + 1 if _COUNT in self else 1
+                take_in(self, *values, **named)
+                self[_CHANGED] = _changed(self._state)
         finally:
             runner._execing = True
 

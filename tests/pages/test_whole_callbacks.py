@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from streamlit.runtime.state.safe_session_state import SafeSessionState
 from streamlit.testing.v1 import AppTest
 from streamlit.testing.v1.local_script_runner import LocalScriptRunner
 
-from pages.shell import whole_callbacks
+from pages.shell import one_lock, whole_callbacks
 from tests.dashboard import ROOT
 
 
@@ -65,6 +66,26 @@ def test_a_message_before_a_callback_does_not_take_its_press_away(monkeypatch: p
     app.button[0].click().run()
     assert len(starts) == 2
     assert (app.session_state["first"], app.session_state["second"]) == (1, 2)
+
+
+def test_what_a_message_changed_is_read_while_no_other_run_can_write(monkeypatch: pytest.MonkeyPatch) -> None:
+    one_lock.install()
+    changed, could_write = whole_callbacks._changed, []
+
+    def beside_an_ending_run(state: Any) -> frozenset[str]:
+        lock = vars(SafeSessionState(state, lambda: None))["_lock"]
+
+        def got() -> bool:
+            return lock.acquire(blocking=False) and lock.release() is None
+
+        with ThreadPoolExecutor(1) as other:
+            could_write.append(other.submit(got).result())
+        return changed(state)
+
+    monkeypatch.setattr(whole_callbacks, "_changed", beside_an_ending_run)
+    app = AppTest.from_function(_page).run()
+    app.button[0].click().run()
+    assert could_write == [False, False]
 
 
 def test_a_callback_may_still_ask_for_a_run_or_another_page() -> None:
