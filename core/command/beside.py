@@ -16,6 +16,7 @@ from core.serving.roofline import decode_bound
 from core.units import GB, format_both
 
 ReadModel = Callable[[str], ModelSpec]
+USUAL_TOKENS, USUAL_LINK = 3, "pcie5"
 
 
 def add_beside_arguments(parser: argparse.ArgumentParser) -> None:
@@ -24,12 +25,13 @@ def add_beside_arguments(parser: argparse.ArgumentParser) -> None:
                         help="who speculates: mtp for the model's own layers, or a model as above")  # fmt: skip
     parser.add_argument("--draft-method", default=None, choices=METHODS,
                         help="how it drafts (as its file says, else draft_model)")  # fmt: skip
-    parser.add_argument("--draft-tokens", type=int, default=3, help="tokens speculated a step (3)")
+    parser.add_argument("--draft-tokens", type=int, default=None,
+                        help=f"tokens speculated a step ({USUAL_TOKENS})")  # fmt: skip
     parser.add_argument("--shared-prefix", type=int, default=0, help="tokens that all requests begin with (0)")
     parser.add_argument("--offload-gb", type=float, default=0.0,
                         help="GB (10^9) beside each accelerator for the cache of waiting requests (0)")  # fmt: skip
-    parser.add_argument("--offload-link", default="pcie5", metavar="LINK",
-                        help=f"to it: {', '.join(TIERS)}, or its GB/s (pcie5)")  # fmt: skip
+    parser.add_argument("--offload-link", default=None, metavar="LINK",
+                        help=f"to it: {', '.join(TIERS)}, or its GB/s ({USUAL_LINK})")  # fmt: skip
 
 
 def beside_fields(options: argparse.Namespace, read: ReadModel) -> dict[str, Any]:
@@ -37,19 +39,30 @@ def beside_fields(options: argparse.Namespace, read: ReadModel) -> dict[str, Any
     return {
         "draft": _draft(options, read),
         "shared_prefix": options.shared_prefix,
-        "offload": offload_from(options.offload_gb, options.offload_link),
+        "offload": _offload(options),
     }
+
+
+def _offload(options: argparse.Namespace) -> Offload | None:
+    if options.offload_link is not None and not options.offload_gb:
+        raise SizingError(f"--offload-link {options.offload_link} says over what, not how much: give --offload-gb too")
+    return offload_from(options.offload_gb, options.offload_link or USUAL_LINK)
 
 
 def _draft(options: argparse.Namespace, read: ReadModel) -> Draft | None:
     if options.draft is None:
-        if options.draft_method is not None:
-            raise SizingError(f"--draft-method {options.draft_method} says how, not who: give --draft too")
+        for name, value, says in (
+            ("--draft-method", options.draft_method, "how"),
+            ("--draft-tokens", options.draft_tokens, "how much"),
+        ):
+            if value is not None:
+                raise SizingError(f"{name} {value} says {says}, not who: give --draft too")
         return None
+    tokens = USUAL_TOKENS if options.draft_tokens is None else options.draft_tokens
     if options.draft == "mtp":
-        return Draft(method=options.draft_method or "mtp", tokens=options.draft_tokens)
+        return Draft(method=options.draft_method or "mtp", tokens=tokens)
     model = read(options.draft)
-    return Draft(method=options.draft_method or method_of(model), tokens=options.draft_tokens, model=model)
+    return Draft(method=options.draft_method or method_of(model), tokens=tokens, model=model)
 
 
 def method_of(model: ModelSpec) -> str:

@@ -14,11 +14,11 @@ from typing import Any
 from core.command.beside import add_beside_arguments, beside_answer, beside_fields, beside_words
 from core.command.split import add_split_arguments, split_answer, split_fields, split_words
 from core.engines.face import MODULES
-from core.errors import SizingError, require_number
+from core.errors import SizingError
 from core.models.formats.document import read_document
 from core.models.spec import ModelSpec, UnsupportedConfig, read_config
 from core.parameters.formats import FORMATS, PUBLISHED
-from core.serving.calibrated import calibrated
+from core.serving.calibrated import calibrated, require_left_gib
 from core.serving.inverse import fewest_accelerators, largest_batch, longest_context
 from core.serving.job import PAYLOAD, ServingJob, require_prefix_within
 from core.serving.memory_plan import MemoryPlan, plan
@@ -159,7 +159,7 @@ def _job(spec: ModelSpec, count: ParameterCount | None, options: argparse.Namesp
     require_prefix_within(job)
     measured = options.cache_memory_gib
     if measured is not None:
-        require_number("--cache-memory-gib", measured, 0, 2**20)
+        require_left_gib("--cache-memory-gib", measured, job)
     return job if measured is None else calibrated(job, round(measured * GIB))
 
 
@@ -230,7 +230,8 @@ def answer_of(made: MemoryPlan, name: str) -> dict[str, Any]:
         "budget_bytes": made.budget_bytes,
         "fits": made.fits,
         "largest_batch": int(largest_batch(job)),
-        "longest_context": int(longest_context(job)),
+        "longest_context": (longest := int(longest_context(job))),
+        "memory_limits_context": longest < NO_LIMIT,
         "fewest_accelerators": int(fewest_accelerators(job)),
         "remarks": list(job.model.remarks),
         "split": split_answer(made),
@@ -286,7 +287,7 @@ def _beyond(answer: dict[str, Any], made: MemoryPlan) -> str:
     longest, asked = answer["longest_context"], made.job.context_length
     if declared is not None and max(longest, asked) > declared:
         return f", of which the config declares {declared:,} at most"
-    return " (memory sets no limit)" if longest >= NO_LIMIT else ""
+    return "" if answer["memory_limits_context"] else " (memory sets no limit)"
 
 
 def _said(code: int, message: str, *, as_json: bool) -> int:

@@ -21,6 +21,7 @@ from core.host.linux import ask_for_huge_pages
 from core.host.packages import missing
 
 EXIT_INVALID, EXIT_BUSY, EXIT_FAILED = 2, 3, 1
+USUAL_CONTEXT = 16_384
 
 
 def parser() -> argparse.ArgumentParser:
@@ -32,8 +33,8 @@ def parser() -> argparse.ArgumentParser:
     run.add_argument("--query-heads", type=int, default=40)
     run.add_argument("--kv-heads", type=integers, default=(40, 8, 1), help="G, comma separated: 40,8,1")
     run.add_argument("--head-dim", type=int, default=128)
-    run.add_argument("--context", type=int, default=16384, help="tokens held by each sequence")
-    run.add_argument("--batch", type=int, default=1)
+    run.add_argument("--context", type=int, help=f"tokens held by each sequence ({USUAL_CONTEXT})")
+    run.add_argument("--batch", type=int, help="sequences (1)")
     run.add_argument(
         "--lengths",
         type=_lengths,
@@ -95,11 +96,20 @@ def job_of(options: argparse.Namespace) -> DecodeJob:
     lengths = options.lengths
     return DecodeJob(
         num_query_heads=options.query_heads, kv_heads=options.kv_heads, head_dim=options.head_dim,
-        context_length=max(lengths) if lengths else options.context,
-        batch_size=len(lengths) if lengths else options.batch, lengths=lengths, dtype=options.dtype,
+        context_length=_held("--context", options.context, max(lengths) if lengths else None, USUAL_CONTEXT),
+        batch_size=_held("--batch", options.batch, len(lengths) or None, 1), lengths=lengths, dtype=options.dtype,
         device=options.device, kernels=options.kernels, seconds_limit=options.time_limit, seed=options.seed,
         quick=options.quick, step=StepShape(**dict(zip(names, options.step, strict=False))) if options.step else None,
     )  # fmt: skip
+
+
+def _held(name: str, asked: int | None, of_lengths: int | None, usual: int) -> int:
+    """What --lengths says, else what was asked, else the usual. Raises InvalidJob for two answers."""
+    if of_lengths is None:
+        return usual if asked is None else asked
+    if asked not in (None, of_lengths):
+        raise InvalidJob(f"{name} is {asked:,}, and --lengths has {of_lengths:,}: leave {name} out.")
+    return of_lengths
 
 
 def main(arguments: list[str] | None = None) -> int:

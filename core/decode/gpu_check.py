@@ -62,25 +62,32 @@ def check_everything(out: Path, device: torch.device, wanted: tuple[DecodeJob, .
     out.mkdir(parents=True, exist_ok=True)
     began = time.monotonic()
     findings = list(_probes(device))
-    for job in wanted:
-        for finding in check_kernels(job, device):
-            if time.monotonic() - began > SHARE_OF_CHECKS * seconds:
-                finding = replace(finding, outcome="left out", detail="its share of the time was used")
-                findings.append(finding)
-                break
-            findings.append(finding)
-            print(finding.line, flush=True)
+    findings += _checks(device, wanted, began + SHARE_OF_CHECKS * seconds)
     findings += _recorded_run(out, wanted[0], seconds - (time.monotonic() - began))
     page = out / "report.md"
     page.write_text(report(device, findings), encoding="utf-8")
     return page
 
 
+def _checks(device: torch.device, wanted: tuple[DecodeJob, ...], until: float) -> Iterator[Finding]:
+    """Each kernel of each job, told as it is known; what the time did not suffice for is one line a job."""
+    for job in wanted:
+        checks, what = check_kernels(job, device), _words(job)
+        while time.monotonic() < until:
+            if (finding := next(checks, None)) is None:
+                break
+            what = f"the rest of {_words(job)}"
+            print(finding.line, flush=True)
+            yield finding
+        else:
+            yield Finding(what=what, outcome="left out", detail="its share of the time was used")
+
+
 def check_kernels(job: DecodeJob, device: torch.device) -> Iterator[Finding]:
     """Every kernel of the device at every G of the job, as a graph where the device has graphs, and without."""
     kept = Kept()
     for g in job.kv_heads:
-        words = f"{job.dtype}, head_dim {job.head_dim}, G = {g}{', ragged' if job.lengths else ''}"
+        words = _words(job, g)
         try:
             inputs = make_inputs(job, g, device, devices.generator(device, g))
             expected = reference(inputs)
@@ -89,6 +96,11 @@ def check_kernels(job: DecodeJob, device: torch.device) -> Iterator[Finding]:
             continue
         for kernel in all_kernels(device.type):
             yield _guarded(f"{kernel.name}, {words}", lambda: _checked(kernel, inputs, expected, job, kept))  # noqa: B023
+
+
+def _words(job: DecodeJob, g: int | None = None) -> str:
+    of_g = "" if g is None else f", G = {g}"
+    return f"{job.dtype}, head_dim {job.head_dim}{of_g}{', ragged' if job.lengths else ''}"
 
 
 def _checked(kernel: Kernel, inputs: Inputs, expected: torch.Tensor, job: DecodeJob, kept: Kept) -> str:

@@ -25,6 +25,7 @@ GPU_READ_BYTES = 4 * 2**30
 MAX_SECONDS = 86_400
 MAX_HEADS, MAX_HEAD_DIM, MAX_CONTEXT, MAX_BATCH = 1024, 1024, 16 * 2**20, 65_536
 MAX_EXPERTS = 4096
+SEEDS = 2**63  # that a generator of torch takes, with room for the streams beside it
 
 
 class InvalidJob(ValueError):
@@ -148,6 +149,8 @@ def _check_sizes(job: DecodeJob) -> None:
         raise InvalidJob(
             f"{len(job.lengths)} lengths for a batch of {job.batch_size}: give one length of 1 to {MAX_CONTEXT:,} each."
         )
+    if job.seed is not None and not 0 <= job.seed < SEEDS:
+        raise InvalidJob(f"seed is {job.seed}: give 0 to {SEEDS - 1:,}.")
     if not 0 < job.seconds_limit <= MAX_SECONDS:
         raise InvalidJob(f"time limit is {job.seconds_limit:,} s: give more than 0 and at most {MAX_SECONDS:,}.")
 

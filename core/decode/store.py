@@ -16,6 +16,7 @@ from core.decode.records import KernelResult, RunRecord
 from core.host.folders import data_directory
 
 _ELSEWHERE = "HEADROOM_DATA_DIR to a folder that can be written."
+MOST_LISTED = 2_000
 RECORDED_RUNS = Path(__file__).resolve().parents[1] / "data" / "decode_runs"
 
 
@@ -92,8 +93,8 @@ def _row(record: RunRecord) -> tuple[str, ...]:
     return (record.run_id, record.date, record.device, record.device_name, record.status, to_json(record))
 
 
-def history(limit: int = 200) -> list[RunLine]:
-    """The newest runs first. Raises StoreUnavailable."""
+def history(limit: int = MOST_LISTED) -> list[RunLine]:
+    """The newest runs first, at most limit. Raises StoreUnavailable."""
     columns = ("run_id", "date", "device", "device_name", "status")
     with opened() as db:
         rows = db.execute(f"SELECT {', '.join(columns)} FROM runs ORDER BY date DESC LIMIT ?", (limit,)).fetchall()

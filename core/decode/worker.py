@@ -210,11 +210,12 @@ def command_line(job: DecodeJob, options: tuple[str, ...] = ()) -> list[str]:
     command = [
         sys.executable, "-m", "core.decode", "run", "--query-heads", str(job.num_query_heads),
         "--kv-heads", ",".join(map(str, job.kv_heads)), "--head-dim", str(job.head_dim),
-        "--context", str(job.context_length), "--batch", str(job.batch_size), "--dtype", job.dtype,
-        "--device", job.device, "--time-limit", str(job.seconds_limit), "--jsonl",
+        "--dtype", job.dtype, "--device", job.device, "--time-limit", str(job.seconds_limit), "--jsonl",
     ]  # fmt: skip
     if job.lengths:
         command += ["--lengths", ",".join(map(str, job.lengths))]
+    else:
+        command += ["--context", str(job.context_length), "--batch", str(job.batch_size)]
     if job.kernels:
         command += ["--kernels", ",".join(job.kernels)]
     if job.seed is not None:

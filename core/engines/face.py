@@ -1,6 +1,7 @@
 """plan_cache: a ModelSpec and an engine's name in, what that engine takes out."""
 
 from importlib import import_module
+from numbers import Real
 from types import ModuleType
 from typing import Any
 
@@ -34,6 +35,9 @@ def plan_cache(spec: ModelSpec, *, engine: str, **job: Any) -> EnginePlan:
             "Give the model's config.json."
         )
     common = {key: job.pop(key) for key in COMMON_KEYS if key in job}
+    for key, value in common.items():
+        if not isinstance(value, Real | None):
+            raise EngineError(f"{key} is {value!r}: give a number")
     plan: EnginePlan = module.plan(spec, **{**module.translated(common), **job})
     return plan
 

@@ -13,8 +13,8 @@ from core.units import format_bytes
 BATCHES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 ROOF_X = (0.2, 4_000.0)  # FLOPs per byte
 ROOF_Y = (0.6, 3_000.0)  # TFLOP/s
-FLIGHT_X = (1e3, 1e7)  # tokens in flight
-CROSSING_Y = (0.006, 10_000.0)  # holds every line of FLIGHT_X whole: a line that is cut short has another slope
+FLIGHT_X = (1e3, 2e7)  # tokens in flight: 256 sequences of 65,536 are the most that a lesson asks for
+CROSSING_Y = (0.006, 20_000.0)  # holds every line of FLIGHT_X whole: a line that is cut short has another slope
 
 
 def price(colours: Palette, *, batch_size: int, context_length: int, num_kv_heads: int) -> Picture:

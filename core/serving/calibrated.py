@@ -4,10 +4,24 @@ The server's share less weights less the logged memory is what that machine keep
 while the job changes, so another G, length or width is answered for that machine.
 """
 
+from core.errors import SizingError, require_number
 from core.serving.budget import budget_bytes
 from core.serving.footprint import footprints
 from core.serving.job import ServingJob
 from core.serving.measured import MeasuredMemory
+from core.units import GIB
+
+MOST_GIB = 2**20
+
+
+def require_left_gib(name: str, gib: float, job: ServingJob) -> None:
+    """Raises SizingError for memory left for a cache that is more than the job's accelerator has in all."""
+    require_number(name, gib, 0, MOST_GIB)
+    memory = job.device.memory_bytes
+    if memory is not None and gib * GIB > memory:
+        raise SizingError(
+            f"{name} is {gib:,g}, and one {job.device.name} has {memory / GIB:,.2f}: choose the accelerator of the log"
+        )
 
 
 def left_bytes(job: ServingJob) -> int:

@@ -65,8 +65,7 @@ def answer_form(stage: Stage, asked: CacheQuestion, name: str) -> bool:
             )
             for kind, field in zip(KINDS, fields, strict=True)
         }
-        if st.form_submit_button("Check", type="primary"):
-            st.session_state[f"{name}-checked"] = typed
+        drill.take_answer(name, typed, any(text.strip() for text in typed.values()), "Type at least one size first.")
     checked = st.session_state.get(f"{name}-checked")
     if not checked:
         return False

@@ -16,8 +16,8 @@ def answer_form(stage: Stage, asked: ConfigQuestion, name: str) -> bool:
         count = st.number_input(
             "KV heads G (not asked for MLA)", 1, 1024, None, key=f"{name}-g", persist_state="session"
         )
-        if st.form_submit_button("Check", type="primary"):
-            st.session_state[f"{name}-checked"] = (kind, None if count is None else int(count))
+        given = (kind, None if count is None else int(count))
+        drill.take_answer(name, given, kind is not None, "Choose a kind first.")
     checked = st.session_state.get(f"{name}-checked")
     if not checked:
         return False

@@ -108,6 +108,7 @@ def what_folds_out_elsewhere(page: Page, url: str) -> Iterator[State]:
     yield "answered", f"{MAIN}, {MENU}"
     arrive(page, f"{url}/spot")
     settle(page)
+    page.get_by_role("radio", name="MHA", exact=True).click()
     page.get_by_role("button", name="Check").click()
     settle(page)
     yield "checked", MAIN

@@ -265,13 +265,23 @@ def test_the_scales_of_a_files_cache_width_are_counted(capsys, tmp_path):
         (("--engine", "vllm", "--setting", "draft_method=mtp"), "has an argument of its own: give --draft"),
         (("--setting", "foo=1"), "is of an engine, and the payload has none: name one by --engine"),
         (("--cache-memory-gib", "nan"), "give a number from 0 to 1,048,576"),
+        (("--cache-memory-gib", "40000"), "one H100 SXM5 80 GB has 79.65: choose the accelerator of the log"),
         (("--shared-prefix", "40000"), "more than the 32,768 of a request"),
+        (("--draft-tokens", "5"), "--draft-tokens 5 says how much, not who: give --draft too"),
+        (("--offload-link", "pcie4"), "--offload-link pcie4 says over what, not how much: give --offload-gb too"),
     ],
 )
 def test_what_would_answer_twice_or_cannot_be_is_refused(capsys, arguments, said):
     code, answer = asked(capsys, "Llama-3.1 8B", *arguments)
     assert code == 2
     assert said in answer["error"]
+
+
+def test_a_context_that_memory_does_not_limit_says_so(capsys):
+    """Mamba-2 keeps a state, whatever the context: what is searched no further is no limit."""
+    for name, limited in (("Llama-3.1 8B", True), ("Mamba-Codestral 7B", False)):
+        _, answer = asked(capsys, name, "--context", "4096")
+        assert answer["memory_limits_context"] is limited
 
 
 def test_json_in_place_of_a_path_is_no_file(capsys):

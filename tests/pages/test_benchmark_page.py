@@ -393,6 +393,20 @@ def test_an_import_never_replaces_a_run_that_is_kept(open_page: Opener):
     assert store.load("same") == kept
 
 
+def test_a_file_that_is_still_there_does_not_bring_a_deleted_run_back(open_page: Opener):
+    store.save(run_record("same"))
+    app = import_file(open_page(PAGE, bench_tab="Kept runs"), "same.json", to_json(run_record("same")).encode())
+    store.delete("same")
+    assert not app.run().success
+    assert store.load("same") is None
+
+
+def test_a_link_to_a_comparison_with_a_run_that_is_gone_says_so(open_page: Opener):
+    store.save(run_record("one"))
+    app = open_page(PAGE, bench_tab="Kept runs", bench_other="gone")
+    assert as_read(app.warning[0].value) == "The link asks for gone, which is not here: none stands in its place."
+
+
 def test_kept_runs_are_compared(open_page: Opener):
     store.save(run_record("one", date="2026-11-22T09:00:00+00:00"))
     store.save(run_record("two", date="2026-11-21T09:00:00+00:00"))

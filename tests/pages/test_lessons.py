@@ -196,6 +196,18 @@ def test_a_wrong_answer_breaks_the_streak_and_says_what_it_looks_like(open_page)
     assert "Streak **0** · **0 of 1** right" in words(app)
 
 
+def test_a_check_of_nothing_is_no_miss(open_page):
+    app = give(drill(open_page), "headmath-sequence-5", {"MQA": " ", "GQA": "", "MHA": ""})
+    assert [note.value for note in app.info] == ["Type at least one size first."]
+    assert "The shortcut" not in words(app)
+    assert "**0 of 0** right" in words(app)
+    app = open_page("learn/spot.py", spot_question="1")
+    app.button(key="FormSubmitter:spot_form-Check").click().run()
+    assert [note.value for note in app.info] == ["Choose a kind first."]
+    assert "decides" not in app.code[0].value
+    assert "**0 of 0** right" in words(app)
+
+
 def test_a_question_counts_once_and_keeps_what_was_typed(open_page):
     app = drill(open_page)
     exact = {kind: f"{cache_question(5, 'sequence').exact_bytes(kind)} B" for kind in KINDS}

@@ -1,6 +1,7 @@
 """What the drills share: the question as a number in the link, the score of this visit, the clock of one question."""
 
 from time import monotonic
+from typing import Any
 
 import streamlit as st
 
@@ -20,6 +21,16 @@ def next_question(key: str) -> None:
 def start_clock(name: str) -> None:
     """Seconds count from the first time that a question is shown."""
     st.session_state.setdefault(f"{name}_since", monotonic())
+
+
+def take_answer(name: str, given: Any, answers: bool, otherwise: str) -> None:
+    """The form's button: what was given is the answer to check; where it answers nothing, that is said and no miss."""
+    if not st.form_submit_button("Check", type="primary"):
+        return
+    if answers:
+        st.session_state[f"{name}-checked"] = given
+    else:
+        st.info(otherwise)
 
 
 def note(drill: str, name: str, right: bool) -> None:

@@ -62,11 +62,16 @@ def show_history() -> None:
     linked.look("bench_run", names)
     first_id = left.selectbox("Run", list(names), format_func=lambda i: names[i], key="bench_run", bind="query-params")
     others = {run.run_id: f"recorded · {_name(run)}" for run in store.recorded_runs()} | names
+    others = {run_id: name for run_id, name in others.items() if run_id != first_id}
+    linked.look("bench_other", others)
     second_id = right.selectbox(
-        "Compare with", [i for i in others if i != first_id], index=None, format_func=lambda i: others[i],
-        key="bench_other", bind="query-params",
+        "Compare with", list(others), index=None, format_func=lambda i: others[i], key="bench_other",
+        bind="query-params",
     )  # fmt: skip
     linked.say("bench_run", names[first_id])
+    linked.say("bench_other", "none")
+    if len(lines) == store.MOST_LISTED:
+        st.caption(f"The newest {store.MOST_LISTED:,} kept runs are listed; delete some to see older ones.")
     first, second = _load(first_id), _load(second_id)
     if first is None:
         return
@@ -168,10 +173,11 @@ def _import() -> None:
     except (InvalidRecord, UnicodeDecodeError, store.StoreUnavailable) as error:
         st.error(plain(f"{upload.name} was not imported: {error}"))
         return
+    st.session_state["_bench_imported"] = upload.file_id  # nor again when the kept run is deleted
     if not added:
         st.warning(
-            f"{record.run_id} is already kept, and stays as it is: to import it again, delete the kept run first."
+            f"{record.run_id} is already kept, and stays as it is: to import it again, delete the kept run first, then "
+            "choose the file anew."
         )
         return
-    st.session_state["_bench_imported"] = upload.file_id
     st.success(f"Imported {record.run_id}, measured on {plain(record.device_name)}.")

@@ -6,10 +6,9 @@ import streamlit as st
 
 from core.engines.logs import LogError, ServerLog, read_log
 from core.engines.plan import EngineError
-from core.errors import require_number
 from core.figures.comparison import plain
 from core.reports.tables import amount_and_unit
-from core.serving.calibrated import calibrated
+from core.serving.calibrated import calibrated, require_left_gib
 from core.serving.engine_words import NAMES
 from core.serving.job import ServingJob
 from core.serving.log_beside import LogRow, misled, rows_of, take_gib
@@ -40,7 +39,7 @@ def left_input(column: Any) -> None:
 def as_measured(job: ServingJob, state: Any = None) -> ServingJob:
     """The job with the measured memory, where one was given. Raises SizingError."""
     left = (st.session_state if state is None else state)["size_left"]
-    require_number("measured for the cache, GiB", left, 0, 2**20)
+    require_left_gib("measured for the cache, GiB", left, job)
     return calibrated(job, round(left * GIB)) if left else job
 
 

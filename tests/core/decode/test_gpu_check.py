@@ -57,6 +57,22 @@ def test_a_kernel_that_fails_is_a_line_and_the_run_is_written(monkeypatch, tmp_p
     assert sorted(record.best()) == [1, 8]
 
 
+def test_what_the_time_does_not_suffice_for_is_left_out_and_what_is_known_is_told(monkeypatch):
+    kernels = (
+        Kernel(name="off", summary="", prepare=lambda i: lambda: reference(i) * 1.5),
+        Kernel(name="late", summary="", prepare=lambda i: lambda: reference(i)),
+    )
+    monkeypatch.setattr(gpu_check, "all_kernels", lambda _type: kernels)
+    clock = iter([0.0, 2.0, 2.0])  # the time is used while the first kernel is checked
+    monkeypatch.setattr(gpu_check.time, "monotonic", lambda: next(clock))
+    found = [(one.outcome, one.what) for one in gpu_check._checks(CPU, SMALL[:2], until=1.0)]
+    assert found == [
+        ("wrong", "off, bfloat16, head_dim 128, G = 8"),
+        ("left out", "the rest of bfloat16, head_dim 128"),
+        ("left out", "float16, head_dim 128"),
+    ]
+
+
 def test_without_a_gpu_the_command_says_so(capsys, monkeypatch, tmp_path):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     assert main(["gpu-check", "--out", str(tmp_path / "o")]) == EXIT_INVALID

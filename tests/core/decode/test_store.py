@@ -92,6 +92,16 @@ def test_history_lists_the_newest_first_and_forgets_what_is_deleted():
     assert [line.run_id for line in store.history()] == ["b"]
 
 
+def test_history_lists_more_than_a_year_of_runs_and_no_more_than_asked_for():
+    with store.opened() as db:
+        rows = [(f"{number:04}", f"2026-{number:04}", "cpu", "C", "complete", "{}") for number in range(2_001)]
+        db.executemany(
+            "INSERT INTO runs (run_id, date, device, device_name, status, record) VALUES (?, ?, ?, ?, ?, ?)", rows
+        )
+    assert [line.run_id for line in store.history()] == [f"{number:04}" for number in range(2_000, 0, -1)]
+    assert [line.run_id for line in store.history(limit=1)] == ["2000"]
+
+
 def test_a_run_from_elsewhere_never_replaces_one_that_is_kept():
     mine, other = run_record("a"), run_record("a", device_name="Another CPU")
     assert store.add(mine)

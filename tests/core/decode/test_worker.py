@@ -282,6 +282,8 @@ def test_the_roofline_alone():
         (("run", "--kernels", "magic", "--context", "64"), 2, "no kernel magic on cpu: choose among"),
         (("run", "--step", "1,2"), 2, "--step has 2 numbers"),
         (("run", "--lengths", "a"), 2, "give whole numbers separated by commas"),
+        (("run", "--lengths", "5,9", "--batch", "3"), 2, "--batch is 3, and --lengths has 2: leave --batch out."),
+        (("run", "--seed", "9" * 30), 2, f"seed is {'9' * 30}: give 0 to 9,223,372,036,854,775,807."),
         (("run", "--device", "cuda"), 2, "torch sees no GPU here"),
         (("compare", "x", "y"), 2, "no run 'x'"),
     ],

@@ -36,3 +36,10 @@ def test_every_engine_says_the_version_that_it_was_held_against():
 def test_an_engine_that_is_none_is_refused_by_name():
     with pytest.raises(EngineError, match="engine is 'tgi'"):
         plan_cache(LLAMA_2_13B, engine="tgi")
+
+
+@pytest.mark.parametrize("engine", ["payload", "vllm", "llama.cpp", "transformers"])
+@pytest.mark.parametrize(("key", "value"), [("available_bytes", "abc"), ("cache_bits", [1]), ("batch_size", {})])
+def test_a_common_key_that_is_no_number_is_refused_by_name(engine, key, value):
+    with pytest.raises(EngineError, match=f"{key} is .*: give a"):
+        plan_cache(LLAMA_2_13B, engine=engine, **{"context_length": 4_096, key: value})

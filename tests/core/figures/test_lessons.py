@@ -172,3 +172,11 @@ def test_no_line_of_the_crossing_is_bent_at_the_edge() -> None:
 
     assert CROSSING_Y[0] <= 20_480 * FLIGHT_X[0] / 1e9
     assert 819_200 * FLIGHT_X[1] / 1e9 <= CROSSING_Y[1]
+
+
+def test_the_largest_job_of_the_crossing_stands_on_its_lines() -> None:
+    """256 sequences of 65,536 tokens: beyond the axis their dots stood at its edge, off their lines."""
+    layers = pictures.picture("crossing", LIGHT, batch_size=256, context_length=65_536).spec["layer"]
+    across, up = (layers[1]["encoding"][axis]["scale"]["domain"] for axis in "xy")
+    assert across[0] <= 16_777_216 <= across[1]
+    assert up[0] <= 819_200 * 16_777_216 / 1e9 <= up[1]
