@@ -271,7 +271,7 @@ def in_words(answer: dict[str, Any], made: MemoryPlan) -> str:
         f"request{'s' if batch != 1 else ''} at {made.job.context_length:,} tokens",
         f"  asked: {made.job.batch_size:,}, which {'fits' if answer['fits'] else 'does not fit'}",
         f"  longest context at that batch   {answer['longest_context']:,} tokens{_beyond(answer, made)}",
-        f"  fewest accelerators for it      {answer['fewest_accelerators'] or 'no number fits'}",
+        f"  fewest accelerators for it      {_fewest(answer, made)}",
         f"  weights                         {format_both(made.weight_bytes, 2)}",
         f"  cache                           {format_both(cache, 2)}",
         f"  budget of one accelerator       {format_both(made.budget_bytes, 2)}",
@@ -279,6 +279,12 @@ def in_words(answer: dict[str, Any], made: MemoryPlan) -> str:
         *beside_words(answer, made),
     ]
     return "\n".join(rows)
+
+
+def _fewest(answer: dict[str, Any], made: MemoryPlan) -> str:
+    """By tensor parallel, which may need more than the split that was asked for, or do for none."""
+    alone = "" if not made.job.split.goes_further else " by tensor parallel alone"
+    return f"{answer['fewest_accelerators'] or 'no number fits'}{alone}"
 
 
 def _beyond(answer: dict[str, Any], made: MemoryPlan) -> str:

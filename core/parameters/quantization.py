@@ -6,6 +6,7 @@ and an ignore list), ModelOpt, Quark, fp8 with or without block scales, MXFP4 (8
 block of 16). A method that is not known here is refused by name.
 """
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
 from typing import Any
@@ -21,14 +22,17 @@ TEXT_ONLY = ("gptq", "awq")  # methods whose tools leave a vision or audio tower
 IGNORE_KEYS = ("modules_to_not_convert", "ignore", "exclude_modules", "exclude", "llm_int8_skip_modules",
                "ignored_layers")  # fmt: skip
 
+MTP_WHOLE = re.compile(r"(re:)?\^?(model\\?\.)?mtp((\\?\.)?\.?\*)?\$?")
+MTP_PART = re.compile(r"(re:)?\^?(model\\?\.)?mtp\\?\.")
+OF_A_LAYER = re.compile(r"\blayers\\?\.(\d{1,6})(?!\d)")
 DELTA_ATTENTION = ("kimi_linear", "glm5_next_text")  # whose files name a recurrent layer's mixer self_attn too
 
 
-def published_storage(config: Mapping[str, Any], layers: int) -> Storage | None:
+def published_storage(config: Mapping[str, Any], layers: int, *, mtp_layers: int = 0) -> Storage | None:
     """How the file says that its weights are stored; None where it says nothing.
 
-    layers is the number of layers, for what an ignore list leaves out layer by layer. Raises SizingError for a method
-    or a width that is not known here.
+    layers is the number of layers, for what an ignore list leaves out layer by layer. mtp_layers: of so many MTP layers
+    behind them, and not of the layers themselves. Raises SizingError for a method or a width that is not known here.
     """
     quantization = _quantization(config)
     if not quantization:
@@ -39,6 +43,8 @@ def published_storage(config: Mapping[str, Any], layers: int) -> Storage | None:
     if "fp4" in str(config.get("expert_dtype", quantization.get("expert_dtype"))).lower():
         bits["routed_experts"] = MXFP4
     ignored = [name for key in IGNORE_KEYS for name in _names(quantization.get(key))]
+    if mtp_layers:
+        ignored, layers = _of_mtp(ignored, layers), mtp_layers
     for part in list(bits):
         as_attention = part == "recurrent" and _text_type(config) in DELTA_ATTENTION
         share = share_covered("attention" if as_attention else part, ignored, layers)
@@ -52,6 +58,23 @@ def published_storage(config: Mapping[str, Any], layers: int) -> Storage | None:
         "embeddings, head, norms, routers and biases at 16."
     )
     return Storage(name=f"{method} of the file", sentence=sentence, bits=bits, usual_bits=usual)
+
+
+def _of_mtp(names: Sequence[str], layers: int) -> list[str]:
+    """An ignore list's entries for the layers behind the model's own, as if those began at 0: by number, by the name
+    mtp, and what is said of every layer."""
+    found = []
+    for name in names:
+        if MTP_WHOLE.fullmatch(name):
+            return ["*"]
+        numbered = OF_A_LAYER.search(name)
+        if MTP_PART.match(name):
+            found.append(MTP_PART.sub("model.", name))
+        elif numbered is None:
+            found.append(name)
+        elif int(numbered[1]) >= layers:
+            found.append(f"{name[: numbered.start(1)]}{int(numbered[1]) - layers}{name[numbered.end(1) :]}")
+    return found
 
 
 def _text_type(config: Mapping[str, Any]) -> object:

@@ -8,6 +8,7 @@ a request brought back        >= its bytes over the link
 
 from dataclasses import dataclass, replace
 
+from core.serving.draft_stored import draft_read_bytes
 from core.serving.footprint import footprint
 from core.serving.job import ServingJob
 from core.serving.memory_plan import MemoryPlan
@@ -23,7 +24,7 @@ class DraftBound:
     speculated: int
     plain: StepBound  # the model's own step, one token a request
     checked: StepBound  # the same weights and cache read once, for speculated + 1 tokens a request
-    draft_bytes: int  # of one step of the draft: its weights, and its cache where that is known apart
+    draft_bytes: int  # of one step of the draft: weights that it reads, and its cache where that is known apart
     draft_seconds: float | None  # of all its steps
 
     @property
@@ -49,7 +50,9 @@ def draft_bound(job: ServingJob) -> DraftBound | None:
     plain, needs = decode_bound(job), footprint(job)
     more = job.draft.tokens + 1
     checked = replace(plain, weight_flops=plain.weight_flops * more, attention_flops=plain.attention_flops * more)
-    read = needs.draft_weight_bytes + needs.draft_cache_bytes(job.batch_per_replica, job.context_length)
+    assert needs.draft is not None
+    read = draft_read_bytes(job, job.draft, needs.draft.counted)
+    read += needs.draft_cache_bytes(job.batch_per_replica, job.context_length)
     bandwidth = plain.bandwidth_bytes_per_s
     return DraftBound(
         speculated=job.draft.tokens,

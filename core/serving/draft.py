@@ -6,8 +6,9 @@ vocabulary. Both use the model's embedding, EAGLE its head too. MTP is layers th
 the model's embedding and head. As vLLM 0.33 builds them (llama_eagle.py, llama_eagle3.py, deepseek_mtp.py).
 """
 
+from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from core.engines.plan import EngineError
@@ -15,7 +16,8 @@ from core.errors import SizingError, require_whole
 from core.models.attention import GroupedAttention
 from core.models.spec import ModelSpec, UnsupportedConfig, read_config
 from core.parameters import NotByRule, ParameterCount, count_by_rule
-from core.serving.weights import count_of
+from core.parameters.count import ExpertGroup
+from core.serving.weights import count_of, typed_count
 
 METHODS = ("draft_model", "eagle", "eagle3", "mtp")
 NAMED = {"draft_model": "a plain draft", "eagle": "EAGLE", "eagle3": "EAGLE-3", "mtp": "MTP"}
@@ -52,18 +54,26 @@ class Draft:
 
 @dataclass(frozen=True, kw_only=True)
 class DraftWeights:
-    """Parameters that the draft adds on top of what it shares with the model, and how they were counted."""
+    """Parameters that the draft adds on top of what it shares with the model, and how they were counted.
 
-    parameters: int
+    count tells its parts apart where they are known: a model of its own, and the layers of MTP.
+    """
+
+    count: ParameterCount
     formula: str
     numbers: str
+
+    @property
+    def parameters(self) -> int:
+        return self.count.total
 
 
 def draft_weights(draft: Draft, target: ModelSpec, *, own_embedding: bool = False) -> DraftWeights:
     """What the draft adds. own_embedding: in a pipeline the model's table lies on the first stage and the draft on the
     last, so a head that else uses it brings a table of its own. Raises SizingError where it cannot be counted."""
     if draft.parameter_count is not None:
-        return DraftWeights(parameters=draft.parameter_count, formula="typed in", numbers=f"{draft.parameter_count:,}")
+        typed = typed_count(draft.parameter_count)
+        return DraftWeights(count=typed, formula="typed in", numbers=f"{draft.parameter_count:,}")
     if own_embedding and draft.method != "draft_model":
         return _with_embedding(draft_weights(draft, target), target)
     if draft.method == "mtp":
@@ -72,7 +82,7 @@ def draft_weights(draft: Draft, target: ModelSpec, *, own_embedding: bool = Fals
     count = count_of(draft.model)
     if draft.method == "draft_model":
         return DraftWeights(
-            parameters=count.total, formula="all parameters of the draft", numbers=f"{count.total:,}: {count.sentence}"
+            count=count, formula="all parameters of the draft", numbers=f"{count.total:,}: {count.sentence}"
         )
     return _head(draft, draft.model, count)
 
@@ -82,7 +92,7 @@ def _with_embedding(counted: DraftWeights, target: ModelSpec) -> DraftWeights:
     if vocabulary is None:
         raise SizingError("The model's vocabulary is not known, so a draft's own embedding is not: give its parameters")
     return DraftWeights(
-        parameters=counted.parameters + vocabulary * width,
+        count=counted.count.changed(counted.count.sentence, embedding=vocabulary * width),
         formula=f"{counted.formula}, but in a pipeline the embedding is its own: + vocabulary x h",
         numbers=f"{counted.numbers} + {vocabulary:,} x {width:,}",
     )
@@ -98,7 +108,7 @@ def _head(draft: Draft, model: ModelSpec, count: ParameterCount) -> DraftWeights
     if draft.method == "eagle":
         added = layers - 2 * width + 2 * width * width
         return DraftWeights(
-            parameters=added,
+            count=_whole_count(added),
             formula="layers - 2 norms x h + 2 x h x h; embedding and head are the model's",
             numbers=f"{layers:,} - 2 x {width:,} + 2 x {width:,}^2",
         )
@@ -111,7 +121,7 @@ def _head(draft: Draft, model: ModelSpec, count: ParameterCount) -> DraftWeights
     added = layers + read * width + 3 * stated * width + width + vocabulary * width
     joined = f"3 x {stated:,} x {width:,} + {width:,}"
     return DraftWeights(
-        parameters=added,
+        count=_whole_count(added),
         formula="layers + QKV x h + 3 x h' x h + norm + draft vocabulary x h; the embedding is the model's",
         numbers=f"{layers:,} + {read:,} x {width:,} + {joined} + {vocabulary:,} x {width:,}",
     )
@@ -123,10 +133,11 @@ def _mtp(target: ModelSpec) -> DraftWeights:
     if target.model_type in DENSE_LAYERS:
         return _dense_mtp(target, number, width)
     one = _one_more_layer(target)
+    layer = one.changed("", mtp_projection=2 * width * width, norms=3 * width)
     return DraftWeights(
-        parameters=number * (one + 2 * width * width + 3 * width),
+        count=_times(layer, number),
         formula="MTP layers x (one layer + 2 x h x h + 3 norms x h); embedding and head are the model's",
-        numbers=f"{number} x ({one:,} + 2 x {width:,}^2 + 3 x {width:,})",
+        numbers=f"{number} x ({one.total:,} + 2 x {width:,}^2 + 3 x {width:,})",
     )
 
 
@@ -139,7 +150,7 @@ def _dense_mtp(target: ModelSpec, number: int, width: int) -> DraftWeights:
     heads = (layer.num_query_heads + layer.num_kv_heads) * (layer.head_dim + layer.value_dim)
     one = heads * width + 3 * ffn * width + 2 * width
     return DraftWeights(
-        parameters=number * (one + 2 * width * width + 2 * width),
+        count=_whole_count(number * (one + 2 * width * width + 2 * width)),
         formula="MTP layers x (one dense layer + 2 x h x h + 2 norms x h); embedding and head are the model's",
         numbers=f"{number} x ({one:,} + 2 x {width:,}^2 + 2 x {width:,})",
     )
@@ -160,27 +171,61 @@ def announced_layers(target: ModelSpec) -> int:
 
 def mtp_shape(target: ModelSpec) -> ModelSpec:
     """The MTP layers as a model of their own: what they cache. Raises SizingError."""
-    from dataclasses import replace  # noqa: PLC0415
-
     last = next((layer for layer in reversed(target.layers) if _attends_to_all(layer)), None)
     if last is None:
         raise SizingError("No layer of the model attends to every token, so what its MTP layers keep is not known here")
     return replace(target.shape, layers=(last,) * announced_layers(target))
 
 
-def _one_more_layer(target: ModelSpec) -> int:
+def _whole_count(parameters: int) -> ParameterCount:
+    """A draft whose parts all lie and are read alike."""
+    return ParameterCount(total=parameters, source="rule", sentence="")
+
+
+def _times(layer: ParameterCount, number: int) -> ParameterCount:
+    """So many layers that are all alike."""
+    return replace(
+        layer,
+        total=number * layer.total,
+        routed_experts=number * (layer.routed_experts or 0),
+        parts={part: number * parameters for part, parameters in layer.parts.items()},
+        biases={part: number * parameters for part, parameters in layer.biases.items()},
+        expert_groups=tuple(replace(group, layers=number * group.layers) for group in layer.expert_groups),
+    )
+
+
+def _one_more_layer(target: ModelSpec) -> ParameterCount:
+    """What a layer that attends to every token adds to the model, by parts."""
     config = {key: value for key, value in target.config.items() if key != "quantization_config"}
     before = None
     for more in range(MOST_LAYERS_TRIED + 1):
         grown = _with_layers(config, len(target.layers), more)
         try:
-            total, spec = count_by_rule(grown).total, read_config(grown)
+            now, spec = count_by_rule(grown), read_config(grown)
         except (NotByRule, UnsupportedConfig) as error:
             raise SizingError(f"The MTP layers are not added up by rule ({error}): give their parameters") from error
         if before is not None and _attends_to_all(spec.layers[-1]):
-            return total - before
-        before = total
+            return _difference(now, before)
+        before = now
     raise SizingError("The model's pattern of layers has none that attends to every token: give the MTP's parameters")
+
+
+def _difference(more: ParameterCount, less: ParameterCount) -> ParameterCount:
+    """One layer, where `more` is the count of a model with a layer more than `less`."""
+    parts = {part: parameters - less.parts.get(part, 0) for part, parameters in more.parts.items()}
+    layers: Counter[ExpertGroup] = Counter()
+    for sign, groups in ((1, more.expert_groups), (-1, less.expert_groups)):
+        for group in groups:
+            layers[replace(group, layers=1)] += sign * group.layers
+    return ParameterCount(
+        total=more.total - less.total,
+        source="rule",
+        sentence="",
+        routed_experts=(more.routed_experts or 0) - (less.routed_experts or 0),
+        parts={part: parameters for part, parameters in parts.items() if parameters},
+        biases={part: parameters - less.biases.get(part, 0) for part, parameters in more.biases.items()},
+        expert_groups=tuple(replace(group, layers=number) for group, number in layers.items() if number > 0),
+    )
 
 
 def _with_layers(config: Mapping[str, Any], layers: int, more: int) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from core.engines.plan import EnginePlan
 from core.models.attention import GroupedAttention, NoAttention, SharedCache
 from core.models.spec import ModelSpec
 from core.serving.draft import Draft, DraftWeights, draft_weights, mtp_shape
+from core.serving.draft_stored import draft_bytes
 from core.serving.engine_cache import EngineCache, draft_cache, engine_cache
 from core.serving.job import PAYLOAD, ServingJob
 from core.serving.kv_ledger import KvLedger, kv_ledger
@@ -52,17 +53,15 @@ class DraftFootprint:
 
 
 def draft_footprint(job: ServingJob, draft: Draft) -> DraftFootprint:
-    """Raises SizingError where its parameters cannot be counted. Stored at 16 bits where the model's weights are of a
-    published mix, else as wide as they are."""
+    """Raises SizingError where its parameters cannot be counted."""
     counted = draft_weights(draft, job.model, own_embedding=job.pipeline_parallel > 1)
-    bits = Fraction(str(job.weight_bits)) if job.weight_format is None else Fraction(16)
     ledger = None
     if job.engine == PAYLOAD:
         shape = mtp_shape(job.model) if draft.model is None else draft.model.shape
         ledger = kv_ledger(shape, job.tensor_parallel, job.kv_bits_per_element)
     return DraftFootprint(
         counted=counted,
-        weight_bytes=ceil(counted.parameters * bits / 8 / job.tensor_parallel),
+        weight_bytes=draft_bytes(job, draft, counted),
         kv_bits_per_element=job.kv_bits_per_element,
         ledger=ledger,
         engine=draft_cache(job),

@@ -26,12 +26,18 @@ def draft_lines(
     draft = job.draft
     if draft is None or counted is None:
         return ()
-    bits = weight_bytes * 8 * job.tensor_parallel / counted.parameters
+    bits = weight_bytes * 8 / counted.parameters
+    if counted.count.routed_experts and (job.data_parallel > 1 or job.expert_parallel):
+        formula = "parameters added × bits / 8 / tensor parallel, experts over the ranks that share them"
+        substituted = f"{counted.parameters:,} × {bits:.6g} bits on this rank / 8"
+    else:
+        formula = "parameters added × bits / 8 / tensor parallel"
+        substituted = f"{counted.parameters:,} × {bits * job.tensor_parallel:.6g} / 8 / {job.tensor_parallel}"
     weights = PlanLine(
         key="draft_weights",
         label=f"Draft, {NAMED[draft.method]}",
-        formula="parameters added × bits / 8 / tensor parallel",
-        substituted=f"{counted.parameters:,} × {bits:.6g} / 8 / {job.tensor_parallel}",
+        formula=formula,
+        substituted=substituted,
         num_bytes=weight_bytes,
         provenance=f"Parameters: {counted.formula} = {counted.numbers}.",
         counted=True,

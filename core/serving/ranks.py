@@ -11,6 +11,7 @@ from typing import Any
 from core.errors import SizingError
 from core.models.attention import GroupedAttention, Layer, ParallelLayer
 from core.serving.budget import budget_bytes
+from core.serving.draft_stored import draft_bytes
 from core.serving.footprint import Footprint, footprints, own_count
 from core.serving.job import ServingJob
 from core.serving.memory_plan import MemoryPlan
@@ -76,9 +77,11 @@ def _rank(job: ServingJob, needs: Footprint, data_rank: int, stage: int, tensor_
     sharing, experts = data_rank * job.tensor_parallel + tensor_rank, job.model.dimensions.num_experts
     whole = local_experts(experts, job.tensor_parallel * job.data_parallel, sharing) if experts else 0
     at = needs.stage or Stage(index=0, stages=1, first=0, last=len(job.model.layers))
-    weights = needs.weight_bytes
+    weights = needs.weight_bytes + needs.draft_weight_bytes
     if job.expert_parallel and experts and experts % (job.tensor_parallel * job.data_parallel):
         weights = weight_bytes(job, needs.weights.count, own_count(job), needs.stage, sharing)
+        if needs.draft is not None and job.draft is not None:
+            weights += draft_bytes(job, job.draft, needs.draft.counted, sharing)
     cached = _cached(needs, requests, job.context_length)
     return RankPlan(
         index=(data_rank * job.pipeline_parallel + stage) * job.tensor_parallel + tensor_rank,
@@ -90,7 +93,7 @@ def _rank(job: ServingJob, needs: Footprint, data_rank: int, stage: int, tensor_
         kv_heads=_kv_heads(job.served_model.layers[at.first : at.last], job.tensor_parallel),
         experts=whole if job.expert_parallel and experts else None,
         requests=requests,
-        weight_bytes=weights + needs.draft_weight_bytes,
+        weight_bytes=weights,
         cache_bytes=cached,
         runtime_bytes=needs.runtime_bytes(max(requests, 1), job.context_length),
         budget_bytes=budget_bytes(job),

@@ -1,6 +1,9 @@
 """What a draft, a shared prefix and an offload add to a job: bytes by hand, and bounds with their arithmetic."""
 
 from dataclasses import replace
+from fractions import Fraction
+from math import ceil
+from typing import Any
 
 import pytest
 
@@ -115,6 +118,90 @@ def test_mtp_weighs_what_vllm_builds() -> None:
     assert draft_weights(Draft(method="mtp"), read_config(ernie)).parameters == 123_217_920
     known = next(known for known in load_registry() if known.name == "Qwen3.5 35B-A3B")
     assert draft_weights(Draft(method="mtp"), read_config(known.config)).parameters == 1_353_200_128 - 508_559_360
+
+
+def deepseek(**more: Any) -> ServingJob:
+    known = next(known for known in load_registry() if known.name == "DeepSeek-V3")
+    given: dict[str, Any] = {
+        "model": read_config(known.config), "batch_size": 16, "context_length": 4_096, "accelerator": "h200-sxm",
+        "weight_format": "published", "draft": Draft(method="mtp"),
+    }  # fmt: skip
+    return ServingJob(**given | more)
+
+
+# DeepSeek-V3's layer behind the 61: 256 experts and a shared one of 3 x 7,168 x 2,048, MLA of 187,107,328 matrices, a
+# router of 256 x 7,168, norms of 5 x 7,168 + 1,536 + 512, and a projection of 2 x 7,168^2.
+EXPERT, MLA = 3 * 7_168 * 2_048, 187_105_280 + 2_048
+KEPT = 256 * 7_168 + 5 * 7_168 + 2 * 7_168**2
+
+
+def test_mtp_layers_are_stored_as_the_file_says_and_their_experts_lie_as_the_model_s_do() -> None:
+    """FP8 in blocks of 128 x 128 with a float32 scale: 8 + 32 / 16,384 bits; a rank of 16 holds 16 of the 256 experts.
+
+    23.2 GB a rank were said of it: 16 bits, and every expert on every rank.
+    """
+    whole = plan(deepseek(num_accelerators=8, tensor_parallel=8))
+    assert whole.draft_counted is not None
+    assert whole.draft_counted.parameters == 257 * EXPERT + MLA + KEPT == 11_610_067_968
+    wide = plan(deepseek(num_accelerators=8, tensor_parallel=8, weight_format=None, weight_bits=16))
+    assert wide.draft_weight_bytes == 2 * 11_610_067_968 // 8
+    shared = plan(deepseek(num_accelerators=16, data_parallel=16, expert_parallel=True))
+    fp8 = Fraction(8) + Fraction(32, 128 * 128)
+    norms = 1_536 + 512
+    narrow = fp8 * (16 * EXPERT + EXPERT + MLA - norms) + 16 * (KEPT + norms)
+    assert shared.draft_weight_bytes == ceil(narrow / 8)
+
+
+def test_experts_that_do_not_divide_lie_on_some_ranks_more_in_a_draft_too() -> None:
+    ranks = rank_plans(plan(deepseek(num_accelerators=24, data_parallel=24, expert_parallel=True, batch_size=24)))
+    without = rank_plans(
+        plan(deepseek(num_accelerators=24, data_parallel=24, expert_parallel=True, batch_size=24, draft=None))
+    )
+    added = [one.weight_bytes - other.weight_bytes for one, other in zip(ranks, without, strict=True)]
+    fp8 = Fraction(8) + Fraction(32, 128 * 128)
+    assert {rank.experts for rank in ranks} == {10, 11}
+    assert added[0] - added[-1] == pytest.approx(float(fp8 * EXPERT / 8), abs=2)
+
+
+def test_a_draft_s_step_reads_the_experts_that_a_batch_wakes() -> None:
+    """Of one request 8 of 256: all of them were read in what was called a bound."""
+    bound = draft_bound(deepseek(batch_size=1, weight_format=None, weight_bits=16, num_accelerators=1))
+    assert bound is not None
+    cache = 576 * 2 * 4_096
+    assert bound.draft_bytes == pytest.approx(2 * (9 * EXPERT + MLA + KEPT) + cache, abs=1)
+
+
+@pytest.mark.parametrize(
+    ("left_out", "wide"),
+    [
+        (["lm_head", "model.layers.60.self_attn"], False),
+        (["model.layers.61*"], True),
+        (["mtp"], True),
+        (["re:.*mtp.*", "mtp*"], True),
+        (["mtp.fc", "mtp.layers.0.mlp.gate"], False),
+    ],
+)
+def test_a_file_may_leave_its_mtp_layers_at_16_bits(left_out: list[str], wide: bool) -> None:
+    given = deepseek(num_accelerators=8, tensor_parallel=8).model.config
+    quantization = {**given["quantization_config"], "modules_to_not_convert": left_out}
+    made = plan(
+        deepseek(
+            num_accelerators=8, tensor_parallel=8, model=read_config({**given, "quantization_config": quantization})
+        )
+    )
+    assert made.draft_counted is not None
+    bits = made.draft_weight_bytes * 8 * 8 / made.draft_counted.parameters
+    assert (bits > 15.99) is wide
+
+
+def test_a_plain_draft_is_stored_as_its_own_file_says() -> None:
+    quantized = read_config({**LLAMA_1B, "quantization_config": {"quant_method": "fp8"}})
+    draft = Draft(method="draft_model", model=quantized)
+    made = plan(job(draft=draft, weight_format="published"))
+    embedding = 128_256 * 2_048
+    norms = 33 * 2_048
+    assert made.draft_weight_bytes == 1_235_814_400 + embedding + norms
+    assert plan(job(draft=draft)).draft_weight_bytes == 2 * 1_235_814_400
 
 
 def test_fields_left_out_change_nothing() -> None:

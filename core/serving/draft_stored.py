@@ -1,0 +1,61 @@
+"""The bytes of a draft's weights on one rank, and what one of its steps reads of them.
+
+A draft of its own is stored as its own file says where the model's is (as published), else at 16 bits; MTP layers as
+the model's file says, unless that leaves them out. One width for all weights is the draft's too. Experts lie as the
+model's do.
+"""
+
+from dataclasses import replace
+from fractions import Fraction
+from math import ceil
+
+from core.parameters.formats import PUBLISHED
+from core.parameters.quantization import published_storage
+from core.parameters.storage import SIXTEEN, Storage, every_weight_at
+from core.serving.draft import Draft, DraftWeights, announced_layers
+from core.serving.job import ServingJob
+from core.serving.rank_weights import REST, ExpertSplit, rank_bits
+from core.serving.step_reads import rounded_bytes, weight_reads
+
+
+def draft_storage(job: ServingJob, draft: Draft) -> Storage:
+    """How the draft's weights are stored. Raises SizingError for a quantization_config that is not known here."""
+    if job.weight_format is None:
+        return every_weight_at(job.weight_bits)
+    found = None
+    if job.weight_format == PUBLISHED and draft.parameter_count is None:
+        if draft.model is not None:
+            found = published_storage(draft.model.config, len(draft.model.layers))
+        else:
+            found = published_storage(job.model.config, len(job.model.layers), mtp_layers=announced_layers(job.model))
+    return found or every_weight_at(float(SIXTEEN))
+
+
+def draft_bytes(job: ServingJob, draft: Draft, counted: DraftWeights, rank: int = 0) -> int:
+    """Bytes on one rank, rounded up; rank is its number among those that share the experts: the first holds most."""
+    how, count = draft_storage(job, draft), counted.count
+    bits = how.bits_stored(count)
+    if count.parts and count.routed_experts:
+        number = max((group.num_experts for group in count.expert_groups), default=1)
+        ranks = job.tensor_parallel * job.data_parallel
+        experts = ExpertSplit(ranks=ranks, whole=job.expert_parallel, num_experts=number)
+        bits = rank_bits(
+            count, how, bits, {REST: Fraction(1)}, tensor_parallel=job.tensor_parallel, experts=experts, rank=rank
+        )
+        return ceil(bits / 8)
+    return ceil(bits / 8 / job.tensor_parallel)
+
+
+def draft_read_bytes(job: ServingJob, draft: Draft, counted: DraftWeights) -> int:
+    """Bytes of its weights that one step of the draft reads on one rank: of experts those that a batch should wake."""
+    how, count = draft_storage(job, draft), counted.count
+    vocabulary = (draft.model or job.model).dimensions.vocab_size
+    read = weight_reads(
+        count if count.expert_groups else replace(count, routed_experts=None),
+        how,
+        batch=job.batch_per_replica,
+        vocab_size=vocabulary,
+        stored_bits=how.bits_stored(count),
+        expert_copies=job.data_parallel if count.expert_groups else 1,
+    )
+    return rounded_bytes(read.expected_bits, job.tensor_parallel)
