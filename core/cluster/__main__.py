@@ -75,10 +75,16 @@ def _layers(text: str) -> int:
 
 
 def _prices(text: str) -> Prices:
+    found: dict[str, float] = {}
     try:
-        return {name.strip(): float(price) for name, _, price in (part.partition("=") for part in text.split(","))}
+        for part in text.split(","):
+            name, _, price = part.partition("=")
+            if not name.strip() or name.strip() in found:
+                raise ValueError
+            found[name.strip()] = float(price)
     except ValueError as e:
-        raise argparse.ArgumentTypeError(f"{text!r}: give prices per hour as H100=2.5,host=0.4") from e
+        raise argparse.ArgumentTypeError(f"{text!r}: give prices per hour, each once, as H100=2.5,host=0.4") from e
+    return found
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -127,6 +133,8 @@ def _devices(_: argparse.Namespace) -> int:
 
 def _list(_: argparse.Namespace) -> int:
     lines = kept.sweeps()
+    for sweep_id, why in kept.unread().items():
+        print(f"{sweep_id}  {why}")
     for line in lines:
         print(f"{line.sweep_id}  {line.status}  {line.sweep.num_points} points on {', '.join(line.sweep.devices)}")
     _say({"sweeps": [{"sweep_id": line.sweep_id, "status": line.status} for line in lines]})
@@ -149,29 +157,32 @@ def _sweep(options: argparse.Namespace) -> int:
 def _resume(options: argparse.Namespace) -> int:
     if options.with_parent:
         end_with_parent(holds_stdin=True, waited_for=True)
-    if options.failed_too:
-        kept.try_again(options.sweep_id)
-    return _drive(options.sweep_id, kept.find(options.sweep_id).sweep)
+    sweep = kept.find(options.sweep_id).sweep
+    return _drive(options.sweep_id, sweep, failed_too=options.failed_too, resumes=not options.with_parent)
 
 
-def _drive(sweep_id: str, sweep: Sweep) -> int:
+def _drive(sweep_id: str, sweep: Sweep, *, failed_too: bool = False, resumes: bool = True) -> int:
+    """resumes: False for the child of a dashboard, which said that the sweep is under way and may cancel it since."""
     with kept.driving(sweep_id):
+        if failed_too:  # of a sweep that nobody else drives
+            kept.try_again(sweep_id)
         elsewhere = tuple(device for device in sweep.devices if device != HOST)
         sources: list[queue.Devices] = [ThisHost()] if HOST in sweep.devices else []
         try:
             if elsewhere:
                 sources.append(_sources(elsewhere))
-            status = queue.Drive(sweep_id=sweep_id, sources=sources, tell=_tell).run()
-        except Refused as e:
+            status = queue.Drive(sweep_id=sweep_id, sources=sources, tell=_tell, resumes=resumes).run()
+        except (Refused, InvalidJob) as e:
             kept.end(sweep_id, kept.STOPPED, str(e))
             raise
         except KeyboardInterrupt:
             status = kept.STOPPED
+            kept.put_back(sweep_id)
             kept.end(sweep_id, status, "Interrupted: finished points are kept, and the rest can be resumed.")
     standing = queue.standing(kept.points(sweep_id))
     _say({"sweep_id": sweep_id, "status": status, "done": standing.done, "failed": standing.failed,
           "total": standing.total})  # fmt: skip
-    return 0 if status == kept.COMPLETE and not standing.failed else EXIT_STOPPED
+    return 0 if standing.done == standing.total else EXIT_STOPPED
 
 
 def _sources(elsewhere: tuple[str, ...]) -> queue.Devices:
@@ -192,6 +203,8 @@ def _tell(told: queue.Told) -> None:
 
 def _show(options: argparse.Namespace) -> int:
     line, points = kept.find(options.sweep_id), kept.points(options.sweep_id)
+    if unknown := [name for name in options.prices if name not in line.sweep.devices]:
+        raise InvalidJob(f"--prices names {', '.join(unknown)}: the sweep has {', '.join(line.sweep.devices)}.")
     for p in points:
         job = p.point.job
         shape = f"G = {job.kv_heads[0]}, {job.batch_size} × {job.context_length:,}, {job.dtype}"

@@ -12,7 +12,7 @@ from typing import Any
 
 from core.cluster.kept import DONE, KeptPoint
 from core.decode.plan import InvalidJob
-from core.decode.records import KernelResult, RunRecord
+from core.decode.records import KernelResult, RunRecord, share_in_words
 
 Prices = Mapping[str, float]
 SECONDS_PER_HOUR, MILLION = 3600, 10**6
@@ -44,8 +44,14 @@ class Compared:
         return self.context_length, self.batch_size, self.dtype
 
     @property
+    def share(self) -> str:
+        """'50% of the bandwidth'; where more than all of it is reached, that its limit was measured too low."""
+        said = share_in_words(self.bandwidth_fraction)
+        return f"{said} of the bandwidth" if said.endswith("%") else said
+
+    @property
     def sentence(self) -> str:
-        share = "" if self.bandwidth_fraction is None else f", {self.bandwidth_fraction:.0%} of the bandwidth"
+        share = f", {self.share}" if self.share else ""
         cost = self.why_no_cost if self.cost_per_million is None else f"{self.cost_per_million:,.4g} a million tokens"
         shape = f"{self.batch_size:,} × {self.context_length:,} tokens, {self.dtype}"
         return (
@@ -76,7 +82,8 @@ def compared(points: Iterable[KeptPoint], *, prices: Prices, num_layers: int = 1
 def _row(p: KeptPoint, record: RunRecord, best: KernelResult, prices: Prices, num_layers: int) -> Compared:
     job, attention = p.point.job, best.median_seconds or 0.0
     step = next((s for s in record.steps if s.kv_heads == best.kv_heads), None)
-    seconds = step.step_seconds if step else num_layers * attention * record.scale
+    layers = num_layers if job.step is None else job.step.num_layers
+    seconds = step.step_seconds if step else layers * attention * record.scale
     why = ""
     if p.point.device not in prices:
         why = "no price given"
@@ -101,10 +108,14 @@ def cost_per_million(price_per_hour: float, step_seconds: float, batch_size: int
 def cheapest(rows: Sequence[Compared]) -> list[Compared]:
     """For each job (context, batch, dtype) the device and G whose tokens cost least; jobs without a cost are left out.
 
-    Of equal costs the one with more KV heads, which gives up less of the model.
+    Of equal costs the one with more KV heads, which gives up less of the model. Where a whole step was timed, attention
+    alone is no rival of it.
     """
     found: dict[tuple[int, int, str], Compared] = {}
+    whole = {row.job for row in rows if row.what == WHOLE}
     for row in rows:
+        if row.job in whole and row.what != WHOLE:
+            continue
         best = found.get(row.job)
         if row.cost_per_million is not None and (best is None or _rank(row) < _rank(best)):
             found[row.job] = row

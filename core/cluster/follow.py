@@ -46,6 +46,7 @@ def report() -> dict[str, str]:
 
 
 _drivers: dict[str, threading.Thread] = {}
+_wanted: set[str] = set()  # sweeps to be resumed when the driver that is ending has ended
 _guard = threading.Lock()
 
 
@@ -57,15 +58,44 @@ def start(sweep: Sweep) -> str:
 
 
 def go_on(sweep_id: str, *, failed_too: bool = False) -> None:
-    """Drives a sweep in a child of this process, unless one does already."""
+    """Drives a sweep in a child of this process, unless one does already.
+
+    failed_too: one that ended is under way again, with what failed; where its driver is still ending, after that.
+    """
     with _guard:
-        thread = _drivers.get(sweep_id)
-        if thread is not None and thread.is_alive():
-            return
-        _drivers[sweep_id] = threading.Thread(
-            target=_drive, args=(sweep_id, failed_too), name=f"sweep-{sweep_id}", daemon=True
-        )
-        _drivers[sweep_id].start()
+        if sweep_id not in _drivers:
+            if failed_too:
+                kept.resume(sweep_id)
+            thread = threading.Thread(
+                target=_to_its_end, args=(sweep_id, failed_too), name=f"sweep-{sweep_id}", daemon=True
+            )
+            _drivers[sweep_id] = thread
+            thread.start()
+        elif failed_too and kept.status(sweep_id) != kept.UNDER_WAY:
+            _wanted.add(sweep_id)
+
+
+def _to_its_end(sweep_id: str, failed_too: bool) -> None:
+    """One driver after the other, as long as somebody wants the sweep resumed meanwhile."""
+    try:
+        _drive(sweep_id, failed_too)
+        while _wanted_again(sweep_id):
+            kept.resume(sweep_id)
+            _drive(sweep_id, failed_too=True)
+    finally:
+        with _guard:
+            if _drivers.get(sweep_id) is threading.current_thread():
+                del _drivers[sweep_id]
+
+
+def _wanted_again(sweep_id: str) -> bool:
+    """Where not, nobody drives it from here on: whoever asks next begins a driver."""
+    with _guard:
+        if sweep_id in _wanted:
+            _wanted.remove(sweep_id)
+            return True
+        del _drivers[sweep_id]
+        return False
 
 
 def _drive(sweep_id: str, failed_too: bool) -> None:
@@ -100,8 +130,7 @@ def go_on_after_a_restart() -> None:
 def is_driven(sweep_id: str) -> bool:
     """Whether a child of this process drives it."""
     with _guard:
-        thread = _drivers.get(sweep_id)
-        return thread is not None and thread.is_alive()
+        return sweep_id in _drivers
 
 
 def cancel(sweep_id: str) -> None:

@@ -13,7 +13,8 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 
 from core.cluster.points import Point, Sweep, job_from, sweep_from
-from core.decode.record_files import from_json, to_json
+from core.decode.plan import InvalidJob
+from core.decode.record_files import InvalidRecord, from_json, to_json
 from core.decode.records import RunRecord
 from core.decode.store import opened
 from core.host.lock import Held, only_one
@@ -66,12 +67,28 @@ def add(sweep: Sweep) -> str:
 
 
 def sweeps(limit: int = 50) -> list[SweepLine]:
-    """The newest first. Raises StoreUnavailable."""
+    """The newest first, without those that another version wrote and this one cannot read (`unread`).
+
+    Raises StoreUnavailable.
+    """
+    return [line for line in _newest(limit) if isinstance(line, SweepLine)]
+
+
+def unread(limit: int = 50) -> dict[str, str]:
+    """The newest sweeps that this version cannot read, by id, and why. Raises StoreUnavailable."""
+    return dict(line for line in _newest(limit) if not isinstance(line, SweepLine))
+
+
+def _newest(limit: int) -> Iterator[SweepLine | tuple[str, str]]:
     with opened() as db:
         rows = db.execute(
             "SELECT sweep_id, date, status, message, sweep FROM sweeps ORDER BY date DESC, rowid DESC LIMIT ?", (limit,)
         ).fetchall()
-    return [_line(row) for row in rows]
+    for row in rows:
+        try:
+            yield _line(row)
+        except (InvalidJob, ValueError) as e:
+            yield row[0], str(e)
 
 
 def waiting() -> int:
@@ -85,7 +102,7 @@ def waiting() -> int:
 
 
 def find(sweep_id: str) -> SweepLine:
-    """Raises NoSuchSweep, StoreUnavailable."""
+    """Raises NoSuchSweep, StoreUnavailable, and InvalidJob for one that another version wrote."""
     with opened() as db:
         row = db.execute(
             "SELECT sweep_id, date, status, message, sweep FROM sweeps WHERE sweep_id = ?", (sweep_id,)
@@ -102,30 +119,55 @@ def _line(row: tuple[str, str, str, str, str]) -> SweepLine:
 
 
 def points(sweep_id: str) -> list[KeptPoint]:
-    """Every point in its order, results read. Raises StoreUnavailable, InvalidRecord."""
+    """Every point in its order, results read; one whose result cannot be read counts as failed here, and is kept.
+
+    Raises StoreUnavailable, and InvalidJob for a point that another version wrote.
+    """
     columns = "point_id, device, job, state, attempts, doing, message, seconds, record, place"
     with opened() as db:
         rows = db.execute(
             f"SELECT {columns} FROM sweep_points WHERE sweep_id = ? ORDER BY number", (sweep_id,)
         ).fetchall()
-    return [
-        KeptPoint(
-            point=Point(id=row[0], device=row[1], job=job_from(json.loads(row[2]))), state=row[3], attempts=row[4],
-            doing=row[5], message=row[6], seconds=row[7], record=from_json(row[8]) if row[8] else None,
-            place=json.loads(row[9]),
-        )
-        for row in rows
-    ]  # fmt: skip
+    return [_point(*row) for row in rows]
 
 
-def begin(sweep_id: str) -> None:
-    """A driver takes over: what was left running waits again, and the sweep is under way."""
+def _point(
+    point_id: str, device: str, job: str, state: str, attempts: int, doing: str, message: str, seconds: float | None,
+    kept_record: str | None, place: str,
+) -> KeptPoint:  # fmt: skip
+    record = None
+    try:
+        record = from_json(kept_record) if kept_record else None
+    except InvalidRecord as e:
+        state, message = FAILED, f"Its result is kept and cannot be read: {e}"
+    return KeptPoint(
+        point=Point(id=point_id, device=device, job=job_from(json.loads(job))), state=state, attempts=attempts,
+        doing=doing, message=message, seconds=seconds, record=record, place=json.loads(place),
+    )  # fmt: skip
+
+
+def begin(sweep_id: str, *, resumes: bool = True) -> None:
+    """A driver takes over: what was left running waits again, and the sweep is under way.
+
+    resumes: False where whoever asked for the driver has said so already, and may have cancelled since.
+    """
+    put_back(sweep_id)
+    if resumes:
+        resume(sweep_id)
+
+
+def put_back(sweep_id: str) -> None:
+    """What is left running waits again: nobody drives it."""
     with opened() as db:
         db.execute(
             "UPDATE sweep_points SET state = ?, doing = '' WHERE sweep_id = ? AND state = ?",
             (WAITING, sweep_id, RUNNING),
         )
-        db.execute("UPDATE sweeps SET status = ?, message = '' WHERE sweep_id = ?", (UNDER_WAY, sweep_id))
+
+
+def resume(sweep_id: str) -> None:
+    """The sweep is under way, whatever ended it before."""
+    end(sweep_id, UNDER_WAY)
 
 
 def status(sweep_id: str) -> str:

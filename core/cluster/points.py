@@ -9,12 +9,14 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from hashlib import sha256
 from itertools import product
-from typing import Any
+from math import prod
+from typing import Any, TypeVar
 
 from core.decode.plan import DecodeJob, InvalidJob, StepShape
 
 HOST, CPU = "host", "CPU"  # this host; a cluster's nodes without an accelerator
 MOST_POINTS = 2_000
+Read = TypeVar("Read")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +44,7 @@ class Sweep:
     quick: bool = True
     seconds_limit: float = 300.0  # of one point
     seed: int | None = None
+    host_device: str = "auto"  # what a run on this host asks torch for
 
     def __post_init__(self) -> None:
         for name in ("kv_heads", "contexts", "batches", "dtypes", "devices"):
@@ -56,8 +59,7 @@ class Sweep:
 
     @property
     def num_points(self) -> int:
-        sizes = (self.kv_heads, self.contexts, self.batches, self.dtypes, self.devices)
-        return len(list(product(*sizes)))
+        return prod(map(len, (self.kv_heads, self.contexts, self.batches, self.dtypes, self.devices)))
 
     def points(self) -> tuple[Point, ...]:
         """The largest cache last, the devices in turn, so that each has something to do from the start."""
@@ -70,7 +72,8 @@ class Sweep:
     def _job(self, device: str, dtype: str, context: int, batch: int, num_kv_heads: int) -> DecodeJob:
         return DecodeJob(
             num_query_heads=self.num_query_heads, kv_heads=(num_kv_heads,), head_dim=self.head_dim,
-            context_length=context, batch_size=batch, dtype=dtype, device=torch_device(device), kernels=self.kernels,
+            context_length=context, batch_size=batch, dtype=dtype, kernels=self.kernels,
+            device=self.host_device if device == HOST else torch_device(device),
             step=self.step, quick=self.quick, seconds_limit=self.seconds_limit, seed=self.seed,
         )  # fmt: skip
 
@@ -86,15 +89,21 @@ def _point(device: str, job: DecodeJob) -> Point:
 
 
 def job_from(raw: Mapping[str, Any]) -> DecodeJob:
-    """A job from its JSON. Raises InvalidJob or TypeError for what is none."""
-    tuples = {name: tuple(raw[name]) for name in ("kv_heads", "lengths", "kernels") if name in raw}
-    step = raw.get("step")
-    return DecodeJob(**{**raw, **tuples, "step": StepShape(**step) if step else None})
+    """A job from its JSON. Raises InvalidJob for what is none."""
+    return _read(DecodeJob, raw, ("kv_heads", "lengths", "kernels"))
 
 
 def sweep_from(raw: Mapping[str, Any]) -> Sweep:
-    """A sweep from its JSON. Raises InvalidJob or TypeError for what is none."""
-    names = ("kv_heads", "contexts", "batches", "dtypes", "devices", "kernels")
-    tuples = {name: tuple(raw[name]) for name in names if name in raw}
-    step = raw.get("step")
-    return Sweep(**{**raw, **tuples, "step": StepShape(**step) if step else None})
+    """A sweep from its JSON. Raises InvalidJob for what is none."""
+    return _read(Sweep, raw, ("kv_heads", "contexts", "batches", "dtypes", "devices", "kernels"))
+
+
+def _read(kind: type[Read], raw: Mapping[str, Any], lists: tuple[str, ...]) -> Read:
+    try:
+        tuples = {name: tuple(raw[name]) for name in lists if name in raw}
+        step = raw.get("step")
+        return kind(**{**raw, **tuples, "step": StepShape(**step) if step else None})
+    except InvalidJob:
+        raise
+    except (TypeError, ValueError, AttributeError) as e:
+        raise InvalidJob(f"written by another version of Headroom, and not read by this one ({e}).") from e

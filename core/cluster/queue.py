@@ -16,7 +16,7 @@ from core.decode.records import RunRecord
 
 LOOK_SECONDS = 0.2
 MOST_ATTEMPTS = 4
-BUSY_SECONDS = 5.0  # a point waits this long after its device was busy with somebody else's run
+BUSY_SECONDS = 5.0  # a device that was busy with somebody else's run is left alone for so long
 LOSS_SECONDS = 5.0  # and after a loss, times its attempts: a cluster takes a while to see that a node is gone
 PATIENCE_SECONDS = 600.0  # without one device of any kind that is still waited for
 PROGRESS, RECORD, LOST, BUSY, REFUSED = "progress", "record", "lost", "busy", "refused"
@@ -64,13 +64,17 @@ class Drive:
     _running: dict[str, tuple[Point, Devices]] = field(default_factory=dict)
     _attempts: dict[str, int] = field(default_factory=dict)
     _not_before: dict[str, float] = field(default_factory=dict)
+    _losses: dict[str, int] = field(default_factory=dict)  # of this driver's: one that was killed loses no point
+    _busy: list[tuple[Devices, str, float]] = field(default_factory=list)  # devices of a kind, and until when
+    _heard: set[str] = field(default_factory=set)  # points that run and have told anything
+    resumes: bool = True
 
     def run(self) -> str:
         """Drives the sweep to its end: complete, cancelled, or stopped where a device is missing for long.
 
         Raises StoreUnavailable; a point that ran then is measured again by the next driver.
         """
-        kept.begin(self.sweep_id)
+        kept.begin(self.sweep_id, resumes=self.resumes)
         for p in kept.points(self.sweep_id):
             self._attempts[p.point.id] = p.attempts
             if p.state == kept.WAITING:
@@ -90,25 +94,33 @@ class Drive:
                 for told in source.poll():
                     self._take(told)
                 self._hand_out(source)
-            if self._running:
+            if any(self._may_answer(point, source) for point, source in self._running.values()):
                 idle_since = self.clock()
-            elif self._waiting and self.clock() - idle_since > self.patience_seconds:
-                kinds = ", ".join(sorted({p.device for p in self._waiting}))
+            elif self.clock() - idle_since > self.patience_seconds:
+                left = [*self._waiting, *(point for point, _ in self._running.values())]
+                kinds = ", ".join(sorted({p.device for p in left}))
                 why = f"No device took a point for {self.patience_seconds:,.0f} s; waited for: {kinds}. Resume it then."
                 return self._ended(kept.STOPPED, why)
             self.sleep(LOOK_SECONDS)
         failed = sum(p.state == kept.FAILED for p in kept.points(self.sweep_id))
         return self._ended(kept.COMPLETE, f"{failed:,} points gave no result." if failed else "")
 
+    def _may_answer(self, point: Point, source: Devices) -> bool:
+        """Whether a run has begun for certain, or has a device that it can begin on: one may go before it does."""
+        return point.id in self._heard or source.counts().get(point.device, 0) > 0
+
     def _ended(self, status: str, message: str) -> str:
+        kept.put_back(self.sweep_id)
         kept.end(self.sweep_id, status, message)
         return status
 
     def _hand_out(self, source: Devices) -> None:
         """A point to each free device of the source."""
+        self._busy = [busy for busy in self._busy if busy[2] > self.clock()]
         for device, most in source.counts().items():
-            busy = sum(point.device == device for point, of in self._running.values() if of is source)
-            for _ in range(most - busy):
+            ours = sum(point.device == device for point, of in self._running.values() if of is source)
+            others = sum(of is source and kind == device for of, kind, _ in self._busy)
+            for _ in range(most - ours - others):
                 point = self._next(device)
                 if point is None:
                     break
@@ -129,9 +141,13 @@ class Drive:
         if told.point_id not in self._running:
             return  # it was given up, or told before
         if told.kind == PROGRESS:
+            self._heard.add(told.point_id)
             kept.progress(self.sweep_id, told.point_id, told.message)
         else:
-            point, _ = self._running.pop(told.point_id)
+            point, source = self._running.pop(told.point_id)
+            self._heard.discard(point.id)
+            if told.kind == BUSY:
+                self._busy.append((source, point.device, self.clock() + BUSY_SECONDS))
             self._settle(point, told)
         self.tell(told)
 
@@ -140,16 +156,20 @@ class Drive:
             kept.finish(self.sweep_id, point.id, told.record, told.place, told.seconds)
         elif told.kind == BUSY:
             self._attempts[point.id] -= 1
-            self._not_before[point.id] = self.clock() + BUSY_SECONDS
             kept.give_back(self.sweep_id, point.id, told.message, counted=False)
             self._waiting.append(point)
-        elif told.kind == LOST and self._attempts[point.id] < MOST_ATTEMPTS:
+        elif told.kind == LOST and self._lost(point) < MOST_ATTEMPTS:
             self._not_before[point.id] = self.clock() + LOSS_SECONDS * self._attempts[point.id]
             kept.give_back(self.sweep_id, point.id, told.message)
             self._waiting.insert(0, point)
         else:
-            times = f"Lost {self._attempts[point.id]} times, last: " if told.kind == LOST else ""
+            times = f"Lost {self._losses[point.id]} times, last: " if told.kind == LOST else ""
             kept.fail(self.sweep_id, point.id, f"{times}{told.message}", told.place)
+
+    def _lost(self, point: Point) -> int:
+        """One loss more; how many they are."""
+        self._losses[point.id] = self._losses.get(point.id, 0) + 1
+        return self._losses[point.id]
 
 
 @dataclass(frozen=True, kw_only=True)

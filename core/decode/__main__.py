@@ -172,12 +172,20 @@ def _run(options: argparse.Namespace, command: str) -> int:
     if not options.no_save:
         _save(record, jsonl=options.jsonl)
     if options.record:
-        path = store.RECORDED_RUNS / f"{record.run_id}.json"
-        with path.open("x", encoding="utf-8") as file:  # a run of this id is never replaced
-            file.write(to_json(record) + "\n")
-        print(f"recorded in {path}", file=sys.stderr)
+        print(_recorded(record), file=sys.stderr)
     print(json.dumps({"event": "end"} if options.jsonl else summary(record)), flush=True)
     return 0
+
+
+def _recorded(record: RunRecord) -> str:
+    """Where the run was written to, or why it was not: its figures are printed all the same."""
+    path = store.RECORDED_RUNS / f"{record.run_id}.json"
+    try:
+        with path.open("x", encoding="utf-8") as file:  # a run of this id is never replaced
+            file.write(to_json(record) + "\n")
+    except OSError as e:
+        return f"not recorded in {path}: {e.strerror}. Its JSON can be exported from Kept runs."
+    return f"recorded in {path}"
 
 
 def _save(record: RunRecord, *, jsonl: bool) -> None:

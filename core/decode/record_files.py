@@ -8,6 +8,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from core.decode.plan import MAX_BATCH, MAX_CONTEXT, MAX_HEADS
 from core.decode.records import SCHEMA, STATUSES, KernelResult, ModelCheck, Roofline, RunRecord, StepResult, to_dict
 from core.host.spreadsheet import as_written, safe
 
@@ -134,15 +135,27 @@ def _check(record: RunRecord) -> None:
 
 def _check_job(job: Mapping[str, Any]) -> None:
     """What every view of a run reads of it."""
-    for name in ("num_query_heads", "context_length", "batch_size"):
-        _positive(job.get(name), f"job.{name}")
+    most = {"num_query_heads": MAX_HEADS, "context_length": MAX_CONTEXT, "batch_size": MAX_BATCH}
+    for name, largest in most.items():
+        _whole(job.get(name), f"job.{name}", largest)
     for kv_heads in _list(job.get("kv_heads"), "job.kv_heads"):
-        _positive(kv_heads, "job.kv_heads")
+        _whole(kv_heads, "job.kv_heads", MAX_HEADS)
+    for length in _list(job.get("lengths", []), "job.lengths"):
+        _whole(length, "job.lengths", MAX_CONTEXT)
     if not isinstance(job.get("dtype"), str):
         raise InvalidRecord("job.dtype is not text.")
 
 
+def _whole(value: object, name: str, largest: int) -> None:
+    _positive(value, name)
+    if type(value) is not int or value > largest:
+        raise InvalidRecord(f"{name} is {value!r}: expected a whole number from 1 to {largest:,}.")
+
+
 def _check_roofline(roofline: Roofline) -> None:
+    for name in ("detail", "read_by", "product_by", "exp_by"):
+        if not isinstance(getattr(roofline, name), str):
+            raise InvalidRecord(f"roofline.{name} is not text.")
     for rate in ("bytes_per_second", "flops_per_second", "exp_per_second"):
         _positive(getattr(roofline, rate), f"roofline.{rate}")
     for name in RATE_SAMPLES:
@@ -194,6 +207,8 @@ def _check_result(result: KernelResult) -> None:
         _positive(getattr(result, name), name, zero=True)
     if result.status == "accepted":
         _positive(result.kv_bytes, "kv_bytes of an accepted result")
+    if result.best and not (result.status == "accepted" and result.figure_samples):
+        raise InvalidRecord("a result is best without being accepted and timed: export the run again.")
     if result.relative_error is not None:
         _positive(result.relative_error, "relative_error", zero=True)
 

@@ -67,6 +67,7 @@ class LiveRun:
         self._ended_by = ""
         self._command = command_line(job, options)
         self._environment = environment
+        self._saves = "--no-save" not in options
         self._thread = threading.Thread(target=self._follow, name=f"decode-{self.key}", daemon=True)
         self._thread.start()
 
@@ -188,7 +189,8 @@ class LiveRun:
             whole = from_dict(state.plan["run"])
             status = "stopped" if self._ended_by else "crashed"
             record = replace(whole, status=status, message=message, roofline=state.roofline, results=state.results)
-            store.save(record)
+            if self._saves:
+                store.save(record)
         except InvalidRecord as e:
             self._update(warning=str(e))
             return None

@@ -33,6 +33,9 @@ class RecipeError(ValueError):
     """A recipe that cannot be run: the message says what, which value and what to do."""
 
 
+STEPS_A_MINUTE = 1_600  # of one core of an AMD EPYC (Zen 3), torch 2.13
+
+
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
     """One experiment. uptrain_percent is of train_steps, as the paper's alpha is of pretraining."""
@@ -84,6 +87,12 @@ class Recipe:
         each = {SCRATCH: self.train_steps + self.uptrain_steps}
         per_g = sum(each.get(method, self.uptrain_steps) for method in self.methods)
         return self.train_steps + self.uptrain_steps + per_g * len(self.kv_head_choices)
+
+    @property
+    def time_in_words(self) -> str:
+        """'about a minute', as one core of a server of today takes it."""
+        minutes = max(1, round(self.total_steps / STEPS_A_MINUTE))
+        return "about a minute" if minutes == 1 else f"about {minutes:,} minutes"
 
     def kv_bytes_per_token(self, num_kv_heads: int, bytes_per_element: int = 2) -> int:
         """Cache bytes that one token keeps with G heads: 2 x L x G x head_dim x bytes."""

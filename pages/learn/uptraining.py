@@ -71,8 +71,8 @@ def live() -> None:
     without = missing("The experiment", "torch")
     if without:
         st.info(without)
-    if st.button("Run it here", type="primary", key="uptraining_start", help="About a minute on one core",
-                 disabled=bool(without)):  # fmt: skip
+    if st.button("Run it here", type="primary", key="uptraining_start",
+                 help=f"{recipe.time_in_words.capitalize()} on one core", disabled=bool(without)):  # fmt: skip
         st.session_state[MINE] = recipe
         runs.start(recipe)
         st.rerun()
@@ -82,8 +82,8 @@ def live() -> None:
         losses((done,), choose_against("mine"), before=False, name="mine")
     else:
         st.caption(
-            f"{recipe.total_steps:,} steps in all, about a minute on one core. The recorded runs above show what to "
-            "expect."
+            f"{recipe.total_steps:,} steps in all, {recipe.time_in_words} on one core. The recorded runs above show "
+            "what to expect."
         )
 
 

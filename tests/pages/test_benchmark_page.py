@@ -425,6 +425,16 @@ def test_a_run_is_not_deleted_before_a_second_question(open_page: Opener):
     assert [line.run_id for line in store.history()] == ["one"]
 
 
+def test_a_kept_run_that_cannot_be_read_can_be_deleted(open_page: Opener):
+    store.save(run_record("old", date="2026-11-22T09:00:00+00:00"))
+    with store.opened() as db:
+        db.execute("UPDATE runs SET record = '{}'")
+    app = open_page(PAGE, bench_tab="Kept runs")
+    assert "schema is None: this version reads 1." in app.error[0].value
+    app.button(key="bench_delete").click().run()
+    assert [app.button(key=key).label for key in ("bench_delete_sure", "bench_delete_keep")] == ["Delete", "Keep"]
+
+
 def test_no_run_kept_and_no_folder_to_keep_one_in(open_page: Opener, monkeypatch, tmp_path):
     assert "No run is kept yet" in open_page(PAGE, bench_tab="Kept runs").info[0].value
     (tmp_path / "file").write_text("")

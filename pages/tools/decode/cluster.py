@@ -9,9 +9,9 @@ from core.cluster.compare import Compared, cheapest, compared
 from core.cluster.points import HOST, Sweep
 from core.cluster.queue import Standing, standing
 from core.decode.plan import ELEMENT_BYTES, DecodeJob, InvalidJob
-from core.decode.record_files import InvalidRecord
-from core.decode.records import KernelResult
+from core.decode.records import KernelResult, share_in_words
 from core.decode.store import StoreUnavailable
+from core.figures.comparison import plain
 from pages.shell import share
 from pages.shell.style import current_palette, draw
 
@@ -34,10 +34,12 @@ def sweep_panel(job: DecodeJob, num_layers: int) -> None:
     try:
         follow.go_on_with_what_was_left()
         _ask(job, [HOST, *found])
-        lines = kept.sweeps(20)
+        lines, unread = kept.sweeps(20), kept.unread(20)
     except (StoreUnavailable, InvalidJob) as error:
         st.error(str(error))
         return
+    for sweep_id, why in unread.items():
+        st.caption(f"The sweep {sweep_id} is not listed: {plain(why)}")
     if lines:
         names = {line.sweep_id: f"{line.date[:16].replace('T', ' ')} UTC · {line.status}" for line in lines}
         chosen = st.selectbox("Sweep", list(names), format_func=lambda i: names[i], key="bench_sweep")
@@ -74,11 +76,13 @@ def _ask(job: DecodeJob, devices: list[str]) -> None:
             num_query_heads=job.num_query_heads, head_dim=job.head_dim, kv_heads=job.kv_heads,
             contexts=_integers("contexts", contexts) or (job.context_length,),
             batches=_integers("batches", batches) or (job.batch_size,), dtypes=tuple(dtypes), devices=tuple(chosen),
-            step=job.step, quick=size == QUICK, seconds_limit=job.seconds_limit,
+            step=job.step, quick=size == QUICK, seconds_limit=job.seconds_limit, host_device=job.device,
         )  # fmt: skip
     except InvalidJob as error:
         st.error(str(error))
         return
+    if job.lengths:
+        st.caption("The sequences of a sweep are all as long as its contexts say, not drawn from traffic.")
     if st.button(f"Measure {sweep.num_points:,} points", icon=":material/lan:", key="bench_sweep_start"):
         st.session_state["bench_sweep"] = follow.start(sweep)
         st.rerun()
@@ -100,7 +104,7 @@ def _follow(sweep_id: str, num_layers: int, goes_on: bool) -> None:
     """The sweep as it stands, looked at again while it goes on."""
     try:
         line, points = kept.find(sweep_id), kept.points(sweep_id)
-    except (kept.NoSuchSweep, StoreUnavailable, InvalidRecord) as error:
+    except (kept.NoSuchSweep, StoreUnavailable, InvalidJob) as error:
         st.warning(str(error))
         return
     if goes_on != _goes_on(line):
@@ -191,7 +195,7 @@ def _row(row: Compared) -> dict[str, object]:
     return {
         "Device": row.device, "Name": row.device_name, "Node": row.node, "G": row.kv_heads,
         "Job": _shape(row), "Step (ms)": f"{row.step_seconds * 1e3:,.3f}", "of": row.what,
-        "Of the bandwidth": "fits the cache" if share is None else f"{share:.0%}", "Cost": _cost(row),
+        "Of the bandwidth": "fits the cache" if share is None else share_in_words(share), "Cost": _cost(row),
     }  # fmt: skip
 
 
@@ -202,5 +206,6 @@ def _numbers(row: Compared) -> dict[str, object]:
         "Sequences": row.batch_size, "Context (tokens)": row.context_length, "Arithmetic": row.dtype,
         "Step (ms)": row.step_seconds * 1e3, "of": row.what,
         "Of the bandwidth (%)": None if row.bandwidth_fraction is None else 100 * row.bandwidth_fraction,
+        "Limit failed": (row.bandwidth_fraction or 0) > 1,
         "Cost (of 10^6 tokens, in the prices' currency)": row.cost_per_million, "Why no cost": row.why_no_cost,
     }  # fmt: skip

@@ -1,6 +1,7 @@
 """Runs kept on this server and runs shipped with Headroom: looked at, compared, deleted, carried elsewhere."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import streamlit as st
 
@@ -74,6 +75,7 @@ def show_history() -> None:
         st.caption(f"The newest {store.MOST_LISTED:,} kept runs are listed; delete some to see older ones.")
     first, second = _load(first_id), _load(second_id)
     if first is None:
+        _offer_to_delete(first_id, plain(names[first_id]))
         return
     if second is not None:
         _show_comparison(first, second)
@@ -139,21 +141,26 @@ def _carry(run: RunRecord) -> None:
     with st.container(horizontal=True):
         _export("JSON", lambda: to_json(run), f"{run.run_id}.json", "application/json")
         _export("CSV", lambda: to_csv(run), f"{run.run_id}.csv", "text/csv")
-        if st.button("Delete this run", icon=":material/delete:", key="bench_delete"):
-            _ask_to_delete(run)
+        _offer_to_delete(run.run_id, _name(replace(run, device_name=plain(run.device_name))))
+
+
+def _offer_to_delete(run_id: str, name: str) -> None:
+    """Of a run that cannot be read too. name: Markdown."""
+    if st.button("Delete this run", icon=":material/delete:", key="bench_delete"):
+        _ask_to_delete(run_id, name)
 
 
 @st.dialog("Delete this run?")
-def _ask_to_delete(run: RunRecord) -> None:
+def _ask_to_delete(run_id: str, name: str) -> None:
     """Nothing is deleted before the second answer; closing the question keeps the run."""
-    st.markdown(f"**{_name(run)}**, with all of its samples.")
+    st.markdown(f"**{name}**, with all of its samples.")
     said = st.container()
     with st.container(horizontal=True):
         sure = st.button("Delete", type="primary", icon=":material/delete:", key="bench_delete_sure")
         keep = st.button("Keep", key="bench_delete_keep")
     if sure:
         try:
-            store.delete(run.run_id)
+            store.delete(run_id)
         except store.StoreUnavailable as error:
             said.error(str(error))
             return

@@ -66,6 +66,29 @@ def test_show_compares_what_is_done(capsys: pytest.CaptureFixture[str]):
     assert json.loads(said[-1])["compared"][0]["cost_per_million"] == pytest.approx(20.0)
 
 
+@pytest.mark.parametrize("prices", ["HOST=2", "=2", "host=1,host=2", "host"])
+def test_a_price_of_no_device_of_the_sweep_is_refused(capsys: pytest.CaptureFixture[str], prices: str):
+    sweep = Sweep(num_query_heads=8, head_dim=64, kv_heads=(8,), contexts=(1024,), batches=(2,))
+    sweep_id = kept.add(sweep)
+    try:
+        code = main(["show", sweep_id, "--prices", prices])
+    except SystemExit as refused:  # argparse's own
+        code = refused.code
+    assert code == 2
+    said = capsys.readouterr().err
+    assert "--prices names HOST: the sweep has host." in said or "give prices per hour, each once" in said
+
+
+def test_failed_points_of_a_sweep_that_is_driven_stay_as_they_are(capsys: pytest.CaptureFixture[str]):
+    sweep = Sweep(num_query_heads=8, head_dim=64, kv_heads=(8,), contexts=(1024,), batches=(2,))
+    sweep_id, point = kept.add(sweep), sweep.points()[0]
+    kept.fail(sweep_id, point.id, "no memory", {})
+    with kept.driving(sweep_id):
+        assert main(["resume", sweep_id, "--failed-too"]) == 2
+    assert "is driven already by" in capsys.readouterr().err
+    assert [p.state for p in kept.points(sweep_id)] == ["failed"]
+
+
 def test_a_gpu_is_locked_by_its_own_number(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     assert [_physical(name) for name in ("cpu", "cuda:0")] == ["cpu", "cuda:0"]

@@ -7,7 +7,7 @@ import pytest
 from core.cluster.compare import cheapest, compared, cost_per_million
 from core.cluster.kept import DONE, KeptPoint
 from core.cluster.points import Sweep
-from core.decode.plan import InvalidJob
+from core.decode.plan import InvalidJob, StepShape
 from core.decode.records import RunRecord
 from tests.core.decode.records import STEPS, result, run_record
 
@@ -86,6 +86,23 @@ def test_a_whole_step_counts_where_one_was_timed_and_no_cost_where_it_was_scaled
     assert "scaled down to fit" in scaled[0].why_no_cost
     attention = compared(points(scale=4.0), prices=PRICES)
     assert attention[0].step_seconds == pytest.approx(0.004)
+
+
+def test_attention_alone_is_no_rival_of_a_whole_step():
+    """A whole step was timed at G = 8 alone: attention of the ten layers at G = 1 is not what a token costs."""
+    shape = StepShape(num_layers=10, hidden_size=512, intermediate_size=1024, vocab_size=1000)
+    found = [replace(p, point=replace(p.point, job=replace(p.point.job, step=shape))) for p in points()]
+    whole = [replace(p, record=replace(p.record, steps=STEPS)) if p.point.job.kv_heads == (8,) else p for p in found]
+    rows = compared(whole, prices=PRICES)
+    assert {(r.kv_heads, r.what) for r in rows} == {(8, "whole step"), (1, "attention of every layer")}
+    assert {r.kv_heads: round(r.step_seconds, 6) for r in rows if r.device == "H100"} == {1: 0.01, 8: 0.125}
+    assert [r.kv_heads for r in cheapest(rows)] == [8]
+
+
+def test_more_than_the_bandwidth_is_a_limit_that_was_measured_too_low():
+    row = replace(compared(points(), prices={})[0], bandwidth_fraction=1.79)
+    assert row.share == "limit measured too low"
+    assert "179" not in row.sentence
 
 
 @pytest.mark.parametrize("price", [0.0, -1.0, float("nan"), float("inf")])

@@ -1,5 +1,6 @@
 """What a server does with sweeps that the last one left: it goes on with those under way, without a page being open."""
 
+import threading
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,27 @@ def test_a_new_server_goes_on_with_what_was_under_way_alone(driven: list[str]):
     kept.end(cancelled, kept.CANCELLED)
     follow.go_on_after_a_restart()
     assert driven == [under_way]
+
+
+def test_a_sweep_resumed_while_its_driver_ends_goes_on_after_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("HEADROOM_DATA_DIR", str(tmp_path))
+    sweep_id, let_go, driven = kept.add(SWEEP), threading.Event(), []
+
+    def drive(sweep_id: str, failed_too: bool) -> None:
+        driven.append((kept.status(sweep_id), failed_too))
+        if len(driven) == 1:
+            let_go.wait(60)
+
+    monkeypatch.setattr(follow, "_drive", drive)
+    follow.go_on(sweep_id)
+    follow.go_on(sweep_id, failed_too=True)  # under way: nothing is to be resumed
+    follow.cancel(sweep_id)
+    follow.go_on(sweep_id, failed_too=True)
+    thread = follow._drivers[sweep_id]
+    let_go.set()
+    thread.join(60)
+    assert driven == [("under way", False), ("under way", True)]
+    assert not follow.is_driven(sweep_id)
 
 
 def test_without_a_cluster_a_server_looks_at_nothing(driven: list[str], monkeypatch: pytest.MonkeyPatch):

@@ -9,6 +9,8 @@ from core.cluster import kept, queue
 from core.cluster.points import Sweep
 from core.cluster.queue import BUSY, PROGRESS, RECORD, REFUSED, Drive, Told
 from core.decode import database
+from core.decode.plan import InvalidJob
+from core.decode.store import opened
 from tests.core.cluster.devices import LOSS, Written, record_of
 
 
@@ -103,6 +105,86 @@ def test_a_busy_device_is_waited_for_and_costs_no_attempt():
     devices = Written({"H100": 1, "L4": 1}, {point.id: [busy] * 6})
     assert drive(sweep_id, devices) == "complete"
     assert (devices.begun.count(point.id), kept.points(sweep_id)[0].attempts) == (7, 1)
+
+
+def test_a_busy_device_is_not_asked_with_one_point_after_the_other():
+    """Each start is a process on that device, beside the measurement that it would not disturb."""
+    time, sweep = Time(), a_sweep(devices=("H100",), contexts=tuple(range(512, 512 + 40)))
+    busy = Told(point_id="", kind=BUSY, message="Another measurement is running on cuda:0")
+    devices = Written({"H100": 1}, {point.id: [busy] for point in sweep.points()})
+    driver = Drive(sweep_id=kept.add(sweep), sources=(devices,), clock=time, sleep=time.sleep)
+    begun_by_20_s: list[int] = []
+    driver.sleep = lambda seconds: (time.sleep(seconds), time.now < 20 and begun_by_20_s.append(len(devices.begun)))[0]
+    assert driver.run() == "complete"
+    assert begun_by_20_s[-1] == 4
+
+
+def test_a_sweep_that_was_cancelled_before_its_driver_began_stays_so():
+    sweep_id = kept.add(a_sweep())
+    kept.end(sweep_id, kept.CANCELLED)
+    devices = Written({"H100": 1, "L4": 1})
+    assert drive(sweep_id, devices, resumes=False) == "cancelled"
+    assert devices.begun == []
+
+
+def test_nothing_is_under_way_in_a_sweep_that_is_over():
+    sweep_id = kept.add(a_sweep())
+
+    class Slow(Written):
+        def poll(self):
+            kept.end(sweep_id, kept.CANCELLED)
+            return iter(())
+
+    assert drive(sweep_id, Slow({"H100": 1, "L4": 1})) == "cancelled"
+    assert states(sweep_id) == ["waiting"] * 8
+
+
+def test_a_run_that_never_began_is_not_waited_for_when_its_device_is_gone():
+    sweep_id = kept.add(a_sweep())
+
+    class Gone(Written):
+        def poll(self):
+            self.devices = {}
+            return iter(())
+
+    devices = Gone({"H100": 1, "L4": 1})
+    assert drive(sweep_id, devices, patience_seconds=60) == "stopped"
+    assert kept.find(sweep_id).message == "No device took a point for 60 s; waited for: H100, L4. Resume it then."
+    assert sorted(devices.cancelled) == sorted(devices.begun)
+
+
+def test_drivers_that_were_killed_are_no_losses_of_a_point():
+    sweep_id, point = kept.add(a_sweep()), a_sweep().points()[0]
+    for _ in range(5):
+        kept.begin(sweep_id)
+        kept.started(sweep_id, point.id)
+    devices = Written({"H100": 1, "L4": 1}, {point.id: [LOSS] * 3})
+    assert drive(sweep_id, devices) == "complete"
+    assert states(sweep_id) == ["done"] * 8
+
+
+def test_a_result_that_cannot_be_read_is_kept_and_the_sweep_ends():
+    sweep_id = kept.add(a_sweep())
+    first = kept.points(sweep_id)[0].point
+    with opened() as db:
+        db.execute("UPDATE sweep_points SET state = 'done', record = '{}' WHERE point_id = ?", (first.id,))
+    assert drive(sweep_id, Written({"H100": 1, "L4": 1})) == "complete"
+    found = kept.points(sweep_id)[0]
+    assert (found.state, found.record) == ("failed", None)
+    assert found.message == "Its result is kept and cannot be read: schema is None: this version reads 1."
+    assert kept.find(sweep_id).message == "1 points gave no result."
+
+
+def test_a_sweep_of_another_version_is_named_and_keeps_no_other_from_the_list():
+    other, mine = kept.add(a_sweep()), kept.add(a_sweep())
+    with opened() as db:
+        db.execute("UPDATE sweeps SET sweep = replace(sweep, '{', '{\"lengths\": [], ') WHERE sweep_id = ?", (other,))
+    assert [line.sweep_id for line in kept.sweeps()] == [mine]
+    [(unread, why)] = kept.unread().items()
+    assert unread == other
+    assert why.startswith("written by another version of Headroom, and not read by this one (")
+    with pytest.raises(InvalidJob, match="written by another version"):
+        kept.find(other)
 
 
 def test_the_next_driver_goes_on_where_one_was_killed():

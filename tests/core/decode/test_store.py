@@ -259,12 +259,32 @@ def test_a_recorded_step_falls_with_g_and_its_sum_is_near_transformers():
         ({}, "job.num_query_heads is None: expected a positive number"),
         ({"num_query_heads": 8, "context_length": 1, "batch_size": 1, "kv_heads": [0], "dtype": "float32"},
          "job.kv_heads is 0: expected a positive number"),
+        ({"num_query_heads": 8, "context_length": 1, "batch_size": 0.5, "kv_heads": [8], "dtype": "float32"},
+         "job.batch_size is 0.5: expected a whole number from 1 to 65,536"),
+        ({"num_query_heads": 8, "context_length": 1, "batch_size": 1, "kv_heads": [8], "lengths": "x"},
+         "job.lengths is str: expected a list"),
         ({"num_query_heads": 8, "context_length": 1, "batch_size": 1, "kv_heads": [8]}, "job.dtype is not text"),
     ],
 )  # fmt: skip
 def test_a_run_whose_job_no_page_could_show_is_refused(job, message):
     with pytest.raises(InvalidRecord, match=message):
         from_json(json.dumps(to_dict(run_record()) | {"job": job}))
+
+
+@pytest.mark.parametrize("changes", [{"samples": []}, {"status": "refused"}])
+def test_a_best_result_that_was_not_accepted_and_timed_is_refused(changes):
+    written = to_dict(run_record())
+    best = next(row for row in written["results"] if row["best"])
+    best |= {"round_samples": [], **changes}
+    with pytest.raises(InvalidRecord, match="a result is best without being accepted and timed"):
+        from_json(json.dumps(written))
+
+
+def test_what_gave_a_rate_is_text():
+    written = to_dict(run_record())
+    written["roofline"]["detail"] = None
+    with pytest.raises(InvalidRecord, match=r"roofline.detail is not text"):
+        from_json(json.dumps(written))
 
 
 def test_an_accepted_result_that_read_nothing_is_refused():
