@@ -1,7 +1,8 @@
 """CSV that no spreadsheet takes for a formula.
 
-A spreadsheet runs a cell that begins with =, +, -, @, a tab or a carriage return (OWASP, "CSV Injection"): text that
-does gets an apostrophe before it, which spreadsheets take for "this is text". Numbers stay as they are.
+A spreadsheet runs a cell that begins with =, +, -, @, a tab or a line's end (OWASP, "CSV Injection"), some also with
+the wide forms of those signs: text that does gets an apostrophe before it, which spreadsheets take for "this is text".
+Numbers stay as they are.
 """
 
 import csv
@@ -11,7 +12,7 @@ from io import StringIO
 from typing import Any
 
 THOUSANDS = re.compile(r"[-+\N{MINUS SIGN}]?\d{1,3}(,\d{3})*(\.\d+)?")  # as pages write a number
-STARTS_A_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+STARTS_A_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 MARK = "'"
 
 

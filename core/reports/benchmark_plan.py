@@ -6,9 +6,9 @@ from core.models.attention import GroupedAttention
 from core.reports.exports import Table
 from core.reports.tables import markdown_table
 from core.serving.job import ServingJob
-from core.serving.options import Option, OptionGrid, cache_name
+from core.serving.options import Option, OptionGrid, as_payload, cache_name
 from core.serving.roofline import decode_bound
-from core.units import GB
+from core.units import GB, in_gb
 
 DTYPES = {16: "bfloat16", 8: "float8_e4m3fn", 4: "int4"}
 
@@ -22,6 +22,7 @@ def benchmark_plan(*, model_name: str, grid: OptionGrid, option: Option, link: s
         f"Written {written} by Headroom. The view: {link}",
         f"Confirms, on {job.num_accelerators} × {job.device.name}: {job.batch_size:,} sequences of "
         f"{job.context_length:,} tokens with {cache_name(option.kv_bits)}.",
+        as_payload(option.engine_refusal),
         *job.model.remarks,
         "## 1. Memory",
         _memory(option),
@@ -31,11 +32,7 @@ def benchmark_plan(*, model_name: str, grid: OptionGrid, option: Option, link: s
         markdown_table(_step_table(grid, option)),
         "Record the ratio of bound to measured. If G makes less difference than the bound says, something other than "
         "the cache is the bottleneck.",
-        "## 3. Spread of KV lengths",
-        _spread(job),
-        markdown_table(_length_table(job)),
-        "Record the median and the 95th percentile of the time between tokens, preemptions and the peak usage of the "
-        "KV cache.",
+        *_spread_parts(job),
         "## 4. One layer's attention alone",
         _kernel(grid, option),
         "## 5. Quality",
@@ -49,9 +46,14 @@ def benchmark_plan(*, model_name: str, grid: OptionGrid, option: Option, link: s
 
 def _memory(option: Option) -> str:
     plan = option.plan
+    draft = f", {plan.draft_weight_bytes / GB:,.2f} GB of the draft's weights" if plan.draft_weight_bytes else ""
+    under = f"under {plan.budget_bytes / GB:,.2f} GB"
+    if not plan.fits:
+        why = plan.refusal_words or f"{in_gb(-plan.headroom_bytes)} more than there are"
+        under = f"of {plan.budget_bytes / GB:,.2f} GB. **It does not fit, for {why}: make it fit before it is run**"
     return (
-        f"- Expect {plan.kv_reserved_bytes / GB:,.2f} GB of KV cache and {plan.weight_bytes / GB:,.2f} GB of weights "
-        f"on each accelerator, {plan.total_bytes / GB:,.2f} GB in all, under {plan.budget_bytes / GB:,.2f} GB.\n"
+        f"- Expect {plan.kv_reserved_bytes / GB:,.2f} GB of KV cache and {plan.weight_bytes / GB:,.2f} GB of weights"
+        f"{draft} on each accelerator, {plan.total_bytes / GB:,.2f} GB in all, {under}.\n"
         "- Read the engine's own log: KV cache size in tokens or blocks, and the memory after loading the weights.\n"
         "- Raise the batch until it preempts; compare the largest batch with the plan's."
     )
@@ -84,6 +86,19 @@ def _neighbours(grid: OptionGrid, option: Option) -> list[int | None]:
     return list(grid.kv_heads[max(place - 1, 0) : place + 2])
 
 
+def _spread_parts(job: ServingJob) -> list[str]:
+    """Of contexts that can be spread at all."""
+    if job.context_length < 2:
+        return ["## 3. Spread of KV lengths", "With one token in each sequence there is nothing to spread."]
+    return [
+        "## 3. Spread of KV lengths",
+        _spread(job),
+        markdown_table(_length_table(job)),
+        "Record the median and the 95th percentile of the time between tokens, preemptions and the peak usage of the "
+        "KV cache.",
+    ]
+
+
 def _spread(job: ServingJob) -> str:
     return (
         "Real batches are ragged, and one long sequence can hold up a step. Run three batches with the same number of "
@@ -100,7 +115,7 @@ def _length_table(job: ServingJob) -> Table:
         ("uniform", f"0 to {job.context_length:,}", f"{job.context_length / 12**0.5:,.0f}"),
         (
             "one in eight long",
-            f"1/8 at {job.context_length:,}, 7/8 at {(half * 8 - job.context_length) // 7:,}",
+            f"1/8 at {job.context_length:,}, 7/8 at {max(0, (half * 8 - job.context_length) // 7):,}",
             f"{(job.context_length - half) / 7**0.5:,.0f}",
         ),
     )
@@ -118,15 +133,19 @@ def _kernel(grid: OptionGrid, option: Option) -> str:
         return "Headroom's kernels measure layers of grouped attention with one shape; this model has others."
     job = option.plan.job
     heads, head_dim = shapes.pop()
+    dtype = _dtype(option.kv_bits, head_dim)
     command = [
         "python", "-m", "core.decode", "run",
         "--query-heads", str(heads), "--kv-heads", ",".join(str(g) for g in reversed(grid.kv_heads)),
         "--head-dim", str(head_dim), "--context", str(job.context_length), "--batch", str(job.batch_per_replica),
-        "--dtype", _dtype(option.kv_bits, head_dim),
+        "--dtype", dtype,
     ]  # fmt: skip
+    otherwise = ""
+    if option.kv_bits < 16 and dtype == "bfloat16":
+        otherwise = f" No kernel here reads this {option.kv_bits}-bit cache: it is measured in bfloat16."
     return (
         "Each KV byte must be read once for a whole group of query heads; this checks that it is, beside bandwidth "
-        f"measured in the same run.\n\n```\n{shlex.join(command)}\n```"
+        f"measured in the same run.{otherwise}\n\n```\n{shlex.join(command)}\n```"
     )
 
 

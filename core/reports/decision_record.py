@@ -12,10 +12,13 @@ from core.figures.palette import Palette
 from core.reports.exports import Document, Picture, Section, Table, html_report
 from core.reports.tables import markdown_table
 from core.serving.budget import budget_basis
+from core.serving.draft import NAMED
+from core.serving.job import PAYLOAD, ServingJob
 from core.serving.memory_plan import MemoryPlan
 from core.serving.options import (
     Option,
     OptionGrid,
+    as_payload,
     cache_name,
     near_misses,
     option_name,
@@ -50,6 +53,7 @@ class Decision:
     written: str
     price_per_gpu_hour: float | None = None
     traffic: tuple[Traffic, TrafficFit] | None = None
+    traffic_refusal: str = ""  # why traffic that was asked for is not in it
     picture: Picture | None = None
     pinned: Table | None = None  # the scenarios that stand side by side
 
@@ -74,10 +78,9 @@ def record_document(decision: Decision) -> Document:
         Section(title="Speed and cost", text=speed_text(decision)),
     ]
     if decision.ways:
-        title = f"What would make G = {decision.wished} fit"
+        title = "Ways to make it fit" if decision.wished is None else f"What would make G = {decision.wished} fit"
         sections.append(Section(title=title, table=ways_table(decision.ways[:MOST_WAYS])))
-    if decision.traffic is not None:
-        sections.append(Section(title="Under real traffic", text=traffic_text(*decision.traffic)))
+    sections += traffic_sections(decision)
     if decision.pinned is not None:
         text = "Pinned for comparison. In brackets what moved against the first; bytes are of one accelerator."
         sections.append(Section(title="Side by side", text=text, table=decision.pinned))
@@ -87,6 +90,16 @@ def record_document(decision: Decision) -> Document:
         source=f"Written {decision.written} by Headroom. The view: {decision.link}",
         sections=tuple(sections),
     )
+
+
+def traffic_sections(decision: Decision) -> list[Section]:
+    """The job under traffic, or why it is not simulated; nothing where it was not asked for."""
+    if decision.traffic is None and not decision.traffic_refusal:
+        return []
+    said = f"Not simulated: {decision.traffic_refusal}"
+    return [
+        Section(title="Under real traffic", text=said if decision.traffic is None else traffic_text(*decision.traffic))
+    ]
 
 
 def document_markdown(document: Document) -> str:
@@ -117,7 +130,7 @@ def _decision_text(decision: Decision) -> str:
     )
     why = _why(grid, option)
     chosen = f"**{option_name(option)} with {cache_name(option.kv_bits)}.** {fits} {why}".strip()
-    said = "\n\n".join(plan.job.model.remarks)
+    said = "\n\n".join(filter(None, [as_payload(option.engine_refusal), *plan.job.model.remarks]))
     overall = " ".join(filter(None, [verdict(grid, decision.wished), near_misses(grid), refused_widths(grid)]))
     return f"{chosen}\n\n{overall}\n\n{said}".strip()
 
@@ -157,12 +170,41 @@ def _job_table(decision: Decision) -> Table:
         ("Weights and KV cache", f"{_weight_words(plan)} and {float(served.kv_bits_per_element):g} bits an element"),
         ("Sliding windows", windows),
         ("Accelerators", f"{job.num_accelerators} × {job.device.name}, {split_of(job)}"),
-        *([] if engine is None else [("Engine", engine.version)]),
+        *_engine_rows(decision),
         ("Memory utilisation and reserve", f"{job.memory_utilization:g} and {reserve}"),
         ("Block and prefill chunk", f"{block} and {job.prefill_chunk:,} tokens"),
         ("K and V weights that a smaller G frees", job.freed_parameters),
+        *_beside_rows(served),
     )
     return ("Input", "Value"), rows
+
+
+def _engine_rows(decision: Decision) -> list[tuple[str, str]]:
+    """Whose allocation was counted, with what it was set to otherwise than it is by itself."""
+    job, asked = decision.grid.job, decision.option.plan.engine_plan
+    if job.engine == PAYLOAD:
+        return []
+    if asked is None:
+        return [("Engine", f"{job.engine}, counted as payload")]
+    settings = "".join(f", {name} {value}" for name, value in job.engine_settings)
+    return [("Engine", f"{asked.version}{settings}")]
+
+
+def _beside_rows(job: ServingJob) -> list[tuple[str, str]]:
+    """What a server does besides, and its own memory; of each only what was asked for."""
+    rows = []
+    if job.measured is not None:
+        rows.append(("Memory for the cache, by the server's log", f"{job.measured.cache_bytes / GIB:,.4g} GiB"))
+    if (draft := job.draft) is not None:
+        who = "the model's own layers" if draft.model is None else draft.model.model_type
+        rows.append(("Draft", f"{NAMED[draft.method]}, {who}, {draft.tokens} tokens a step"))
+    if job.shared_prefix:
+        rows.append(("Shared prefix", f"{job.shared_prefix:,} tokens"))
+    if job.offload is not None:
+        outside = job.offload
+        rate = f"{outside.bandwidth_bytes_per_s / GB:,.4g} GB/s"
+        rows.append(("Cache offload", f"{outside.num_bytes / GB:,.4g} GB beside each accelerator, over {rate}"))
+    return rows
 
 
 def _weight_words(plan: MemoryPlan) -> str:

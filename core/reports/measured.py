@@ -24,7 +24,7 @@ def figures_section(
 
 def machine_section(record: RunRecord) -> Section:
     """Device, job, limits with their spread, what the machine was busy with, versions and command."""
-    job = ", ".join(f"{name} {value}" for name, value in record.job.items() if name != "lengths")
+    job = "; ".join(f"{name} {_in_words(value)}" for name, value in record.job.items() if name != "lengths")
     rows = [("Device", record.device_name), ("Measured", record.date), ("Job", job)]
     if (roof := record.roofline) is not None:
         rows += [
@@ -37,6 +37,17 @@ def machine_section(record: RunRecord) -> Section:
     rows += [(name, str(value)) for name, value in record.host.items()]
     rows += [("Command", record.command)] if len(record.command) < 400 else []
     return Section(title="Machine, limits and versions", table=(("What", "Which"), tuple(rows)))
+
+
+def _in_words(value: object) -> str:
+    """A field of a job as one would write it."""
+    if isinstance(value, bool) or value is None:
+        return {True: "yes", False: "no", None: "none"}[value]
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {_in_words(inner)}" for name, inner in value.items()) or "none"
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return ", ".join(map(_in_words, value)) or "none"
+    return str(value)
 
 
 def _busy(record: RunRecord) -> list[tuple[str, str]]:

@@ -66,6 +66,7 @@ A4 = Paper(
 GAP_IN = 0.3
 SOURCE_POINTS, SOURCE_LEAST = 11, 6
 SENTENCE_IN = 0.75  # above a picture, for the sentence that it stands under on its page
+LONGEST_WORD = 0.5  # of the page's width, that a cell of a table holds in one piece
 BESIDE_POINTS = 14  # a table with words beside it is set no smaller: else they take a page of their own
 
 
@@ -167,7 +168,7 @@ def _source(text: str, paper: Paper) -> Words:
 
 
 def _section_pages(section: Section, source: Words, paper: Paper) -> list[Page]:
-    table = _short(section.table) if section.table is not None else None
+    table = _short(section.table, paper) if section.table is not None else None
     title, beyond = headline(plain(section.title), paper)
     words = "\n\n".join(filter(None, (beyond, *_paragraphs(section.text))))
     filling = _Filling(paper, section, title, source)
@@ -180,9 +181,15 @@ def _section_pages(section: Section, source: Words, paper: Paper) -> list[Page]:
     return filling.pages
 
 
-def _short(table: Table) -> Table:
-    """Addresses without their scheme: a cell cannot break them."""
-    return table[0], tuple(tuple(re.sub(r"https?://(www\.)?", "", cell) for cell in row) for row in table[1])
+def _short(table: Table, paper: Paper) -> Table:
+    """Addresses without their scheme, and what is longer than any column folded: a cell cannot break it."""
+    across, points = LONGEST_WORD * paper.across_in, paper.table_points[1]
+
+    def cell(text: str) -> str:
+        words = re.sub(r"https?://(www\.)?", "", text).split(" ")
+        return " ".join(word if width_in(word, points) <= across else folded(word, across, points) for word in words)
+
+    return table[0], tuple(tuple(cell(text) for text in row) for row in table[1])
 
 
 def headline(title: str, paper: Paper) -> tuple[Words, str]:

@@ -22,11 +22,12 @@ from core.reports.decision_record import (
     limits_text,
     option_table,
     plan_table,
-    traffic_text,
+    traffic_sections,
     ways_table,
 )
 from core.reports.exports import Section, Table
 from core.reports.pictures import Picture
+from core.serving.beside_words import besides_lines, first_token_lines
 from core.serving.inverse import (
     Answer,
     fewest_accelerators,
@@ -81,8 +82,7 @@ def choose_sections(decision: Decision, view: SizeView, colours: Palette) -> tup
         *_limits(grid, option, view, colours),
         *_pinned(view),
     ]
-    if decision.traffic is not None:
-        sections.append(Section(title="Under real traffic", text=traffic_text(*decision.traffic)))
+    sections += traffic_sections(decision)
     bound = bound_text(decision.bound, decision.price_per_gpu_hour, grid.job.num_accelerators)
     sections += _speed(decision.bound, bound, option.plan.job, view, colours)
     title = f"What is published about {name}"
@@ -120,8 +120,18 @@ def serve_sections(
         *_speed(
             bound, bound_text(bound, price_per_gpu_hour, served.job.num_accelerators), served.plan.job, view, colours
         ),
+        _beside_section(served),
         Section(title="What was assumed", text=assumed_text(served.plan)),
     )
+
+
+def _beside_section(served: Served) -> Section:
+    """The first token, and what the server does besides, each with its numbers."""
+    said, lines = first_token_lines(served.job)
+    parts = [said, *lines]
+    for words, formula in besides_lines(served.plan):
+        parts += [words, formula]
+    return Section(title="The first token, and what a server does besides", text="\n\n".join(parts))
 
 
 def asked_section(asked: Table) -> Section:

@@ -138,16 +138,22 @@ def fewest_accelerators(job: ServingJob) -> Answer:
     if not ranks:
         largest = max(parallel_choices(job))
         reason = _shortfall(job.where(**one_copy(largest)))
-        return _nothing(f"No number fits: {reason} at tensor_parallel {largest}, the largest that divides.")
+        sentence = f"No number fits: {reason} at tensor_parallel {largest}, the largest that divides."
+        return _nothing(sentence + _shared_by_copies(fewest_accelerators_with_copies(job)))
     best = ranks[0]
     copies = fewest_accelerators_with_copies(job)
-    shared = ""
-    if copies.job is not None and copies < best:
-        shared = f" {copies.job.replicas} copies that share the batch would do with {int(copies)} in all."
+    shared = _shared_by_copies(copies) if copies < best else ""
     held = "1 holds one copy" if best == 1 else f"{best} hold one copy"
     fewer = "" if best == 1 else "; no smaller number that divides the heads does"
     sentence = f"{held} with the whole batch{fewer}.{shared}"
     return Answer(best, job=job.where(**one_copy(best)), sentence=sentence)
+
+
+def _shared_by_copies(copies: Answer) -> str:
+    """Whose copies would hold the batch together; empty where none do."""
+    if copies.job is None:
+        return ""
+    return f" {copies.job.replicas} copies that share the batch would do with {int(copies)} in all."
 
 
 def fewest_accelerators_with_copies(job: ServingJob) -> Answer:

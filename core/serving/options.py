@@ -67,6 +67,11 @@ class OptionGrid:
         return self.largest_fitting(kv_bits) or (own if own in self.kv_heads else self.kv_heads[0])
 
 
+def as_payload(engine_refusal: str) -> str:
+    """That an answer is the payload's, and why the engine that was asked for was not; empty where it was."""
+    return engine_refusal and f"Counted as payload. {engine_refusal}"
+
+
 def option_grid(job: ServingJob, *, scale_overhead_bits: int = 0) -> OptionGrid:
     """Plans for every allowed G at 16, 8 and 4 bits and the job's own width; below 16 bits the scales are counted.
 

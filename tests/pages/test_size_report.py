@@ -112,6 +112,26 @@ def test_serving_holds_its_answer_and_the_limits(open_page):
     ]  # fmt: skip
 
 
+def test_a_batch_that_is_not_simulated_leaves_the_rest_of_the_answer(open_page):
+    app = open_page(PAGE, size_batch="20000", size_context="512", size_tab="Traffic")
+    traffic = titled(app)["Under real traffic"]
+    assert traffic.text == "Not simulated: batch_size is 20,000: the simulation takes 1 to 16,384 sequences"
+
+
+def test_an_answer_of_the_payload_says_why_the_engine_has_none(open_page):
+    app = open_page(PAGE, size_job="Serve a model", size_model="Qwen3 32B", size_engine="vLLM", size_kv_bits="4")
+    assert "Counted as payload. cache_bits is 4: vLLM 0.33 has a cache of 16 bits" in sections(app)[0].text
+
+
+def test_serving_carries_the_first_token_and_what_is_done_besides(open_page):
+    app = open_page(PAGE, size_job="Serve a model", size_model="Qwen3 8B", size_offload="100", size_prefix="8192",
+                    size_draft="Qwen2.5 7B")  # fmt: skip
+    said = titled(app)["The first token, and what a server does besides"].text
+    for words in ("**Time to first token ≥ ", "**With a plain draft, at most ", "with the shared prefix in the cache**",
+                  "**Outside wait "):  # fmt: skip
+        assert words in said
+
+
 def test_the_plan_as_json_is_the_command_line_s(capsys):
     assert main(["size", "Llama-2 13B", "--context", "4096", "--json"]) in (0, 1)
     printed = json.loads(capsys.readouterr().out)

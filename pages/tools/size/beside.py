@@ -11,6 +11,7 @@ from core.figures.comparison import plain
 from core.models.hub.pulls import HubError
 from core.models.spec import UnsupportedConfig
 from core.reports.exports import Table
+from core.serving.options import as_payload
 from core.serving.scenarios import MOST_SCENARIOS, Scenario, ScenarioRow, measure_words, moved_words, scenario_rows
 from core.units import GB
 from pages.shell import cached, share, style
@@ -126,7 +127,7 @@ def _cards(found: Read, standing: str | None) -> None:
             for remark in row.plan.job.model.remarks:
                 st.caption(plain(remark))
             if row.option.engine_refusal:
-                st.caption(plain(f"Counted as payload. {row.option.engine_refusal}"))
+                st.caption(plain(as_payload(row.option.engine_refusal)))
             if text == standing:
                 st.caption("The job above, not pinned yet.")
                 continue

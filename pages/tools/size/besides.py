@@ -5,11 +5,11 @@ from typing import Any
 import streamlit as st
 
 from core.errors import require_number
-from core.serving.beside_bounds import cached_prefix_bound, draft_bound, offload_of
-from core.serving.draft import NAMED, Draft
+from core.serving.beside_words import besides_lines
+from core.serving.draft import Draft
 from core.serving.memory_plan import MemoryPlan
-from core.serving.offload import TIERS, Offload, OffloadBound
-from core.units import GB, format_bytes
+from core.serving.offload import TIERS, Offload
+from core.units import GB
 from pages.tools.size.model import HEADLINE, OWN_FILE, OWN_SHAPE, chosen_spec, model_names
 
 NOBODY, OWN_LAYERS = "None", "The model's MTP layers"
@@ -76,47 +76,3 @@ def show_besides(plan: MemoryPlan) -> None:
     """The bounds of what was asked, each with its formula and numbers; nothing where nothing was."""
     for words, formula in besides_lines(plan):
         st.markdown(f"{words}  \n`{formula}`")
-
-
-def besides_lines(plan: MemoryPlan) -> list[tuple[str, str]]:
-    """A sentence and its formula with the numbers put in, for draft, prefix and offload in turn."""
-    job, found = plan.job, []
-    drafted, cached, outside = draft_bound(job), cached_prefix_bound(job), offload_of(plan)
-    if drafted is not None and drafted.seconds is not None and drafted.draft_seconds is not None and job.draft:
-        step = (drafted.checked.step_seconds or 0.0) * 1e3
-        found.append(
-            (
-                f"**With {NAMED[job.draft.method]}, at most {drafted.tokens_per_second:,.0f} tokens/s** over all users "
-                f"where every drafted token is accepted, and {drafted.least_tokens_per_second:,.0f} where none is: "
-                "bounds.",
-                f"{drafted.plain.batch_size:,} × ({drafted.speculated} + 1) / ({step:,.2f} ms + {drafted.speculated} × "
-                f"{format_bytes(drafted.draft_bytes)} / bandwidth = {drafted.seconds * 1e3:,.2f} ms)",
-            )
-        )
-    if cached is not None and cached.seconds is not None:
-        found.append(
-            (
-                f"**Time to first token ≥ {cached.seconds:,.2f} s with the shared prefix in the cache**: a bound. "
-                f"{cached.caveat}".rstrip(),
-                f"prefill of {cached.tokens:,} of {job.context_length:,} tokens, by the formula above",
-            )
-        )
-    if outside is not None and job.offload is not None:
-        again = outside.recompute_seconds
-        beside = "" if again is None else f", to work it out again ≥ {again:,.3g} s"
-        found.append(
-            (
-                f"**Outside wait {outside.requests_kept:,} more requests**; to bring one back takes ≥ "
-                f"{outside.load_seconds:,.3g} s{beside}: bounds.",
-                f"{_kept(job.offload, outside)}; {format_bytes(outside.moved_bytes)} / "
-                f"{job.offload.bandwidth_bytes_per_s / GB:,.0f} GB/s",
-            )
-        )
-    return found
-
-
-def _kept(offload: Offload, outside: OffloadBound) -> str:
-    """How many requests lie outside: by the chunks of vLLM's own offload, else by bytes."""
-    if outside.chunks_kept is None or outside.chunks_of_a_request is None:
-        return f"{format_bytes(offload.num_bytes)} / {format_bytes(outside.request_bytes)}"
-    return f"{outside.chunks_kept:,} blocks outside / {outside.chunks_of_a_request:,} of a request"

@@ -12,7 +12,7 @@ from core.serving.engine_cache import engine_cache
 from core.serving.engine_why import Misleading, misleading, why_sentence
 from core.serving.engine_words import NAMES, EngineRow, engine_sentence, requests_sentence, side_by_side
 from core.serving.memory_plan import MemoryPlan
-from core.serving.options import Option
+from core.serving.options import Option, as_payload
 from core.units import format_bytes
 from pages.shell import cached, share, style
 from pages.tools import engine_settings, vllm_check
@@ -43,7 +43,7 @@ def settings(state: Any = None) -> tuple[tuple[str, Any], ...]:
 def show_difference(option: Option) -> None:
     """Under the verdict: where payload and engine differ by a tenth, why."""
     if option.engine_refusal:
-        st.warning(f"Counted as payload. {option.engine_refusal}", icon=":material/info:")
+        st.warning(as_payload(option.engine_refusal), icon=":material/info:")
     elif sentence := engine_sentence(option.plan):
         st.info(sentence, icon=":material/stacked_bar_chart:")
 

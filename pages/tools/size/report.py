@@ -16,7 +16,15 @@ from core.reports.pictures import plain
 from core.reports.size_report import SizeView, asked_section, choose_sections, serve_sections
 from core.reports.tables import markdown_table
 from core.serving.job import ServingJob
-from core.serving.options import Option, OptionGrid, near_misses, option_sentence, refused_widths, verdict
+from core.serving.options import (
+    Option,
+    OptionGrid,
+    as_payload,
+    near_misses,
+    option_sentence,
+    refused_widths,
+    verdict,
+)
 from core.serving.serve import Served, first_line, longest_sentence
 from core.serving.traffic import Traffic, TrafficError
 from core.serving.traffic_fit import fit_traffic
@@ -33,7 +41,9 @@ def remember_choice(asked: Asked, grid: OptionGrid, option: Option, wished: int 
         asked=asked_inputs.asked_table(serving=False),
         measured=_measured(grid.job),
         pinned=beside.pinned_table(),
-        said=tuple(filter(None, [boundary_sentence(option.plan), option.engine_refusal, refused_widths(grid)])),
+        said=tuple(
+            filter(None, [boundary_sentence(option.plan), as_payload(option.engine_refusal), refused_widths(grid)])
+        ),
         drawn=cached.drawn,
     )
     price, used = st.session_state["size_price"], _traffic(option)
@@ -41,9 +51,13 @@ def remember_choice(asked: Asked, grid: OptionGrid, option: Option, wished: int 
 
     def sections(colours: Palette) -> tuple[Section, ...]:
         made = record.decision(asked, grid, option, wished, link, written, price=price)
-        fitted = None if used is None else (used, fit_traffic(option.plan.job, used))
-        shown = replace(made, picture=options_picture(grid, option, colours), traffic=fitted)
-        return choose_sections(shown, view, colours)
+        fitted, refusal = None, ""
+        try:
+            fitted = None if used is None else (used, fit_traffic(option.plan.job, used))
+        except TrafficError as error:  # of a batch that is not simulated: the rest of the answer stands
+            refusal = str(error)
+        picture = options_picture(grid, option, colours)
+        return choose_sections(replace(made, picture=picture, traffic=fitted, traffic_refusal=refusal), view, colours)
 
     share.remember_report(sections, answer=f"{verdict(grid, wished or 8)} {option_sentence(option)}")
 
@@ -54,7 +68,7 @@ def remember_served(name: str, served: Served) -> None:
         asked=asked_inputs.asked_table(serving=True),
         measured=_measured(served.job),
         pinned=beside.pinned_table(),
-        said=tuple(filter(None, [served.engine_refusal])),
+        said=tuple(filter(None, [as_payload(served.engine_refusal)])),
         drawn=cached.drawn,
     )
     price = st.session_state["size_price"]
@@ -66,14 +80,14 @@ def remember_served(name: str, served: Served) -> None:
 
 def copy_choice(grid: OptionGrid, option: Option, wished: int | None) -> None:
     """The verdict and what was asked, for a design document."""
-    stands = (option_sentence(option), near_misses(grid), refused_widths(grid))
+    stands = (option_sentence(option), as_payload(option.engine_refusal), near_misses(grid), refused_widths(grid))
     said = [verdict(grid, wished or 8), " ".join(filter(None, stands))]
     share.copy_markdown("size_verdict_markdown", lambda: _verdict(said, serving=False))
 
 
 def copy_served(name: str, served: Served) -> None:
     """The answer and what was asked, for a design document."""
-    said = [first_line(name, served), longest_sentence(served)]
+    said = [first_line(name, served), *filter(None, [as_payload(served.engine_refusal)]), longest_sentence(served)]
     share.copy_markdown("size_served_markdown", lambda: _verdict(said, serving=True))
 
 

@@ -5,12 +5,12 @@ from typing import Any
 import streamlit as st
 
 from core.figures.serve_memory import memory_alt_text, memory_chart
+from core.serving.beside_words import first_token_lines
 from core.serving.budget import is_another_server_s
 from core.serving.engine_why import why_sentence
 from core.serving.engine_words import engine_sentence
 from core.serving.inverse import Answer
-from core.serving.options import Option
-from core.serving.prefill import prefill_bound
+from core.serving.options import Option, as_payload
 from core.serving.serve import (
     OtherHeads,
     Served,
@@ -75,31 +75,17 @@ def show_behind(asked: inputs.Asked, served: Served) -> None:
 
 def show_first_token(served: Served) -> None:
     """The bound on the time to the first token of one request, with its numbers put in."""
-    bound = prefill_bound(served.job)
-    if bound.seconds is None:
-        st.markdown("**Time to first token**: neither rate nor bandwidth of this accelerator is known, so no bound.")
-        return
-    st.markdown(
-        f"**Time to first token ≥ {bound.seconds:,.2f} s** for {bound.tokens:,} tokens of one request: a bound, from "
-        f"arithmetic alone where it is the longer side. {bound.caveat}".rstrip()
-    )
-    matrices = f"2 × {bound.parameters:,} × {bound.tokens:,} + 2 × {bound.head_parameters:,}"
-    work = f"({matrices} + {bound.attention_flops:,} of attention) FLOP"
-    lines = []
-    if bound.compute_seconds is not None and bound.flops_per_s:
-        rate = f"{bound.flops_per_s / 1e12:,.1f} TFLOP/s"
-        lines.append(f"compute: {work} / {bound.ranks} / {rate} = {bound.compute_seconds:,.3f} s")
-    if bound.memory_seconds is not None and bound.bandwidth_bytes_per_s:
-        bytes_, rate = format_both(bound.weight_read_bytes, 2), f"{bound.bandwidth_bytes_per_s / 1e12:.3f} TB/s"
-        lines.append(f"weights read once: {bytes_} / {rate} = {bound.memory_seconds:,.3f} s")
-    st.markdown("  \n".join(f"`{line}`" for line in lines))
+    said, lines = first_token_lines(served.job)
+    st.markdown(said)
+    if lines:
+        st.markdown("  \n".join(f"`{line}`" for line in lines))
 
 
 def show_answer(name: str, served: Served) -> None:
     """The first line, the two limits beside it, the memory as one picture, and what another G would give."""
     st.markdown(f"### {first_line(name, served)}")
     if served.engine_refusal:
-        st.warning(f"Counted as payload. {served.engine_refusal}", icon=":material/info:")
+        st.warning(as_payload(served.engine_refusal), icon=":material/info:")
     st.markdown(" ".join(filter(None, [why_sentence(served.plan), engine_sentence(served.plan)])))
     report.copy_served(name, served)
     longest, fewest = st.columns(2)

@@ -5,7 +5,7 @@ import streamlit as st
 
 from core.figures.comparison import plain
 from core.serving.calibrated import left_bytes
-from core.serving.options import at_width, option_of
+from core.serving.options import as_payload, at_width, option_of
 from core.serving.ways_evidence import evidence_for_way
 from core.serving.ways_to_fit import WayToFit, ways_to_fit
 from core.units import GB, GIB
@@ -22,7 +22,7 @@ def show_ways(asked: Asked, wished: int | None) -> None:
     counted = option_of(job)
     ways = ways_to_fit(job)
     if counted.engine_refusal:
-        st.caption(plain(f"Counted as payload. {counted.engine_refusal}"))
+        st.caption(plain(as_payload(counted.engine_refusal)))
     elif job.measured is not None:
         st.caption("What the server keeps beside weights and cache, by its log, stays in every way.")
     if not ways:

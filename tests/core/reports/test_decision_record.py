@@ -12,14 +12,18 @@ from core.models.spec import read_config
 from core.reports.benchmark_plan import benchmark_plan
 from core.reports.decision_record import Decision, document_html, document_markdown, markdown_table, record_document
 from core.reports.exports import Picture
+from core.serving.calibrated import calibrated
+from core.serving.draft import Draft
 from core.serving.job import ServingJob
 from core.serving.model_shapes import LLAMA_2_13B
+from core.serving.offload import Offload
 from core.serving.options import option_grid
 from core.serving.roofline import decode_bound
 from core.serving.traffic import lognormal_traffic
 from core.serving.traffic_fit import fit_traffic
 from core.serving.ways_to_fit import ways_to_fit
 from core.serving.weights import typed_count
+from core.units import GIB
 
 JOB = ServingJob(model=LLAMA_2_13B, batch_size=32, context_length=65_536)
 GRID = option_grid(JOB)
@@ -161,3 +165,52 @@ def test_the_job_is_the_one_that_the_option_was_counted_for():
     assert re.search(r"\| Weights and KV cache \| .*, 4\.\d+ bits a weight and 8 bits an element \|", made)
     assert "| Engine | vLLM 0.33.0 |" in made
     assert "| Block and prefill chunk | 16 and 8,192 tokens |" in made
+
+
+def test_the_job_holds_what_a_server_does_besides_and_its_own_memory():
+    small = read_config({"model_type": "llama", "hidden_size": 2048, "num_hidden_layers": 2, "num_attention_heads": 16,
+                         "intermediate_size": 4096, "vocab_size": 32_000})  # fmt: skip
+    job = JOB.where(
+        batch_size=2, context_length=4_096, shared_prefix=1_024, draft=Draft(method="draft_model", model=small),
+        offload=Offload(num_bytes=100 * 10**9, bandwidth_bytes_per_s=64e9),
+    )  # fmt: skip
+    grid = option_grid(calibrated(job, 20 * GIB))
+    option = grid.at(40, 16)
+    text = document_markdown(record_document(decided(grid=grid, option=option, bound=decode_bound(option.plan.job))))
+    for row in (
+        "| Memory for the cache, by the server's log | 20 GiB |",
+        "| Draft | a plain draft, llama, 3 tokens a step |",
+        "| Shared prefix | 1,024 tokens |",
+        "| Cache offload | 100 GB beside each accelerator, over 64 GB/s |",
+    ):
+        assert row in text
+
+
+def test_an_engine_that_cannot_be_asked_is_named_in_the_record_and_the_plan():
+    """vLLM has no cache of 4 bits by that name: what was counted is the payload."""
+    grid = option_grid(JOB.where(engine="vllm", batch_size=2, context_length=1_024))
+    option = grid.at(40, 4)
+    text = document_markdown(record_document(decided(grid=grid, option=option, bound=decode_bound(option.plan.job))))
+    plan = benchmark_plan(model_name="m", grid=grid, option=option, link=LINK, written="2026-11-22")
+    assert "| Engine | vllm, counted as payload |" in text
+    for said in (text, plan):
+        assert "Counted as payload. cache_bits is 4: vLLM 0.33 has a cache of 16 bits" in said
+
+
+def test_the_benchmark_plan_of_a_job_that_does_not_fit_says_so():
+    plan = benchmark_plan(model_name="m", grid=GRID, option=GRID.at(40, 16), link=LINK, written="2026-11-22")
+    assert "1,746.02 GB in all, of 76.97 GB. **It does not fit, for 1,669.05 GB more than there are" in plan
+
+
+def test_the_benchmark_plan_of_one_token_spreads_nothing_and_names_the_dtype_it_measures():
+    grid = option_grid(JOB.where(batch_size=1, context_length=1, kv_bits=2))
+    plan = benchmark_plan(model_name="m", grid=grid, option=grid.at(8, 2), link=LINK, written="2026-11-22")
+    assert "With one token in each sequence there is nothing to spread." in plan
+    assert "No kernel here reads this 2-bit cache: it is measured in bfloat16." in plan
+    assert "--dtype bfloat16" in plan
+
+
+def test_ways_of_a_model_without_a_dial_name_no_g():
+    text = document_markdown(record_document(decided(wished=None)))
+    assert "## Ways to make it fit" in text
+    assert "G = None" not in text

@@ -14,6 +14,7 @@ from core.reports.pdf import pdf
 from core.reports.speaker import noted_pages
 from core.reports.table_layout import CELL_SIDE_IN, column_widths
 from core.reports.text_width import fitting_points, width_in, words_height, wrap
+from tests.export_checks import page_problems
 
 PAPERS = pytest.mark.parametrize("paper", [SLIDE, A4], ids=["slide", "A4"])
 SOURCE = "Headroom · Models · /models"
@@ -213,3 +214,15 @@ def test_the_first_page_folds_an_address_that_is_longer_than_a_line(paper: Paper
     assert "".join(words.text.split()) == "".join(source.split())
     assert all(width_in(line, words.points) <= paper.across_in for line in words.text.split("\n"))
     assert "\n&size_" in words.text
+
+
+@PAPERS
+@pytest.mark.parametrize("longest", [140, 400, 1_500])
+def test_an_address_in_a_cell_goes_on_below_and_stays_on_the_page(paper: Paper, longest: int):
+    address = f"http://localhost:8501/size?{'size_batch=16&size_context=4096&' * 60}"[:longest]
+    table: Table = (("What", "Which"), (("Headroom", "0.2.0"), ("The view", address)))
+    document = Document(title="T", source=SOURCE, sections=(Section(title="Versions and date", table=table),))
+    made = pdf(document, LIGHT, paper)
+    assert page_problems(made) == []
+    cells = [cell for grid in grids(list(laid_out(document, paper))) for row in grid.table[1] for cell in row]
+    assert address.removeprefix("http://") in "".join(cells).replace("\n", "")
