@@ -8,13 +8,14 @@ a request brought back        >= its bytes over the link
 
 from dataclasses import dataclass, replace
 
-from core.serving.draft_stored import draft_read_bytes
+from core.serving.draft_stored import draft_cache_read_bytes, draft_read_bytes
 from core.serving.footprint import footprint
 from core.serving.job import ServingJob
 from core.serving.memory_plan import MemoryPlan
 from core.serving.offload import OffloadBound, by_chunks, offload_bound
 from core.serving.prefill import PrefillBound, prefill_bound
-from core.serving.roofline import StepBound, decode_bound
+from core.serving.roofline import StepBound, decode_bound, reads_of
+from core.serving.step_reads import rounded_bytes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,9 +24,10 @@ class DraftBound:
 
     speculated: int
     plain: StepBound  # the model's own step, one token a request
-    checked: StepBound  # the same weights and cache read once, for speculated + 1 tokens a request
+    checked: StepBound  # weights and cache read once for speculated + 1 tokens a request, which wake more experts
     draft_bytes: int  # of one step of the draft: weights that it reads, and its cache where that is known apart
     draft_seconds: float | None  # of all its steps
+    emptier: "DraftBound | None" = None  # of a copy with a sequence less, where copies share a batch unevenly
 
     @property
     def seconds(self) -> float | None:
@@ -35,12 +37,20 @@ class DraftBound:
     @property
     def tokens_per_second(self) -> float | None:
         """All users, every token accepted."""
-        return None if self.seconds is None else self.plain.batch_size * (self.speculated + 1) / self.seconds
+        least = self.least_tokens_per_second
+        return None if least is None else least * (self.speculated + 1)
 
     @property
     def least_tokens_per_second(self) -> float | None:
-        """At the same bound where none is accepted: what the draft costs."""
-        return None if self.seconds is None else self.plain.batch_size / self.seconds
+        """At the same bound where none is accepted: what the draft costs. A pipeline's stages work at once, at best."""
+        plain = self.plain
+        if self.seconds is None:
+            return None
+        if plain.emptier_copies == 0:
+            return plain.batch_size * plain.batches_in_flight / self.seconds
+        here = plain.copies * plain.batch_per_replica * plain.batches_in_flight / self.seconds
+        left = 0.0 if self.emptier is None else self.emptier.least_tokens_per_second or 0.0
+        return here + plain.emptier_copies * left
 
 
 def draft_bound(job: ServingJob) -> DraftBound | None:
@@ -50,9 +60,11 @@ def draft_bound(job: ServingJob) -> DraftBound | None:
     plain, needs = decode_bound(job), footprint(job)
     more = job.draft.tokens + 1
     checked = replace(plain, weight_flops=plain.weight_flops * more, attention_flops=plain.attention_flops * more)
+    if needs.weights.count.expert_groups:  # each drafted token chooses experts of its own
+        weights = reads_of(job, needs.weights.count, job.batch_per_replica * more)
+        checked = replace(checked, weight_read_bytes=rounded_bytes(weights.expected_bits, job.tensor_parallel))
     assert needs.draft is not None
-    read = draft_read_bytes(job, job.draft, needs.draft.counted)
-    read += needs.draft_cache_bytes(job.batch_per_replica, job.context_length)
+    read = draft_read_bytes(job, job.draft, needs.draft.counted) + draft_cache_read_bytes(job, job.draft)
     bandwidth = plain.bandwidth_bytes_per_s
     return DraftBound(
         speculated=job.draft.tokens,
@@ -60,6 +72,15 @@ def draft_bound(job: ServingJob) -> DraftBound | None:
         checked=checked,
         draft_bytes=read,
         draft_seconds=None if bandwidth is None else job.draft.tokens * read / bandwidth,
+        emptier=_emptier(job, plain),
+    )
+
+
+def _emptier(job: ServingJob, plain: StepBound) -> DraftBound | None:
+    if plain.emptier is None:
+        return None
+    return draft_bound(
+        job.where(num_accelerators=job.num_accelerators // job.replicas, batch_size=plain.emptier.batch_size)
     )
 
 

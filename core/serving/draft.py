@@ -91,8 +91,9 @@ def _with_embedding(counted: DraftWeights, target: ModelSpec) -> DraftWeights:
     width, vocabulary = target.dimensions.hidden_size, target.dimensions.vocab_size
     if vocabulary is None:
         raise SizingError("The model's vocabulary is not known, so a draft's own embedding is not: give its parameters")
+    with_table = counted.count.changed(counted.count.sentence, embedding=vocabulary * width)
     return DraftWeights(
-        count=counted.count.changed(counted.count.sentence, embedding=vocabulary * width),
+        count=replace(with_table, embedding=vocabulary * width),
         formula=f"{counted.formula}, but in a pipeline the embedding is its own: + vocabulary x h",
         numbers=f"{counted.numbers} + {vocabulary:,} x {width:,}",
     )

@@ -12,8 +12,9 @@ from math import ceil
 from core.parameters.formats import PUBLISHED
 from core.parameters.quantization import published_storage
 from core.parameters.storage import SIXTEEN, Storage, every_weight_at
-from core.serving.draft import Draft, DraftWeights, announced_layers
+from core.serving.draft import Draft, DraftWeights, announced_layers, mtp_shape
 from core.serving.job import ServingJob
+from core.serving.kv_ledger import kv_ledger
 from core.serving.rank_weights import REST, ExpertSplit, rank_bits
 from core.serving.step_reads import rounded_bytes, weight_reads
 
@@ -47,15 +48,27 @@ def draft_bytes(job: ServingJob, draft: Draft, counted: DraftWeights, rank: int 
 
 
 def draft_read_bytes(job: ServingJob, draft: Draft, counted: DraftWeights) -> int:
-    """Bytes of its weights that one step of the draft reads on one rank: of experts those that a batch should wake."""
+    """Bytes of its weights that one step of the draft reads on one rank: of experts those that a batch should wake, of
+    a table of its own a row a sequence."""
     how, count = draft_storage(job, draft), counted.count
-    vocabulary = (draft.model or job.model).dimensions.vocab_size
+    if not count.parts and draft.method != "draft_model":  # of such a head the rows weigh nothing beside the rest
+        return rounded_bytes(float((count.total - (count.embedding or 0)) * how.usual_bits), job.tensor_parallel)
     read = weight_reads(
         count if count.expert_groups else replace(count, routed_experts=None),
         how,
         batch=job.batch_per_replica,
-        vocab_size=vocabulary,
+        vocab_size=(draft.model or job.model).dimensions.vocab_size,
         stored_bits=how.bits_stored(count),
         expert_copies=job.data_parallel if count.expert_groups else 1,
     )
     return rounded_bytes(read.expected_bits, job.tensor_parallel)
+
+
+def draft_cache_read_bytes(job: ServingJob, draft: Draft) -> int:
+    """What one step of the draft reads of its cache on one rank, whichever engine keeps it."""
+    shape = mtp_shape(job.model) if draft.model is None else draft.model.shape
+    ledger = kv_ledger(shape, job.tensor_parallel, job.kv_bits_per_element)
+    read = ledger.read_elements(job.context_length) * job.batch_per_replica
+    if job.shared_prefix:
+        read -= ledger.shared_read_elements(job.context_length, job.shared_prefix) * (job.batch_per_replica - 1)
+    return ceil(read * job.kv_bits_per_element / 8)

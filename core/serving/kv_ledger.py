@@ -81,6 +81,29 @@ class KvLedger:
         """Elements that one rank loads in one decode step."""
         return sum(group.readers * group.read_entries(context_length) * group.rank_width for group in self.groups)
 
+    def shared_read_elements(self, context_length: int, prefix: int) -> int:
+        """Of read_elements, those of a prefix that all sequences begin with: an engine may load them once for all.
+
+        Entries that an index chooses count as far as they may lie in the prefix.
+        """
+        return sum(
+            group.readers
+            * min(group.shared_entries(context_length, prefix), group.read_entries(context_length))
+            * group.rank_width
+            for group in self.groups
+        )
+
+    def elements_per_token(self) -> Fraction:
+        """Elements that a step of one rank loads for a token held, while no window is full and an index chooses all."""
+        return sum(
+            (
+                Fraction(group.readers * group.rank_width, group.tokens_per_entry)
+                for group in self.groups
+                if group.part != COMPRESSOR_BUFFERS
+            ),
+            Fraction(0),
+        )
+
     def attention_flops(self, context_length: int) -> int:
         """FLOPs of scores and weighted sums for one new token, over all ranks; an index's own scores are left out."""
         return sum(group.readers * group.read_entries(context_length) * group.attention_flops for group in self.groups)
@@ -141,10 +164,14 @@ def _grouped(layer: GroupedAttention, tensor_parallel: int) -> LayerGroup:
 
 
 def _latent(layer: LatentAttention) -> LayerGroup:
-    """Decoded as one shared head: scores over latent and rotary key, sums over the latent."""
+    """Decoded as one shared head: scores over latent and rotary key, sums over the latent. A prompt's latents are
+    multiplied out once for all its tokens, and each query head then has a key and a value of its own."""
     width = layer.latent_dim + layer.rope_dim
-    flops = 2 * layer.num_query_heads * (width + layer.latent_dim)
-    return replace(_whole(LATENTS, width, flops), window=layer.window, chosen=layer.index_topk)
+    flops, expanded = 2 * layer.num_query_heads * (width + layer.latent_dim), None
+    if layer.expanded_key_dim is not None and layer.expanded_value_dim is not None:
+        expanded = min(flops, 2 * layer.num_query_heads * (layer.expanded_key_dim + layer.expanded_value_dim))
+    latents = replace(_whole(LATENTS, width, flops), prefill_flops=expanded)
+    return replace(latents, window=layer.window, chosen=layer.index_topk)
 
 
 def _index(layer: GroupedAttention | LatentAttention | SharedCache, bits: Fraction) -> tuple[LayerGroup, ...]:

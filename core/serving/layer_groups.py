@@ -37,6 +37,7 @@ class LayerGroup:
     payload_width: int
     rank_width: int
     attention_flops: int = 0
+    prefill_flops: int | None = None  # while a prompt is worked on, where that is done otherwise than a step
 
     @property
     def attends(self) -> bool:

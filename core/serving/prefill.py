@@ -1,22 +1,26 @@
 """The least time to the first token of one request: arithmetic over the dense rate, or weight bytes over bandwidth.
 
     compute seconds = (2 x parameters inside the layers x tokens + 2 x head + attention FLOPs) / rate
-    memory seconds  = weight bytes / bandwidth
+    memory seconds  = bytes of the weights that the prompt's tokens need, read once / bandwidth
     first token    >= the larger of the two, with nothing else on the accelerator
 
 A causal token attends to itself and what stands before it: L (L + 1) / 2 entries of a layer that keeps all, fewer
 where a window or an index holds. The input embedding is looked up and the head works on the last token alone, where
-the count tells them apart; of experts those that a token takes count. No queueing, launch overhead or communication is
+the count tells them apart; of experts those that a token takes count, and those are read that the prompt is expected to
+wake. No queueing, launch overhead or communication is
 in it. Of a copy that is split, every accelerator counts, as if the stages of its pipeline worked at once on chunks.
 """
 
 from dataclasses import dataclass
 
 from core.errors import require_whole
-from core.serving.footprint import footprint
+from core.parameters.count import ParameterCount
+from core.serving.footprint import footprint, own_count
 from core.serving.job import ServingJob
 from core.serving.layer_groups import LayerGroup
 from core.serving.roofline import NARROW, multiplies_narrow
+from core.serving.step_reads import is_read_in_part, rounded_bytes, weight_reads
+from core.serving.stored import storage, stored_bits
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,23 +70,42 @@ def prefill_bound(job: ServingJob, *, cached_tokens: int = 0) -> PrefillBound:
     needs = footprint(job)
     count = needs.weights.count
     table, head = count.embedding or 0, count.head or 0
-    used = (count.active if count.active is not None else count.total) - table - head
+    used = (count.active if count.active is not None else count.total) - table - head - count.parts.get("towers", 0)
     attention = sum(
-        group.readers * group.attention_flops * _read_beyond(group, job.context_length, cached_tokens)
+        group.readers * _flops_of(group) * _read_beyond(group, job.context_length, cached_tokens)
         for group in needs.ledger.groups
     )
+    tokens = job.context_length - cached_tokens
     return PrefillBound(
-        tokens=job.context_length - cached_tokens,
+        tokens=tokens,
         parameters=used,
         head_parameters=head or table,
-        weight_flops=2 * used * (job.context_length - cached_tokens) + 2 * (head or table),
+        weight_flops=2 * used * tokens + 2 * (head or table),
         attention_flops=attention,
-        weight_read_bytes=needs.weight_bytes,
+        weight_read_bytes=_read_bytes(job, count, tokens) if is_read_in_part(count) else needs.weight_bytes,
         ranks=job.tensor_parallel * job.pipeline_parallel * (job.data_parallel if count.routed_experts else 1),
         flops_per_s=job.device.bf16_dense_flops,
         narrow=multiplies_narrow(job, count),
         bandwidth_bytes_per_s=job.device.bandwidth_bytes_per_s,
     )
+
+
+def _read_bytes(job: ServingJob, count: ParameterCount, tokens: int) -> int:
+    """Bytes of weights that so many tokens of one request need on one rank: every layer's, one after the other."""
+    read = weight_reads(
+        count,
+        storage(job),
+        batch=tokens,
+        vocab_size=job.model.dimensions.vocab_size,
+        stored_bits=stored_bits(job, count, own_count(job)),
+        expert_copies=job.data_parallel,
+        awake=tokens,
+    )
+    return rounded_bytes(read.expected_bits, job.tensor_parallel)
+
+
+def _flops_of(group: LayerGroup) -> int:
+    return group.attention_flops if group.prefill_flops is None else group.prefill_flops
 
 
 def _read_beyond(group: LayerGroup, tokens: int, cached_tokens: int) -> int:

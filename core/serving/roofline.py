@@ -16,12 +16,13 @@ that a batch wakes under even routing. No launch overhead, communication or samp
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from math import ceil, isfinite
+from typing import Any
 
 from core.errors import SizingError
 from core.parameters.count import ExpertGroup, ParameterCount
 from core.serving.footprint import Footprint, footprint, own_count
 from core.serving.job import ServingJob
-from core.serving.step_reads import expected_distinct, rounded_bytes, weight_reads
+from core.serving.step_reads import WeightReads, expected_distinct, is_read_in_part, rounded_bytes, weight_reads
 from core.serving.stored import average_bits, storage, stored_bits
 
 NARROW_BITS = 12  # on average: matrices of 8 bits beside an embedding and norms of 16
@@ -55,6 +56,9 @@ class StepBound:
     crossover_tokens: float | None
     caveats: tuple[str, ...]
     batches_in_flight: int = 1  # of a pipeline: one for each stage, at best
+    emptier: "StepBound | None" = None  # of a copy with a sequence less, where copies share a batch unevenly
+    copies: int = 1  # as full as this one
+    emptier_copies: int = 0
 
     @property
     def read_bytes(self) -> int:
@@ -98,7 +102,13 @@ class StepBound:
     @property
     def tokens_per_second(self) -> float | None:
         """Over all users and all copies of the model; a pipeline's stages work on batches of their own at best."""
-        return None if self.step_seconds is None else self.batch_size * self.batches_in_flight / self.step_seconds
+        if self.step_seconds is None:
+            return None
+        if self.emptier_copies == 0:
+            return self.batch_size * self.batches_in_flight / self.step_seconds
+        here = self.copies * self.batch_per_replica * self.batches_in_flight / self.step_seconds
+        left = 0.0 if self.emptier is None else self.emptier.tokens_per_second or 0.0
+        return here + self.emptier_copies * left
 
     @property
     def attention_intensity(self) -> float | None:
@@ -116,15 +126,10 @@ def decode_bound(job: ServingJob) -> StepBound:
     needs, device = footprint(job), job.device
     sequences, ranks = job.batch_per_replica, job.tensor_parallel
     read = needs.ledger.read_elements(job.context_length) * sequences
-    count, how = needs.weights.count, storage(job)
-    weights = weight_reads(
-        count,
-        how,
-        batch=sequences,
-        vocab_size=job.model.dimensions.vocab_size,
-        stored_bits=stored_bits(job, count, own_count(job)),
-        expert_copies=job.data_parallel,
-    )
+    if job.shared_prefix:
+        read -= needs.ledger.shared_read_elements(job.context_length, job.shared_prefix) * (sequences - 1)
+    count = needs.weights.count
+    weights = reads_of(job, count, sequences)
     flops = needs.ledger.attention_flops(job.context_length) * sequences
     bound = StepBound(
         batch_per_replica=sequences,
@@ -133,18 +138,42 @@ def decode_bound(job: ServingJob) -> StepBound:
         least_weight_read_bytes=rounded_bytes(weights.least_bits, ranks),
         most_weight_read_bytes=rounded_bytes(weights.most_bits, ranks),
         kv_read_bytes=ceil(read * job.kv_bits_per_element / 8),
-        state_read_bytes=needs.state_bytes(sequences),
+        state_read_bytes=ceil(Fraction(needs.ledger.state_bytes * sequences, ranks)),
         weight_flops=ceil(Fraction(weights.flops_per_sequence * sequences, ranks)),
         attention_flops=ceil(Fraction(flops, ranks)),
         bandwidth_bytes_per_s=device.bandwidth_bytes_per_s,
         flops_per_s=device.bf16_dense_flops,
-        crossover_tokens=_crossover(needs),
+        crossover_tokens=_crossover(needs, rounded_bytes(weights.expected_bits, ranks)),
         caveats=_caveats(job, count, sequences),
         batches_in_flight=job.pipeline_parallel,
+        **_other_copies(job),
     )
     if bound.binds == "compute" and multiplies_narrow(job, count):
         return replace(bound, caveats=(*bound.caveats, f"Arithmetic at the dense BF16 rate binds: {NARROW}"))
     return bound
+
+
+def reads_of(job: ServingJob, count: ParameterCount, tokens: int) -> WeightReads:
+    """Of the weights, what a step of one copy reads for so many tokens, one of a sequence or several."""
+    return weight_reads(
+        count,
+        storage(job),
+        batch=tokens,
+        vocab_size=job.model.dimensions.vocab_size,
+        stored_bits=stored_bits(job, count, own_count(job)),
+        expert_copies=job.data_parallel,
+    )
+
+
+def _other_copies(job: ServingJob) -> dict[str, Any]:
+    """Of copies that share a batch unevenly, how many are as full as the fullest, and the bound of one of the others:
+    its step is shorter. Attention ranks that share experts step together."""
+    fuller = job.batch_size % job.replicas
+    if not fuller or job.data_parallel > 1:
+        return {}
+    alone = {"num_accelerators": job.num_accelerators // job.replicas, "batch_size": job.batch_size // job.replicas}
+    emptier = decode_bound(job.where(**alone)) if alone["batch_size"] else None
+    return {"copies": fuller, "emptier_copies": job.replicas - fuller, "emptier": emptier}
 
 
 def multiplies_narrow(job: ServingJob, count: ParameterCount) -> bool:
@@ -174,10 +203,12 @@ def _over(amount: float | None, rate: float | None) -> float | None:
     return None if amount is None or rate is None else amount / rate
 
 
-def _crossover(needs: Footprint) -> float | None:
-    """N* = weight bytes / KV bytes per token, both on one rank."""
-    per_token = needs.ledger.read_elements(1) * needs.kv_bits_per_element / 8
-    return float(needs.weight_bytes / per_token) if per_token else None
+def _crossover(needs: Footprint, weight_read_bytes: int) -> float | None:
+    """N* = weight bytes / KV bytes per token, both on one rank; of weights that a step reads in part, with experts,
+    tables or towers, that part."""
+    per_token = needs.ledger.elements_per_token() * needs.kv_bits_per_element / 8
+    weights = weight_read_bytes if is_read_in_part(needs.weights.count) else needs.weight_bytes
+    return float(weights / per_token) if per_token else None
 
 
 def _caveats(job: ServingJob, count: ParameterCount, sequences: int) -> tuple[str, ...]:

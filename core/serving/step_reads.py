@@ -44,10 +44,12 @@ def weight_reads(
     vocab_size: int | None,
     stored_bits: Fraction,
     expert_copies: int = 1,
+    awake: int | None = None,
 ) -> WeightReads:
     """Reads of a step of `batch` sequences. stored_bits are those of all weights: where files were measured, what they
     hold beyond the parts counts as read. expert_copies: attention ranks that share the experts, each with as many
-    sequences; what a step reads of the experts is then a share of what all of them wake.
+    sequences; what a step reads of the experts is then a share of what all of them wake. awake: the tokens that choose
+    experts, where that is not one of each of these sequences.
 
     A count without parts is read whole; so are experts of which nobody knows how many a token takes.
     """
@@ -69,7 +71,7 @@ def weight_reads(
         fixed += float(bits.get("routed_experts", 0)) / expert_copies
     beside = count.parts.get("routed_experts", 0) - sum(_all(group) for group in groups) if groups else 0
     fixed += float(beside * expert_bits)
-    awake = batch * expert_copies
+    awake = batch * expert_copies if awake is None else awake
     expert_bits /= expert_copies
     reads = [
         fixed + float(expert_bits) * sum(group.layers * group.parameters_each * distinct(group) for group in groups)
@@ -86,6 +88,12 @@ def weight_reads(
         flops_per_sequence=2 * _multiplied(count),
         has_experts=bool(count.routed_experts),
     )
+
+
+def is_read_in_part(count: ParameterCount) -> bool:
+    """Whether a step leaves much of the weights alone: experts, towers, tables by layer. Rows of the embedding are no
+    matter."""
+    return bool(count.expert_groups) or any(part in count.parts for part in UNREAD)
 
 
 def rounded_bytes(bits: float, ranks: int) -> int:

@@ -58,7 +58,8 @@ def _figures(bound: StepBound, num_accelerators: int) -> None:
     crossover.metric(
         "KV = weight reads at",
         tokens,
-        help="Tokens in flight at which reading the cache takes as long as reading the weights. Below a quarter of it, "
+        help="Tokens in flight at which reading the cache takes as long as reading the weights (of experts, those that "
+        "this batch wakes). Below a quarter of it, "
         "G hardly changes the speed; above it, the cache is most of what a step reads.",
         border=True,
     )
