@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 
-from core.serving.draft import NAMED, DraftWeights
+from core.serving.draft import NAMED, Draft, DraftWeights
+from core.serving.draft_stored import draft_storage
 from core.serving.job import ServingJob
 
 
@@ -39,7 +40,7 @@ def draft_lines(
         formula=formula,
         substituted=substituted,
         num_bytes=weight_bytes,
-        provenance=f"Parameters: {counted.formula} = {counted.numbers}.",
+        provenance=f"Parameters: {counted.formula} = {counted.numbers}. {_stored(job, draft)}".rstrip(),
         counted=True,
     )
     if job.engine in ("vllm", "sglang"):
@@ -54,3 +55,11 @@ def draft_lines(
         counted=True,
     )
     return (weights, cache)
+
+
+def _stored(job: ServingJob, draft: Draft) -> str:
+    """How the draft's weights are stored, where the job says no one width for all."""
+    if job.weight_format is None:
+        return ""
+    how = draft_storage(job, draft)
+    return how.sentence if how.bits else "Stored at 16 bits."

@@ -142,6 +142,8 @@ def test_mtp_layers_are_stored_as_the_file_says_and_their_experts_lie_as_the_mod
     """
     whole = plan(deepseek(num_accelerators=8, tensor_parallel=8))
     assert whole.draft_counted is not None
+    said = next(line.provenance for line in whole.lines if line.key == "draft_weights")
+    assert "quantization_config says fp8: 8.002 bits a weight" in said
     assert whole.draft_counted.parameters == 257 * EXPERT + MLA + KEPT == 11_610_067_968
     wide = plan(deepseek(num_accelerators=8, tensor_parallel=8, weight_format=None, weight_bits=16))
     assert wide.draft_weight_bytes == 2 * 11_610_067_968 // 8
