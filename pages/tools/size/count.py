@@ -2,7 +2,9 @@
 
 import json
 from concurrent.futures import CancelledError, Future
+from time import monotonic
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 import streamlit as st
 
@@ -15,6 +17,9 @@ from pages.shell import cached
 
 if TYPE_CHECKING:
     from core.serving.from_hub import HubModel
+
+REFUSED_SECONDS = 30.0  # longer than the Hub's client waits: of two refusals none is asked again while the other comes
+_refused_at: "WeakKeyDictionary[Future[HubModel], float]" = WeakKeyDictionary()
 
 
 class StillWaiting(Exception):
@@ -82,14 +87,25 @@ def registered_count(spec: ModelSpec, registered: RegisteredModel, typed_paramet
 
 
 def from_hub(repository: str, mirror: str | None = None) -> "HubModel":
-    """What the Hub gave. A failure is raised once and asked again at the next run: it may have passed."""
+    """What the Hub gave. A refusal stands for REFUSED_SECONDS and is asked again then: it may have passed.
+
+    Asked again at once it would never be shown: a page asks several times a run, and runs again with each answer.
+    """
     asking = cached.hub_model(repository, mirror)
+    if _stood_its_time(asking):
+        cached.hub_model.clear(repository, mirror)
+        asking = cached.hub_model(repository, mirror)
     if not asking.done():
         raise StillWaiting(
             f"Asking the Hub for {repository}: its config.json, and its exact parameters from safetensors metadata. "
             "This takes some seconds, once. A count typed among More inputs needs no asking for a registered model.",
             asking,
         )
-    if asking.exception() is not None:
-        cached.hub_model.clear(repository, mirror)
     return asking.result()
+
+
+def _stood_its_time(asking: "Future[HubModel]") -> bool:
+    """Whether it is a refusal that was first met long enough ago."""
+    if not asking.done() or asking.exception() is None:
+        return False
+    return monotonic() - _refused_at.setdefault(asking, monotonic()) > REFUSED_SECONDS

@@ -1,0 +1,58 @@
+"""Size with repositories of a loopback Hub: what it refuses is said and not asked for without end."""
+
+import functools
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from huggingface_hub import constants
+from streamlit.testing.v1 import AppTest
+
+from core.models.hub import patience
+from core.serving import from_hub
+from pages.shell import cached
+from pages.tools.size import count
+from tests.hub_server import HubServer
+
+PAGE = "tools/size/size.py"
+Opener = Callable[..., AppTest]
+
+
+@pytest.fixture
+def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[HubServer]:
+    """What the page asks of the Hub goes to a loopback server; the page's own cache of answers is the real one."""
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setattr(constants, "HF_ASSETS_CACHE", str(tmp_path / "assets"))
+    monkeypatch.setattr(patience, "_held_until", {})
+    with HubServer() as server:
+        asked = functools.partial(from_hub.fetch_hub_model, endpoint=server.url, timeout=1.0)
+        monkeypatch.setattr(from_hub, "fetch_hub_model", asked)
+        cached.hub_model.clear()
+        yield server
+        cached.hub_model.clear()
+
+
+def answered(open_page: Opener, **query: str) -> AppTest:
+    """The page once no question to the Hub is under way. Each run opens it anew: AppTest types no name of one's own."""
+    for _ in range(200):
+        app = open_page(PAGE, **query)
+        if not any("Asking the Hub" in info.value for info in app.info):
+            return app
+        time.sleep(0.1)
+    raise AssertionError(app.info[0].value)
+
+
+def test_a_refusal_is_shown_and_not_asked_for_without_end(open_page: Opener, hub: HubServer) -> None:
+    for _ in range(4):
+        app = answered(open_page, size_model="nobody/nothing")
+        assert "The Hub shows no nobody/nothing" in app.error[0].value
+    assert hub.methods("nobody/nothing") == ["HEAD"]
+
+
+def test_a_refusal_that_has_stood_for_a_while_is_asked_for_again(
+    open_page: Opener, hub: HubServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert answered(open_page, size_model="nobody/nothing").error
+    monkeypatch.setattr(count, "REFUSED_SECONDS", -1.0)
+    assert "Asking the Hub for nobody/nothing" in open_page(PAGE, size_model="nobody/nothing").info[0].value
