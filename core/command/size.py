@@ -9,13 +9,13 @@ import argparse
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from core.command.beside import add_beside_arguments, beside_answer, beside_fields, beside_words
 from core.command.split import add_split_arguments, split_answer, split_fields, split_words
 from core.engines.face import MODULES
 from core.errors import SizingError
-from core.models.formats.document import read_document
+from core.models.formats.document import read_document, spec_of
 from core.models.spec import ModelSpec, UnsupportedConfig, read_config
 from core.parameters.formats import FORMATS, PUBLISHED
 from core.serving.calibrated import calibrated, require_left_gib
@@ -24,6 +24,9 @@ from core.serving.job import PAYLOAD, ServingJob, require_prefix_within
 from core.serving.memory_plan import MemoryPlan, plan
 from core.serving.weights import ParameterCount, count_of, counts_alone, typed_count
 from core.units import GIB, format_both
+
+if TYPE_CHECKING:
+    from core.serving.from_hub import HubModel
 
 NO_LIMIT = 10**9  # tokens: engines and the payload search no further
 FITS, DOES_NOT_FIT, WRONG_ARGUMENT, UNREADABLE = 0, 1, 2, 3
@@ -95,9 +98,10 @@ def model_of(name: str, parameters: int | None = None) -> tuple[ModelSpec, Param
             spec = read_config(known.config)
             if typed is not None or counts_alone(known, spec):
                 return spec, typed
-            return spec, count_of(spec) if not known.leaves_out else _from_hub(known.repository)[1]
-    spec, count = _from_hub(name)
-    return spec, typed or count
+            return spec, count_of(spec) if not known.leaves_out else _count_of_hub(_from_hub(known.repository))
+    found = _from_hub(name)
+    spec = spec_of(found.config)  # before any count: a file that does not read is said by its field
+    return spec, typed or _count_of_hub(found)
 
 
 def is_file(path: Path) -> bool:
@@ -115,7 +119,7 @@ def _of_gguf(path: Path) -> ModelSpec:
     return read_metadata(read_gguf_file(path))  # its start alone: the file may hold many gigabytes
 
 
-def _from_hub(name: str) -> tuple[ModelSpec, ParameterCount | None]:
+def _from_hub(name: str) -> "HubModel":
     if "/" not in name:
         from core.models.registry import load_registry  # noqa: PLC0415
         from core.serving.near_names import closest_names  # noqa: PLC0415
@@ -124,15 +128,20 @@ def _from_hub(name: str) -> tuple[ModelSpec, ParameterCount | None]:
         hint = f" Near it: {', '.join(near)}." if near else ""
         raise Unreadable(f"{name}: no model of the registry is called so, and it is no owner/name.{hint}")
     from core.models.hub.pulls import HubError  # noqa: PLC0415  the Hub client is heavy
-    from core.serving.from_hub import fetch_hub_model  # noqa: PLC0415
+    from core.serving.from_hub import read_hub_model  # noqa: PLC0415
 
     try:
-        found = fetch_hub_model(name)
-    except (HubError, SizingError) as error:
+        return read_hub_model(name)
+    except HubError as error:
         from core.serving.near_names import instead_of_hub  # noqa: PLC0415
 
         raise Unreadable(f"{error} {instead_of_hub(name)} Or save its config.json and give the path of it.") from error
-    return read_config(found.config), found.count
+
+
+def _count_of_hub(found: "HubModel") -> ParameterCount:
+    from core.serving.from_hub import exact_count  # noqa: PLC0415
+
+    return exact_count(found)
 
 
 def _job(spec: ModelSpec, count: ParameterCount | None, options: argparse.Namespace) -> ServingJob:

@@ -1,12 +1,12 @@
 """A repository of the Hub as something to size: its config.json, and how many parameters it really has.
 
 The count is the Hub's own safetensors metadata; where there is none, or it counts packed integers, the pulled
-config.json is counted by rule or on the meta device. Apart from core.models.formats.document import spec_of
-from core.models.hub.client, which only reads.
+config.json is counted by rule or on the meta device. Reading comes before counting: a file that does not read is said
+by its field, and a typed count needs none to be made. Apart from core.models.hub.client, which only reads.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from core.errors import SizingError
@@ -16,8 +16,9 @@ from core.models.hub.client import ParameterCount as FileParameters
 from core.models.hub.pulls import HubError, PulledConfig
 from core.models.hub.safetensors import header_bytes, plain_bytes
 from core.models.rules.facts import UnsupportedConfig
+from core.models.spec import ModelSpec
 from core.parameters import ParameterCount, count_parameters
-from core.serving.weights import beside_config, count_from_safetensors
+from core.serving.weights import analytic_count, beside_config, count_from_safetensors
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,7 +28,8 @@ class HubModel:
     repository: str  # the one that answered: the mirror where the original is gated
     commit: str
     config: Mapping[str, Any]
-    count: ParameterCount
+    count: ParameterCount | None  # None until exact_count: its class has to be built for it, or nothing says it
+    files: ParameterCount | None = None  # the safetensors metadata alone, None where they say no count
     file_bytes: int | None = None  # of its safetensors files, None where they could not be had
 
 
@@ -38,32 +40,79 @@ def fetch_hub_model(
 
     timeout is in seconds for each answer of the Hub; the meta device may take some seconds more.
     """
+    found = read_hub_model(repository, mirror, timeout=timeout, endpoint=endpoint)
+    return replace(found, count=exact_count(found))
+
+
+def read_hub_model(
+    repository: str, mirror: str | None = None, *, timeout: float = TIMEOUT_SECONDS, endpoint: str | None = None
+) -> HubModel:
+    """The same with the count that is there at once: nothing is built for it. Raises HubError alone."""
     pulled = pull_config(repository, mirror=mirror, timeout=timeout, endpoint=endpoint)
     try:
         files = safetensors_parameter_count(pulled.repository, timeout=timeout, endpoint=endpoint)
     except HubError:
         files = None
+    of_files = _of_files(pulled, files)
     return HubModel(
         repository=pulled.repository,
         commit=pulled.commit,
         config=pulled.config,
-        count=_exact_count(pulled, files),
+        count=_count_at_once(_read(pulled.config), of_files),
+        files=of_files,
         file_bytes=_file_bytes(pulled, files, timeout, endpoint),
     )
 
 
-def _exact_count(pulled: PulledConfig, files: FileParameters | None) -> ParameterCount:
-    """The files' figure with the config's parts under it, else the count of the config that the file means."""
+def exact_count(found: HubModel) -> ParameterCount:
+    """The files' figure with the config's parts under it, else the count of the config that the file means.
+
+    Raises UnsupportedConfig or SizingError where there is neither.
+    """
+    if found.count is not None:
+        return found.count
+    spec = _read(found.config)
+    if spec is not None and spec.uncounted:
+        raise SizingError(spec.uncounted)
     try:
-        count = None if files is None else count_from_safetensors(files.by_dtype, pulled.repository)
-    except SizingError:
-        count = None
-    if count is None:
-        return count_parameters(_meant(pulled.config))
-    try:
-        return beside_config(count, count_parameters(_meant(pulled.config)))
+        return counted_beside(found, count_parameters((spec and spec.config) or found.config))
     except (UnsupportedConfig, SizingError):
-        return count
+        if found.files is None:
+            raise
+        return found.files
+
+
+def counted_beside(found: HubModel, by_config: ParameterCount) -> ParameterCount:
+    """The files' total, which wins, with the parts of the config's count; that count alone where the files say none."""
+    return by_config if found.files is None else beside_config(found.files, by_config)
+
+
+def _read(config: Mapping[str, Any]) -> ModelSpec | None:
+    """The model that a file means, whichever tool wrote it; None where nothing reads it."""
+    try:
+        return spec_of(config)
+    except UnsupportedConfig:
+        return None
+
+
+def _of_files(pulled: PulledConfig, files: FileParameters | None) -> ParameterCount | None:
+    try:
+        return None if files is None else count_from_safetensors(files.by_dtype, pulled.repository)
+    except SizingError:
+        return None
+
+
+def _count_at_once(spec: ModelSpec | None, files: ParameterCount | None) -> ParameterCount | None:
+    """By rule, or kept from the meta device; of a file that says too little to be counted, the files' figure alone."""
+    if spec is None:
+        return None
+    if spec.uncounted:
+        return files
+    try:
+        by_config = analytic_count(spec)
+    except (UnsupportedConfig, SizingError):
+        return None
+    return by_config if files is None else beside_config(files, by_config)
 
 
 def _file_bytes(pulled: PulledConfig, files: FileParameters | None, timeout: float, endpoint: str | None) -> int | None:
@@ -77,11 +126,3 @@ def _file_bytes(pulled: PulledConfig, files: FileParameters | None, timeout: flo
         return header_bytes(pulled.repository, pulled.commit, timeout=timeout, endpoint=endpoint)
     except HubError:
         return None
-
-
-def _meant(config: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The config.json that a file means, such as a params.json; itself where nothing reads it."""
-    try:
-        return spec_of(config).config or config
-    except UnsupportedConfig:
-        return config

@@ -191,13 +191,13 @@ def host_accelerator() -> "HostAccelerator | None":
 
 @st.cache_resource(ttl=3_600, max_entries=256, show_spinner=False)
 def hub_model(repository: str, mirror: str | None) -> "Future[HubModel]":
-    """config.json and exact parameters of a repository, in the background: the page asks whether they are there."""
+    """config.json of a repository and what its files weigh, in the background: the page asks whether they are there."""
     from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415
 
-    from core.serving.from_hub import fetch_hub_model  # noqa: PLC0415
+    from core.serving.from_hub import read_hub_model  # noqa: PLC0415
 
     worker = ThreadPoolExecutor(max_workers=1)
-    asking = worker.submit(fetch_hub_model, repository, mirror)
+    asking = worker.submit(read_hub_model, repository, mirror)
     worker.shutdown(wait=False)
     return asking
 

@@ -16,6 +16,10 @@ from pages.tools.size import count
 from tests.hub_server import HubServer
 
 PAGE = "tools/size/size.py"
+UNKNOWN = {  # InternLM2, a class that transformers has not
+    "model_type": "internlm2", "hidden_size": 4096, "num_hidden_layers": 32, "num_attention_heads": 32,
+    "num_key_value_heads": 8, "intermediate_size": 14336, "vocab_size": 92544,
+}  # fmt: skip
 Opener = Callable[..., AppTest]
 
 
@@ -26,8 +30,8 @@ def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[HubServer]:
     monkeypatch.setattr(constants, "HF_ASSETS_CACHE", str(tmp_path / "assets"))
     monkeypatch.setattr(patience, "_held_until", {})
     with HubServer() as server:
-        asked = functools.partial(from_hub.fetch_hub_model, endpoint=server.url, timeout=1.0)
-        monkeypatch.setattr(from_hub, "fetch_hub_model", asked)
+        asked = functools.partial(from_hub.read_hub_model, endpoint=server.url, timeout=1.0)
+        monkeypatch.setattr(from_hub, "read_hub_model", asked)
         cached.hub_model.clear()
         yield server
         cached.hub_model.clear()
@@ -56,3 +60,27 @@ def test_a_refusal_that_has_stood_for_a_while_is_asked_for_again(
     assert answered(open_page, size_model="nobody/nothing").error
     monkeypatch.setattr(count, "REFUSED_SECONDS", -1.0)
     assert "Asking the Hub for nobody/nothing" in open_page(PAGE, size_model="nobody/nothing").info[0].value
+
+
+def test_a_typed_count_stands_for_a_class_that_nothing_counts(open_page: Opener, hub: HubServer) -> None:
+    hub.add("o/internlm2", config=UNKNOWN)
+    app = answered(open_page, size_model="o/internlm2", size_parameters="7737708544", size_batch="1", size_g="8")
+    assert not app.error
+    said = " ".join(element.value for element in [*app.markdown, *app.caption])
+    assert "7,737,708,544 × 16 / 8 / 1 = 15,475,417,088 bytes" in said
+
+
+def test_a_file_that_says_too_little_asks_for_a_count(open_page: Opener, hub: HubServer) -> None:
+    hub.add(
+        "o/params", files={"params.json": b'{"dim": 4096, "n_layers": 32, "n_heads": 32, "moe": {"num_experts": 8}}'}
+    )
+    app = answered(open_page, size_model="o/params")
+    assert "too little to add up its parameters. Give an exact count" in app.error[0].value
+    app = answered(open_page, size_model="o/params", size_parameters="46702792704")
+    assert not app.error
+
+
+def test_what_does_not_read_is_said_by_its_field(open_page: Opener, hub: HubServer) -> None:
+    hub.add("o/float", config={**UNKNOWN, "model_type": "llama", "hidden_size": 4096.0})
+    app = answered(open_page, size_model="o/float")
+    assert app.error[0].value.startswith("hidden_size is 4096.0: a whole number is expected")

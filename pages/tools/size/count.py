@@ -1,7 +1,7 @@
 """How many parameters the sized model has: by rule at once, else by building its class in the background."""
 
 import json
-from concurrent.futures import CancelledError, Future
+from concurrent.futures import Future
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
@@ -9,6 +9,7 @@ from weakref import WeakKeyDictionary
 import streamlit as st
 
 from core.errors import SizingError
+from core.models.formats.document import spec_of
 from core.models.hub.pulls import HubError
 from core.models.registry import RegisteredModel
 from core.models.spec import ModelSpec
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from core.serving.from_hub import HubModel
 
 REFUSED_SECONDS = 30.0  # longer than the Hub's client waits: of two refusals none is asked again while the other comes
-_refused_at: "WeakKeyDictionary[Future[HubModel], float]" = WeakKeyDictionary()
+_refused_at: "WeakKeyDictionary[Future[Any], float]" = WeakKeyDictionary()
 
 
 class StillWaiting(Exception):
@@ -56,17 +57,16 @@ def counted(spec: ModelSpec, typed_parameters: int) -> ParameterCount | None:
 def _built(spec: ModelSpec) -> ParameterCount:
     key = json.dumps(spec.config, sort_keys=True, default=str)
     building = cached.built_count(key, spec.config)
+    if _stood_its_time(building):
+        cached.built_count.clear(key, spec.config)
+        building = cached.built_count(key, spec.config)
     if not building.done():
         raise StillWaiting(
             f"No rule adds up a {spec.model_type} model, so transformers builds its class without memory, in a process "
             "of its own, to count it. The first takes some seconds; the answer is kept.",
             building,
         )
-    try:
-        return building.result()
-    except (SizingError, CancelledError):
-        cached.built_count.clear(key, spec.config)
-        raise
+    return building.result()
 
 
 def registered_count(spec: ModelSpec, registered: RegisteredModel, typed_parameters: int) -> ParameterCount | None:
@@ -78,7 +78,7 @@ def registered_count(spec: ModelSpec, registered: RegisteredModel, typed_paramet
     if not registered.leaves_out:
         return counted(spec, 0)
     try:
-        return from_hub(registered.repository, registered.mirror).count
+        return hub_count(from_hub(registered.repository, registered.mirror))
     except HubError as error:
         raise SizingError(
             f"The facts recorded of {registered.name} do not say its size, and the Hub did not give it: {error} Or "
@@ -104,8 +104,28 @@ def from_hub(repository: str, mirror: str | None = None) -> "HubModel":
     return asking.result()
 
 
-def _stood_its_time(asking: "Future[HubModel]") -> bool:
-    """Whether it is a refusal that was first met long enough ago."""
+def hub_count(found: "HubModel") -> ParameterCount:
+    """How many parameters the repository's model has, built in the background where its class must be.
+
+    Raises SizingError with the reason where nothing says it, StillWaiting while it is built.
+    """
+    if found.count is not None:
+        return found.count
+    from core.serving.from_hub import counted_beside  # noqa: PLC0415  the Hub's client loads with its first answer
+
+    spec = spec_of(found.config)
+    try:
+        return counted_beside(found, counted(spec, 0) or analytic_count(spec))
+    except SizingError:
+        if found.files is None:
+            raise
+        return found.files
+
+
+def _stood_its_time(asking: "Future[Any]") -> bool:
+    """Whether it is a refusal that was first met long enough ago, or was broken off."""
+    if asking.cancelled():
+        return True
     if not asking.done() or asking.exception() is None:
         return False
     return monotonic() - _refused_at.setdefault(asking, monotonic()) > REFUSED_SECONDS

@@ -20,7 +20,7 @@ from core.serving.weights import ParameterCount, typed_count
 from pages.shell import cached, share
 from pages.tools.gguf_inputs import header_inputs, headers
 from pages.tools.size import instead
-from pages.tools.size.count import counted, from_hub, registered_count
+from pages.tools.size.count import counted, from_hub, hub_count, registered_count
 
 HEADLINE = "Llama-2 13B"
 OWN_SHAPE = "A shape of your own"
@@ -85,8 +85,9 @@ def chosen_model(name: str, typed_parameters: int, state: Any = None) -> ChosenM
             spec = chosen_spec(name, state)
             return ChosenModel(name=name, spec=spec, count=counted(spec, typed_parameters))
         found = from_hub(repository_id(name))
-        exact = typed_count(typed_parameters) if typed_parameters else found.count
-        return ChosenModel(name=name, spec=_of_config(found.config), count=exact, file_bytes=found.file_bytes)
+        spec = _of_config(found.config)  # before any count: a file that does not read is said by its field
+        exact = typed_count(typed_parameters) if typed_parameters else hub_count(found)
+        return ChosenModel(name=name, spec=spec, count=exact, file_bytes=found.file_bytes)
     spec = _of_registry(registered)
     return ChosenModel(name=name, spec=spec, count=registered_count(spec, registered, typed_parameters))
 
