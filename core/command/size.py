@@ -15,7 +15,7 @@ from core.command.beside import add_beside_arguments, beside_answer, beside_fiel
 from core.command.split import add_split_arguments, split_answer, split_fields, split_words
 from core.engines.face import MODULES
 from core.errors import SizingError
-from core.models.formats.document import read_document, spec_of
+from core.models.formats.document import read_document
 from core.models.spec import ModelSpec, UnsupportedConfig, read_config
 from core.parameters.formats import FORMATS, PUBLISHED
 from core.serving.calibrated import calibrated, require_left_gib
@@ -100,7 +100,9 @@ def model_of(name: str, parameters: int | None = None) -> tuple[ModelSpec, Param
                 return spec, typed
             return spec, count_of(spec) if not known.leaves_out else _count_of_hub(_from_hub(known.repository))
     found = _from_hub(name)
-    spec = spec_of(found.config)  # before any count: a file that does not read is said by its field
+    from core.serving.from_hub import spec_of_hub  # noqa: PLC0415
+
+    spec = spec_of_hub(found)  # before any count: a file that does not read is said by its field
     return spec, typed or _count_of_hub(found)
 
 

@@ -48,6 +48,9 @@ class ModelSpec:
     own_keys: OwnKeys | None = None  # what the reading of an unknown class rests on; None for a known one
     cache_width: CacheWidth | None = None  # what the file says of the cache's own width; None where it says nothing
     uncounted: str = field(default="", compare=False)  # why its parameters are not added up; empty where they may be
+    kept_because: str = field(
+        default="", compare=False
+    )  # why an older copy of its file stands in; empty where none does
 
     def __hash__(self) -> int:
         return self._hash
@@ -94,9 +97,10 @@ class ModelSpec:
 
     @property
     def remarks(self) -> tuple[str, ...]:
-        """What goes with a figure of this model wherever it is shown or saved: the caution, short, and the cache's
-        width where the file states one. Empty for most files."""
+        """What goes with a figure of this model wherever it is shown or saved: the caution, short, why an older copy of
+        the file stands in, and the cache's width where the file states one. Empty for most files."""
         said = [self.own_keys.label] if self.own_keys is not None else [self.caution] if self.caution else []
+        said += [self.kept_because] if self.kept_because else []
         return (*said, *([] if self.cache_note is None else [f"Cache width: {self.cache_note.sentence}"]))
 
     def kv_cache_bytes(self, *, context_length: int, batch_size: int = 1, bytes_per_element: float = 2) -> int:

@@ -7,6 +7,7 @@ by its field, and a typed count needs none to be made. Apart from core.models.hu
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any
 
 from core.errors import SizingError
@@ -31,6 +32,8 @@ class HubModel:
     count: ParameterCount | None  # None until exact_count: its class has to be built for it, or nothing says it
     files: ParameterCount | None = None  # the safetensors metadata alone, None where they say no count
     file_bytes: int | None = None  # of its safetensors files, None where they could not be had
+    pulled_at: datetime | None = None
+    stale_because: str | None = None  # the Hub could not be asked now: this is the file of pulled_at
 
 
 def fetch_hub_model(
@@ -61,7 +64,21 @@ def read_hub_model(
         count=_count_at_once(_read(pulled.config), of_files),
         files=of_files,
         file_bytes=_file_bytes(pulled, files, timeout, endpoint),
+        pulled_at=pulled.pulled_at,
+        stale_because=pulled.stale_because,
     )
+
+
+def spec_of_hub(found: HubModel) -> ModelSpec:
+    """The model that its file means; its remarks say so where the Hub could not be asked and an older copy stands in.
+
+    Raises UnsupportedConfig.
+    """
+    spec = spec_of(found.config)
+    if found.stale_because is None or found.pulled_at is None:
+        return spec
+    said = f"Read from the copy of {found.pulled_at:%Y-%m-%d %H:%M} UTC (commit {found.commit[:7]})"
+    return replace(spec, kept_because=f"{said}: {found.stale_because}")
 
 
 def exact_count(found: HubModel) -> ParameterCount:

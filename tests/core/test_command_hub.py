@@ -2,6 +2,7 @@
 
 import functools
 import json
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -96,3 +97,20 @@ def test_what_does_not_read_is_said_by_its_field(hub: HubServer, asked: Asked) -
     code, said = asked("o/float")
     assert code == 3
     assert said["error"].startswith("hidden_size is 4096.0: a whole number is expected")
+
+
+def test_an_older_copy_says_that_it_is_one(hub: HubServer, asked: Asked, capsys: pytest.CaptureFixture[str]) -> None:
+    known = {**UNKNOWN, "model_type": "llama"}
+    hub.add("o/a", config=known)
+    _, said = asked("o/a")
+    assert said["remarks"] == []
+    hub.add("o/a", config=known, fault="server_error")
+    _, said = asked("o/a")
+    (remark,) = said["remarks"]
+    assert re.fullmatch(
+        r"Read from the copy of \d{4}-\d\d-\d\d \d\d:\d\d UTC \(commit 0123456\): "
+        r"The Hub answered 500 for o/a\. Try again later\.",
+        remark,
+    )
+    main(["size", "o/a"])
+    assert f"  note: {remark}\n" in capsys.readouterr().out

@@ -84,3 +84,14 @@ def test_what_does_not_read_is_said_by_its_field(open_page: Opener, hub: HubServ
     hub.add("o/float", config={**UNKNOWN, "model_type": "llama", "hidden_size": 4096.0})
     app = answered(open_page, size_model="o/float")
     assert app.error[0].value.startswith("hidden_size is 4096.0: a whole number is expected")
+
+
+@pytest.mark.parametrize("job", ["Choose G", "Serve a model"])
+def test_an_older_copy_says_that_it_is_one(open_page: Opener, hub: HubServer, job: str) -> None:
+    known = {**UNKNOWN, "model_type": "llama"}
+    hub.add("o/a", config=known)
+    assert not answered(open_page, size_model="o/a", size_job=job).warning
+    hub.add("o/a", config=known, fault="server_error")
+    cached.hub_model.clear()
+    (warning,) = answered(open_page, size_model="o/a", size_job=job).warning
+    assert "UTC (commit 0123456): The Hub answered 500 for o/a" in warning.value.replace("\\", "")

@@ -1,15 +1,14 @@
 """Which model the sizing page sizes: of the registry, of the Hub, or a shape typed in; and its parameters."""
 
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
 from core.errors import SizingError
 from core.figures.comparison import plain
-from core.models.formats.document import FILE_TYPES, read_document, spec_of
+from core.models.formats.document import FILE_TYPES, read_document
 from core.models.gguf.metadata import read_metadata
 from core.models.hub.pulls import repository_id
 from core.models.registry import RegisteredModel
@@ -21,6 +20,9 @@ from pages.shell import cached, share
 from pages.tools.gguf_inputs import header_inputs, headers
 from pages.tools.size import instead
 from pages.tools.size.count import counted, from_hub, hub_count, registered_count
+
+if TYPE_CHECKING:
+    from core.serving.from_hub import HubModel
 
 HEADLINE = "Llama-2 13B"
 OWN_SHAPE = "A shape of your own"
@@ -85,7 +87,7 @@ def chosen_model(name: str, typed_parameters: int, state: Any = None) -> ChosenM
             spec = chosen_spec(name, state)
             return ChosenModel(name=name, spec=spec, count=counted(spec, typed_parameters))
         found = from_hub(repository_id(name))
-        spec = _of_config(found.config)  # before any count: a file that does not read is said by its field
+        spec = _of_hub(found)  # before any count: a file that does not read is said by its field
         exact = typed_count(typed_parameters) if typed_parameters else hub_count(found)
         return ChosenModel(name=name, spec=spec, count=exact, file_bytes=found.file_bytes)
     spec = _of_registry(registered)
@@ -101,11 +103,15 @@ def chosen_spec(name: str, state: Any = None) -> ModelSpec:
     if (text := instead.pasted(name)) is not None and name not in {m.name for m in cached.registered_models()}:
         return _of_file(text)
     registered = {model.name: model for model in cached.registered_models()}.get(name)
-    return _of_config(from_hub(repository_id(name)).config) if registered is None else _of_registry(registered)
+    return _of_hub(from_hub(repository_id(name))) if registered is None else _of_registry(registered)
 
 
-def _of_config(config: Mapping[str, Any]) -> ModelSpec:
-    return cached.read_model(json.dumps(config, sort_keys=True, default=str), lambda: spec_of(config))
+def _of_hub(found: "HubModel") -> ModelSpec:
+    from core.serving.from_hub import spec_of_hub  # noqa: PLC0415  the Hub's client loads with its first answer
+
+    stale = f"{found.pulled_at} {found.stale_because}" if found.stale_because else ""
+    text = json.dumps(found.config, sort_keys=True, default=str)
+    return cached.read_model(f"{text} {stale}", lambda: spec_of_hub(found))
 
 
 def _of_registry(model: RegisteredModel) -> ModelSpec:
@@ -117,9 +123,11 @@ def _of_file(text: bytes) -> ModelSpec:
 
 
 def say_caution(spec: ModelSpec) -> None:
-    """Above the figures: what the file leaves to its class, where that is the whole shape."""
+    """Above the figures: what the file leaves to its class, where that is the whole shape, and an older copy of it."""
     if spec.caution is not None:
         st.warning(plain(spec.caution))
+    if spec.kept_because:
+        st.warning(plain(spec.kept_because, links=True), icon=":material/history:")
     if spec.remarks:
         text = "\n\n".join(spec.remarks)
         share.remember_table("remarks", lambda: Section(title="What the model's file says", text=text))
