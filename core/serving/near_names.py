@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable
 from difflib import SequenceMatcher
-from pathlib import Path
 
+from core.models.hub import gate
 from core.models.registry import RegisteredModel, load_registry
 
 MOST = 5
@@ -21,16 +21,18 @@ def closest_names(name: str, known: Iterable[RegisteredModel]) -> list[str]:
 def instead_of_hub(name: str) -> str:
     """'Cached here: a/b. Closest in the registry: c, d.' for a repository that could not be fetched."""
     cached, near = cached_repositories(), closest_names(name, load_registry())
-    here = f"Cached here: {', '.join(cached[:MOST])}." if cached else "No config.json is cached here."
-    return f"{here} Closest in the registry: {', '.join(near)}." if near else here
+    none = (
+        "" if gate.is_shut() else "No config.json is cached here."
+    )  # a server that others reach does not list its own
+    here = f"Cached here: {', '.join(cached[:MOST])}." if cached else none
+    return " ".join(filter(None, [here, f"Closest in the registry: {', '.join(near)}." if near else ""]))
 
 
 def cached_repositories() -> list[str]:
-    """Repositories whose config.json huggingface_hub has kept on this host, by name."""
-    from huggingface_hub import constants  # noqa: PLC0415  heavy, and needed after a failure alone
+    """Repositories that are answered from this host while the Hub cannot be asked, by name."""
+    from core.models.hub.client import kept_repositories  # noqa: PLC0415  heavy, and needed after a failure alone
 
-    found = Path(constants.HF_HUB_CACHE).glob("models--*/snapshots/*/config.json")
-    return sorted({path.parents[2].name.removeprefix("models--").replace("--", "/") for path in found})
+    return kept_repositories()
 
 
 def _ratio(wished: str, name: str) -> float:

@@ -104,11 +104,11 @@ def _pull_through_gate(
 
 
 def _last_known(asked: str, revision: str | None, endpoint: str | None) -> PulledConfig | None:
-    """What the Hub gave last, if its bytes are still on disk and still read."""
+    """What the Hub gave last, if its bytes are still on disk and still read; else huggingface_hub's own copy."""
     known = last_known.find(asked, revision, endpoint)
     body = _cached(known.repository, known.filename, known.commit, known.etag) if known is not None else None
     if known is None or body is None:
-        return None
+        return _of_shared_cache(asked, revision)
     try:
         config, text = load_config(body), body.decode("utf-8")
     except (UnsupportedConfig, UnicodeDecodeError):
@@ -117,6 +117,49 @@ def _last_known(asked: str, revision: str | None, endpoint: str | None) -> Pulle
         requested=asked, text=text, config=config, from_cache=True, repository=known.repository,
         filename=known.filename, commit=known.commit, etag=known.etag, pulled_at=known.pulled_at,
     )  # fmt: skip
+
+
+def _of_shared_cache(asked: str, revision: str | None) -> PulledConfig | None:
+    """The file of the commit that huggingface_hub's own cache (HF_HOME/hub) has for this revision.
+
+    Not on a server that others reach: whose token read it the cache does not say.
+    """
+    for filename in () if gate.is_shut() else FILENAMES:
+        path = try_to_load_from_cache(asked, filename, cache_dir=constants.HF_HUB_CACHE, revision=revision)
+        if not isinstance(path, str):
+            continue
+        file = Path(path)
+        try:
+            if file.stat().st_size > MAX_CONFIG_BYTES:
+                return None
+            body, at = file.read_bytes(), datetime.fromtimestamp(file.stat().st_mtime, UTC)
+            config, text = load_config(body), body.decode("utf-8")
+        except (OSError, UnsupportedConfig, UnicodeDecodeError):
+            return None
+        return PulledConfig(
+            requested=asked, text=text, config=config, from_cache=True, repository=asked, filename=filename,
+            commit=file.parent.name, etag="", pulled_at=at,
+        )  # fmt: skip
+    return None
+
+
+def kept_repositories() -> list[str]:
+    """The names that pull_config answers while the Hub cannot be asked: what it kept, and huggingface_hub's cache.
+
+    None on a server that others reach: what one visitor asked for is not told to the next.
+    """
+    if gate.is_shut():
+        return []
+    folders = (path.name for path in Path(constants.HF_HUB_CACHE).glob("models--*"))
+    shared = {name.removeprefix("models--").replace("--", "/") for name in folders}
+    return sorted(name for name in {*last_known.names(), *shared} if _is_kept(name))
+
+
+def _is_kept(name: str) -> bool:
+    try:
+        return _last_known(name, None, None) is not None
+    except ValueError:  # a folder whose name is no repository's
+        return False
 
 
 def pull_many(

@@ -32,7 +32,8 @@ def keep(pulled: PulledConfig, revision: str | None, endpoint: str | None) -> No
     """Written beside and renamed. A folder that cannot be written only costs the fallback."""
     target = _file(pulled.requested, revision, endpoint)
     known = {
-        "repository": pulled.repository, "filename": pulled.filename, "commit": pulled.commit, "etag": pulled.etag,
+        "requested": pulled.requested, "repository": pulled.repository, "filename": pulled.filename,
+        "commit": pulled.commit, "etag": pulled.etag,
         "pulled_at": pulled.pulled_at.isoformat(), "open_to_all": gate.is_shut() or get_token() is None,
     }  # fmt: skip
     try:
@@ -48,12 +49,25 @@ def find(repository: str, revision: str | None, endpoint: str | None) -> LastKno
     """What keep() wrote for this repository, revision and endpoint; None where nothing readable, or to be shown, is."""
     try:
         known = json.loads(_file(repository, revision, endpoint).read_text(encoding="utf-8"))
+        known.pop("requested", None)
         at, open_to_all = datetime.fromisoformat(known.pop("pulled_at")), known.pop("open_to_all", False) is True
         if gate.is_shut() and not open_to_all:
             return None
         return LastKnown(**{name: str(value) for name, value in known.items()}, pulled_at=at, open_to_all=open_to_all)
     except (OSError, ValueError, TypeError, KeyError, AttributeError):
         return None
+
+
+def names() -> list[str]:
+    """What was asked for and kept, each of any revision and endpoint: find() says whether it stands for a name."""
+    found = set()
+    for path in (Path(constants.HF_ASSETS_CACHE) / "headroom" / "last").glob("*"):
+        try:
+            known = json.loads(path.read_text(encoding="utf-8"))
+            found.add(str(known.get("requested") or known["repository"]))
+        except (OSError, ValueError, TypeError, KeyError, AttributeError):
+            continue
+    return sorted(found)
 
 
 def _file(repository: str, revision: str | None, endpoint: str | None) -> Path:
