@@ -29,6 +29,13 @@ if TYPE_CHECKING:
     from core.serving.from_hub import HubModel
 
 NO_LIMIT = 10**9  # tokens: engines and the payload search no further
+PAGES = (
+    "http://",
+    "https://",
+    "huggingface.co/",
+    "www.huggingface.co/",
+    "hf.co/",
+)  # an address, and no path
 FITS, DOES_NOT_FIT, WRONG_ARGUMENT, UNREADABLE = 0, 1, 2, 3
 EXAMPLES = """examples:
   python -m core size Qwen/Qwen3-32B --gpu h100-sxm --context 32768 --engine vllm --json
@@ -89,7 +96,7 @@ def model_of(name: str, parameters: int | None = None) -> tuple[ModelSpec, Param
         if path.suffix == ".gguf":
             return _of_gguf(path), typed
         return read_document(path.read_bytes()), typed
-    if name.endswith((".json", ".yaml", ".gguf")) or name.startswith((".", "/")):
+    if not name.startswith(PAGES) and (name.endswith((".json", ".yaml", ".gguf")) or name.startswith((".", "/"))):
         raise Unreadable(f"{name}: there is no such file. Give the path of a config.json, or a registry name.")
     from core.models.registry import load_registry  # noqa: PLC0415  the registry is not needed for a file
 

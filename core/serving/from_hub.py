@@ -14,7 +14,7 @@ from core.errors import SizingError
 from core.models.formats.document import spec_of
 from core.models.hub.client import TIMEOUT_SECONDS, pull_config, safetensors_parameter_count
 from core.models.hub.client import ParameterCount as FileParameters
-from core.models.hub.pulls import HubError, PulledConfig
+from core.models.hub.pulls import HubError, PulledConfig, repository_at
 from core.models.hub.safetensors import header_bytes, plain_bytes
 from core.models.rules.facts import UnsupportedConfig
 from core.models.spec import ModelSpec
@@ -50,10 +50,14 @@ def fetch_hub_model(
 def read_hub_model(
     repository: str, mirror: str | None = None, *, timeout: float = TIMEOUT_SECONDS, endpoint: str | None = None
 ) -> HubModel:
-    """The same with the count that is there at once: nothing is built for it. Raises HubError alone."""
+    """The same with the count that is there at once: nothing is built for it. Raises HubError alone.
+
+    repository may be the address of its page at a revision: what the files weigh is asked of the same commit then.
+    """
     pulled = pull_config(repository, mirror=mirror, timeout=timeout, endpoint=endpoint)
+    at = None if repository_at(repository)[1] is None else pulled.commit
     try:
-        files = safetensors_parameter_count(pulled.repository, timeout=timeout, endpoint=endpoint)
+        files = safetensors_parameter_count(pulled.repository, revision=at, timeout=timeout, endpoint=endpoint)
     except HubError:
         files = None
     of_files = _of_files(pulled, files)

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from difflib import SequenceMatcher
 
 from core.models.hub import gate
+from core.models.hub.pulls import is_page, repository_id
 from core.models.registry import RegisteredModel, load_registry
 
 MOST = 5
@@ -20,7 +21,7 @@ def closest_names(name: str, known: Iterable[RegisteredModel]) -> list[str]:
 
 def instead_of_hub(name: str) -> str:
     """'Cached here: a/b. Closest in the registry: c, d.' for a repository that could not be fetched."""
-    cached, near = cached_repositories(), closest_names(name, load_registry())
+    cached, near = cached_repositories(), closest_names(repository_id(name) if is_page(name) else name, load_registry())
     none = (
         "" if gate.is_shut() else "No config.json is cached here."
     )  # a server that others reach does not list its own

@@ -114,3 +114,19 @@ def test_an_older_copy_says_that_it_is_one(hub: HubServer, asked: Asked, capsys:
     )
     main(["size", "o/a"])
     assert f"  note: {remark}\n" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("page", ["tree/v2", "blob/v2/config.json", "resolve/v2/config.json"])
+def test_an_address_is_sized_at_the_revision_that_it_names(hub: HubServer, asked: Asked, page: str) -> None:
+    """Both the file and what its weights hold: 8,030,261,248 at v2."""
+    hub.add("o/a", config={**UNKNOWN, "model_type": "llama"}, commit="v2", parameters={"BF16": 8_030_261_248})
+    _, said = asked(f"https://huggingface.co/o/a/{page}")
+    assert said["parameters"] == 8_030_261_248
+    assert {request.path for request in hub.asked} == {"/o/a/resolve/v2/config.json", "/api/models/o/a/revision/v2"}
+
+
+def test_an_address_that_gives_nothing_has_the_names_near_its_repository(hub: HubServer, asked: Asked) -> None:
+    code, said = asked("https://huggingface.co/nobody/Qwen3-32B-fine/blob/main/config.json")
+    assert code == 3
+    assert "The Hub shows no nobody/Qwen3-32B-fine" in said["error"]
+    assert "Closest in the registry: Qwen3 32B" in said["error"]

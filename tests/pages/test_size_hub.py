@@ -100,3 +100,10 @@ def test_an_older_copy_says_that_it_is_one(open_page: Opener, hub: HubServer, jo
     cached.hub_model.clear()
     (warning,) = answered(open_page, size_model="o/a", size_job=job).warning
     assert "UTC (commit 0123456): The Hub answered 500 for o/a" in warning.value.replace("\\", "")
+
+
+def test_an_address_is_sized_at_the_revision_that_it_names(open_page: Opener, hub: HubServer) -> None:
+    hub.add("o/a", config={**UNKNOWN, "model_type": "llama"}, commit="v2")
+    app = answered(open_page, size_model="https://huggingface.co/o/a/tree/v2")
+    assert not app.error
+    assert hub.asked[0].path == "/o/a/resolve/v2/config.json"

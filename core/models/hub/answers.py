@@ -102,7 +102,7 @@ def _asked(
         target = urlsplit(url)
         if (target.scheme, target.netloc) != (asked.scheme, asked.netloc):
             if not may_leave or not _stores(url):
-                raise _elsewhere(repository, asked.netloc, target.hostname)
+                raise _elsewhere(repository, asked.netloc, target.hostname, may_be_named=to_storage)
             headers.pop("authorization", None)
             asked, may_leave = target, False
     raise httpx2.TooManyRedirects("round in a circle")
@@ -124,6 +124,10 @@ def _stores(url: str) -> bool:
     return target.scheme == "https" and target.port in (None, 443) and (target.hostname or "").endswith(STORAGE)
 
 
-def _elsewhere(repository: str, host: str, other: str | None) -> HubError:
+def _elsewhere(repository: str, host: str, other: str | None, *, may_be_named: bool) -> HubError:
     told = f"{host_of(host)} sends {repository} to {other or 'no host'}, which was not followed"
-    return HubError("server_error", repository, f"{told}: name it in {STORAGE_HOSTS} if it stores the Hub's files.")
+    if may_be_named:
+        helps = f"name it in {STORAGE_HOSTS} if it stores the Hub's files"
+    else:  # the host that answers for a name also says what is in its file
+        helps = "a config.json and what the Hub says are read from the Hub alone. Download the file and give it itself"
+    return HubError("server_error", repository, f"{told}: {helps}.")

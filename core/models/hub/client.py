@@ -27,14 +27,23 @@ from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled, RemoteE
 from core.models.hub import answers, gate, last_known
 from core.models.hub.errors import host_of, hub_error
 from core.models.hub.patience import patiently
-from core.models.hub.pulls import HubError, PulledConfig, PullRequest, PullResult, repository_id, too_large
-from core.models.spec import UnsupportedConfig, load_config
+from core.models.hub.pulls import (
+    FILENAMES,
+    HubError,
+    PulledConfig,
+    PullRequest,
+    PullResult,
+    repository_at,
+    repository_id,
+    too_large,
+)
+from core.models.rules.facts import UnsupportedConfig
+from core.models.rules.file_bytes import config_text, load_config
 
 MAX_CONFIG_BYTES = 4 * 2**20  # the largest config.json on the Hub that we know of has 0.3 MB
 MAX_PARAMETERS = 10**16
 TIMEOUT_SECONDS = 10.0
 TOTAL_SECONDS = 60.0
-FILENAMES = ("config.json", "params.json")  # params.json: the format of Meta's and Mistral's own releases
 # Headroom sends no telemetry. This also spares huggingface_hub's request for a list of harness names, which would go
 # out before ours and outside of our timeout.
 constants.HF_HUB_DISABLE_TELEMETRY = True
@@ -67,12 +76,14 @@ def pull_config(
 ) -> PulledConfig:
     """config.json of a repository, else its params.json; from mirror where the repository is gated.
 
+    repository may be the address of its page, which names the revision where none is given.
     timeout is in seconds, for each answer and, three times over, for the whole of one file. endpoint overrides
     HF_ENDPOINT. Where the Hub cannot be asked now, the file that it gave last is returned, with stale_because. offline
     is shared by pulls made together. Raises HubError.
     """
     met = offline or Offline()
-    asked = repository_id(repository)
+    asked, at = repository_at(repository)
+    revision = at if revision is None else revision
     if revision is not None and (_REVISION.fullmatch(revision) is None or ".." in revision):
         raise HubError("bad_id", asked, f"'{revision[:80]}' is not a revision. Write a branch, a tag or a commit.")
     try:
@@ -110,8 +121,8 @@ def _last_known(asked: str, revision: str | None, endpoint: str | None) -> Pulle
     if known is None or body is None:
         return _of_shared_cache(asked, revision)
     try:
-        config, text = load_config(body), body.decode("utf-8")
-    except (UnsupportedConfig, UnicodeDecodeError):
+        config, text = load_config(body), config_text(body)
+    except UnsupportedConfig:
         return None
     return PulledConfig(
         requested=asked, text=text, config=config, from_cache=True, repository=known.repository,
@@ -133,8 +144,8 @@ def _of_shared_cache(asked: str, revision: str | None) -> PulledConfig | None:
             if file.stat().st_size > MAX_CONFIG_BYTES:
                 return None
             body, at = file.read_bytes(), datetime.fromtimestamp(file.stat().st_mtime, UTC)
-            config, text = load_config(body), body.decode("utf-8")
-        except (OSError, UnsupportedConfig, UnicodeDecodeError):
+            config, text = load_config(body), config_text(body)
+        except (OSError, UnsupportedConfig):
             return None
         return PulledConfig(
             requested=asked, text=text, config=config, from_cache=True, repository=asked, filename=filename,
@@ -197,12 +208,12 @@ def pull_many(
 
 
 def safetensors_parameter_count(
-    repository: str, *, timeout: float = TIMEOUT_SECONDS, endpoint: str | None = None
+    repository: str, *, revision: str | None = None, timeout: float = TIMEOUT_SECONDS, endpoint: str | None = None
 ) -> ParameterCount:
     """Exact element counts from the Hub's own safetensors metadata. Raises HubError."""
     asked = repository_id(repository)
     try:
-        info = answers.model_info(asked, timeout=timeout, endpoint=endpoint, expand="safetensors")
+        info = answers.model_info(asked, revision=revision, timeout=timeout, endpoint=endpoint, expand="safetensors")
     except (HfHubHTTPError, httpx2.HTTPError, httpx2.InvalidURL, OfflineModeIsEnabled) as error:
         raise hub_error(error, asked, "metadata", endpoint) from error
     said = info.get("safetensors")
@@ -292,8 +303,8 @@ def _pull_file(
         body = cached
     try:
         config = load_config(body)
-        text = body.decode("utf-8")
-    except (UnsupportedConfig, UnicodeDecodeError) as error:
+        text = config_text(body)
+    except UnsupportedConfig as error:
         raise HubError("bad_json", repository, f"{filename} of {repository} cannot be read: {error}") from error
     if cached is None:
         _store(repository, metadata.etag, body)

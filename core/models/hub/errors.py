@@ -4,7 +4,7 @@ Every failure of core.models.hub.client is a HubError: a kind for code, a senten
 """
 
 import httpx2  # the HTTP client that huggingface_hub itself is built on
-from huggingface_hub import constants
+from huggingface_hub import constants, get_token
 from huggingface_hub.errors import (
     GatedRepoError,
     HfHubHTTPError,
@@ -55,6 +55,12 @@ def _from_status(error: HfHubHTTPError, repository: str, filename: str) -> HubEr
         return HubError("not_found", repository, sentence)
     if status == 401:
         return HubError("bad_token", repository, "The Hub does not accept this HF_TOKEN. Renew it, or unset it.")
+    if status == 403 and get_token() is None:
+        sentence = (
+            f"The Hub refuses {repository} to whoever sends no HF_TOKEN. Ask for access at {page}, then start Headroom "
+            "with that account's HF_TOKEN."
+        )
+        return HubError("gated", repository, sentence)
     if status == 403:
         sentence = f"The Hub refuses {repository} to this HF_TOKEN. Ask for access at {page}, or use another token."
         return HubError("gated", repository, sentence)

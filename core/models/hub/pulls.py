@@ -8,8 +8,11 @@ from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
+from urllib.parse import unquote
 
 _PAGE = re.compile(r"(?:https?://)?(?:www\.)?(?:huggingface\.co|hf\.co)/(?:models/)?", re.IGNORECASE)
+_AT_REVISION = ("tree", "blob", "raw", "resolve", "commit", "commits")  # what a page's address names a revision after
+FILENAMES = ("config.json", "params.json")  # params.json: the format of Meta's and Mistral's own releases
 _ID = re.compile(r"(?:[A-Za-z0-9][\w.\-]{0,95}/)?[A-Za-z0-9][\w.\-]{0,95}", re.ASCII)
 
 Kind = Literal[
@@ -84,3 +87,28 @@ def repository_id(text: str) -> str:
             f"'{shown}' is not a repository id. Write owner/name as the model's page has it, such as tiiuae/falcon-7b.",
         )
     return stripped
+
+
+def is_page(text: str) -> bool:
+    """Whether it is the address of a page of the Hub, and no id or path."""
+    return _PAGE.match(text.strip()) is not None
+
+
+def repository_at(text: str) -> tuple[str, str | None]:
+    """(owner/name, revision) from an id or a page's address; None is what main holds.
+
+    Raises HubError (bad_id) for the page of a file that is no config.json or params.json at the top of its repository.
+    """
+    repository = repository_id(text)
+    if not is_page(text):
+        return repository, None
+    place = _PAGE.sub("", text.strip(), count=1).split("?")[0].split("#")[0].split("/")[2:]
+    if len(place) < 2 or place[0] not in _AT_REVISION or not place[1]:
+        return repository, None
+    filename = unquote("/".join(place[2:]).rstrip("/"))
+    if filename and filename not in FILENAMES:
+        shown = filename if len(filename) <= 80 else filename[:77] + "..."
+        sentence = f"'{shown}' of {repository} is not read: its config.json or params.json at the top is. "
+        raise HubError("bad_id", repository, sentence + "Write owner/name, or download that file and give it itself.")
+    revision = unquote(place[1])
+    return repository, None if revision == "main" else revision

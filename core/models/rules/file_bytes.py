@@ -18,6 +18,11 @@ def load_config(data: bytes) -> dict[str, Any]:
     return json_object(data, max_bytes=MAX_BYTES, max_values=MAX_VALUES, advice=ADVICE)
 
 
+def config_text(data: bytes) -> str:
+    """The same bytes as text, without a byte order mark. Raises UnsupportedConfig."""
+    return _text(data, ADVICE)
+
+
 def json_object(data: bytes, *, max_bytes: int, max_values: int, advice: str) -> dict[str, Any]:
     """The object that a JSON file holds, its bytes, levels and values counted before it is parsed.
 

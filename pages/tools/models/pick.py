@@ -7,7 +7,7 @@ from core.models.formats.document import FILE_TYPES, READ_FORMATS, spec_of
 from core.models.formats.parsed import parse
 from core.models.gguf.dump import read_dump
 from core.models.gguf.spotted import LOOKED_AT, looks_like_dump
-from core.models.hub.pulls import HubError, PulledConfig, PullResult, repository_id
+from core.models.hub.pulls import HubError, PulledConfig, PullResult, repository_at
 from core.models.registry import EVIDENCE, RegisteredModel
 from core.models.spec import UnsupportedConfig, read_config
 from pages.shell import cached, unsent
@@ -186,7 +186,7 @@ def problem_of(name: str) -> str | None:
     if name in by_name():
         return None
     try:
-        repository_id(name)
+        repository_at(name)
     except HubError as error:
         return str(error)
     result = pulled().get(name)

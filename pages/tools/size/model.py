@@ -10,7 +10,7 @@ from core.errors import SizingError
 from core.figures.comparison import plain
 from core.models.formats.document import FILE_TYPES, read_document
 from core.models.gguf.metadata import read_metadata
-from core.models.hub.pulls import repository_id
+from core.models.hub.pulls import repository_at
 from core.models.registry import RegisteredModel
 from core.models.spec import ModelSpec, UnsupportedConfig, read_config
 from core.reports.exports import Section
@@ -86,7 +86,7 @@ def chosen_model(name: str, typed_parameters: int, state: Any = None) -> ChosenM
         if instead.pasted(name) is not None:
             spec = chosen_spec(name, state)
             return ChosenModel(name=name, spec=spec, count=counted(spec, typed_parameters))
-        found = from_hub(repository_id(name))
+        found = from_hub(_asked_of_hub(name))
         spec = _of_hub(found)  # before any count: a file that does not read is said by its field
         exact = typed_count(typed_parameters) if typed_parameters else hub_count(found)
         return ChosenModel(name=name, spec=spec, count=exact, file_bytes=found.file_bytes)
@@ -103,7 +103,13 @@ def chosen_spec(name: str, state: Any = None) -> ModelSpec:
     if (text := instead.pasted(name)) is not None and name not in {m.name for m in cached.registered_models()}:
         return _of_file(text)
     registered = {model.name: model for model in cached.registered_models()}.get(name)
-    return _of_hub(from_hub(repository_id(name))) if registered is None else _of_registry(registered)
+    return _of_hub(from_hub(_asked_of_hub(name))) if registered is None else _of_registry(registered)
+
+
+def _asked_of_hub(name: str) -> str:
+    """The repository's id, or the address that was typed where it names a revision. Raises HubError."""
+    repository, revision = repository_at(name)
+    return repository if revision is None else name.strip()
 
 
 def _of_hub(found: "HubModel") -> ModelSpec:

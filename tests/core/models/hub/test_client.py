@@ -21,6 +21,7 @@ from core.models.hub.client import (
     repository_id,
     safetensors_parameter_count,
 )
+from core.models.hub.pulls import repository_at
 from tests.hub_server import COMMIT, HubServer
 
 ROOT = Path(__file__).resolve().parents[4]
@@ -350,3 +351,59 @@ def test_a_config_is_not_read_from_another_host(hub: HubServer, monkeypatch: pyt
         assert "sends some/large to 127.0.0.1, which was not followed" in str(refused(hub, "some/large"))
         assert {asked.authorization for asked in hub.asked} == {"Bearer hf_sesame"}
         assert elsewhere.asked == []
+
+
+def test_a_config_on_another_host_is_said_with_what_helps(hub: HubServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It was to be named in HEADROOM_STORAGE_HOSTS, which changed nothing."""
+    hub.add("some/large", config=FALCON, large_file_elsewhere="http://127.0.0.1:9/cdn")
+    monkeypatch.setenv("HEADROOM_STORAGE_HOSTS", "127.0.0.1:9")
+    said = str(refused(hub, "some/large"))
+    assert "are read from the Hub alone. Download the file and give it itself." in said
+    assert "HEADROOM_STORAGE_HOSTS" not in said
+
+
+def test_a_refusal_speaks_of_a_token_only_where_one_was_sent(hub: HubServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    hub.add("some/model", config=FALCON, fault="forbidden")
+    monkeypatch.delenv("HF_TOKEN", raising=False)
+    assert "refuses some/model to whoever sends no HF_TOKEN. Ask for access at" in str(refused(hub, "some/model"))
+    monkeypatch.setenv("HF_TOKEN", "hf_sesame")
+    assert "refuses some/model to this HF_TOKEN. Ask for access at" in str(refused(hub, "some/model"))
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-8-sig"])
+def test_a_config_is_read_in_each_encoding_that_a_dropped_one_is(hub: HubServer, encoding: str) -> None:
+    hub.add("some/model", config=json.dumps(FALCON).encode(encoding))
+    pulled = pull_config("some/model", endpoint=hub.url)
+    assert (pulled.config, pulled.text) == (FALCON, json.dumps(FALCON))
+    assert pull_config("some/model", endpoint=hub.url).from_cache
+
+
+@pytest.mark.parametrize(
+    ("address", "asked"),
+    [
+        ("https://huggingface.co/some/model/tree/v2", "v2"),
+        ("https://huggingface.co/some/model/blob/v2/config.json", "v2"),
+        ("hf.co/some/model/resolve/v2/config.json?download=true", "v2"),
+        ("https://huggingface.co/some/model/commit/" + COMMIT, COMMIT),
+        ("https://huggingface.co/some/model/blob/main/config.json", "main"),
+        ("https://huggingface.co/some/model/tree/main", "main"),
+        ("https://huggingface.co/some/model/discussions/3", "main"),
+        ("some/model", "main"),
+    ],
+)
+def test_an_address_is_read_at_the_revision_that_it_names(hub: HubServer, address: str, asked: str) -> None:
+    hub.add("some/model", config=FALCON, commit=asked if asked != "main" else COMMIT)
+    assert pull_config(address, endpoint=hub.url).requested == "some/model"
+    assert hub.asked[0].path == f"/some/model/resolve/{asked}/config.json"
+
+
+def test_a_revision_with_a_stroke_stands_quoted_in_an_address() -> None:
+    assert repository_at("https://huggingface.co/some/model/tree/refs%2Fpr%2F1") == ("some/model", "refs/pr/1")
+
+
+@pytest.mark.parametrize("page", ["blob/main/README.md", "tree/main/onnx", "blob/v2/onnx/config.json"])
+def test_the_page_of_another_file_is_refused_before_any_request(hub: HubServer, page: str) -> None:
+    error = refused(hub, f"https://huggingface.co/some/model/{page}")
+    assert error.kind == "bad_id"
+    assert "of some/model is not read: its config.json or params.json at the top is" in str(error)
+    assert hub.asked == []
