@@ -14,6 +14,7 @@ from core.models.rules.elsewhere import all_defaulted
 from core.models.rules.facts import DeclaredHeads, ModelDimensions, Provenance, UnsupportedConfig, shown
 from core.models.rules.file_bytes import load_config
 from core.models.rules.lines import deciding_lines
+from core.models.rules.other_code import uncounted_code
 from core.models.rules.own_keys import OwnKeys, own_keys_of
 from core.models.rules.reader import read
 
@@ -198,4 +199,5 @@ def read_config(config: Mapping[str, Any]) -> ModelSpec:
         all_defaulted=all_defaulted(part.notes),
         own_keys=own_keys_of(part, part.notes),
         cache_width=width,
+        uncounted=uncounted_code(part),
     )

@@ -10,6 +10,9 @@ from dataclasses import dataclass, replace
 
 from core.models.rules.facts import DeclaredHeads
 from core.models.rules.fields import ConfigPart, Found, rule
+from core.models.rules.other_code import GROK, SANTACODER, borrows, other_code
+
+KV = "num_key_value_heads"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,6 +35,10 @@ def declared_by(part: ConfigPart, name: str) -> DeclaredHeads:
 
 def heads_of(part: ConfigPart) -> Heads:
     """Heads of the layers of this model. Raises UnsupportedConfig where the file leaves them open."""
+    if borrows(part, GROK):
+        return grok(part)
+    if borrows(part, SANTACODER):
+        return santacoder(part)
     return own_values(part) if part.model_class.own_keys else RULES.get(part.model_type, standard)(part)
 
 
@@ -40,17 +47,14 @@ def standard(part: ConfigPart) -> Heads:
     query = part.integer("num_attention_heads")
     kv = kv_heads(part, query)
     width = key_width(part, query)
-    return Heads(
-        query=query, kv=kv, key_width=width, value_width=width, declared=declared_by(part, "num_key_value_heads")
-    )
+    declared = declared_by(part, KV) if _knows(part, KV) else DeclaredHeads(key=None)
+    return Heads(query=query, kv=kv, key_width=width, value_width=width, declared=declared)
 
 
 def kv_heads(part: ConfigPart, query: Found, name: str = "num_key_value_heads") -> Found:
     """G: the key, else as many as query heads where the class fills it so."""
-    known = name in part.model_class.defaults or name in part.overrides
-    if name == "num_key_value_heads" and not known:
-        sentence = f"{part.model_class.name or part.model_type} knows no key for KV heads: each query head has its own."
-        return rule(query.value, sentence, query)
+    if name == KV and not _knows(part, name):
+        return _each_its_own(part, query)
     found = part.optional_integer(name)
     if found is None:
         if part.key(name) is not None and not part.model_class.kv_null_is_heads:
@@ -60,6 +64,30 @@ def kv_heads(part: ConfigPart, query: Found, name: str = "num_key_value_heads") 
     if query.value % found.value:
         part.refuse(name, f"it does not divide the {query.value} query heads")
     return found
+
+
+def _knows(part: ConfigPart, name: str) -> bool:
+    return name in part.model_class.defaults or name in part.overrides
+
+
+def _each_its_own(part: ConfigPart, query: Found) -> Found:
+    """A class without a key for KV heads, whatever the file says of them; refused where it is for other code."""
+    name = part.model_class.name or part.model_type
+    stray, whose = _stray(part, query.value), other_code(part)
+    if stray is not None and whose is not None:
+        problem = f"{name} knows no key for KV heads, and {whose}: the model's own code may read it"
+        part.refuse(stray, problem, "Take it out if that code makes nothing of it, or ask for this model to be added.")
+    ignored = "" if stray is None else f" It makes nothing of {part.path}{stray}."
+    return rule(query.value, f"{name} knows no key for KV heads: each query head has its own.{ignored}", query)
+
+
+def _stray(part: ConfigPart, query_heads: int) -> str | None:
+    """The key by which the file states fewer KV heads than query heads, though its class knows none for it."""
+    if part.raw.get(KV) not in (None, query_heads):
+        return KV
+    if part.raw.get("multi_query") is True:
+        return "multi_query"
+    return "attention_head_type" if part.raw.get("attention_head_type") == "multiquery" else None
 
 
 # Classes of transformers 5.24 that build with head_dim 0, which is none: "head_dim or hidden_size // heads"
@@ -115,6 +143,31 @@ def _flag(part: ConfigPart, name: str, default: bool) -> Found:
 
 def _falcon_mha(part: ConfigPart, query: Found) -> Found:
     return rule(query.value, "No key gives KV heads and none says multi-query: as many KV heads as query heads.", query)
+
+
+def grok(part: ConfigPart) -> Heads:
+    """Grok-2, model_type "git": num_key_value_heads and head_dim as SGLang's srt/models/grok.py reads them."""
+    window = part.raw.get("sliding_window_size")
+    if type(window) is int and window > 0:
+        part.refuse("sliding_window_size", "which layers of Grok keep a window is not known", "Set it to -1.")
+    query, kv = part.integer("num_attention_heads"), part.integer(KV)
+    if query.value % kv.value:
+        part.refuse(KV, f"it does not divide the {query.value} query heads")
+    width = part.optional_integer("head_dim") or divided(part, "hidden_size", query)
+    return Heads(query=query, kv=kv, key_width=width, value_width=width, declared=declared_by(part, KV))
+
+
+def santacoder(part: ConfigPart) -> Heads:
+    """bigcode/santacoder, model_type "gpt2": attention_head_type of configuration_gpt2_mq.py, one KV head or all."""
+    query = part.integer("num_attention_heads")
+    kind = part.found("attention_head_type")
+    if kind is None or kind.value not in ("multiquery", "multihead"):
+        part.refuse("attention_head_type", "multiquery or multihead is expected")
+    one = kind.value == "multiquery"
+    sentence = f"attention_head_type is {kind.value}: {'one KV head' if one else 'as many KV heads as query heads'}."
+    kv, width = rule(1 if one else query.value, sentence, kind, query), divided(part, "hidden_size", query)
+    declared = declared_by(part, "attention_head_type")
+    return Heads(query=query, kv=kv, key_width=width, value_width=width, declared=declared)
 
 
 def gpt_bigcode(part: ConfigPart) -> Heads:

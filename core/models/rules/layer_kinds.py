@@ -56,6 +56,7 @@ from core.models.rules.kinds import (
     Kinds,
     listed_kinds,
 )
+from core.models.rules.other_code import listed_by_other_code
 from core.models.rules.own_keys import own_kinds
 
 PATTERNS: dict[str, Callable[[ConfigPart, int], Kinds]] = {
@@ -177,7 +178,7 @@ def layer_kinds(part: ConfigPart, layers: int) -> Kinds:
         return own_kinds(part, listed, layers)
     if listed is not None:
         return listed
-    pattern = PATTERNS.get(part.model_type)
+    pattern = minimax_list if listed_by_other_code(part) else PATTERNS.get(part.model_type)
     if pattern is not None:
         return pattern(part, layers)
     return window_if_set(part, layers)
