@@ -3,9 +3,10 @@
 from core.models.registry import load_registry
 from core.models.spec import read_config
 from core.serving.calibrated import calibrated, left_bytes
+from core.serving.draft import Draft
 from core.serving.inverse import largest_batch
 from core.serving.job import ServingJob
-from core.serving.memory_plan import plan
+from core.serving.memory_plan import plan, stage_plans
 from core.serving.serve import device_words
 from core.serving.ways_to_fit import ways_to_fit
 from core.serving.weights import typed_count
@@ -67,3 +68,18 @@ def test_what_is_left_after_a_change_is_the_same_job_again():
     assert plan(again).lines == plan(lighter).lines
     beyond = calibrated(llama(), 400 * GIB)
     assert calibrated(beyond, left_bytes(beyond)) == beyond
+
+
+def test_the_stage_that_loads_the_draft_too_is_the_one_that_the_log_is_of():
+    """20 layers a stage; the last has the head of 128,256 x 8,192 and a draft of 8,030,261,248 parameters beside them,
+    the first the embedding and the last norm of 8,192: 16,384 bytes more, were there no draft."""
+    large = read_config(next(model.config for model in load_registry() if model.name == "Llama-3 70B"))
+    small = read_config(next(model.config for model in load_registry() if model.name == "Llama-3 8B"))
+    drafted = ServingJob(
+        model=large, batch_size=1, context_length=8192, engine="vllm", num_accelerators=4, pipeline_parallel=4,
+        draft=Draft(method="draft_model", model=small),
+    )  # fmt: skip
+    job = calibrated(drafted, 20 * GIB)
+    left = [made.headroom_bytes + made.kv_reserved_bytes for made in stage_plans(job)]
+    assert left[3] == left_bytes(job) == 20 * GIB
+    assert left[0] - left[3] == 2 * 8_030_261_248 - 16_384
