@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from math import floor
 
 from core.engines.held import pool_share_bytes
-from core.engines.plan import CacheGroup, EngineError, EnginePlan
+from core.engines.plan import CacheGroup, EnginePlan
+from core.errors import SizingError
 from core.serving.footprint import footprint, footprints
 from core.serving.inverse import largest_batch
 from core.serving.job import PAYLOAD, ServingJob
@@ -154,15 +155,15 @@ def side_by_side(job: ServingJob) -> tuple[EngineRow, ...]:
 
 def _row(job: ServingJob, engine: str) -> EngineRow:
     settings = job.engine_settings if engine == job.engine else ()
-    at = job.where(engine=engine, engine_settings=settings, num_kv_heads=job.num_kv_heads)
-    try:
+    try:  # a job of one engine may be none of another's: what it splits, drafts or shares
+        at = job.where(engine=engine, engine_settings=settings, num_kv_heads=job.num_kv_heads)
         needs = max(footprints(at), key=lambda stage: stage.reserved_bytes(1, at.context_length))
         each = needs.reserved_bytes(1, at.context_length) + needs.state_bytes(1)
         requests = int(largest_batch(at))
-    except (EngineError, ImportError) as refused:
+    except (SizingError, ImportError) as refused:
         return EngineRow(engine=engine, refusal=str(refused))
     asked = None if needs.engine is None else needs.engine.plan(1, at.context_length)
-    own = footprint(job.where(engine=PAYLOAD, engine_settings=(), block_size=1), needs.stage)
+    own = footprint(job.where(engine=PAYLOAD, engine_settings=(), block_size=1, draft=None), needs.stage)
     base, states = own.reserved_bytes(1, at.context_length), own.state_bytes(1)
     return EngineRow(
         engine=engine,

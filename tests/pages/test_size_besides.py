@@ -40,6 +40,18 @@ def test_a_draft_that_cannot_be_gets_a_sentence(open_page):
     assert more_inputs(app).selectbox(key="size_draft").value == "The model's MTP layers"
 
 
+def test_engines_that_take_no_draft_in_a_pipeline_say_so_beside_the_one_that_does(open_page):
+    app = open_page(
+        PAGE, **SERVE, size_count="2", size_pp="2", size_draft="Llama-3.2 1B", size_engine="vLLM",
+        size_serve_tab="Engine",
+    )  # fmt: skip
+    assert not app.exception
+    tables = [table.value for table in app.table]
+    beside = next(table for table in tables if "Requests at once" in table.columns)
+    refused = beside[beside["Why"].str.startswith("pipeline_parallel with a draft")]
+    assert list(refused["Engine"]) == ["SGLang", "llama.cpp", "MLX", "transformers"]
+
+
 def test_a_pinned_job_says_its_draft():
     found = values_of("model=Llama-3+8B&draft=Llama-3.2+1B&draft_method=EAGLE&prefix=512")
     assert (found["size_draft"], found["size_draft_method"], found["size_prefix"]) == ("Llama-3.2 1B", "EAGLE", 512)

@@ -2,6 +2,7 @@
 
 from core.models.registry import load_registry
 from core.models.spec import read_config
+from core.serving.draft import Draft
 from core.serving.engine_words import cause, engine_sentence, requests_sentence, side_by_side
 from core.serving.job import ServingJob
 from core.serving.memory_plan import plan
@@ -93,3 +94,19 @@ def test_sglang_s_cause_is_the_slots_that_it_sets_aside():
     """36 layers of states take 77,266,944 bytes a slot, and 5 slots a request."""
     made = plan(hybrid(engine="sglang"))
     assert cause(made.engine_plan) == "five slots of 77.3 MB are set aside for the states of each request"
+
+
+def test_an_engine_that_a_job_cannot_be_given_to_says_why_in_its_row():
+    """On which stage SGLang lays a draft is not stated, and the others split no copy into stages."""
+    specs = {known.name: read_config(known.config) for known in load_registry() if known.name.startswith("Llama-3")}
+    job = ServingJob(
+        model=specs["Llama-3 70B"], batch_size=1, context_length=8192, engine="vllm", num_accelerators=4,
+        tensor_parallel=2, pipeline_parallel=2, draft=Draft(method="draft_model", model=specs["Llama-3.2 1B"]),
+    )  # fmt: skip
+    rows = {row.engine: row for row in side_by_side(job)}
+    assert rows["sglang"].refusal.startswith("pipeline_parallel with a draft: on which stage sglang lays its layers")
+    assert rows["mlx"].refusal.startswith("pipeline_parallel with a draft: on which stage mlx lays its layers")
+    # the last stage: 40 layers x 2 x 4 heads x 128 x 2 bytes x 8,192 tokens, and in vLLM's pool the draft's too,
+    # 16 layers x 2 x 4 heads x 64 x 2 bytes
+    assert rows["payload"].request_bytes == 40 * 2 * 4 * 128 * 2 * 8192
+    assert rows["vllm"].request_bytes == (40 * 128 + 16 * 64) * 2 * 4 * 2 * 8192
