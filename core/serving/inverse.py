@@ -121,12 +121,17 @@ def fewest_kv_bits(job: ServingJob) -> Answer:
 
 def is_offered(job: ServingJob) -> bool:
     """Whether the engine has a cache of the job's width for this model."""
+    return not _refusal(job)
+
+
+def _refusal(job: ServingJob) -> str:
+    """Why the engine has no such cache, as a clause; empty where it has one."""
     try:
         for needs in footprints(job):
             needs.fits(1, 1, 0)
-    except EngineError:
-        return False
-    return True
+    except EngineError as refused:
+        return str(refused).rstrip(".")
+    return ""
 
 
 def fewest_accelerators(job: ServingJob) -> Answer:
@@ -134,9 +139,12 @@ def fewest_accelerators(job: ServingJob) -> Answer:
 
     The sentence also says where several copies that share the batch would do with fewer.
     """
-    ranks = [count for count in parallel_choices(job) if job_fits(job.where(**one_copy(count)))]
+    choices = parallel_choices(job)
+    if not choices:
+        return _nothing(_no_split(job))
+    ranks = [count for count in choices if job_fits(job.where(**one_copy(count)))]
     if not ranks:
-        largest = max(parallel_choices(job))
+        largest = max(choices)
         reason = _shortfall(job.where(**one_copy(largest)))
         sentence = f"No number fits: {reason} at tensor_parallel {largest}, the largest that divides."
         return _nothing(sentence + _shared_by_copies(fewest_accelerators_with_copies(job)))
@@ -147,6 +155,11 @@ def fewest_accelerators(job: ServingJob) -> Answer:
     fewer = "" if best == 1 else "; no smaller number that divides the heads does"
     sentence = f"{held} with the whole batch{fewer}.{shared}"
     return Answer(best, job=job.where(**one_copy(best)), sentence=sentence)
+
+
+def _no_split(job: ServingJob) -> str:
+    """Why no tensor_parallel is offered, by what the engine says of one accelerator."""
+    return f"No number serves one copy by tensor parallel alone: {_refusal(job.where(**one_copy(1)))}."
 
 
 def _shared_by_copies(copies: Answer) -> str:
@@ -160,7 +173,10 @@ def fewest_accelerators_with_copies(job: ServingJob) -> Answer:
     """The fewest accelerators where copies of the model may share the batch; among equals the one with most
     headroom."""
     found: list[ServingJob] = []
-    for ranks in parallel_choices(job):
+    choices = parallel_choices(job)
+    if not choices:
+        return _nothing(_no_split(job))
+    for ranks in choices:
         each = largest_batch(job.where(**one_copy(ranks)))
         copies = -(-job.batch_size // each) if each else 0
         if 0 < copies * ranks <= MAX_ACCELERATORS:
@@ -191,14 +207,14 @@ def with_kv_bits(job: ServingJob, bits: int) -> ServingJob:
 
 def parallel_choices(job: ServingJob) -> list[int]:
     """Every tensor_parallel, ascending, over which the served model's heads divide or repeat evenly and which the
-    engine takes; 1 is always there."""
+    engine takes; empty where it takes the model split in another way alone."""
     choices = []
     for ranks in divisors(query_heads(job.served_model)):
         try:
             copy = job.where(**one_copy(ranks))
         except SizingError:
             continue
-        if ranks == 1 or job.engine == PAYLOAD or is_offered(copy):  # an engine may not split a state over so many
+        if job.engine == PAYLOAD or is_offered(copy):  # an engine may not split a state over so many, or need a split
             choices.append(ranks)
     return choices
 

@@ -10,7 +10,10 @@ from hypothesis import strategies as st
 
 from core.errors import SizingError
 from core.hardware.accelerators import Accelerator
+from core.models.registry import load_registry
+from core.models.spec import read_config
 from core.serving import inverse
+from core.serving.draft import Draft
 from core.serving.inverse import (
     KV_WIDTHS,
     Answer,
@@ -270,3 +273,28 @@ def test_a_context_holds_the_shared_prefix_at_least() -> None:
     assert shorter > 100_000
     assert plan(asked.where(shared_prefix=100_000, context_length=int(shorter))).fits
     assert not plan(asked.where(shared_prefix=100_000, context_length=int(shorter) + 1)).fits
+
+
+def test_a_model_that_its_engine_serves_split_alone_has_an_answer():
+    """Beside Qwen3 8B's keys vLLM gives Kimi-K3's latents pages from 4 ranks on: on one, a latent page of 6,635,520
+    bytes does not divide 23,592,960; on two, 3,391,488 not 6,029,312."""
+    specs = {known.name: read_config(known.config) for known in load_registry()}
+    asked = job(
+        model=specs["Kimi-K3"], batch_size=1, context_length=32_768, weight_format="published", num_accelerators=8,
+        tensor_parallel=4, pipeline_parallel=2, engine="vllm",
+        draft=Draft(method="draft_model", model=specs["Qwen3 8B"]),
+    )  # fmt: skip
+    assert not plan(asked).fits
+    assert parallel_choices(asked)[:3] == [4, 8, 16]
+    assert fewest_accelerators(asked).fits
+
+
+def test_where_the_engine_takes_no_split_at_all_its_reason_is_the_answer():
+    asked = job(window_pattern=WindowPattern(global_layers=10, local_layers=30, window=4_096), engine="vllm")
+    assert parallel_choices(asked) == []
+    for answer in (fewest_accelerators(asked), fewest_accelerators_with_copies(asked)):
+        assert (int(answer), answer.fits) == (0, False)
+        assert answer.sentence == (
+            "No number serves one copy by tensor parallel alone: window_pattern is a what-if, and vllm serves the "
+            "windows that the model's class has. Leave the pattern out, or take the payload."
+        )
