@@ -133,6 +133,7 @@ class ServingJob:
         _check_memory_known(self.device)
         check_split_of(self.model, self.split, self.engine, drafts=self.draft is not None)
         check_parallel_layers(self.served_model, self.tensor_parallel)
+        _check_draft_layers(self.draft, self.tensor_parallel)
 
     @property
     def device(self) -> Accelerator:
@@ -212,6 +213,16 @@ _WHOLE_FIELDS: dict[str, tuple[int, int]] = {
     "prefill_chunk": (1, MAX_CONTEXT_LENGTH),
     "shared_prefix": (0, MAX_CONTEXT_LENGTH),
 }
+
+
+def _check_draft_layers(draft: Draft | None, tensor_parallel: int) -> None:
+    """A draft of its own is split over the model's ranks; MTP's layers are the model's."""
+    if draft is None or draft.model is None:
+        return
+    try:
+        check_parallel_layers(draft.model, tensor_parallel)
+    except SizingError as refused:
+        raise SizingError(f"The draft is split as the model is: {refused}, or draft with another model") from refused
 
 
 def _check_memory_known(accelerator: Accelerator) -> None:

@@ -9,8 +9,10 @@ import pytest
 from core.errors import SizingError
 from core.hardware.accelerators import Accelerator
 from core.models.spec import read_config
+from core.serving.draft import Draft
 from core.serving.job import ServingJob, WindowPattern
 from core.serving.memory_plan import plan
+from core.serving.model_shapes import llama_shape
 from core.serving.weights import ParameterCount
 from core.serving.what_if import allowed_kv_heads, check_parallel_layers, own_kv_heads, query_heads
 from tests.core.serving.sizing_models import FALCON_7B, HYBRID, LLAMA_2_13B, LLAMA_2_70B, MLA, SHARED
@@ -164,3 +166,26 @@ def test_counts_that_cannot_be_added_up_are_asked_for() -> None:
         plan(job(model=MLA))
     count = ParameterCount(total=671_026_419_200, source="typed", sentence="Typed in.")
     assert plan(job(model=MLA, parameter_count=count)).parameters == count
+
+
+@pytest.mark.parametrize("engine", ["payload", "vllm", "llama.cpp"])
+@pytest.mark.parametrize(
+    ("heads", "kv_heads", "ranks", "said"),
+    [
+        (14, 2, 8, "tensor_parallel is 8, which does not divide 14 query heads: use one of 1, 2, 7, 14"),
+        (9, 3, 2, "tensor_parallel is 2, which does not divide 9 query heads: use one of 1, 3, 9"),
+        (12, 6, 4, "over which 6 KV heads neither divide nor repeat evenly: use a tensor_parallel that divides 6"),
+    ],
+)
+def test_a_draft_s_heads_divide_over_the_ranks_as_the_model_s_do(
+    engine: str, heads: int, kv_heads: int, ranks: int, said: str
+) -> None:
+    small = llama_shape(
+        num_layers=24, num_query_heads=heads, num_kv_heads=kv_heads, head_dim=64, hidden_size=64 * heads,
+        intermediate_size=1536, vocab_size=32_000,
+    )  # fmt: skip
+    for method in ("draft_model", "eagle"):
+        draft = Draft(method=method, model=small)
+        with pytest.raises(SizingError, match=f"^The draft is split as the model is: .*{said}.*draft with another"):
+            job(num_accelerators=ranks, tensor_parallel=ranks, engine=engine, draft=draft)
+        assert job(engine=engine, draft=draft).draft is draft
