@@ -42,13 +42,17 @@ class DraftFootprint:
     kv_bits_per_element: Fraction
     ledger: KvLedger | None = None
     engine: EngineCache | None = None
+    shared_prefix: int = 0  # of the ledger's cache: the draft reads the same tokens, and keeps them once too
 
     def cache_bytes(self, batch: int, context_length: int) -> int:
+        """Bytes beside the model's own cache; 0 where the engine's pool has them."""
         if self.engine is not None:
             return self.engine.held_bytes(batch, context_length)
         if self.ledger is None:
             return 0
         elements = self.ledger.reserved_elements(context_length, 1) * batch
+        if self.shared_prefix:
+            elements -= self.ledger.shared_elements(context_length, self.shared_prefix, on_rank=True) * (batch - 1)
         return _bytes(elements, self.kv_bits_per_element, 8) + self.ledger.state_bytes * batch
 
 
@@ -65,6 +69,7 @@ def draft_footprint(job: ServingJob, draft: Draft) -> DraftFootprint:
         kv_bits_per_element=job.kv_bits_per_element,
         ledger=ledger,
         engine=draft_cache(job),
+        shared_prefix=job.shared_prefix,
     )
 
 

@@ -45,11 +45,12 @@ def draft_lines(
     )
     if job.engine in ("vllm", "sglang"):
         return (weights,)
+    batch, prefix = job.batch_per_replica, job.shared_prefix
     cache = PlanLine(
         key="draft_cache",
         label="Cache of the draft",
-        formula="what the draft's layers keep for the batch",
-        substituted=f"{job.batch_per_replica:,} × {job.context_length:,} tokens",
+        formula=f"what the draft's layers keep for the batch{', the shared prefix once' if prefix else ''}",
+        substituted=f"{batch:,} × {job.context_length:,} tokens" + (f" − {batch - 1:,} × {prefix:,}" if prefix else ""),
         num_bytes=cache_bytes,
         provenance="Beside the model's own cache, of the same length.",
         counted=True,

@@ -87,6 +87,14 @@ def test_a_shared_prefix_is_held_once() -> None:
     assert largest_batch(job(shared_prefix=30_000, engine="vllm")) > largest_batch(job(engine="vllm"))
 
 
+def test_a_draft_keeps_a_shared_prefix_once_too() -> None:
+    """16 layers x 2 x 8 heads x 64 x 2 bytes a token of 4 requests of 32,768, of which 3 x 8,000 are not kept again."""
+    made = plan(job(draft=SMALL, shared_prefix=8_000))
+    assert made.draft_cache_bytes == (4 * 32_768 - 3 * 8_000) * 16 * 2 * 8 * 64 * 2
+    line = next(line for line in made.lines if line.key == "draft_cache")
+    assert line.substituted == "4 × 32,768 tokens − 3 × 8,000"
+
+
 def test_a_window_shares_what_of_it_lies_in_the_prefix() -> None:
     """32 layers that keep 4,096 of 8,192 tokens: of a prefix of 5,000, tokens 4,096 to 5,000 are kept by each."""
     sliding = read_config(
