@@ -292,6 +292,7 @@ def in_words(answer: dict[str, Any], made: MemoryPlan) -> str:
         f"  fewest accelerators for it      {_fewest(answer, made)}",
         f"  weights                         {format_both(made.weight_bytes, 2)}",
         f"  cache                           {format_both(cache, 2)}",
+        *([f"  states of constant size         {format_both(made.state_bytes, 2)}"] if made.state_bytes else []),
         f"  budget of one accelerator       {format_both(made.budget_bytes, 2)}",
         *split_words(made),
         *beside_words(answer, made),

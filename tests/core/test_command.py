@@ -106,6 +106,19 @@ def test_words_say_the_answer_first(capsys):
     assert first == "Qwen3 32B on 1 x H100 SXM5 80 GB on vLLM 0.33.0: 1 request at 32,768 tokens"
 
 
+def test_words_say_what_states_take(capsys):
+    """Mamba-Codestral: 64 layers x (128 heads x 64 x 128 x 4 bytes + 4 x 10,240 x 2) = 273,678,336 bytes for each of 64
+    requests, and no keys and values; an engine's cache has them, and without states nothing is said."""
+    main(["size", "Mamba-Codestral 7B", "--batch", "64", "--context", "8192"])
+    said = capsys.readouterr().out
+    assert "  cache                           0 B" in said
+    assert "  states of constant size         17.52 GB (16.31 GiB)\n" in said
+    main(["size", "Mamba-Codestral 7B", "--batch", "64", "--context", "8192", "--engine", "vllm"])
+    assert "states" not in capsys.readouterr().out
+    main(["size", "Qwen3 32B"])
+    assert "states" not in capsys.readouterr().out
+
+
 def test_the_registry_is_listed(capsys):
     assert main(["models"]) == 0
     assert len(capsys.readouterr().out.splitlines()) == len(load_registry())
