@@ -93,15 +93,18 @@ def cached_prefix_bound(job: ServingJob) -> PrefillBound | None:
 
 def offload_of(plan: MemoryPlan) -> OffloadBound | None:
     """What the job's offload keeps and how long a request takes to come back; None without one, or without a cache."""
-    job, batch = plan.job, plan.job.batch_per_replica
+    job = plan.job
     kept = None if plan.engine_plan is None else plan.engine_plan.offloaded
     if job.offload is not None and kept is not None and kept.chunks:
         from core.engines.vllm.offload import chunk_bytes  # noqa: PLC0415  vLLM's alone
 
         ranks = job.tensor_parallel * job.pipeline_parallel
         return by_chunks(job.offload, kept, ranks, chunk_bytes(kept, ranks), _again(job))
-    each = (plan.kv_reserved_bytes + plan.state_bytes) // batch
-    if job.offload is None or not each:
+    if job.offload is None:
+        return None
+    needs = footprint(job, plan.stage)  # by itself: of a shared prefix a request outside holds all of its tokens
+    each = needs.reserved_bytes(1, job.context_length) + needs.state_bytes(1)
+    if not each:
         return None
     return offload_bound(job.offload, each, _again(job))
 

@@ -234,6 +234,15 @@ def test_an_offload_keeps_whole_requests_and_is_bound_by_its_link() -> None:
     assert tier("nvme4")[1] == 8e9
 
 
+@pytest.mark.parametrize("batch", [1, 4, 64])
+def test_a_request_outside_holds_the_shared_prefix_itself(batch: int) -> None:
+    """32,768 tokens x 131,072 bytes, however many requests share 30,000 of them on the accelerator."""
+    outside = Offload(num_bytes=10**11, bandwidth_bytes_per_s=64e9)
+    found = offload_of(plan(job(batch_size=batch, shared_prefix=30_000, offload=outside)))
+    assert found is not None
+    assert (found.request_bytes, found.requests_kept) == (4_294_967_296, 23)
+
+
 def test_a_draft_s_bound_is_every_token_accepted() -> None:
     """The draft reads 2 x 1,235,814,400 bytes of weights and 2^32 of cache three times a step, at 3.35 TB/s."""
     bound = draft_bound(job(draft=SMALL))
