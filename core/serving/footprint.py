@@ -175,7 +175,7 @@ def footprint(job: ServingJob, stage: Stage | None = None) -> Footprint:
         block_size=job.block_size,
         prefill_chunk=job.prefill_chunk,
         reserve_bytes=ceil(job.runtime_reserve_bytes) if job.measured is None else job.measured.beside_bytes,
-        workspace=workspace(sized, job.tensor_parallel) if job.measured is None else None,
+        workspace=workspace(sized, job.tensor_parallel) if job.measured is None and not job.num_experts else None,
         engine=engine_cache(job, stage),
         draft=draft_footprint(job, job.draft) if job.draft is not None and (stage is None or stage.ends) else None,
         shared_prefix=job.shared_prefix,
@@ -213,7 +213,8 @@ def _served_weights(
 
 @lru_cache(maxsize=1024)
 def workspace(model: ModelSpec, tensor_parallel: int) -> Workspace | None:
-    """Activations at 2 bytes; None for experts, latent or recurrent layers, or where a dimension is missing.
+    """Activations at 2 bytes of a model without experts; None for latent or recurrent layers, or where a dimension is
+    missing.
 
     Inside a layer the residual stream and its norm are alive with the wider of attention's intermediates (Q, K, V and
     the output) and the FFN's (gate, up and their product; or the one matrix and its activation). Engines reuse that
@@ -221,7 +222,7 @@ def workspace(model: ModelSpec, tensor_parallel: int) -> Workspace | None:
     """
     dimensions = model.dimensions
     plain = all(isinstance(layer, GroupedAttention | SharedCache | NoAttention) for layer in model.layers)
-    if dimensions.num_experts is not None or not plain:
+    if not plain:
         return None
     if dimensions.intermediate_size is None or dimensions.vocab_size is None:
         return None

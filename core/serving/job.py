@@ -16,6 +16,7 @@ from core.models.notebook import html_table
 from core.models.spec import ModelSpec
 from core.parameters.formats import FORMATS
 from core.serving.draft import Draft
+from core.serving.layer_experts import layer_experts
 from core.serving.measured import MeasuredMemory
 from core.serving.offload import Offload
 from core.serving.stages import Split, check_split_of
@@ -131,7 +132,8 @@ class ServingJob:
             if not isinstance(getattr(self, name), kind | None):
                 raise SizingError(f"{name} is {getattr(self, name)!r}: give core.serving.{name}'s, or None")
         _check_memory_known(self.device)
-        check_split_of(self.model, self.split, self.engine, drafts=self.draft is not None)
+        experts = self.num_experts if self.expert_parallel else 0
+        check_split_of(self.model, self.split, self.engine, experts=experts, drafts=self.draft is not None)
         check_parallel_layers(self.served_model, self.tensor_parallel)
         _check_draft_layers(self.draft, self.tensor_parallel)
 
@@ -149,6 +151,11 @@ class ServingJob:
     def served_model(self) -> ModelSpec:
         """The shapes with num_kv_heads and window_pattern applied; weights.resize changes the FFN width."""
         return apply_what_if(self.published_shape, self.num_kv_heads, self.window_pattern)
+
+    @cached_property
+    def num_experts(self) -> int:
+        """Experts of the layer that has most; 0 without any."""
+        return layer_experts(self.model, self.parameter_count)
 
     @property
     def split(self) -> Split:

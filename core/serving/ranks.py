@@ -74,7 +74,7 @@ def rank_plans(made: MemoryPlan) -> tuple[RankPlan, ...]:
 
 def _rank(job: ServingJob, needs: Footprint, data_rank: int, stage: int, tensor_rank: int) -> RankPlan:
     requests = job.batch_size // job.replicas + (data_rank < job.batch_size % job.replicas)
-    sharing, experts = data_rank * job.tensor_parallel + tensor_rank, job.model.dimensions.num_experts
+    sharing, experts = data_rank * job.tensor_parallel + tensor_rank, job.num_experts
     whole = local_experts(experts, job.tensor_parallel * job.data_parallel, sharing) if experts else 0
     at = needs.stage or Stage(index=0, stages=1, first=0, last=len(job.model.layers))
     weights = needs.weight_bytes + needs.draft_weight_bytes

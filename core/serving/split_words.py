@@ -21,7 +21,7 @@ def weights_formula(job: ServingJob, total: int, weight_bytes: int, *, uniform: 
         words = f"parameters × {'weight bits' if uniform else 'mean bits as stored'} / 8 / tensor parallel"
         return words, f"{total:,} × {bits:.6g} / 8 / {job.tensor_parallel}"
     words = "parameters of this rank's layers × bits / 8 / tensor parallel"
-    words += ", experts over the ranks that share them" if job.model.dimensions.num_experts else ""
+    words += ", experts over the ranks that share them" if job.num_experts else ""
     share = weight_bytes * 8 / total
     return words, f"{total:,} × {share:.6g} bits on this rank / 8"
 
@@ -34,7 +34,7 @@ def split_sentences(job: ServingJob, stage: Stage | None, count: ParameterCount)
         said.append(f"Here are {stage.words}{f' with {ends[0]}' if ends else ''}.")
         stages = stages_of(len(job.model.layers), job.pipeline_parallel, job.engine)
         said += filter(None, [weight_share_sentence(count, job.model, stages)])
-    ranks, experts = job.tensor_parallel * job.data_parallel, job.model.dimensions.num_experts
+    ranks, experts = job.tensor_parallel * job.data_parallel, job.num_experts
     if experts and job.expert_parallel:
         said.append(f"The fullest rank holds {local_experts(experts, ranks)} of a layer's {experts} experts.")
     elif experts and job.data_parallel > 1:

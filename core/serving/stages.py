@@ -102,8 +102,9 @@ class Split:
 DRAFTS_IN_A_PIPELINE = ("payload", "vllm")  # whole on the last stage, as vLLM 0.33 builds its speculator
 
 
-def check_split_of(model: ModelSpec, split: Split, engine: str, *, drafts: bool) -> None:
-    """Raises SizingError, with what to do, where the accelerators of a job cannot be shared out as it asks."""
+def check_split_of(model: ModelSpec, split: Split, engine: str, *, experts: int, drafts: bool) -> None:
+    """Raises SizingError, with what to do, where the accelerators of a job cannot be shared out as it asks; experts are
+    those of a layer, asked for where whole ones are to be given out."""
     ranks, stages, shared = split.tensor_parallel, split.pipeline_parallel, split.data_parallel
     if split.num_accelerators % (ranks * stages):
         beside = f" x pipeline_parallel {stages}" if stages > 1 else ""
@@ -121,15 +122,15 @@ def check_split_of(model: ModelSpec, split: Split, engine: str, *, drafts: bool)
             f"pipeline_parallel with a draft: on which stage {engine} lays its layers is not stated here. Leave one out"
         )
     if split.expert_parallel:
-        _check_experts(model, split)
+        _check_experts(model.model_type, experts, split)
     if stages > 1:
         check_stages(model.layers, stages_of(len(model.layers), stages, engine))
 
 
-def _check_experts(model: ModelSpec, split: Split) -> None:
-    experts, ranks = model.dimensions.num_experts, split.expert_ranks
+def _check_experts(model_type: str, experts: int, split: Split) -> None:
+    ranks = split.expert_ranks
     if not experts:
-        raise SizingError(f"expert_parallel is on, and this {model.model_type} model has no experts: leave it off")
+        raise SizingError(f"expert_parallel is on, and this {model_type} model has no experts: leave it off")
     if ranks == 1:
         raise SizingError(
             "expert_parallel is on, and there is one rank to hold the experts: raise tensor_parallel or data_parallel"

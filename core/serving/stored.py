@@ -18,6 +18,7 @@ from core.parameters.formats import PUBLISHED, named_storage
 from core.parameters.gguf_mix import Build
 from core.parameters.storage import Storage, every_weight_at
 from core.serving.job import ServingJob
+from core.serving.layer_experts import layer_experts
 from core.serving.rank_weights import REST, ExpertSplit, experts_told_apart, rank_bits, stage_shares
 from core.serving.stages import Stage, stages_of
 
@@ -32,7 +33,7 @@ def storage(job: ServingJob) -> Storage:
     if job.weight_format is None:
         return every_weight_at(job.weight_bits)
     if job.weight_format != PUBLISHED:
-        return named_storage(job.weight_format, build_of(job.model))
+        return named_storage(job.weight_format, build_of(job.model, job.num_experts))
     return _published(job.model) or every_weight_at(job.weight_bits)
 
 
@@ -96,18 +97,18 @@ def weight_bytes(
 def expert_split(job: ServingJob, count: ParameterCount) -> ExpertSplit:
     """How the job's experts lie on its accelerators. Raises SizingError where the count does not tell them apart."""
     ranks = job.tensor_parallel * job.data_parallel
-    number = max([group.num_experts for group in count.expert_groups], default=job.model.dimensions.num_experts or 1)
     shared = job.expert_parallel or job.data_parallel > 1
-    if shared and job.model.dimensions.num_experts and not experts_told_apart(count):
+    if shared and job.num_experts and not experts_told_apart(count):
         raise SizingError(
             "The experts are not told apart in this count of parameters, so what a rank holds of them is not known: "
             "leave data_parallel at 1 and expert_parallel off, or the typed count out"
         )
-    return ExpertSplit(ranks=ranks, whole=job.expert_parallel, num_experts=number)
+    return ExpertSplit(ranks=ranks, whole=job.expert_parallel, num_experts=max(job.num_experts, 1))
 
 
-def build_of(model: ModelSpec) -> Build:
-    """What llama.cpp's mixes look at, from a model's layers and dimensions."""
+def build_of(model: ModelSpec, num_experts: int | None = None) -> Build:
+    """What llama.cpp's mixes look at, from a model's layers and dimensions; num_experts of a layer are the config's own
+    where None."""
     grouped = [
         part
         for layer in model.layers
@@ -121,7 +122,7 @@ def build_of(model: ModelSpec) -> Build:
         hidden_size=dimensions.hidden_size,
         ffn_width=dimensions.intermediate_size or dimensions.hidden_size,
         expert_width=_expert_width(model),
-        num_experts=dimensions.num_experts or 0,
+        num_experts=layer_experts(model, None) if num_experts is None else num_experts,
         gated=dimensions.gated_ffn,
         tied=bool(dimensions.tied_embeddings),
         falcon=model.model_type in ("falcon", "RefinedWeb", "RefinedWebModel"),

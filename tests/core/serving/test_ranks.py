@@ -151,6 +151,36 @@ def test_experts_are_refused_where_they_cannot_be_told_apart_or_do_not_reach(dee
         plan(typed)
 
 
+def known(name):
+    return next(model for model in load_registry() if model.name == name).config
+
+
+def test_experts_are_those_that_the_count_tells_apart():
+    """DBRX names its experts inside ffn_config: 40 layers x 16 x 3 x 6,144 x 10,752 of 131,596,523,520 parameters."""
+    split = {"num_accelerators": 4, "tensor_parallel": 2, "data_parallel": 2}
+    made = plan(job_of(known("DBRX"), **split, expert_parallel=True))
+    experts = 40 * 16 * 3 * 6_144 * 10_752
+    assert made.weight_bytes == 2 * (experts // 4 + (131_596_523_520 - experts) // 2)
+    assert [rank.experts for rank in rank_plans(made)] == [4, 4, 4, 4]
+    assert "The fullest rank holds 4 of a layer's 16 experts." in made.lines[0].provenance
+    assert made.lines[0].formula.endswith("experts over the ranks that share them")
+    assert "Each expert is cut over 4 ranks." in plan(job_of(known("DBRX"), **split)).lines[0].provenance
+    with pytest.raises(SizingError, match="The experts are not told apart"):
+        plan(job_of(known("DBRX"), **split, parameter_count=typed_count(131_596_523_520)))
+
+
+def test_a_number_of_experts_that_no_layer_has_is_none():
+    """Nemotron-H's class has 8 by default, and the 8B's pattern has M, * and - alone."""
+    split = {"num_accelerators": 4, "tensor_parallel": 2, "data_parallel": 2}
+    assert read_config(known("Nemotron-H 8B")).dimensions.num_experts == 8
+    for count in (None, typed_count(8_100_000_000)):
+        with pytest.raises(SizingError, match="this nemotron_h model has no experts: leave it off"):
+            job_of(known("Nemotron-H 8B"), **split, expert_parallel=True, parameter_count=count)
+        made = plan(job_of(known("Nemotron-H 8B"), **split, parameter_count=count))
+        assert "expert" not in made.lines[0].formula + made.lines[0].provenance
+        assert {rank.experts for rank in rank_plans(made)} == {None}
+
+
 def test_a_cache_that_later_layers_share_is_not_parted():
     known = next(known for known in load_registry() if known.name.startswith("Gemma-3n"))
     with pytest.raises(SizingError, match="would lie on another stage"):
