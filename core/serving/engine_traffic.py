@@ -11,37 +11,60 @@ from collections.abc import Callable
 import numpy as np
 
 from core.serving.engine_cache import EngineCache
-from core.serving.footprint import footprint
-from core.serving.job import ServingJob
-from core.serving.stages import Stage
+from core.serving.footprint import Footprint
 from core.serving.traffic import FloatArray, IntArray
 
 MOST_POINTS = 256
+BELOW_ITS_SHARE = 1 - 1e-9  # so that all shares, added up in floats, do not pass the whole
+Cost = Callable[[IntArray], FloatArray]
 
 
-def engine_cost(
-    job: ServingJob, capacity_bytes: int, longest: int, stage: Stage | None = None
-) -> Callable[[IntArray], FloatArray] | None:
-    """Bytes that a request of so many tokens takes of the memory, on one stage of a pipeline; None where plain blocks
-    say it.
+def engine_cost(needs: Footprint, capacity_bytes: int, longest: int) -> Cost | None:
+    """Bytes that a request of so many tokens takes of the engine's memory on one rank; None for the payload, and where
+    plain blocks say it.
 
     Raises EngineError.
     """
-    needs = footprint(job, stage)
-    if needs.engine is None:
+    engine = needs.engine
+    if engine is None:
         return None
-    whole = needs.engine.held_bytes(1, longest)
-    if needs.engine.engine == "llama.cpp":
-        return lambda tokens: np.full(tokens.shape, float(whole))
-    plain = needs.ledger.reserved_elements(longest, needs.engine.plan(1, longest).block_size or 1)
-    if whole == -(-plain * needs.kv_bits_per_element // 8):
+    plain = needs.ledger.reserved_elements(longest, engine.plan(1, longest).block_size or 1)
+    if engine.engine != "llama.cpp" and engine.held_bytes(1, longest) == -(-plain * needs.kv_bits_per_element // 8):
         return None
+    return _asked_cost(engine, longest, lambda length: _share(engine, length, capacity_bytes))
+
+
+def draft_cost(engine: EngineCache, longest: int) -> Cost:
+    """The same for the cache that a draft has beside the model's. Raises EngineError."""
+    return _asked_cost(engine, longest, lambda length: float(engine.held_bytes(1, length)))
+
+
+def most_requests(needs: Footprint, capacity_bytes: int, longest: int) -> int | None:
+    """Requests of one copy that the engine serves at most, however short they are; None where it sets no limit.
+
+    Raises EngineError.
+    """
+    engine = needs.engine
+    if engine is None:
+        return None
+    if engine.engine == "llama.cpp":
+        from core.engines.llama_cpp.settings import MAX_SLOTS  # noqa: PLC0415  llama.cpp's alone
+
+        return MAX_SLOTS
+    return engine.plan(1, longest, capacity_bytes).max_running_requests
+
+
+def _asked_cost(engine: EngineCache, longest: int, ask: Callable[[int], float]) -> Cost:
+    """What the engine says at some lengths, and between them what lies between."""
+    if engine.engine == "llama.cpp":
+        whole = float(engine.held_bytes(1, longest))
+        return lambda tokens: np.full(tokens.shape, whole)
     points = np.unique(np.linspace(1, longest, MOST_POINTS).astype(np.int64))
-    taken = np.array([_share(needs.engine, int(length), capacity_bytes) for length in points])
+    taken = np.array([ask(int(length)) for length in points])
     return lambda tokens: np.interp(tokens, points, taken)
 
 
 def _share(engine: EngineCache, length: int, capacity_bytes: int) -> float:
     """Bytes of one request: the memory over how many are served, or what one takes where the engine says no number."""
     served = engine.plan(1, length, capacity_bytes).max_concurrency
-    return capacity_bytes / served if served else float(engine.held_bytes(1, length))
+    return BELOW_ITS_SHARE * capacity_bytes / served if served else float(engine.held_bytes(1, length))

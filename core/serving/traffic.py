@@ -14,6 +14,7 @@ import io
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from statistics import NormalDist
 
 import numpy as np
@@ -170,7 +171,7 @@ def csv_traffic(data: bytes, *, longest_context: int) -> Traffic:
 def occupancy(
     traffic: Traffic,
     *,
-    capacity: float,
+    capacity: float | Callable[[IntArray], FloatArray],
     batch_size: int,
     cost: Callable[[IntArray], FloatArray],
     holds: float = 0.99,
@@ -178,18 +179,20 @@ def occupancy(
 ) -> Occupancy:
     """Seeded Monte Carlo: each trial adds sequences in flight one by one until the cache is full.
 
-    cost turns live tokens into what they take of capacity (tokens in whole blocks, or bytes); both in one unit. From
+    cost turns live tokens into what they take of capacity (tokens in whole blocks, or bytes); both in one unit. Where
+    more sequences leave less room, capacity is a function of how many there are that never grows. From
     how many fitted in each trial follow, monotone by construction, the chance that any batch holds and the largest
     batch that holds with probability `holds`. Raises TrafficError for a batch above MAX_SIMULATED_BATCH.
     """
     if not 1 <= batch_size <= MAX_SIMULATED_BATCH:
         raise TrafficError(f"batch_size is {batch_size:,}: the simulation takes 1 to {MAX_SIMULATED_BATCH:,} sequences")
     random = np.random.default_rng(seed)
-    typical = float(cost(traffic.sample(1_000, random)).mean())
-    reach = max(batch_size, math.ceil(1.5 * capacity / typical) if typical > 0 and capacity > 0 else 1) + 8
+    room = capacity if callable(capacity) else partial(_same_room, float(capacity))
+    typical, most = float(cost(traffic.sample(1_000, random)).mean()), float(room(np.array([1]))[0])
+    reach = max(batch_size, math.ceil(1.5 * most / typical) if typical > 0 and most > 0 else 1) + 8
     reach = min(reach, MAX_SIMULATED_BATCH + 8)
     trials = max(MIN_TRIALS, min(MAX_TRIALS, DRAWS // reach))
-    fitted = np.sort(_fitted(traffic, capacity, cost, trials, reach, random))
+    fitted = np.sort(_fitted(traffic, room(np.arange(1, reach + 1)), cost, trials, random))
     overflow = float((fitted < batch_size).mean())
     worst = float(cost(np.array([traffic.longest_context]))[0])
     return Occupancy(
@@ -198,7 +201,7 @@ def occupancy(
         overflow_error=3 / trials if overflow == 0 else math.sqrt(overflow * (1 - overflow) / trials),
         holding_batch=int(fitted[_rank(1 - holds, trials, 0)]),
         holding_range=(int(fitted[_rank(1 - holds, trials, -1.96)]), int(fitted[_rank(1 - holds, trials, 1.96)])),
-        static_batch=int(capacity // worst) if capacity > 0 and worst > 0 else 0,
+        static_batch=_most_of(worst, room) if worst > 0 else 0,
         trials=trials,
         curve=_curve(fitted, batch_size),
     )
@@ -227,21 +230,36 @@ def _first_above(cumulative: FloatArray, at: FloatArray) -> IntArray:
     return found
 
 
+def _same_room(capacity: float, batches: IntArray) -> FloatArray:
+    return np.full(batches.shape, capacity)
+
+
+def _most_of(each: float, room: Callable[[IntArray], FloatArray]) -> int:
+    """The largest batch of sequences that take as much each."""
+    fitting, failing = 0, max(int(float(room(np.array([1]))[0]) // each), 0) + 1
+    while failing - fitting > 1:
+        middle = (fitting + failing) // 2
+        fits = each * middle <= float(room(np.array([middle]))[0])
+        fitting, failing = (middle, failing) if fits else (fitting, middle)
+    return fitting
+
+
 def _fitted(
     traffic: Traffic,
-    capacity: float,
+    room: FloatArray,
     cost: Callable[[IntArray], FloatArray],
     trials: int,
-    reach: int,
     random: np.random.Generator,
 ) -> IntArray:
-    """How many sequences fitted in each trial, at most `reach`; in chunks, so that memory stays bounded."""
+    """How many sequences fitted in each trial, where room is what one, two, … of them have; in chunks, so that memory
+    stays bounded."""
+    reach = len(room)
     at_once = max(1, 2_000_000 // reach)
     counts = []
     for start in range(0, trials, at_once):
         rows = min(at_once, trials - start)
         needed = cost(traffic.sample(rows * reach, random)).reshape(rows, reach).cumsum(axis=1)
-        counts.append((needed <= capacity).sum(axis=1))
+        counts.append((needed <= room).sum(axis=1))
     return np.concatenate(counts).astype(np.int64)
 
 

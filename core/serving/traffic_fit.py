@@ -1,14 +1,16 @@
 """One serving job under traffic: the cache that is left for live tokens, and the batch that it holds."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from fractions import Fraction
 
 import numpy as np
 
-from core.serving.engine_traffic import engine_cost
+from core.serving.engine_traffic import Cost, draft_cost, engine_cost, most_requests
+from core.serving.footprint import Footprint, footprint
 from core.serving.job import ServingJob
-from core.serving.kv_ledger import KvLedger, kv_ledger
+from core.serving.kv_ledger import KvLedger
 from core.serving.memory_plan import MemoryPlan, plan
-from core.serving.stages import stage_model
 from core.serving.traffic import FloatArray, IntArray, Occupancy, Traffic, occupancy
 
 
@@ -44,16 +46,16 @@ class TrafficFit:
 def fit_traffic(job: ServingJob, traffic: Traffic, *, holds: float = 0.99, seed: int = 0) -> TrafficFit:
     """Raises TrafficError for a batch too large to simulate, SizingError where the job cannot be planned."""
     planned = plan(job)
-    capacity = cache_capacity_bytes(planned)
-    served = job.served_model if planned.stage is None else stage_model(job.served_model, planned.stage)
-    ledger = kv_ledger(served, job.tensor_parallel, job.kv_bits_per_element)
-    bytes_per_element = float(job.kv_bits_per_element) / 8
-
-    def blocks(tokens: IntArray) -> FloatArray:
-        return reserved_elements(ledger, tokens, job.block_size) * bytes_per_element
-
-    cost = engine_cost(job, capacity, traffic.longest_context, planned.stage) or blocks
-    found = occupancy(traffic, capacity=capacity, batch_size=job.batch_per_replica, cost=cost, holds=holds, seed=seed)
+    capacity, needs = cache_capacity_bytes(planned), footprint(job, planned.stage)
+    cost = request_cost(needs, capacity, traffic.longest_context)
+    found = occupancy(
+        traffic,
+        capacity=_room(planned, needs, most_requests(needs, capacity, traffic.longest_context)),
+        batch_size=job.batch_per_replica,
+        cost=cost,
+        holds=holds,
+        seed=seed,
+    )
     sample = traffic.sample(50_000, np.random.default_rng(seed))
     worst = float(cost(np.array([traffic.longest_context]))[0])
     return TrafficFit(
@@ -69,9 +71,45 @@ def fit_traffic(job: ServingJob, traffic: Traffic, *, holds: float = 0.99, seed:
 
 
 def cache_capacity_bytes(planned: MemoryPlan) -> int:
-    """What is left of the budget for keys and values on one accelerator, 0 where the rest alone is too much."""
-    fixed = planned.total_bytes - planned.kv_reserved_bytes
+    """What is left of the budget for keys, values, states and a draft's cache on one accelerator, 0 where the rest
+    alone is too much."""
+    fixed = planned.total_bytes - planned.cached_bytes
     return max(planned.budget_bytes - fixed, 0)
+
+
+def request_cost(needs: Footprint, capacity_bytes: int, longest: int) -> Cost:
+    """Bytes that a request of so many tokens takes of that capacity: keys and values, states, and what a draft keeps of
+    it beside them. Raises EngineError."""
+    bits = needs.kv_bits_per_element
+    own = engine_cost(needs, capacity_bytes, longest) or _blocks(
+        needs.ledger, needs.block_size, bits, needs.state_bytes(1)
+    )
+    draft = needs.draft
+    if draft is None or (draft.engine is None and draft.ledger is None):
+        return own
+    if draft.ledger is not None:
+        beside = _blocks(draft.ledger, 1, bits, draft.ledger.state_bytes)
+    else:
+        assert draft.engine is not None
+        beside = draft_cost(draft.engine, longest)
+    return lambda tokens: own(tokens) + beside(tokens)
+
+
+def _blocks(ledger: KvLedger, block_size: int, bits: Fraction, state_bytes: int) -> Cost:
+    """Keys and values in whole blocks, and the states of a request."""
+    return lambda tokens: reserved_elements(ledger, tokens, block_size) * (float(bits) / 8) + state_bytes
+
+
+def _room(planned: MemoryPlan, needs: Footprint, most: int | None) -> Callable[[IntArray], FloatArray]:
+    """Bytes left for the cache of so many sequences: more of them have more logits, and beyond an engine's own limit
+    there is no room for any."""
+    beside, context = planned.budget_bytes - planned.loaded_bytes, planned.job.context_length
+
+    def room(batches: IntArray) -> FloatArray:
+        runtime = np.array([needs.runtime_bytes(int(batch), context) for batch in batches], dtype=np.float64)
+        return np.where(batches <= (np.inf if most is None else most), beside - runtime, -np.inf)
+
+    return room
 
 
 def reserved_elements(ledger: KvLedger, tokens: IntArray, block_size: int) -> FloatArray:

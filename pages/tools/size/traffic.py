@@ -154,9 +154,9 @@ def _figures(fit: TrafficFit, traffic: Traffic, context_length: int) -> None:
 
 def _sentence(fit: TrafficFit) -> str:
     found = fit.occupancy
-    room = f"{fit.capacity_bytes / GB:,.1f} GB are left for keys and values"
+    room = f"{fit.capacity_bytes / GB:,.1f} GB are left for the cache"
     if fit.capacity_bytes == 0:
-        return "Weights and reserve alone fill the budget: nothing is left for keys and values."
+        return "Weights and reserve alone fill the budget: nothing is left for a cache."
     return (
         f"{room} on one accelerator. Static allocation sets the longest context aside and holds "
         f"**{found.static_batch:,}** sequences; a paged cache holds **{found.holding_batch:,}** of this traffic at "

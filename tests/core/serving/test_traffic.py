@@ -224,6 +224,20 @@ def test_a_context_that_cannot_be_is_refused(tokens):
         constant_traffic(tokens)
 
 
+def test_room_may_shrink_with_the_number_of_sequences():
+    """10 tokens each of 1,000 less 5 for each: 66 x 10 <= 1,000 - 330; none beyond 40 where a batch ends there."""
+    found = occupancy(
+        constant_traffic(10), capacity=lambda batches: 1_000.0 - 5 * batches, batch_size=67, cost=in_tokens
+    )
+    assert (found.holding_batch, found.static_batch, found.overflow_probability) == (66, 66, 1)
+
+    def ends_at_40(batches):
+        return np.where(batches <= 40, 1_000.0, -np.inf)
+
+    found = occupancy(constant_traffic(10), capacity=ends_at_40, batch_size=40, cost=in_tokens)
+    assert (found.holding_batch, found.static_batch, found.overflow_probability) == (40, 40, 0)
+
+
 def test_a_job_at_a_constant_context_agrees_with_its_plan():
     # H100: 48.94 GB are left beside 26.03 GB of weights when K and V projections are kept; here G = 1 in bf16 drops
     # 2.04 B parameters, so 39 sequences of 1.25 GiB fit: floor((76.97 - 21.93 - 2.0) / 1.342)
