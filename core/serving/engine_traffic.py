@@ -19,6 +19,11 @@ BELOW_ITS_SHARE = 1 - 1e-9  # so that all shares, added up in floats, do not pas
 Cost = Callable[[IntArray], FloatArray]
 
 
+def block_size(needs: Footprint, longest: int) -> int:
+    """Tokens of a block: the engine's own, or the payload's what-if. Raises EngineError."""
+    return needs.block_size if needs.engine is None else needs.engine.plan(1, longest).block_size or 1
+
+
 def engine_cost(needs: Footprint, capacity_bytes: int, longest: int) -> Cost | None:
     """Bytes that a request of so many tokens takes of the engine's memory on one rank; None for the payload, and where
     plain blocks say it.
@@ -28,7 +33,7 @@ def engine_cost(needs: Footprint, capacity_bytes: int, longest: int) -> Cost | N
     engine = needs.engine
     if engine is None:
         return None
-    plain = needs.ledger.reserved_elements(longest, engine.plan(1, longest).block_size or 1)
+    plain = needs.ledger.reserved_elements(longest, block_size(needs, longest))
     if engine.engine != "llama.cpp" and engine.held_bytes(1, longest) == -(-plain * needs.kv_bits_per_element // 8):
         return None
     return _asked_cost(engine, longest, lambda length: _share(engine, length, capacity_bytes))

@@ -224,7 +224,7 @@ def _caveats(job: ServingJob, count: ParameterCount, sequences: int) -> tuple[st
         caveats.append(f"The BF16 rate of {job.device.name} is unknown: only the memory side is bounded.")
     if count.expert_groups:
         caveats.append(_experts_sentence(count.expert_groups, sequences))
-    elif count.routed_experts or job.model.dimensions.num_experts is not None:
+    elif count.routed_experts or job.num_experts:
         caveats.append("Every expert counts as read and computed; a step that routes to fewer can be faster than this.")
     return tuple(caveats)
 

@@ -6,7 +6,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from core.serving.engine_traffic import Cost, draft_cost, engine_cost, most_requests
+from core.serving.engine_traffic import Cost, block_size, draft_cost, engine_cost, most_requests
 from core.serving.footprint import Footprint, footprint
 from core.serving.job import ServingJob
 from core.serving.kv_ledger import KvLedger
@@ -26,6 +26,7 @@ class TrafficFit:
     occupancy: Occupancy
     copies: int = 1
     shared_prefix: int = 0
+    block_size: int = 1  # tokens to which a request's are rounded up
 
     @property
     def scope(self) -> str:
@@ -67,6 +68,7 @@ def fit_traffic(job: ServingJob, traffic: Traffic, *, holds: float = 0.99, seed:
         occupancy=found,
         copies=job.replicas,
         shared_prefix=job.shared_prefix,
+        block_size=block_size(needs, traffic.longest_context),
     )
 
 
@@ -82,7 +84,7 @@ def request_cost(needs: Footprint, capacity_bytes: int, longest: int) -> Cost:
     it beside them. Raises EngineError."""
     bits = needs.kv_bits_per_element
     own = engine_cost(needs, capacity_bytes, longest) or _blocks(
-        needs.ledger, needs.block_size, bits, needs.state_bytes(1)
+        needs.ledger, block_size(needs, longest), bits, needs.state_bytes(1)
     )
     draft = needs.draft
     if draft is None or (draft.engine is None and draft.ledger is None):

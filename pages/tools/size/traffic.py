@@ -74,7 +74,7 @@ def show_traffic(option: Option) -> None:
     style.draw_spec(spec, sentence="", alt_text=alt_text, key="size_hold")
     st.caption(
         f"{traffic.sentence} A sequence in flight is picked in proportion to its output, at a uniform point of it; "
-        f"sequences are independent, tokens are rounded up to blocks of {job.block_size}, prefill time is left out. "
+        f"sequences are independent, tokens are rounded up to blocks of {fit.block_size}, prefill time is left out. "
         f"Seeded Monte Carlo, {found.trials:,} trials. An engine that overflows preempts or queues."
     )
 

@@ -12,10 +12,10 @@ from core.serving.traffic_fit import TrafficFit, fit_traffic
 from tests.core.serving.test_engine_why import planned
 
 
-def fitted(name: str, engine: str, batch: int) -> TrafficFit:
+def fitted(name: str, engine: str, batch: int, **changes: object) -> TrafficFit:
     """Requests that end at 2,000 tokens on average, at most 8,192, in 40 GiB."""
     traffic = lognormal_traffic(mean=2_000, p95=5_000, longest_context=8_192, output_share=0.5)
-    return fit_traffic(planned(name, engine, batch_size=batch, context_length=8_192).job, traffic)
+    return fit_traffic(planned(name, engine, batch_size=batch, context_length=8_192, **changes).job, traffic)
 
 
 def test_slots_of_states_bound_sglang_however_short_its_requests():
@@ -32,7 +32,7 @@ def test_llama_cpp_sets_the_whole_slot_aside():
 
 
 def test_plain_blocks_are_the_payload_s():
-    assert fitted("Llama-3.1 8B", "vllm", 16) == fitted("Llama-3.1 8B", "payload", 16)
+    assert fitted("Llama-3.1 8B", "vllm", 16) == fitted("Llama-3.1 8B", "payload", 16, block_size=16)
 
 
 def held(job: ServingJob) -> tuple[int, int, int]:
@@ -80,3 +80,9 @@ def test_rows_of_logits_leave_less_room_to_more_requests():
     spec = read_config(next(model.config for model in load_registry() if model.name == "Llama-3 8B"))
     job = ServingJob(model=spec, batch_size=4, context_length=100, accelerator="h200-sxm")
     assert held(job) == (8_782, 8_782, 8_782)
+
+
+def test_a_request_in_flight_takes_whole_blocks_of_its_engine():
+    """100 tokens are 7 blocks of 16: 40 GiB / (112 x 131,072) = 2,925; of the payload, 40 GiB / (100 x 131,072)."""
+    assert held(planned("Llama-3.1 8B", "vllm", context_length=100).job) == (2_925, 2_925, 2_925)
+    assert held(planned("Llama-3.1 8B", "payload", context_length=100).job) == (3_276, 3_276, 3_276)
