@@ -232,8 +232,8 @@ def test_every_format_sizes_every_kind_of_model(name: str) -> None:
 
 
 def test_mxfp4_is_of_the_experts_that_the_count_has_and_of_the_layers_where_it_has_none() -> None:
-    """4 + 8 / 32 bits of DBRX's 40 x 16 x 3 x 6,144 x 10,752; Nemotron-H 8B, whose class brings a number of experts that
-    no layer has, was left at 16 bits."""
+    """4 + 8 / 32 bits of DBRX's 40 x 16 x 3 x 6,144 x 10,752; Nemotron-H 8B, whose class brings a number of experts
+    that no layer has, was left at 16 bits."""
     experts = 40 * 16 * 3 * 6_144 * 10_752
     assert published_bytes(REGISTRY["DBRX"], "mxfp4") == experts * 17 // 32 + 2 * (131_596_523_520 - experts)
     assert build_of(read_config(REGISTRY["DBRX"])).num_experts == 16
