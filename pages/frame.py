@@ -28,8 +28,7 @@ lean_session.install()
 lean_navigation.install()
 
 st.set_page_config(
-    page_title="Headroom",
-    page_icon=ASSETS / "icon.svg",  # a file of ours: a :material: icon would be fetched from outside
+    page_icon=ASSETS / "icon.svg",  # before a page's own: a :material: icon would be fetched from outside
     layout="wide",
     initial_sidebar_state="auto",
 )
@@ -113,6 +112,7 @@ style.look()
 theme.follow()
 admitted = entry.admit(entry.entry_as_set_up())
 page = st.navigation(PAGES, position="hidden")
+st.set_page_config(page_title=f"{page.title} · Headroom" if page.url_path else "Headroom")
 if not admitted:
     st.stop()
 menu.draw(PAGES)

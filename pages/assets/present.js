@@ -4,18 +4,23 @@ const held = new WeakMap()
 const MAIN = '[data-testid="stMainBlockContainer"] > div > [data-testid="stVerticalBlock"], [data-testid="stMainBlockContainer"] > [data-testid="stVerticalBlock"]'
 const BLOCK = '[data-testid="stMainBlockContainer"]'
 const BAR = ".st-key-present_bar"
+const REST = ".st-key-rest"
 const HEADING = 'h2, h3'
 const PICTURE = '[class*="st-key-picture_"]'
 const CHART = '[data-testid="stVegaLiteChart"]'
-const TAKES_ARROWS = 'input, textarea, select, canvas, [contenteditable="true"], [role="radio"], [role="slider"], ' +
-  '[role="tab"], [role="combobox"], [role="listbox"], [role="option"], [role="menuitem"], [role="grid"]'
+const TAKES_ARROWS = 'canvas, [role="combobox"], [role="listbox"], [role="option"], [role="menuitem"], [role="grid"]'
+const MOVED_BY_ARROWS = '[role="radio"], [type="radio"], [role="slider"], [type="range"], [role="tab"]' // while the keyboard came to it
 const TAKES_TEXT = 'input:not([type="radio"]):not([type="checkbox"]):not([type="range"]), textarea, select, [contenteditable="true"], [role="combobox"]'
 
 // The blocks of the page, in runs: a heading begins a screen, and so does a second picture.
 function screens() {
   const runs = [[]]
   let pictures = 0
-  for (const block of document.querySelector(MAIN)?.children ?? []) {
+  const blocks = [...document.querySelector(MAIN)?.children ?? []].flatMap((block) => {
+    const rest = block.matches(REST) ? block : block.querySelector(`:scope > ${REST}`)
+    return rest === null ? [block] : [...rest.children] // what lies below the window at a desk: pages/shell/below.py
+  })
+  for (const block of blocks) {
     if (block.matches(BAR) || block.querySelector(BAR) !== null) continue
     const heading = block.querySelector(HEADING) !== null && block.dataset.testid === "stElementContainer"
     const picture = block.querySelector(PICTURE) !== null || block.matches(PICTURE)
@@ -28,8 +33,9 @@ function screens() {
 }
 
 function show(state) {
-  const runs = state.data.lesson ? [] : screens()
-  if (state.data.lesson) for (const block of document.querySelectorAll("[data-headroom-off]")) block.removeAttribute("data-headroom-off")
+  const whole = state.data.lesson || state.data.walks // its own keys turn it
+  const runs = whole ? [] : screens()
+  if (whole) for (const block of document.querySelectorAll("[data-headroom-off]")) block.removeAttribute("data-headroom-off")
   state.count = Math.max(runs.length, 1)
   const wanted = state.screen < 0 ? state.count - 1 : Math.min(state.screen, state.count - 1)
   runs.forEach((run, number) => run.forEach((block) => {
@@ -102,7 +108,7 @@ function alts() {
 }
 
 function turn(state, by) {
-  if (state.data.lesson) {
+  if (state.data.lesson || state.data.walks) {
     window.dispatchEvent(new CustomEvent("headroom-turn", { detail: by })) // keys.js turns a walk
     return
   }
@@ -116,7 +122,19 @@ function turnTo(state, wanted) {
   show(state)
   fit(state)
   document.querySelector('[data-testid="stMain"]')?.scrollTo(0, 0)
-  state.keep(`${state.page}:${wanted}`)
+  state.said.push(wanted)
+  state.keep(`${state.page}:${wanted}:${(state.turns += 1)}`) // the same screen again is another turn
+}
+
+// The server says which screen the address has: what was told it comes back, later and maybe not all of it. Anything else
+// is of the browser's history.
+function hear(state, screen) {
+  if (state.heard === screen) return
+  state.heard = screen
+  const told = state.said.lastIndexOf(screen)
+  if (told >= 0) { state.said.splice(0, told + 1); return }
+  state.said = []
+  state.screen = screen
 }
 
 // A link to a heading of the page leads to a screen that may not be shown: turn to it.
@@ -142,14 +160,37 @@ function openWindow(state) {
   show(state)
 }
 
+const ARROWS = { ArrowRight: 1, ArrowLeft: -1 }
+
+function isHers(state, at) { // an arrow that a control needs
+  if (!(at instanceof Element)) return false
+  if (at.closest(TAKES_ARROWS) !== null) return true
+  return at.closest(MOVED_BY_ARROWS) !== null && !state.byPointer
+}
+
+// Before a choice that was clicked takes the arrow for itself: who presents by the mouse turns the screen by it.
+function early(state, event) {
+  if (event.key === "Tab") state.byPointer = false
+  const at = event.composedPath()[0]
+  const clicked = at instanceof Element && at.closest(MOVED_BY_ARROWS) !== null && !isHers(state, at)
+  if (!clicked || !(event.key in ARROWS) || event.ctrlKey || event.metaKey || event.altKey || event.shiftKey) return
+  if (state.data.lesson || state.data.walks) return // keys.js
+  turn(state, ARROWS[event.key])
+  event.preventDefault()
+  event.stopImmediatePropagation()
+}
+
 function key(state, event) {
   if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey) return
   const at = event.composedPath()[0]
   const inText = at instanceof Element && at.closest(TAKES_TEXT) !== null
-  const inArrows = at instanceof Element && at.closest(TAKES_ARROWS) !== null
   if (inText) return
+  if (state.data.walks && event.key in ARROWS) { // keys.js has found no further step of it
+    state.go(ARROWS[event.key] > 0 ? "next" : "back")
+    return
+  }
   const turns = state.data.lesson ? {} : { PageDown: 1, PageUp: -1 } // keys.js turns a walk, in a room as on a desk
-  if (!state.data.lesson && !inArrows) Object.assign(turns, { ArrowRight: 1, ArrowLeft: -1 })
+  if (!state.data.lesson && !isHers(state, at)) Object.assign(turns, ARROWS)
   const does = { n: () => toggleNotes(state), w: () => openWindow(state), p: () => state.go("leave") }
   if (event.key in turns) turn(state, turns[event.key])
   else if (event.key.toLowerCase() in does) does[event.key.toLowerCase()]()
@@ -160,9 +201,12 @@ function key(state, event) {
 
 // What a run finds on the same root: made once, so that listeners added again are the same and count once.
 function stateOf(root) {
-  const state = { root, screen: 0, shown: 0, count: 1, page: null, window: null, waiting: false, stage: "drawn", stands: null }
+  const state = { root, screen: 0, shown: 0, count: 1, page: null, window: null, waiting: false, stage: "drawn", stands: null,
+    said: [], heard: null, turns: 0, byPointer: false }
   for (const name of ["mark", "done", "panel"]) state[name] = root.querySelector(`#${name}`)
   state.listen = (event) => key(state, event)
+  state.early = (event) => early(state, event)
+  state.pointed = () => { state.byPointer = true }
   state.leave = () => state.go("leave")
   state.click = (event) => { if (!state.data.lesson) follow(state, event) }
   const again = () => {
@@ -178,6 +222,8 @@ function stateOf(root) {
 function begin(state) {
   state.ended = false
   document.addEventListener("keydown", state.listen)
+  document.addEventListener("keydown", state.early, true)
+  document.addEventListener("pointerdown", state.pointed, true)
   document.addEventListener("headroom-leave", state.leave) // keys.js, after P
   document.addEventListener("click", state.click, true)
   const main = document.querySelector('[data-testid="stMain"]') ?? document.body
@@ -189,6 +235,8 @@ function begin(state) {
 function end(state) {
   state.ended = true
   document.removeEventListener("keydown", state.listen)
+  document.removeEventListener("keydown", state.early, true)
+  document.removeEventListener("pointerdown", state.pointed, true)
   document.removeEventListener("headroom-leave", state.leave)
   document.removeEventListener("click", state.click, true)
   state.watcher.disconnect()
@@ -207,7 +255,8 @@ export default function (component) {
   state.data = data
   state.keep = (screen) => setStateValue("screen", screen)
   state.go = (where) => setTriggerValue("go", where)
-  if (state.page !== data.page) { state.page = data.page; state.screen = data.screen }
+  if (state.page !== data.page) Object.assign(state, { page: data.page, screen: data.screen, heard: data.screen, said: [] })
+  else hear(state, data.screen)
   parentElement.querySelector("#back").onclick = () => turn(state, -1)
   parentElement.querySelector("#next").onclick = () => turn(state, 1)
   parentElement.querySelector("#notes").onclick = () => toggleNotes(state)

@@ -67,7 +67,7 @@ class OursInThePage:
         # Nested under an id that nothing has: Streamlit's own rules come later and must not win for that alone.
         style = (ASSETS / "headroom.css").read_text(encoding="utf-8") + more_style
         scripts = ";\n".join(
-            (ASSETS / name).read_text(encoding="utf-8") for name in ("arrive.js", "keys.js", "menu.js")
+            (ASSETS / name).read_text(encoding="utf-8") for name in ("arrive.js", "keys.js", "menu.js", "focus.js")
         )
         script = f'<script data-parts="{" ".join(client_files())}">{scripts}</script>'
         self.ours = f"<style>{STEPS}body:not(#none){{{style}}}</style>{script}</head>".encode()

@@ -62,7 +62,7 @@ def sent_when_near(page: str, headings: Sequence[str], *, unless: Sequence[str] 
     """
     asked = any(key in st.query_params for key in unless)
     near = asked or st.session_state.get(_NEAR) == page or present.in_a_room()
-    rest = st.container()
+    rest = st.container(key="rest")  # in a room its parts are screens: assets/present.js
     if not near:  # after the rest, so that the page is never shorter than what was scrolled to
         _headings(key=f"{page}_below", data={"headings": list(headings)}, on_near_change=lambda: _send(page))
     with unsent.sent_if(near, rest, f"{page}_below"):

@@ -18,6 +18,7 @@ from pages.shell import share
 ASSETS = Path(__file__).parents[1] / "assets"
 LAST = -1  # ?screen=-1: the last screen of a page, for who comes back to it from the next one
 ONE_COLUMN = 6  # screens that a first screen names below each other
+WALKED = ("quiz", "watch")  # their own keys turn them, a question or a step at a time, as a lesson's do
 _KEPT = "_presenting_on"
 
 _component = st.components.v2.component(
@@ -112,6 +113,7 @@ def _screen() -> int:
 def _keep_screen() -> None:
     """The browser turned to a screen by itself: put it into the address."""
     page, _, screen = str(_held().get("screen")).partition(":")
+    screen = screen.partition(":")[0]  # behind it stands which turn of the bar it is
     if page == st.session_state.get(_KEPT) and re.fullmatch(r"\d{1,3}", screen):
         st.query_params["screen"] = screen
 
@@ -121,7 +123,8 @@ def _lesson(page: st.Page) -> dict[str, object]:
     if page.url_path not in share.LESSONS:
         from core.learning.page_notes import notes_of  # noqa: PLC0415  for whoever presents, as below
 
-        return {"lesson": "", "note": "", "notes": list(notes_of(page.url_path))}
+        walks = page.url_path in WALKED
+        return {"lesson": "", "walks": walks, "note": "", "notes": list(notes_of(page.url_path))}
     from core.learning.figures import texts  # noqa: PLC0415  computed for whoever presents, not for every visitor
 
     lesson = lessons.lesson(page.url_path)

@@ -117,7 +117,7 @@ def lesson_step(key: str) -> int:
     """
     held, named = st.session_state.get(key), st.query_params.get(key)
     context = get_script_run_ctx()
-    asked = str((named or held) if context is not None and context.is_history_navigation else (held or named))
+    asked = str(named if context is not None and context.is_history_navigation else (held or named))
     return int(asked) if asked.isdecimal() and len(asked) < 4 and int(asked) > 0 else 1
 
 

@@ -323,3 +323,64 @@ def test_what_is_sought_in_a_room_comes_a_few_terms_a_screen(server: Dashboard, 
     shown = page.get_by_test_id("stMarkdownContainer").filter(has=page.locator("strong"), visible=True)
     expect(shown).to_have_count(6)
     expect(shown.first).to_contain_text("Here always the KV cache")
+
+
+def test_the_quiz_shows_its_question_in_a_room_and_turns_by_every_key(server: Dashboard, page: Page):
+    """It was cut at its question: a title and numbers alone stood on the screen."""
+    enter(page, f"{server.url}/quiz?present=1&quiz_number=1")
+    question = page.locator('[data-testid="stMain"] h3')
+    first = question.inner_text()
+    expect(question).to_be_visible()
+    page.keyboard.press("ArrowRight")
+    expect(question).not_to_have_text(first)
+    expect(question).to_be_visible()
+    settle(page)
+    page.get_by_role("navigation", name="Presenter").get_by_role("button", name="Back").click()
+    expect(question).to_have_text(first)
+
+
+def test_back_in_a_room_shows_the_screen_that_the_address_names(server: Dashboard, page: Page):
+    enter(page, f"{server.url}/faq?present=1")
+    for number in (2, 3, 4):
+        page.keyboard.press("ArrowRight")
+        says(page, f"· {number} of")
+        at(page, f"screen={number - 1}")
+        settle(page)
+    page.go_back()
+    says(page, "· 3 of")
+    page.go_back()
+    says(page, "· 2 of")
+    settle(page)
+    page.keyboard.press("ArrowRight")
+    says(page, "· 3 of")
+    at(page, "screen=2")
+
+
+def test_back_to_a_lesson_s_first_step_says_that_step(server: Dashboard, page: Page):
+    """Its address names no step: the mark and the notes stayed those of the second."""
+    enter(page, f"{server.url}/formula?present=1")
+    says(page, "· 1 of 3")
+    page.keyboard.press("ArrowRight")
+    says(page, "· 2 of 3")
+    settle(page)
+    page.go_back()
+    says(page, "· 1 of 3")
+
+
+def test_a_choice_that_was_clicked_leaves_the_arrows_to_the_screens(server: Dashboard, page: Page):
+    enter(page, f"{server.url}/layouts?present=1&screen=0")
+    page.get_by_role("radio", name="4", exact=True).first.click()
+    settle(page)
+    page.keyboard.press("ArrowRight")
+    says(page, "· 2 of 2")
+    page.keyboard.press("ArrowLeft")
+    says(page, "· 1 of 2")
+    expect(page.get_by_role("radio", name="4", exact=True).first).to_be_checked()
+
+
+def test_what_lies_below_the_window_at_a_desk_is_screens_in_a_room(server: Dashboard, page: Page):
+    """All of it stood on one screen, which was thousands of pixels too tall."""
+    enter(page, f"{server.url}/models?present=1")
+    shown = re.search(r"of (\d+)$", mark(page))
+    assert shown is not None
+    assert int(shown[1]) > 4

@@ -50,7 +50,8 @@ def sweep_panel(job: DecodeJob, num_layers: int) -> None:
 def _ask(job: DecodeJob, devices: list[str]) -> None:
     """The inputs of a sweep, each in the page's link; contexts and batches left empty are the job's own."""
     columns = st.columns([3, 3, 2, 3])
-    chosen = columns[0].multiselect("Devices", devices, default=devices, key="bench_sweep_devices", bind="query-params")
+    chosen = columns[0].multiselect("Devices", devices, default=devices, key="bench_sweep_devices",
+                                    bind="query-params", select_all=False)  # fmt: skip
     contexts = columns[1].text_input(
         "Contexts, tokens",
         placeholder=str(job.context_length),
@@ -66,7 +67,12 @@ def _ask(job: DecodeJob, devices: list[str]) -> None:
         max_chars=1_000,
     )
     dtypes = columns[3].multiselect(
-        "Caches", list(ELEMENT_BYTES), default=[job.dtype], key="bench_sweep_dtypes", bind="query-params"
+        "Caches",
+        list(ELEMENT_BYTES),
+        default=[job.dtype],
+        key="bench_sweep_dtypes",
+        bind="query-params",
+        select_all=False,
     )
     size = st.segmented_control(
         "Each point", (QUICK, FULL), default=QUICK, key="bench_sweep_size", bind="query-params", required=True

@@ -38,7 +38,12 @@ def asked() -> Asked:
     second = st.columns([6, 3, 4, 2, 3])
     left_out = _kept_heads(heads)
     kv_heads = second[0].multiselect(
-        "G, KV heads (divisors of H)", divisors(heads), default=_usual(heads), key="bench_kv_heads", bind="query-params"
+        "G, KV heads (divisors of H)",
+        divisors(heads),
+        default=_usual(heads),
+        key="bench_kv_heads",
+        bind="query-params",
+        select_all=False,  # Enter after a number takes that number
     )
     if left_out:
         st.caption(f"{_listed(left_out)} no divisor of {heads} query heads: left out of G.")

@@ -40,6 +40,7 @@ def choose() -> list[str]:
         default=list(OPENING),
         max_selections=MAX_COMPARED,
         accept_new_options=True,
+        select_all=False,  # else Enter after a name takes every model that it is a part of
         placeholder="Falcon-7B, or owner/name on the Hub",
         key="models_pick",
         bind="query-params",
