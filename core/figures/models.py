@@ -99,8 +99,9 @@ def context_chart(rows: Sequence[Row], colours: Palette) -> alt.LayerChart | alt
     lowest, highest = min(row["bytes"] for row in rows), max(row["bytes"] for row in rows)
     ticks = [4**power for power in range(4, 11)]
     x_axis = alt.Axis(
-        values=ticks, labelExpr="format(datum.value, ',')", labelOverlap="greedy", title="tokens in the sequence"
-    )
+        values=ticks, labelExpr="format(datum.value, ',')", title="tokens in the sequence",
+        labelOverlap="greedy", labelSeparation=6,  # on a phone
+    )  # fmt: skip
     room = f"{last} * (width < {NARROW_PX} ? {2**5.6:.1f} : {2**4.2:.1f})"  # for the names behind the lines
     x_scale = alt.Scale(type="log", base=2, domain=[first, alt.ExprRef(room)], nice=False)
     x = alt.X("context:Q", scale=x_scale, axis=x_axis)
