@@ -61,8 +61,9 @@ def sent_when_near(page: str, headings: Sequence[str], *, unless: Sequence[str] 
     So it is where the address holds one of the keys in `unless`, of inputs there: its link leads to what they show.
     """
     asked = any(key in st.query_params for key in unless)
-    near = asked or st.session_state.get(_NEAR) == page or present.in_a_room()
-    rest = st.container(key="rest")  # in a room its parts are screens: assets/present.js
+    in_a_room = present.in_a_room()
+    near = asked or st.session_state.get(_NEAR) == page or in_a_room
+    rest = st.container(key="rest" if in_a_room else None)  # its parts are screens there: assets/present.js
     if not near:  # after the rest, so that the page is never shorter than what was scrolled to
         _headings(key=f"{page}_below", data={"headings": list(headings)}, on_near_change=lambda: _send(page))
     with unsent.sent_if(near, rest, f"{page}_below"):
