@@ -67,6 +67,9 @@ def _kinds(decoder: Section, layers: Figure, others: dict[str, Figure]) -> tuple
     chosen = sliding.indices("layers", layers.value)
     if chosen is None:
         return None, window
+    if not chosen:
+        sentence = f"{sliding.path}layers is empty: the runtime then sets every layer's cache aside for the window."
+        return sliding.figure(["sliding_attention"] * layers.value, "layers", sentence=sentence), window
     kinds = ["sliding_attention" if index in set(chosen) else "full_attention" for index in range(layers.value)]
     sentence = f"{sliding.path}layers lists the {len(set(chosen))} layers that keep a window."
     return sliding.figure(kinds, "layers", sentence=sentence), window

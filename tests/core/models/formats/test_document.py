@@ -133,6 +133,8 @@ def test_a_switch_elsewhere_in_the_file_does_not_count() -> None:
     [
         (genai(), [None] * 24),  # no sliding_window: the runtime keeps everything
         (genai(sliding_window={"window_size": 128, "layers": [0, 2]}), [128, None, 128] + [None] * 21),
+        # findings/onnxruntime_genai_sizes_by_a_window_nobody_sees.sh: Mistral's, whose builder lists no layer
+        (genai(sliding_window={"window_size": 128, "layers": []}), [128] * 24),
         (genai(sliding_window={"window_size": 128}), [128] * 24),
         (litgpt(n_layer=3, sliding_window_size=64), [64] * 3),
         (litgpt(n_layer=3, sliding_window_size=64, sliding_window_indices=[0, 1, 1, 1]), [None, 64, 64]),
