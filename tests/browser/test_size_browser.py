@@ -60,6 +60,15 @@ def test_a_way_to_fit_is_one_click(server: Dashboard, page: Page):
     expect(page).to_have_url(re.compile(r"size_tp=2"))
 
 
+def test_a_link_from_the_other_job_opens_its_own_tab(server: Dashboard, page: Page):
+    """The tab of the same number among the other job's stood open, empty, now and then: three times tried."""
+    for other in ("Engine", "Side+by+side", "The+plan"):
+        arrive(page, f"{server.url}/size?size_job=Serve+a+model&size_serve_tab={other}")
+        page.get_by_text("Behind the answer").wait_for()
+        arrive(page, f"{server.url}/size?size_tab=Make+it+fit")
+        expect(page.get_by_text("ways to make G = 8 fit")).to_be_visible()
+
+
 def test_more_inputs_stay_open_between_the_two_questions(server: Dashboard, page: Page):
     arrive(page, f"{server.url}/size")
     price = page.get_by_label("Price per GPU-hour")

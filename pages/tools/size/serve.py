@@ -50,7 +50,9 @@ def show_behind(asked: inputs.Asked, served: Served) -> None:
         num_kv_heads=None, kv_bits=served.job.kv_bits, plan=served.plan, engine_refusal=served.engine_refusal
     )
     st.subheader("Behind the answer")
-    plan_tab, engine_tab, log_tab, speed_tab, beside_tab = st.tabs(TABS, key="size_serve_tab", bind="query-params")
+    # Tabs of their own to the browser: else the other job's keep the number or the name that was open among these.
+    row = st.container(key="size_serve_behind")
+    plan_tab, engine_tab, log_tab, speed_tab, beside_tab = row.tabs(TABS, key="size_serve_tab", bind="query-params")
     if plan_tab.open:
         with plan_tab:
             split.show_with_the_plan(option.plan)
