@@ -135,4 +135,6 @@ def is_driven(sweep_id: str) -> bool:
 
 def cancel(sweep_id: str) -> None:
     """Its driver ends what runs; finished points stay."""
+    with _guard:
+        _wanted.discard(sweep_id)
     kept.end(sweep_id, kept.CANCELLED, "Cancelled: finished points are kept, and the rest can be resumed.")

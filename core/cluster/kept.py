@@ -13,7 +13,6 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 
 from core.cluster.points import Point, Sweep, job_from, sweep_from
-from core.decode.plan import InvalidJob
 from core.decode.record_files import InvalidRecord, from_json, to_json
 from core.decode.records import RunRecord
 from core.decode.store import opened
@@ -87,7 +86,7 @@ def _newest(limit: int) -> Iterator[SweepLine | tuple[str, str]]:
     for row in rows:
         try:
             yield _line(row)
-        except (InvalidJob, ValueError) as e:
+        except ValueError as e:  # InvalidJob too
             yield row[0], str(e)
 
 

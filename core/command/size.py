@@ -29,13 +29,7 @@ if TYPE_CHECKING:
     from core.serving.from_hub import HubModel
 
 NO_LIMIT = 10**9  # tokens: engines and the payload search no further
-PAGES = (
-    "http://",
-    "https://",
-    "huggingface.co/",
-    "www.huggingface.co/",
-    "hf.co/",
-)  # an address, and no path
+PAGES = ("http://", "https://", "huggingface.co/", "www.huggingface.co/", "hf.co/")  # an address, and no path
 FITS, DOES_NOT_FIT, WRONG_ARGUMENT, UNREADABLE = 0, 1, 2, 3
 EXAMPLES = """examples:
   python -m core size Qwen/Qwen3-32B --gpu h100-sxm --context 32768 --engine vllm --json

@@ -49,9 +49,7 @@ class ModelSpec:
     own_keys: OwnKeys | None = None  # what the reading of an unknown class rests on; None for a known one
     cache_width: CacheWidth | None = None  # what the file says of the cache's own width; None where it says nothing
     uncounted: str = field(default="", compare=False)  # why its parameters are not added up; empty where they may be
-    kept_because: str = field(
-        default="", compare=False
-    )  # why an older copy of its file stands in; empty where none does
+    kept_because: str = field(default="", compare=False)  # why an older copy of its file stands in; else empty
 
     def __hash__(self) -> int:
         return self._hash

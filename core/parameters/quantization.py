@@ -22,7 +22,7 @@ TEXT_ONLY = ("gptq", "awq")  # methods whose tools leave a vision or audio tower
 IGNORE_KEYS = ("modules_to_not_convert", "ignore", "exclude_modules", "exclude", "llm_int8_skip_modules",
                "ignored_layers")  # fmt: skip
 
-MTP_WHOLE = re.compile(r"(re:)?\^?(model\\?\.)?mtp((\\?\.)?\.?\*)?\$?")
+MTP_WHOLE = re.compile(r"(re:)?\^?(\.?\*)?(model\\?\.)?mtp((\\?\.)?\.?\*)?\$?")
 MTP_PART = re.compile(r"(re:)?\^?(model\\?\.)?mtp\\?\.")
 OF_A_LAYER = re.compile(r"\blayers\\?\.(\d{1,6})(?!\d)")
 DELTA_ATTENTION = ("kimi_linear", "glm5_next_text")  # whose files name a recurrent layer's mixer self_attn too

@@ -9,11 +9,10 @@ from dataclasses import dataclass
 from core.evidence.records import CONFIDENCES
 from core.evidence.studies import ChoiceEvidence
 from core.figures.palette import Palette
+from core.reports.decision_job import job_table
 from core.reports.exports import Document, Picture, Section, Table, html_report
 from core.reports.tables import markdown_table
 from core.serving.budget import budget_basis
-from core.serving.draft import NAMED
-from core.serving.job import PAYLOAD, ServingJob
 from core.serving.memory_plan import MemoryPlan
 from core.serving.options import (
     Option,
@@ -27,8 +26,6 @@ from core.serving.options import (
     width_name,
 )
 from core.serving.roofline import StepBound, cost_per_million_tokens
-from core.serving.split_words import split_of
-from core.serving.stored import average_bits, storage
 from core.serving.traffic import Traffic
 from core.serving.traffic_fit import TrafficFit
 from core.serving.ways_evidence import evidence_for_way
@@ -62,7 +59,7 @@ def record_document(decision: Decision) -> Document:
     """The record as sections; what the decision does not have (traffic, ways) is left out."""
     sections = [
         Section(title="Decision", text=_decision_text(decision)),
-        Section(title="The job", table=_job_table(decision)),
+        Section(title="The job", table=job_table(decision.model_name, decision.grid.job, decision.option)),
         Section(
             title="Options compared",
             text="Every G at every width of the cache, on one accelerator. GB are 10^9 bytes.",
@@ -151,68 +148,6 @@ def _why(grid: OptionGrid, option: Option) -> str:
 def _lacks(plan: MemoryPlan) -> str:
     """What a plan that does not fit lacks: bytes, or an engine that serves it from what is left."""
     return f"does not fit, for {plan.refusal_words}" if plan.refusal_words else f"lacks {in_gb(-plan.headroom_bytes)}"
-
-
-def _job_table(decision: Decision) -> Table:
-    job, plan = decision.grid.job, decision.option.plan
-    pattern = job.window_pattern
-    windows = (
-        "the model's own"
-        if pattern is None
-        else f"{pattern.global_layers} global and {pattern.local_layers} local layers of {pattern.window:,} tokens"
-    )
-    served, engine = plan.job, plan.engine_plan
-    block = served.block_size if engine is None or engine.block_size is None else engine.block_size
-    reserve = "by the server's log" if served.measured else f"{served.runtime_reserve_bytes / GB:g} GB"
-    rows = (
-        ("Model", f"{decision.model_name}, {plan.parameters.total:,} parameters at {option_name(decision.option)}"),
-        ("Sequences × tokens", f"{job.batch_size:,} × {job.context_length:,}"),
-        ("Weights and KV cache", f"{_weight_words(plan)} and {float(served.kv_bits_per_element):g} bits an element"),
-        ("Sliding windows", windows),
-        ("Accelerators", f"{job.num_accelerators} × {job.device.name}, {split_of(job)}"),
-        *_engine_rows(decision),
-        ("Memory utilisation and reserve", f"{job.memory_utilization:g} and {reserve}"),
-        ("Block and prefill chunk", f"{block} and {job.prefill_chunk:,} tokens"),
-        ("K and V weights that a smaller G frees", job.freed_parameters),
-        *_beside_rows(served),
-    )
-    return ("Input", "Value"), rows
-
-
-def _engine_rows(decision: Decision) -> list[tuple[str, str]]:
-    """Whose allocation was counted, with what it was set to otherwise than it is by itself."""
-    job, asked = decision.grid.job, decision.option.plan.engine_plan
-    if job.engine == PAYLOAD:
-        return []
-    if asked is None:
-        return [("Engine", f"{job.engine}, counted as payload")]
-    settings = "".join(f", {name} {value}" for name, value in job.engine_settings)
-    return [("Engine", f"{asked.version}{settings}")]
-
-
-def _beside_rows(job: ServingJob) -> list[tuple[str, str]]:
-    """What a server does besides, and its own memory; of each only what was asked for."""
-    rows = []
-    if job.measured is not None:
-        rows.append(("Memory for the cache, by the server's log", f"{job.measured.cache_bytes / GIB:,.4g} GiB"))
-    if (draft := job.draft) is not None:
-        who = "the model's own layers" if draft.model is None else draft.model.model_type
-        rows.append(("Draft", f"{NAMED[draft.method]}, {who}, {draft.tokens} tokens a step"))
-    if job.shared_prefix:
-        rows.append(("Shared prefix", f"{job.shared_prefix:,} tokens"))
-    if job.offload is not None:
-        outside = job.offload
-        rate = f"{outside.bandwidth_bytes_per_s / GB:,.4g} GB/s"
-        rows.append(("Cache offload", f"{outside.num_bytes / GB:,.4g} GB beside each accelerator, over {rate}"))
-    return rows
-
-
-def _weight_words(plan: MemoryPlan) -> str:
-    """'16 bits', or a format's name and what a weight takes on average."""
-    job = plan.job
-    if job.weight_format is None:
-        return f"{job.weight_bits:g} bits"
-    return f"{storage(job).name}, {average_bits(job, plan.parameters):.3g} bits a weight"
 
 
 def option_table(grid: OptionGrid) -> Table:

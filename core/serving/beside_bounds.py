@@ -14,7 +14,7 @@ from core.serving.job import ServingJob
 from core.serving.memory_plan import MemoryPlan
 from core.serving.offload import OffloadBound, by_chunks, offload_bound
 from core.serving.prefill import PrefillBound, prefill_bound
-from core.serving.roofline import StepBound, decode_bound, reads_of
+from core.serving.roofline import StepBound, decode_bound, emptier_copy, reads_of
 from core.serving.step_reads import rounded_bytes
 
 
@@ -42,22 +42,15 @@ class DraftBound:
 
     @property
     def least_tokens_per_second(self) -> float | None:
-        """At the same bound where none is accepted: what the draft costs. A pipeline's stages work at once, at best."""
-        plain = self.plain
-        if self.seconds is None:
-            return None
-        if plain.emptier_copies == 0:
-            return plain.batch_size * plain.batches_in_flight / self.seconds
-        here = plain.copies * plain.batch_per_replica * plain.batches_in_flight / self.seconds
-        left = 0.0 if self.emptier is None else self.emptier.least_tokens_per_second or 0.0
-        return here + plain.emptier_copies * left
+        """At the same bound where none is accepted: what the draft costs."""
+        return self.plain.rate(self.seconds, None if self.emptier is None else self.emptier.least_tokens_per_second)
 
 
 def draft_bound(job: ServingJob) -> DraftBound | None:
     """None without a draft. Raises SizingError as plan(job) does."""
     if job.draft is None:
         return None
-    plain, needs = decode_bound(job), footprint(job)
+    plain, needs, emptier = decode_bound(job), footprint(job), emptier_copy(job)
     more = job.draft.tokens + 1
     checked = replace(plain, weight_flops=plain.weight_flops * more, attention_flops=plain.attention_flops * more)
     if needs.weights.count.expert_groups:  # each drafted token chooses experts of its own
@@ -72,15 +65,7 @@ def draft_bound(job: ServingJob) -> DraftBound | None:
         checked=checked,
         draft_bytes=read,
         draft_seconds=None if bandwidth is None else job.draft.tokens * read / bandwidth,
-        emptier=_emptier(job, plain),
-    )
-
-
-def _emptier(job: ServingJob, plain: StepBound) -> DraftBound | None:
-    if plain.emptier is None:
-        return None
-    return draft_bound(
-        job.where(num_accelerators=job.num_accelerators // job.replicas, batch_size=plain.emptier.batch_size)
+        emptier=None if emptier is None else draft_bound(emptier),
     )
 
 

@@ -1,6 +1,6 @@
 """What is said of speed beside a step: first token, draft, shared prefix and offload, each a bound with its numbers."""
 
-from core.serving.beside_bounds import cached_prefix_bound, draft_bound, offload_of
+from core.serving.beside_bounds import DraftBound, cached_prefix_bound, draft_bound, offload_of
 from core.serving.draft import NAMED
 from core.serving.job import ServingJob
 from core.serving.memory_plan import MemoryPlan
@@ -35,14 +35,12 @@ def besides_lines(plan: MemoryPlan) -> list[tuple[str, str]]:
     job, found = plan.job, []
     drafted, cached, outside = draft_bound(job), cached_prefix_bound(job), offload_of(plan)
     if drafted is not None and drafted.seconds is not None and drafted.draft_seconds is not None and job.draft:
-        step = (drafted.checked.step_seconds or 0.0) * 1e3
         found.append(
             (
                 f"**With {NAMED[job.draft.method]}, at most {drafted.tokens_per_second:,.0f} tokens/s** over all users "
                 f"where every drafted token is accepted, and {drafted.least_tokens_per_second:,.0f} where none is: "
                 "bounds.",
-                f"{drafted.plain.batch_size:,} × ({drafted.speculated} + 1) / ({step:,.2f} ms + {drafted.speculated} × "
-                f"{format_bytes(drafted.draft_bytes)} / bandwidth = {drafted.seconds * 1e3:,.2f} ms)",
+                _drafted(drafted),
             )
         )
     if cached is not None and cached.seconds is not None:
@@ -65,6 +63,18 @@ def besides_lines(plan: MemoryPlan) -> list[tuple[str, str]]:
             )
         )
     return found
+
+
+def _drafted(bound: DraftBound) -> str:
+    """The step with a draft, and what it gives a second."""
+    plain, seconds = bound.plain, (bound.seconds or 0.0) * 1e3
+    step = f"{(bound.checked.step_seconds or 0.0) * 1e3:,.2f} ms"
+    taken = f"({step} + {bound.speculated} × {format_bytes(bound.draft_bytes)} / bandwidth = {seconds:,.2f} ms)"
+    stages = f" × {plain.batches_in_flight} stages" if plain.batches_in_flight > 1 else ""
+    if not plain.emptier_copies:
+        return f"{plain.batch_size:,} × ({bound.speculated} + 1){stages} / {taken}"
+    each = f"{plain.batch_per_replica:,} × ({bound.speculated} + 1){stages} / {taken}"
+    return f"the fullest copies: {each} each; {plain.emptier_copies:,} with a sequence less step in less"
 
 
 def _kept(offload: Offload, outside: OffloadBound) -> str:

@@ -9,8 +9,10 @@ the model's embedding and head. As vLLM 0.33 builds them (llama_eagle.py, llama_
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any
 
+from core.engines.class_names import Keyed
 from core.engines.plan import EngineError
 from core.errors import SizingError, require_whole
 from core.models.attention import GroupedAttention
@@ -197,6 +199,12 @@ def _times(layer: ParameterCount, number: int) -> ParameterCount:
 
 def _one_more_layer(target: ModelSpec) -> ParameterCount:
     """What a layer that attends to every token adds to the model, by parts."""
+    return _one_more_of(Keyed(target))
+
+
+@lru_cache(maxsize=64)
+def _one_more_of(read: Keyed) -> ParameterCount:
+    target = read.model
     config = {key: value for key, value in target.config.items() if key != "quantization_config"}
     before = None
     for more in range(MOST_LAYERS_TRIED + 1):

@@ -17,6 +17,7 @@ from core.serving.job import ServingJob
 from core.serving.kv_ledger import kv_ledger
 from core.serving.rank_weights import REST, ExpertSplit, rank_bits
 from core.serving.step_reads import rounded_bytes, weight_reads
+from core.serving.stored import published
 
 
 def draft_storage(job: ServingJob, draft: Draft) -> Storage:
@@ -26,7 +27,7 @@ def draft_storage(job: ServingJob, draft: Draft) -> Storage:
     found = None
     if job.weight_format == PUBLISHED and draft.parameter_count is None:
         if draft.model is not None:
-            found = published_storage(draft.model.config, len(draft.model.layers))
+            found = published(draft.model)
         else:
             found = published_storage(job.model.config, len(job.model.layers), mtp_layers=announced_layers(job.model))
     return found or every_weight_at(float(SIXTEEN))

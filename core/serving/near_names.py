@@ -22,9 +22,8 @@ def closest_names(name: str, known: Iterable[RegisteredModel]) -> list[str]:
 def instead_of_hub(name: str) -> str:
     """'Cached here: a/b. Closest in the registry: c, d.' for a repository that could not be fetched."""
     cached, near = cached_repositories(), closest_names(repository_id(name) if is_page(name) else name, load_registry())
-    none = (
-        "" if gate.is_shut() else "No config.json is cached here."
-    )  # a server that others reach does not list its own
+    # a server that others reach does not list its own
+    none = "" if gate.is_shut() else "No config.json is cached here."
     here = f"Cached here: {', '.join(cached[:MOST])}." if cached else none
     return " ".join(filter(None, [here, f"Closest in the registry: {', '.join(near)}." if near else ""]))
 

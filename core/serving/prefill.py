@@ -6,21 +6,19 @@
 
 A causal token attends to itself and what stands before it: L (L + 1) / 2 entries of a layer that keeps all, fewer
 where a window or an index holds. The input embedding is looked up and the head works on the last token alone, where
-the count tells them apart; of experts those that a token takes count, and those are read that the prompt is expected to
-wake. No queueing, launch overhead or communication is
-in it. Of a copy that is split, every accelerator counts, as if the stages of its pipeline worked at once on chunks.
+the count tells them apart; of experts those that a token takes count, and those are read that the prompt is expected
+to wake. No queueing, launch overhead or communication is in it. Of a copy that is split, every accelerator counts, as
+if the stages of its pipeline worked at once on chunks.
 """
 
 from dataclasses import dataclass
 
 from core.errors import require_whole
-from core.parameters.count import ParameterCount
-from core.serving.footprint import footprint, own_count
+from core.serving.footprint import footprint
 from core.serving.job import ServingJob
 from core.serving.layer_groups import LayerGroup
-from core.serving.roofline import NARROW, multiplies_narrow
-from core.serving.step_reads import is_read_in_part, rounded_bytes, weight_reads
-from core.serving.stored import storage, stored_bits
+from core.serving.roofline import NARROW, multiplies_narrow, reads_of
+from core.serving.step_reads import is_read_in_part, rounded_bytes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,26 +80,14 @@ def prefill_bound(job: ServingJob, *, cached_tokens: int = 0) -> PrefillBound:
         head_parameters=head or table,
         weight_flops=2 * used * tokens + 2 * (head or table),
         attention_flops=attention,
-        weight_read_bytes=_read_bytes(job, count, tokens) if is_read_in_part(count) else needs.weight_bytes,
+        weight_read_bytes=rounded_bytes(reads_of(job, count, tokens, awake=tokens).expected_bits, job.tensor_parallel)
+        if is_read_in_part(count)
+        else needs.weight_bytes,  # every layer's, one after the other
         ranks=job.tensor_parallel * job.pipeline_parallel * (job.data_parallel if count.routed_experts else 1),
         flops_per_s=job.device.bf16_dense_flops,
         narrow=multiplies_narrow(job, count),
         bandwidth_bytes_per_s=job.device.bandwidth_bytes_per_s,
     )
-
-
-def _read_bytes(job: ServingJob, count: ParameterCount, tokens: int) -> int:
-    """Bytes of weights that so many tokens of one request need on one rank: every layer's, one after the other."""
-    read = weight_reads(
-        count,
-        storage(job),
-        batch=tokens,
-        vocab_size=job.model.dimensions.vocab_size,
-        stored_bits=stored_bits(job, count, own_count(job)),
-        expert_copies=job.data_parallel,
-        awake=tokens,
-    )
-    return rounded_bytes(read.expected_bits, job.tensor_parallel)
 
 
 def _flops_of(group: LayerGroup) -> int:

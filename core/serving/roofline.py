@@ -16,7 +16,6 @@ that a batch wakes under even routing. No launch overhead, communication or samp
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from math import ceil, isfinite
-from typing import Any
 
 from core.errors import SizingError
 from core.parameters.count import ExpertGroup, ParameterCount
@@ -57,7 +56,6 @@ class StepBound:
     caveats: tuple[str, ...]
     batches_in_flight: int = 1  # of a pipeline: one for each stage, at best
     emptier: "StepBound | None" = None  # of a copy with a sequence less, where copies share a batch unevenly
-    copies: int = 1  # as full as this one
     emptier_copies: int = 0
 
     @property
@@ -102,13 +100,14 @@ class StepBound:
     @property
     def tokens_per_second(self) -> float | None:
         """Over all users and all copies of the model; a pipeline's stages work on batches of their own at best."""
-        if self.step_seconds is None:
+        return self.rate(self.step_seconds, None if self.emptier is None else self.emptier.tokens_per_second)
+
+    def rate(self, seconds: float | None, emptier: float | None) -> float | None:
+        """Sequences a second, where the fullest copies step in so many seconds; emptier is one of the other copies'."""
+        if seconds is None:
             return None
-        if self.emptier_copies == 0:
-            return self.batch_size * self.batches_in_flight / self.step_seconds
-        here = self.copies * self.batch_per_replica * self.batches_in_flight / self.step_seconds
-        left = 0.0 if self.emptier is None else self.emptier.tokens_per_second or 0.0
-        return here + self.emptier_copies * left
+        fullest = self.batch_size - self.emptier_copies * (self.batch_per_replica - 1)
+        return fullest * self.batches_in_flight / seconds + self.emptier_copies * (emptier or 0.0)
 
     @property
     def attention_intensity(self) -> float | None:
@@ -123,7 +122,7 @@ class StepBound:
 
 def decode_bound(job: ServingJob) -> StepBound:
     """The bound on one decode step of a job, whether or not it fits. Raises SizingError as plan(job) does."""
-    needs, device = footprint(job), job.device
+    needs, device, emptier = footprint(job), job.device, emptier_copy(job)
     sequences, ranks = job.batch_per_replica, job.tensor_parallel
     read = needs.ledger.read_elements(job.context_length) * sequences
     if job.shared_prefix:
@@ -146,15 +145,17 @@ def decode_bound(job: ServingJob) -> StepBound:
         crossover_tokens=_crossover(needs, rounded_bytes(weights.expected_bits, ranks)),
         caveats=_caveats(job, count, sequences),
         batches_in_flight=job.pipeline_parallel,
-        **_other_copies(job),
+        emptier=None if emptier is None else decode_bound(emptier),
+        emptier_copies=0 if emptier is None else job.replicas - job.batch_size % job.replicas,
     )
     if bound.binds == "compute" and multiplies_narrow(job, count):
         return replace(bound, caveats=(*bound.caveats, f"Arithmetic at the dense BF16 rate binds: {NARROW}"))
     return bound
 
 
-def reads_of(job: ServingJob, count: ParameterCount, tokens: int) -> WeightReads:
-    """Of the weights, what a step of one copy reads for so many tokens, one of a sequence or several."""
+def reads_of(job: ServingJob, count: ParameterCount, tokens: int, *, awake: int | None = None) -> WeightReads:
+    """Of the weights, what a step of one copy reads for so many tokens, one of a sequence or several; awake are those
+    that choose experts, where not each rank that shares them has as many."""
     return weight_reads(
         count,
         storage(job),
@@ -162,18 +163,19 @@ def reads_of(job: ServingJob, count: ParameterCount, tokens: int) -> WeightReads
         vocab_size=job.model.dimensions.vocab_size,
         stored_bits=stored_bits(job, count, own_count(job)),
         expert_copies=job.data_parallel,
+        awake=awake,
     )
 
 
-def _other_copies(job: ServingJob) -> dict[str, Any]:
-    """Of copies that share a batch unevenly, how many are as full as the fullest, and the bound of one of the others:
-    its step is shorter. Attention ranks that share experts step together."""
-    fuller = job.batch_size % job.replicas
-    if not fuller or job.data_parallel > 1:
-        return {}
-    alone = {"num_accelerators": job.num_accelerators // job.replicas, "batch_size": job.batch_size // job.replicas}
-    emptier = decode_bound(job.where(**alone)) if alone["batch_size"] else None
-    return {"copies": fuller, "emptier_copies": job.replicas - fuller, "emptier": emptier}
+def emptier_copy(job: ServingJob) -> ServingJob | None:
+    """A copy that has a sequence less than the fullest, so that its step is shorter; None where there is none with any.
+
+    Attention ranks that share experts step together.
+    """
+    each, over = divmod(job.batch_size, job.replicas)
+    if not each or not over or job.data_parallel > 1:
+        return None
+    return job.where(num_accelerators=job.num_accelerators // job.replicas, batch_size=each)
 
 
 def multiplies_narrow(job: ServingJob, count: ParameterCount) -> bool:

@@ -54,15 +54,7 @@ def weight_reads(
     A count without parts is read whole; so are experts of which nobody knows how many a token takes.
     """
     if not count.parts:
-        shared = (count.routed_experts or 0) / count.total * (1 - 1 / expert_copies)
-        whole = float(stored_bits) * (1 - shared)
-        return WeightReads(
-            expected_bits=whole,
-            least_bits=whole,
-            most_bits=whole,
-            flops_per_sequence=2 * count.total,
-            has_experts=bool(count.routed_experts),
-        )
+        return _read_whole(count, stored_bits, expert_copies)
     bits = {part: parameters * how.bits_of(part, count) for part, parameters in count.parts.items()}
     fixed = float(stored_bits - sum(bits.get(part, Fraction(0)) for part in (*UNREAD, "embedding", "routed_experts")))
     fixed += _embedding_bits(count, how, batch, vocab_size)
@@ -86,6 +78,18 @@ def weight_reads(
         least_bits=reads[1],
         most_bits=reads[2],
         flops_per_sequence=2 * _multiplied(count),
+        has_experts=bool(count.routed_experts),
+    )
+
+
+def _read_whole(count: ParameterCount, stored_bits: Fraction, expert_copies: int) -> WeightReads:
+    shared = (count.routed_experts or 0) / count.total * (1 - 1 / expert_copies)
+    whole = float(stored_bits) * (1 - shared)
+    return WeightReads(
+        expected_bits=whole,
+        least_bits=whole,
+        most_bits=whole,
+        flops_per_sequence=2 * count.total,
         has_experts=bool(count.routed_experts),
     )
 

@@ -34,10 +34,10 @@ def storage(job: ServingJob) -> Storage:
         return every_weight_at(job.weight_bits)
     if job.weight_format != PUBLISHED:
         return named_storage(job.weight_format, build_of(job.model, job.num_experts))
-    return _published(job.model) or every_weight_at(job.weight_bits)
+    return published(job.model) or every_weight_at(job.weight_bits)
 
 
-def _published(model: ModelSpec) -> Storage | None:
+def published(model: ModelSpec) -> Storage | None:
     """published_storage, kept by the config itself: a sweep asks thousands of times. A GGUF file's own table first."""
     read_from = model.tensors or model.config
     known = _READ.get(id(read_from))

@@ -11,6 +11,7 @@ to tell a choice from a value that came along.
 
 import functools
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any
 
 import streamlit as st
@@ -34,7 +35,9 @@ def install() -> None:
             return
         runner._execing = False  # so a runner says that there is nothing to end
         try:
-            with self._lock:  # a run that is being ended writes beside this one (pages/shell/one_lock.py)
+            with vars(self).get(
+                "_lock", nullcontext()
+            ):  # a run that is being ended writes beside this one (pages/shell/one_lock.py)
                 self[_COUNT] = self[_COUNT] + 1 if _COUNT in self else 1
                 take_in(self, *values, **named)
                 self[_CHANGED] = _changed(self._state)

@@ -1,6 +1,5 @@
 """`headroom size owner/name` against a loopback Hub: what its file means, what it weighs, and what cannot be had."""
 
-import functools
 import json
 import re
 from collections.abc import Callable, Iterator
@@ -8,12 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from huggingface_hub import constants
 
 from core.__main__ import main
-from core.models.hub import patience
-from core.serving import from_hub
 from tests.hub_server import HubServer
+from tests.hub_sized import sized_from
 
 # Published files: Mixtral 8x7B as Mistral gives it, Llama 4 Scout as Meta does
 MIXTRAL = {
@@ -33,12 +30,7 @@ Asked = Callable[..., tuple[int, dict[str, Any]]]
 
 @pytest.fixture
 def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[HubServer]:
-    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
-    monkeypatch.setattr(constants, "HF_ASSETS_CACHE", str(tmp_path / "assets"))
-    monkeypatch.setattr(patience, "_held_until", {})
-    with HubServer() as server:
-        asked = functools.partial(from_hub.read_hub_model, endpoint=server.url, timeout=1.0)
-        monkeypatch.setattr(from_hub, "read_hub_model", asked)
+    with sized_from(monkeypatch, tmp_path) as server:
         yield server
 
 

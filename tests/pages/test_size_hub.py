@@ -1,19 +1,16 @@
 """Size with repositories of a loopback Hub: what it refuses is said and not asked for without end."""
 
-import functools
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from huggingface_hub import constants
 from streamlit.testing.v1 import AppTest
 
-from core.models.hub import patience
-from core.serving import from_hub
 from pages.shell import cached
 from pages.tools.size import count
 from tests.hub_server import HubServer
+from tests.hub_sized import sized_from
 
 PAGE = "tools/size/size.py"
 UNKNOWN = {  # InternLM2, a class that transformers has not
@@ -26,12 +23,7 @@ Opener = Callable[..., AppTest]
 @pytest.fixture
 def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[HubServer]:
     """What the page asks of the Hub goes to a loopback server; the page's own cache of answers is the real one."""
-    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
-    monkeypatch.setattr(constants, "HF_ASSETS_CACHE", str(tmp_path / "assets"))
-    monkeypatch.setattr(patience, "_held_until", {})
-    with HubServer() as server:
-        asked = functools.partial(from_hub.read_hub_model, endpoint=server.url, timeout=1.0)
-        monkeypatch.setattr(from_hub, "read_hub_model", asked)
+    with sized_from(monkeypatch, tmp_path) as server:
         cached.hub_model.clear()
         yield server
         cached.hub_model.clear()

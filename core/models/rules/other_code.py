@@ -11,9 +11,8 @@ from core.models.rules.class_defaults import model_classes
 from core.models.rules.facts import shown
 from core.models.rules.fields import ConfigPart
 
-OF_A_CLASS = re.compile(
-    r"(For[A-Z]\w*|(LMHead|DoubleHeads|PreTrained)?Model|Decoder\w*)$"
-)  # behind the class's own name
+# behind the class's own name
+OF_A_CLASS = re.compile(r"(For[A-Z]\w*|(LMHead|DoubleHeads|PreTrained)?Model|Decoder\w*)$")
 GROK, SANTACODER = ("git", "Grok1ForCausalLM"), ("gpt2", "GPT2LMHeadCustomModel")
 
 

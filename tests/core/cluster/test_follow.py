@@ -50,6 +50,25 @@ def test_a_sweep_resumed_while_its_driver_ends_goes_on_after_it(tmp_path: Path, 
     assert not follow.is_driven(sweep_id)
 
 
+def test_a_cancel_after_a_resume_is_the_last_word(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("HEADROOM_DATA_DIR", str(tmp_path))
+    sweep_id, let_go, driven = kept.add(SWEEP), threading.Event(), []
+
+    def drive(sweep_id: str, failed_too: bool) -> None:
+        driven.append(failed_too)
+        let_go.wait(60)
+
+    monkeypatch.setattr(follow, "_drive", drive)
+    follow.go_on(sweep_id)
+    follow.cancel(sweep_id)
+    follow.go_on(sweep_id, failed_too=True)
+    follow.cancel(sweep_id)
+    thread = follow._drivers[sweep_id]
+    let_go.set()
+    thread.join(60)
+    assert (driven, kept.status(sweep_id)) == ([False], "cancelled")
+
+
 def test_without_a_cluster_a_server_looks_at_nothing(driven: list[str], monkeypatch: pytest.MonkeyPatch):
     kept.add(SWEEP)
     monkeypatch.setattr(follow, "offered", lambda: False)

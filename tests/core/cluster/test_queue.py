@@ -112,9 +112,14 @@ def test_a_busy_device_is_not_asked_with_one_point_after_the_other():
     time, sweep = Time(), a_sweep(devices=("H100",), contexts=tuple(range(512, 512 + 40)))
     busy = Told(point_id="", kind=BUSY, message="Another measurement is running on cuda:0")
     devices = Written({"H100": 1}, {point.id: [busy] for point in sweep.points()})
-    driver = Drive(sweep_id=kept.add(sweep), sources=(devices,), clock=time, sleep=time.sleep)
     begun_by_20_s: list[int] = []
-    driver.sleep = lambda seconds: (time.sleep(seconds), time.now < 20 and begun_by_20_s.append(len(devices.begun)))[0]
+
+    def sleep(seconds: float) -> None:
+        time.sleep(seconds)
+        if time.now < 20:
+            begun_by_20_s.append(len(devices.begun))
+
+    driver = Drive(sweep_id=kept.add(sweep), sources=(devices,), clock=time, sleep=sleep)
     assert driver.run() == "complete"
     assert begun_by_20_s[-1] == 4
 

@@ -192,7 +192,7 @@ def test_an_engine_that_cannot_be_asked_is_named_in_the_record_and_the_plan():
     option = grid.at(40, 4)
     text = document_markdown(record_document(decided(grid=grid, option=option, bound=decode_bound(option.plan.job))))
     plan = benchmark_plan(model_name="m", grid=grid, option=option, link=LINK, written="2026-11-22")
-    assert "| Engine | vllm, counted as payload |" in text
+    assert "| Engine | vLLM, counted as payload |" in text
     for said in (text, plan):
         assert "Counted as payload. cache_bits is 4: vLLM 0.33 has a cache of 16 bits" in said
 

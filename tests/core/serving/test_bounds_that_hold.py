@@ -8,9 +8,11 @@ import pytest
 from core.models.registry import load_registry
 from core.models.spec import ModelSpec, read_config
 from core.serving.beside_bounds import draft_bound
+from core.serving.beside_words import besides_lines
 from core.serving.draft import Draft
 from core.serving.job import ServingJob
 from core.serving.kv_ledger import kv_ledger
+from core.serving.memory_plan import plan
 from core.serving.prefill import prefill_bound
 from core.serving.roofline import decode_bound
 from core.serving.weights import count_of
@@ -77,6 +79,31 @@ def test_copies_that_share_a_batch_unevenly_each_step_at_their_own_pace(drafted:
     assert shared == pytest.approx(rate(batch_size=2) + 7 * rate(batch_size=1))
     assert rate(batch_size=3, num_accelerators=8) == pytest.approx(3 * rate(batch_size=1))
     assert rate(batch_size=16, num_accelerators=8) == pytest.approx(8 * rate(batch_size=2))
+
+
+@pytest.mark.parametrize(
+    ("fields", "sequences", "said"),
+    [
+        ({"batch_size": 8}, 8, "8 × (3 + 1) / ("),
+        ({"batch_size": 8, "num_accelerators": 4, "pipeline_parallel": 4}, 32, "8 × (3 + 1) × 4 stages / ("),
+        ({"batch_size": 9, "num_accelerators": 8}, None, "the fullest copies: 2 × (3 + 1) / ("),
+    ],
+)
+def test_the_formula_of_a_draft_gives_the_figure_beside_it(
+    fields: dict[str, int], sequences: int | None, said: str
+) -> None:
+    """Over stages or uneven copies its numbers came to another figure than the sentence's."""
+    asked = job("Llama-3 8B", draft=SMALL, **fields)
+    bound = draft_bound(asked)
+    assert bound is not None
+    assert bound.seconds is not None
+    [(words, formula)] = besides_lines(plan(asked))
+    assert f"at most {bound.tokens_per_second:,.0f} tokens/s" in words
+    assert formula.startswith(said)
+    if sequences is None:
+        assert formula.endswith("each; 7 with a sequence less step in less")
+    else:
+        assert bound.tokens_per_second == pytest.approx(4 * sequences / bound.seconds)
 
 
 def test_tokens_that_are_checked_wake_experts_of_their_own() -> None:

@@ -187,7 +187,9 @@ def test_a_draft_s_step_reads_the_experts_that_a_batch_wakes() -> None:
         (["lm_head", "model.layers.60.self_attn"], False),
         (["model.layers.61*"], True),
         (["mtp"], True),
-        (["re:.*mtp.*", "mtp*"], True),
+        (["re:.*mtp.*"], True),
+        (["re:^mtp.*"], True),
+        (["mtp*"], True),
         (["mtp.fc", "mtp.layers.0.mlp.gate"], False),
     ],
 )

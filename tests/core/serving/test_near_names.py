@@ -7,11 +7,12 @@ from pathlib import Path
 import pytest
 from huggingface_hub import constants
 
-from core.models.hub import gate, patience
+from core.models.hub import gate
 from core.models.hub.client import pull_config
 from core.models.hub.pulls import HubError
 from core.serving.near_names import cached_repositories, instead_of_hub
 from tests.hub_server import COMMIT, HubServer
+from tests.hub_sized import own_caches
 
 FALCON = {"model_type": "falcon", "num_attention_heads": 71, "multi_query": True}
 
@@ -19,9 +20,7 @@ FALCON = {"model_type": "falcon", "num_attention_heads": 71, "multi_query": True
 @pytest.fixture
 def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[HubServer]:
     """A Hub that gave some/model before, and is then switched off as HF_HUB_OFFLINE does."""
-    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
-    monkeypatch.setattr(constants, "HF_ASSETS_CACHE", str(tmp_path / "assets"))
-    monkeypatch.setattr(patience, "_held_until", {})
+    own_caches(monkeypatch, tmp_path)
     with HubServer() as server:
         server.add("some/model", config=FALCON)
         pull_config("some/model", endpoint=server.url)
