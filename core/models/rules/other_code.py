@@ -1,7 +1,8 @@
 """A file that borrows the model_type of a class of transformers for code of its own.
 
-Grok-2 calls itself "git", SantaCoder "gpt2", the first MiniMax-M2 "minimax". What they mean their auto_map says, or an
-architecture that the class does not have; where neither is there, the class is what transformers builds.
+Grok-2 calls itself "git" (the configs in the tests of sgl-project/sglang and sglang-jax), bigcode/santacoder "gpt2",
+MiniMax-M2 once "minimax" (MiniMaxM2Config in ModelCloud/GPTQModel, hf_minimax_m2). What they mean their auto_map says,
+or an architecture that the class does not have; where neither is there, the class is what transformers builds.
 """
 
 import re

@@ -9,20 +9,20 @@ from core.models.attention import GroupedAttention
 from core.models.spec import UnsupportedConfig, read_config
 from core.serving.weights import analytic_count, count_of
 
-# xai-org/grok-2, config.json
+# Grok-2, by the keys of the configs in SGLang's tests
 GROK_2: dict[str, Any] = {
     "architectures": ["Grok1ForCausalLM"], "vocab_size": 131072, "hidden_size": 8192, "intermediate_size": 32768,
     "moe_intermediate_size": 16384, "max_position_embeddings": 131072, "num_experts_per_tok": 2, "num_local_experts": 8,
     "residual_moe": True, "num_attention_heads": 64, "num_key_value_heads": 8, "num_hidden_layers": 64, "head_dim": 128,
     "sliding_window_size": -1, "global_attn_every_n": 1, "model_type": "git",
 }  # fmt: skip
-# bigcode/santacoder, config.json
+# bigcode/santacoder: its own repository, before transformers had gpt_bigcode
 SANTACODER: dict[str, Any] = {
     "architectures": ["GPT2LMHeadCustomModel"], "attention_head_type": "multiquery", "model_type": "gpt2",
     "auto_map": {"AutoConfig": "configuration_gpt2_mq.GPT2CustomConfig"}, "n_embd": 2048, "n_head": 16,
     "n_inner": 8192, "n_layer": 24, "n_positions": 2048, "vocab_size": 49280,
 }  # fmt: skip
-# MiniMaxAI/MiniMax-M2 as it was called at first: every layer is softmax attention
+# MiniMax-M2 by MiniMaxM2Config in ModelCloud/GPTQModel, whose model_type is minimax: every layer is softmax attention
 MINIMAX_M2: dict[str, Any] = {
     "architectures": ["MiniMaxM2ForCausalLM"], "attn_type_list": [1] * 62, "model_type": "minimax", "head_dim": 128,
     "auto_map": {"AutoConfig": "configuration_minimax_m2.MiniMaxM2Config"}, "hidden_size": 3072,
