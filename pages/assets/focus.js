@@ -29,14 +29,12 @@
     event.preventDefault()
   }
 
-  // The keys of Streamlit's containers that a button stands in, the innermost first; what lies further out holds others.
+  // The button's own key, and the place of a walk's button, whose key is another at its ends; any other place holds
+  // buttons that do something else.
   function keysOf(button) {
-    const keys = []
-    for (let at = button; at !== null && keys.length < 2; at = at.parentElement) {
-      const key = [...at.classList].find((name) => name.startsWith("st-key-"))
-      if (key !== undefined) keys.push(key)
-    }
-    return keys
+    const own = button.closest('[data-testid="stElementContainer"][class*="st-key-"]')
+    return [own, button.closest('[class*="st-key-turn_"]')].filter(Boolean)
+      .map((place) => [...place.classList].find((name) => name.startsWith("st-key-")))
   }
 
   let watched = 0 // the press whose button is looked after; a later one takes its place
