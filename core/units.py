@@ -46,3 +46,8 @@ def _scaled(count: float, step: int, names: tuple[str, ...], digits: int) -> str
         value /= step
         power += 1
     return f"{value:,.0f} B" if power == 0 else f"{value:,.{digits}f} {names[power]}"
+
+
+def number_of(count: int, one: str, several: str = "") -> str:
+    """A count with the word for what is counted: "1 token", "2 tokens"; `several` where it is not `one` with an s."""
+    return f"{count:,} {one if count == 1 else several or one + 's'}"

@@ -2,7 +2,7 @@
 
 import pytest
 
-from core.units import format_binary, format_both, format_bytes, format_count, in_gb
+from core.units import format_binary, format_both, format_bytes, format_count, in_gb, number_of
 
 
 @pytest.mark.parametrize(
@@ -57,3 +57,11 @@ def test_a_count_carries_to_the_next_unit_as_its_digits_do(count, text):
 )
 def test_gigabytes_that_would_read_nothing_are_bytes(count, text):
     assert in_gb(count) == text
+
+
+def test_one_of_a_thing_is_said_as_one() -> None:
+    assert number_of(1, "token") == "1 token"
+    assert number_of(0, "token") == "0 tokens"
+    assert number_of(12_000, "token") == "12,000 tokens"
+    assert number_of(2, "batch", "batches") == "2 batches"
+    assert number_of(1, "batch", "batches") == "1 batch"
