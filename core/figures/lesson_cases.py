@@ -9,7 +9,7 @@ from core.learning import arithmetic as sums
 from core.learning.figures import milliseconds, node_sequences
 from core.models.head_sharing import Layout, divisors
 from core.serving.tensor_parallel import copies_per_kv_head
-from core.units import format_binary
+from core.units import format_binary, number_of
 
 SHAPES = {"13B": sums.LAYOUT_13B, "70B": sums.LAYOUT_70B}
 BUDGET_HEADS, BUDGET_BITS = (1, 2, 4, 8), (16, 8, 4, 2)
@@ -207,8 +207,8 @@ def mix(colours: Palette, *, context_length: int, window: int, full_layers: int)
     whole = layout.kv_bytes_per_token * context_length
     share = 100 * full_layers * context_length / kept
     sentence = (
-        f"{full_layers} full layers of {layout.num_layers} keep **{format_binary(kept * per_layer)}** of "
-        f"{format_binary(whole)}; the full layers hold {share:.0f} % of it."
+        f"{number_of(full_layers, 'full layer')} of {layout.num_layers}: the model keeps "
+        f"**{format_binary(kept * per_layer)}** of {format_binary(whole)}; the full layers' part is {share:.0f} %."
     )
     alt_text = (
         f"One bar a layer: {full_layers} keep {context_length:,} tokens, the others {min(context_length, window):,}."

@@ -72,7 +72,7 @@ def _dealt(heads: int, num_gpus: int) -> str:
 
 
 def falcons(colours: Palette) -> Picture:
-    """KV heads of each Falcon, in order of release."""
+    """KV heads of each Falcon, the first generation by size and then by release."""
     rows: list[Row] = [
         {"model": name, "g": g, "text": f"G = {g} of {heads}", "hue": colours.mqa if g == 1 else colours.gqa}
         for name, heads, g in sums.FALCONS
@@ -86,7 +86,7 @@ def falcons(colours: Palette) -> Picture:
         .encode(x=x, y=y, color=alt.Color("hue:N", scale=None))
     )
     ends = label(rows, colours.text, align="left", dx=8, fontSize=14).encode(x=alt.X("g:Q", scale=x_scale), y=y)
-    sentence = "**One MQA model, then grouped heads in every one that followed.**"
+    sentence = "**One MQA model in a family of grouped ones.**"
     alt_text = "Bars of KV heads: " + "; ".join(f"{row['model']} {row['text']}" for row in rows)
     return made(alt.layer(bars, ends).properties(height=260), sentence, f"{alt_text}.")
 

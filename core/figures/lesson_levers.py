@@ -139,7 +139,7 @@ def levers_stacked(
     )
     memory = find_accelerator("h100-sxm").memory_bytes or 0
     final = base_bytes() * left
-    times = f"{1 / left:,.0f} times less" if left < 1 else "no lever is set"
+    times = f"{1 / left:,.3g} times less" if left < 1 else "no lever is set"
     fits = "less" if final < memory else "more"
     sentence = (
         f"All five together leave **{format_bytes(final)}**: {times}, and {fits} than the {format_bytes(memory)} of "

@@ -8,6 +8,7 @@ from core.figures.lessons import Picture, made
 from core.figures.palette import Palette
 from core.learning.techniques import eviction, latent, paging, quantisation, server_pages
 from core.learning.techniques.published import published
+from core.units import number_of
 from core.uptraining import results
 from core.uptraining.recipe import SCRATCH, Recipe
 from core.uptraining.results import Point
@@ -25,7 +26,7 @@ def pool(colours: Palette, *, step: int) -> Picture:
     used = sum(owner is not None for owner in found.owner)
     sentence = (
         f"**Step {step}.** {found.says} {used} of {len(found.owner)} blocks are taken, and "
-        f"{found.unfilled_slots} slots are reserved but not written (grey)."
+        f"{number_of(found.unfilled_slots, 'slot is', 'slots are')} reserved but not written (grey)."
     )
     return made(techniques.pool_chart(found, colours), sentence, techniques.pool_alt_text(found))
 
@@ -78,8 +79,8 @@ def evicted(colours: Palette, *, num_tokens: int, budget: int, num_sinks: int, m
 def sinks(colours: Palette) -> Picture:
     rows = published()["sinks"]["llama2_7b"]
     sentence = (
-        "**One first token kept is enough to bring Llama-2-7B back.** Published perplexity with a window and so many "
-        "first tokens."
+        "**One first token kept ends the collapse of Llama-2-7B, four bring it back.** Published perplexity with a "
+        "window and so many first tokens."
     )
     said = "; ".join(f"{row['sinks']} kept: {row['perplexity']:,.2f}" for row in rows)
     return made(techniques.sinks_chart(rows, colours), sentence, said)

@@ -126,7 +126,7 @@ def _experts() -> Group:
     group = sums.EXPERTS_V3
     all_of, taken, batch = group.num_experts, group.experts_per_token, EXPERTS_BATCH
     one = f"{group.layers} layers × {group.parameters_each:,} B an expert"
-    woken = f"{sums.experts_woken(batch):,.0f}"
+    awake = sums.experts_woken(batch)
     routed = group.layers * all_of * group.parameters_each
     each = f"{group.layers} layers × {all_of} × {group.parameters_each:,}"
     return {
@@ -134,9 +134,9 @@ def _experts() -> Group:
         "v3_experts": (f"{all_of}", "n_routed_experts of DeepSeek-V3's config.json"),
         "v3_taken": (f"{taken}", "num_experts_per_tok of DeepSeek-V3's config.json"),
         "v3_batch": (f"{batch}", "chosen for the example"),
-        "v3_woken": (woken, f"{all_of} × (1 - (1 - {taken} / {all_of})^{batch}), even routing"),
+        "v3_woken": (f"{awake:,.0f}", f"{all_of} × (1 - (1 - {taken} / {all_of})^{batch}), even routing"),
         "v3_read_alone": (format_bytes(sums.expert_bytes_read(1)), f"{taken} × {one}"),
-        "v3_read_batch": (format_bytes(sums.expert_bytes_read(batch)), f"{woken} × {one}"),
+        "v3_read_batch": (format_bytes(sums.expert_bytes_read(batch)), f"{awake:,.1f} × {one}"),
     }
 
 

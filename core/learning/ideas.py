@@ -102,7 +102,7 @@ IDEAS: tuple[Idea, ...] = (
     ),
     Idea(
         key="fewer-layers", name="Fewer layers that cache", factors=("L",), model="Qwen3-Next 80B-A3B",
-        does="Most layers hold a recurrent state of constant size, or no attention at all; few keep keys and values.",
+        does="Some layers hold a state of constant size, or no attention at all; the others keep keys and values.",
         keys=("layer_types", "full_attention_interval", "attn_layer_period", "block_configs"),
         g_means="It counts in the layers that are left: a factor on a smaller L. The state does not know it.",
         published=(
@@ -184,7 +184,7 @@ def of_layer(layer: Layer) -> tuple[str, ...]:
         case RecurrentState() | NoAttention():
             return ("fewer-layers",)
         case ParallelLayer():
-            return tuple(dict.fromkeys((*of_layer(layer.attention), "fewer-layers")))
+            return of_layer(layer.attention)  # it keeps keys and values as well as a state: no layer less
 
 
 def standing(spec: ModelSpec) -> tuple[str, ...]:

@@ -5,6 +5,7 @@ Each has one right option that the reader of configs decides; nothing is typed f
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from random import Random
 
 from core.learning.drills import LARGEST_SEED
@@ -41,6 +42,14 @@ def later_question(seed: int) -> LaterQuestion:
 
 def _models(*, standing_on: str = "") -> list[Known]:
     return [(model.name, spec) for model, spec in registry() if not standing_on or standing_on in standing(spec)]
+
+
+@cache
+def _of_one_projection() -> frozenset[str]:
+    """Names of the models that take values from the keys' projection, and cache both all the same (Gemma 4)."""
+    key = "attention_k_eq_v"
+    parts = {model.name: (model.config, model.config.get("text_config") or {}) for model, _ in registry()}
+    return frozenset(name for name, found in parts.items() if any(part.get(key) for part in found))
 
 
 def _made(draw: Random, shape: str, text: str, right: str, wrong: list[str], why: str) -> LaterQuestion:
@@ -86,7 +95,8 @@ def which_idea(draw: Random) -> LaterQuestion:
     by_key = {found.key: found for found in IDEAS}
     name, spec = draw.choice([known for known in _models() if standing(known[1])])
     found = by_key[standing(spec)[-1]]
-    others = [each.name for each in IDEAS if each.key not in standing(spec)]
+    arguable = {"tied"} if name in _of_one_projection() else set()
+    others = [each.name for each in IDEAS if each.key not in {*standing(spec), *arguable}]
     text = f"Which of these ideas does {name} use?"
     why = f"{', '.join(by_key[key].name for key in standing(spec))}. {found.does}"
     return _made(draw, "which idea", text, found.name, draw.sample(others, 2), why)

@@ -1,7 +1,8 @@
 """How much memory does model X take? Answered from the registry: the weights by rule, the cache from the layers."""
 
 import re
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from core.models.registry import RegisteredModel
@@ -16,7 +17,15 @@ ABOUT_MEMORY = frozenset({
     "take", "takes", "weigh", "weighs", "weight", "weights", "cache", "parameters", "much",
 })  # fmt: skip
 _VERSION = re.compile(r" v\d[\d.]*$")
+_SIZE = re.compile(r"\d[\d.]*[bm]")
 _APART = re.compile(r"[^a-z0-9.]+")
+# What makes another model of a name that it follows: a size, a version or date, a word such as these. A number with a
+# unit is of the question.
+_VARIANTS = frozenset({
+    "air", "code", "coder", "distill", "flash", "large", "lite", "math", "max", "medium", "micro", "mini", "moe",
+    "nano", "next", "omni", "plus", "pro", "small", "tiny", "turbo", "vl", "xl",
+})  # fmt: skip
+_ANOTHER = re.compile(r" (?:\d[\d.]*[bm]|v?\d[\d.]*(?! (?:[gt]i?b|bits?|gpus?|cards?|tokens|requests|sequences))) ")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,11 +37,15 @@ class MemoryAnswer:
 
 
 def memory_answers(question: str, models: Sequence[RegisteredModel]) -> tuple[MemoryAnswer, ...]:
-    """For each registered model that the question names, at most SHOWN; none where it does not ask for memory."""
+    """For each registered model that the question names, at most SHOWN; none where it does not ask for memory.
+
+    A name that goes on as another model's ("GPT-2 XL") names none: what is not registered has no answer here.
+    """
     words = f" {_normal(question)} "
     if ABOUT_MEMORY.isdisjoint(words.split()):
         return ()
-    named = {model.name: found for model in models if (found := _as_named(model.name, words))}
+    shared = Counter(_short(model.name, versioned=False) for model in models)
+    named = {model.name: found for model in models if (found := _as_named(model.name, words, shared))}
     # "DeepSeek-V2-Lite" names one model, not DeepSeek-V2 too
     whole = [name for name, found in named.items() if not any(found in other != found for other in named.values())]
     chosen = [model for model in models if model.name in whole][:SHOWN]
@@ -40,14 +53,31 @@ def memory_answers(question: str, models: Sequence[RegisteredModel]) -> tuple[Me
 
 
 def _normal(text: str) -> str:
-    return _APART.sub(" ", text.lower()).strip().rstrip(".")
+    return _APART.sub(" ", text.lower().replace("+", " plus ")).strip().rstrip(".")
 
 
-def _as_named(name: str, words: str) -> str:
-    """The part of the question that names this model: whole, without its brackets, or without its version."""
+def _short(name: str, *, versioned: bool) -> str:
     short = _normal(name.partition("(")[0])
-    spellings = (_normal(name), short, _VERSION.sub("", short))
-    return next((spelling for spelling in spellings if f" {spelling} " in words), "")
+    return short if versioned else _VERSION.sub("", short)
+
+
+def _as_named(name: str, words: str, shared: Mapping[str, int]) -> str:
+    """The part of the question that names this model: whole, without its brackets, or without its version.
+
+    What is left without a version counts where it says a size or no other model shares it: "DeepSeek" is a family.
+    """
+    bare = _short(name, versioned=False)
+    counts = _SIZE.search(bare) is not None or shared[bare] == 1
+    spellings = (_normal(name), _short(name, versioned=True), *([bare] if counts else []))
+    return next((spelling for spelling in spellings if _is_said(spelling, words)), "")
+
+
+def _is_said(spelling: str, words: str) -> bool:
+    """Whether the question holds it, and goes on with nothing that makes another model of it, at any place."""
+    places = [found.end() for found in re.finditer(f"(?<= ){re.escape(spelling)}(?= )", words)]
+    return any(
+        _ANOTHER.match(words, at) is None and _VARIANTS.isdisjoint(words[at:].split(maxsplit=1)[:1]) for at in places
+    )
 
 
 def _sentence(model: RegisteredModel) -> str:

@@ -32,7 +32,7 @@ NOTES: dict[str, tuple[str, ...]] = {
     ),
     "timeline": (
         "The axis is what one token of a long sequence costs. Follow one colour from left to right: full MHA "
-        "first, GQA from Llama-2 70B on, latents and hybrids below it. New dots are not all low: some teams still "
+        "first, MQA and GQA from 2023 on, latents and hybrids below them. New dots are not all low: some teams still "
         "choose many KV heads. Hover over a dot that surprises somebody, or click it to take the model apart.",
     ),
     "engines": (

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from core.models.attention import GroupedAttention, Layer, ParallelLayer
+from core.models.attention import CompressedAttention, GroupedAttention, Layer, ParallelLayer
 from core.models.registry import RegisteredModel
 from core.models.spec import UnsupportedConfig, read_config
 
@@ -61,7 +61,7 @@ def _kind(model: RegisteredModel) -> ModelKind:
         spec = read_config(dict(model.config))
     except UnsupportedConfig as refused:
         return ModelKind(name=model.name, kind="unreadable", kv_heads="", query_heads="", source=str(refused))
-    attention = [found for layer in spec.layers if (found := _grouped(layer)) is not None]
+    attention = [found for layer in spec.layers if (found := _headed(layer)) is not None]
     return ModelKind(
         name=model.name,
         kind=spec.kind,
@@ -71,9 +71,10 @@ def _kind(model: RegisteredModel) -> ModelKind:
     )
 
 
-def _grouped(layer: Layer) -> GroupedAttention | None:
+def _headed(layer: Layer) -> GroupedAttention | CompressedAttention | None:
+    """The layer's attention where it has a number of KV heads."""
     attention = layer.attention if isinstance(layer, ParallelLayer) else layer
-    return attention if isinstance(attention, GroupedAttention) else None
+    return attention if isinstance(attention, GroupedAttention | CompressedAttention) else None
 
 
 def _listed(values: Sequence[int]) -> str:

@@ -124,6 +124,19 @@ def test_inputs_that_a_widget_would_not_send_are_refused(name: str, inputs: dict
         pictures.picture(name, LIGHT, **inputs)
 
 
+def test_a_factor_keeps_the_digits_that_its_bytes_have() -> None:
+    """80 of 100 tokens are 1.25 times less, G = 20 of 40 with them 2.5 times: neither is 1 or 2."""
+    plain = {"bits": 16, "window": 32_768, "kept_percent": 80, "batch": 16}
+    for num_kv_heads, factor in ((40, "1.25"), (20, "2.5")):
+        sentence = pictures.picture("levers_stacked", LIGHT, num_kv_heads=num_kv_heads, **plain).sentence
+        assert f": {factor} times less" in sentence
+
+
+def test_one_full_layer_is_said_as_one() -> None:
+    sentence = pictures.picture("mix", LIGHT, context_length=8192, window=1024, full_layers=1).sentence
+    assert sentence.startswith("1 full layer of 32: ")
+
+
 def test_an_impossible_layout_is_refused_as_on_the_layouts_page() -> None:
     with pytest.raises(LayoutError, match="does not divide"):
         pictures.picture("drawn", LIGHT, num_query_heads=8, num_kv_heads=3, strokes_made=1)

@@ -33,7 +33,7 @@ EXAMPLES = (
     (STATE, ("fewer-layers",)),
     (SharedCache(source_layer=0, num_query_heads=8, num_kv_heads=2), ("shared",)),
     (NoAttention(reason="removed"), ("fewer-layers",)),
-    (ParallelLayer(attention=GQA, recurrent=STATE), ("grouped", "fewer-layers")),
+    (ParallelLayer(attention=GQA, recurrent=STATE), ("grouped",)),  # it caches like any other layer
     (
         CompressedAttention(num_query_heads=8, head_dim=64, window=128, compress_rate=4),
         ("grouped", "shorter", "compressed", "tied"),

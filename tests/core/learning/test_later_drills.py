@@ -2,7 +2,7 @@
 
 import pytest
 
-from core.learning.ideas import registry
+from core.learning.ideas import idea, models_on, registry
 from core.learning.later_drills import SHAPES, later_question
 
 SPECS = {model.name: spec for model, spec in registry()}
@@ -26,6 +26,19 @@ def test_the_hybrid_is_the_only_one_with_layers_that_do_not_cache() -> None:
         asked = later_question(seed)
         partial = [any(layer.cached_elements(1) == 0 for layer in SPECS[name].layers) for name in asked.options]
         assert [place for place, found in enumerate(partial) if found] == [asked.answer]
+
+
+def test_no_wrong_option_can_be_argued_for() -> None:
+    """Gemma-4 takes its full layers' values from the keys' projection (attention_k_eq_v) and caches both."""
+    asked = [each for seed in range(3, 6000, 6) if "Gemma-4 26B" in (each := later_question(seed)).text]
+    assert {each.shape for each in asked} == {"which idea"}
+    assert not [each for each in asked if idea("tied").name in each.options]
+
+
+def test_a_model_that_caches_in_every_layer_is_not_one_of_fewer_layers() -> None:
+    """Falcon-H1 has an attention and a state in each of its 36 layers."""
+    assert all(layer.cached_elements(1) for layer in SPECS["Falcon-H1 0.5B"].layers)
+    assert "Falcon-H1 0.5B" not in models_on("fewer-layers")
 
 
 def test_a_question_that_does_not_exist_is_refused() -> None:

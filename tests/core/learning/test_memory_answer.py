@@ -35,6 +35,22 @@ def test_llama_3_8b_by_hand() -> None:
         ("Why did Llama-3 8B choose G = 8?", []),  # not about memory
         ("how much memory does a cache take", []),  # names no model
         ("how much memory for Llama-9 900B", []),
+        # another model's name begins with a registered one's
+        ("how much memory does DeepSeek-R1-Distill-Qwen 7B need?", []),
+        ("memory of DeepSeek-V3.1", []),
+        ("memory of DeepSeek-Coder 6.7B", []),
+        ("how much memory for Jamba 1.5 Large", []),
+        ("memory of Jamba", ["Jamba v0.1"]),
+        ("memory of Command-R+", ["Command-R+"]),
+        ("memory of command r plus", ["Command-R+"]),
+        ("memory of Command-R", ["Command-R v01"]),
+        ("memory of Command R 08-2024", []),
+        ("memory of GPT-2 XL", []),
+        ("memory of BLOOM 560M", []),
+        ("memory of Phi-4-mini 3.8B", []),
+        ("memory of GLM-4.5 Air", []),
+        ("Does Falcon-7B 24 GB fit?", ["Falcon-7B"]),  # a number with its unit is of the question
+        ("Does Llama-3 8B 4 bit fit?", ["Llama-3 8B"]),
     ],
 )
 def test_which_models_a_question_names(question: str, models: list[str]) -> None:

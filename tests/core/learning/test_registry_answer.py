@@ -13,6 +13,8 @@ def test_known_models_by_hand() -> None:
     assert (falcon.kind, falcon.kv_heads, falcon.query_heads) == ("MQA", "1", "71")
     assert (mistral.kind, mistral.kv_heads, mistral.query_heads) == ("GQA", "8", "32")
     assert {row.kind for name, row in rows.items() if name.startswith("DeepSeek-V3")} == {"MLA"}
+    later = rows["DeepSeek-V4-Pro"]  # one key and value for its 128 heads (num_attention_heads)
+    assert (later.kind, later.kv_heads, later.query_heads) == ("MQA", "1", "128")
 
 
 def test_every_registered_model_has_a_row_and_none_is_unreadable() -> None:
