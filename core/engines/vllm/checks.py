@@ -9,6 +9,9 @@ from core.engines.vllm.settings import Settings
 from core.models.attention import GroupedAttention, LatentAttention, RecurrentState
 
 TRITON_LEAST_WIDTH = 32  # Triton's attention, which alone takes fp8_e5m2 and scales per token and head
+# ModelArchConfigConvertorBase.is_mm_prefix_lm: the tokens of an image attend to each other both ways. Of the others of
+# which that holds (Gemma 3 and 4, DeepSeek V4) TurboQuant takes none already, for their windows.
+BOTH_WAYS = ("bagel", "molmo2", "moondream3", "paligemma")
 UNREADABLE_STATE = ("zamba2", "falcon_h1")  # hybrids in whose file TurboQuant finds no attention layers
 
 
@@ -34,6 +37,8 @@ def check(model: Model, settings: Settings, cache_type: str) -> None:
         )
     _check_ranks(model, settings, attention)
     _check_cache_type(model, cache_type, attention, bool(recurrent))
+    if settings.decode_context_parallel > 1:
+        _check_type_shared_out(cache_type)
 
 
 def _check_ranks(model: Model, settings: Settings, attention: list[GroupedAttention | LatentAttention]) -> None:
@@ -71,6 +76,15 @@ def _check_cache_type(
         )
     if cache_type == "nvfp4" and model.text_class in SINKS:
         raise EngineError("cache_type is 'nvfp4': vLLM 0.33 has none for attention sinks. Choose auto or fp8.")
+    if (
+        cache_type == "fp8_ds_mla"
+        and model.index_width is None
+        and any(isinstance(inner, LatentAttention) for inner in attention)
+    ):
+        raise EngineError(
+            "cache_type is 'fp8_ds_mla': vLLM 0.33 stores it for latent attention with an indexer only, and this model "
+            "has none. Choose auto or fp8."
+        )
     if cache_type in TURBOQUANT:
         _check_turboquant(model, cache_type, recurrent)
     if cache_type == "fp8_e5m2" or cache_type in SCALED:
@@ -84,11 +98,31 @@ def _check_cache_type(
             )
 
 
+def _check_type_shared_out(cache_type: str) -> None:
+    """Of vLLM 0.33's backends FlashAttention and FlashInfer alone share a context out (supports_dcp)."""
+    if cache_type in SCALED or cache_type in TURBOQUANT:
+        raise EngineError(
+            f"cache_type is {cache_type!r}: the attention of vLLM 0.33 that stores it cannot share a context out. Set "
+            "decode_context_parallel to 1, or choose auto or fp8."
+        )
+    if cache_type == "nvfp4":
+        raise EngineError(
+            "cache_type is 'nvfp4': on an H100 vLLM 0.33 cannot read its scales where a context is shared out. Set "
+            "decode_context_parallel to 1, or choose auto or fp8."
+        )
+
+
 def _check_turboquant(model: Model, cache_type: str, recurrent: bool) -> None:
     if recurrent and model.spec.model_type in UNREADABLE_STATE:
         raise EngineError(
             f"cache_type is {cache_type!r}: vLLM 0.33 finds no attention layers in a {model.spec.model_type} file. "
             "Choose auto or fp8."
+        )
+    model_type = model.spec.config.get("model_type")
+    if model_type in BOTH_WAYS:
+        raise EngineError(
+            f"cache_type is {cache_type!r}: vLLM 0.33 has none for {model_type}, whose image tokens attend both ways, "
+            "unless the server is started for text alone. Choose auto or fp8."
         )
     if any(window is not None for window in windows_of(model)):
         raise EngineError(f"cache_type is {cache_type!r}: vLLM 0.33 has none for sliding windows. Choose auto or fp8.")

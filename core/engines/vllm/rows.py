@@ -16,7 +16,9 @@ TURBOQUANT = {  # bits of keys and of values; 8-bit keys are stored as fp8, with
     "turboquant_k3v4_nc": (3, 4),
     "turboquant_3bit_nc": (3, 3),
 }
-NVFP4_HEADS = (64, 128, 256, 512)  # head widths of FlashInfer, the only backend that stores nvfp4
+# Head widths of FlashInfer, the only backend that stores nvfp4; 64, which it has too, is misread on an H100
+# (FlashInferBackend.supports_combination).
+NVFP4_HEADS = (128, 256, 512)
 DS_MLA_WIDTH = 576
 DS_MLA_BYTES = 656  # 512 latent elements in fp8, 4 scales, 64 rotary elements in 16 bits
 
@@ -50,8 +52,8 @@ def _nvfp4(key_width: int, value_width: int) -> int:
     """nvfp4_kv_cache_full_dim: half a byte an element and an 8-bit scale for every 16."""
     if key_width != value_width or key_width not in NVFP4_HEADS:
         raise EngineError(
-            f"cache_type is 'nvfp4': vLLM 0.33 stores it for head widths {', '.join(map(str, NVFP4_HEADS))}, "
-            f"not for {key_width}. Choose fp8."
+            "cache_type is 'nvfp4': on an H100 vLLM 0.33 stores it for head widths "
+            f"{', '.join(map(str, NVFP4_HEADS))}, not for {key_width}. Choose fp8."
         )
     return 2 * (key_width // 2 + key_width // 16)
 
