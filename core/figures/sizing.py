@@ -10,7 +10,7 @@ from typing import Any, Literal
 from core.figures.drawing import alt
 from core.figures.palette import Palette, mixed
 from core.models.attention import kind_of
-from core.serving.options import Option, OptionGrid, width_name
+from core.serving.options import Option, OptionGrid
 from core.units import GB, MIB
 
 Row = dict[str, Any]
@@ -48,7 +48,7 @@ def option_rows(grid: OptionGrid) -> list[Row]:
                     "part": part,
                     "fits": plan.fits,
                     "size": f"{num_bytes / GB:,.1f} GB",
-                    "cache": f"{width_name(option.kv_bits)} cache",
+                    "cache": f"{option.width} cache",
                 }
             )
     return rows
@@ -126,7 +126,7 @@ def options_alt_text(grid: OptionGrid) -> str:
     said = []
     for bits in grid.widths:
         listed = ", ".join(_option_says(grid, option) for option in grid.options if option.kv_bits == bits)
-        said.append(f"{width_name(bits)} cache: {listed}")
+        said.append(f"{grid.width(bits)} cache: {listed}")
     budget = grid.options[0].plan.budget_bytes / GB
     return f"Memory of each G against the budget of {budget:.2f} GB. {'. '.join(said)}."
 
@@ -233,7 +233,7 @@ def _headers(grid: OptionGrid, x_scale: alt.Scale, palette: Palette) -> list[alt
         {
             "left": _left(grid, bits),
             "line": _left(grid, bits) + _cell(budget, budget),
-            "title": "bf16" if bits == 16 else f"{bits}-bit",
+            "title": grid.width(bits).replace(" bits", "-bit"),
             "budget": f"budget {budget / GB:.1f} GB",
         }
         for bits in grid.widths

@@ -6,7 +6,7 @@ from core.models.attention import GroupedAttention
 from core.reports.exports import Table
 from core.reports.tables import markdown_table
 from core.serving.job import ServingJob
-from core.serving.options import Option, OptionGrid, as_payload, cache_name
+from core.serving.options import Option, OptionGrid, as_payload
 from core.serving.roofline import decode_bound
 from core.units import GB, in_gb
 
@@ -21,7 +21,7 @@ def benchmark_plan(*, model_name: str, grid: OptionGrid, option: Option, link: s
         f"# Benchmark plan: {name} for {model_name}",
         f"Written {written} by Headroom. The view: {link}",
         f"Confirms, on {job.num_accelerators} × {job.device.name}: {job.batch_size:,} sequences of "
-        f"{job.context_length:,} tokens with {cache_name(option.kv_bits)}.",
+        f"{job.context_length:,} tokens with {option.cache}.",
         as_payload(option.engine_refusal),
         *job.model.remarks,
         "## 1. Memory",

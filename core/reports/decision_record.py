@@ -18,12 +18,10 @@ from core.serving.options import (
     Option,
     OptionGrid,
     as_payload,
-    cache_name,
     near_misses,
     option_name,
     refused_widths,
     verdict,
-    width_name,
 )
 from core.serving.roofline import StepBound, cost_per_million_tokens
 from core.serving.traffic import Traffic
@@ -126,7 +124,7 @@ def _decision_text(decision: Decision) -> str:
         "does not fit."
     )
     why = _why(grid, option)
-    chosen = f"**{option_name(option)} with {cache_name(option.kv_bits)}.** {fits} {why}".strip()
+    chosen = f"**{option_name(option)} with {option.cache}.** {fits} {why}".strip()
     said = "\n\n".join(filter(None, [as_payload(option.engine_refusal), *plan.job.model.remarks]))
     overall = " ".join(filter(None, [verdict(grid, decision.wished), near_misses(grid), refused_widths(grid)]))
     return f"{chosen}\n\n{overall}\n\n{said}".strip()
@@ -155,7 +153,7 @@ def option_table(grid: OptionGrid) -> Table:
     rows = tuple(
         (
             "as published" if option.num_kv_heads is None else str(option.num_kv_heads),
-            width_name(option.kv_bits),
+            option.width,
             f"{option.plan.parameters.total:,}",
             f"{option.plan.weight_bytes / GB:,.2f}",
             f"{option.plan.kv_reserved_bytes / GB:,.2f}",

@@ -199,7 +199,7 @@ def serve_limits_table(served: Served) -> Table:
 
 
 def _limits(grid: OptionGrid, option: Option, view: SizeView, colours: Palette) -> list[Section]:
-    title = f"Where the limits of {option_name(option)} with {option.kv_bits} KV bits lie, all else as asked"
+    title = f"Where the limits of {option_name(option)} with {option.cache} lie, all else as asked"
     sections = [Section(title=title, table=_answer_table(limit_answers(option)))]
     picture = _frontier(option, view, colours)
     return sections if picture is None else [*sections, Section(title=picture.sentence, picture=picture)]
@@ -211,7 +211,7 @@ def _frontier(option: Option, view: SizeView, colours: Palette) -> Picture | Non
         return None
     spec = view.drawn(f"frontier {job!r}", colours, lambda palette: frontier_picture(option, frontier(job), palette))
     return Picture(
-        sentence=f"What each G holds with {option.kv_bits} KV bits: a job below its line fits.",
+        sentence=f"What each G holds with {option.cache}: a job below its line fits.",
         alt_text=f"Largest batch against context for every G; this job: {job.batch_size:,} × {job.context_length:,}.",
         spec=dress(spec, colours),
     )

@@ -107,7 +107,12 @@ def largest_kv_heads(job: ServingJob) -> Answer:
 
 
 def fewest_kv_bits(job: ServingJob) -> Answer:
-    """How few bits a KV element must come down to: the widest of 16, 8, 4 and 2 that fits (16 has no scales)."""
+    """How few bits a KV element must come down to: the widest of 16, 8, 4 and 2 that fits (16 has no scales).
+
+    None where the engine's settings name how the cache is stored.
+    """
+    if job.named_width is not None:
+        return _nothing(f"The cache is in {job.named_width.name}, whatever the bits.")
     for position, bits in enumerate(KV_WIDTHS):
         at = with_kv_bits(job, bits)
         if is_offered(at) and job_fits(at):

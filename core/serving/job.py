@@ -10,6 +10,7 @@ from functools import cached_property
 from typing import Any
 
 from core.engines.face import MODULES
+from core.engines.named_width import NamedWidth, named_width
 from core.errors import SizingError, require_number, require_whole
 from core.hardware.accelerators import Accelerator, find_accelerator
 from core.models.notebook import html_table
@@ -49,7 +50,8 @@ class ServingJob:
     context_length        tokens held per sequence
     weight_format         None keeps every weight at weight_bits; 'published' as the model's file says; or a format's id
     weight_file_bytes     bytes that the published files were found to hold, for 'published'
-    weight_bits, kv_bits  per stored element; KV scales: kv_scale_overhead_bits for every kv_elements_per_scale elements
+    weight_bits, kv_bits  per stored element; KV scales: kv_scale_overhead_bits for each kv_elements_per_scale elements;
+                          a type of the cache among engine_settings has bits of its own, which these then say
     accelerator           an id of the catalogue, or an Accelerator
     num_accelerators      a multiple of tensor_parallel x pipeline_parallel; beyond it, copies share the batch
     pipeline_parallel     stages that hold layers one after the other
@@ -131,11 +133,24 @@ class ServingJob:
         for name, kind in (("draft", Draft), ("offload", Offload)):
             if not isinstance(getattr(self, name), kind | None):
                 raise SizingError(f"{name} is {getattr(self, name)!r}: give core.serving.{name}'s, or None")
+        if self.named_width is not None:
+            self._take_width(self.named_width.bits)
         _check_memory_known(self.device)
         experts = self.num_experts if self.expert_parallel else 0
         check_split_of(self.model, self.split, self.engine, experts=experts, drafts=self.draft is not None)
         check_parallel_layers(self.served_model, self.tensor_parallel)
         _check_draft_layers(self.draft, self.tensor_parallel)
+
+    def _take_width(self, bits: Fraction) -> None:
+        scale = bits % 1
+        taken = {"kv_bits": int(bits), "kv_scale_overhead_bits": scale.numerator}
+        for name, value in (taken | ({"kv_elements_per_scale": scale.denominator} if scale else {})).items():
+            object.__setattr__(self, name, value)
+
+    @cached_property
+    def named_width(self) -> NamedWidth | None:
+        """The type that engine_settings name for the cache; None where kv_bits decides."""
+        return named_width(self.engine, dict(self.engine_settings))
 
     @property
     def device(self) -> Accelerator:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 
 from core.engines.class_names import Keyed
 from core.engines.plan import EngineError
@@ -12,6 +12,7 @@ from core.serving.what_if import allowed_kv_heads, own_kv_heads
 from core.units import GB, in_gb
 
 WIDTHS = (16, 8, 4)  # bits of the caches that are compared
+WIDTHS_OF_TYPES = (4,)  # of which vLLM has several types, so that the width names none
 NEAR = 0.03  # a G that misses by less than this share of the budget is worth a word
 KEPT_GRIDS = 32
 NUMBERS = {2: "two", 3: "three", 4: "four"}
@@ -25,6 +26,17 @@ class Option:
     kv_bits: int
     plan: MemoryPlan
     engine_refusal: str = ""  # why the engine cannot be asked for it; the plan is the payload's then
+    cache_type: str = ""  # that the engine's settings name
+
+    @property
+    def width(self) -> str:
+        """'bf16', '8 bits', 'nvfp4'."""
+        return self.cache_type or width_name(self.kv_bits)
+
+    @property
+    def cache(self) -> str:
+        """'a bf16 cache', 'an 8-bit cache', 'a cache in nvfp4'."""
+        return f"a cache in {self.cache_type}" if self.cache_type else cache_name(self.kv_bits)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +54,10 @@ class OptionGrid:
             if (option.num_kv_heads, option.kv_bits) == (num_kv_heads, kv_bits):
                 return option
         raise KeyError((num_kv_heads, kv_bits))
+
+    def width(self, kv_bits: int) -> str:
+        """'bf16', '8 bits', or the type that the engine's settings name."""
+        return next(option.width for option in self.options if option.kv_bits == kv_bits)
 
     def fitting(self, kv_bits: int) -> tuple[int | None, ...]:
         """Every G that fits at a width."""
@@ -73,7 +89,8 @@ def as_payload(engine_refusal: str) -> str:
 
 
 def option_grid(job: ServingJob, *, scale_overhead_bits: int = 0) -> OptionGrid:
-    """Plans for every allowed G at 16, 8 and 4 bits and the job's own width; below 16 bits the scales are counted.
+    """Plans for every allowed G at 16, 8 and 4 bits and the job's own width; below 16 bits the scales are counted. At
+    the job's own alone where the engine's settings name how the cache is stored.
 
     Kept by the job, and by the model itself, since models of equal layers may be of different classes: a page that is
     drawn again for another G, and another viewer's page, ask for the same grid. Raises SizingError as plan(job) does.
@@ -83,7 +100,7 @@ def option_grid(job: ServingJob, *, scale_overhead_bits: int = 0) -> OptionGrid:
 
 @lru_cache(maxsize=KEPT_GRIDS)
 def _grid(_model: Keyed, job: ServingJob, scale_overhead_bits: int) -> OptionGrid:
-    widths = tuple(sorted({*WIDTHS, job.kv_bits}, reverse=True))
+    widths = (job.kv_bits,) if job.named_width else tuple(sorted({*WIDTHS, job.kv_bits}, reverse=True))
     kv_heads: tuple[int | None, ...] = allowed_kv_heads(job.model, job.tensor_parallel) or (None,)
     options = tuple(
         option_of(at_width(job.where(num_kv_heads=g), bits, scale_overhead_bits)) for g in kv_heads for bits in widths
@@ -93,11 +110,12 @@ def _grid(_model: Keyed, job: ServingJob, scale_overhead_bits: int) -> OptionGri
 
 def option_of(job: ServingJob) -> Option:
     """The plan of the job's G and width; of the payload where the engine has no such cache or no such model."""
+    named = job.named_width.name if job.named_width else ""
+    made = partial(Option, num_kv_heads=job.num_kv_heads, kv_bits=job.kv_bits, cache_type=named)
     try:
-        return Option(num_kv_heads=job.num_kv_heads, kv_bits=job.kv_bits, plan=plan(job))
+        return made(plan=plan(job))
     except EngineError as refused:
-        payload = plan(job.where(engine=PAYLOAD, engine_settings=()))
-        return Option(num_kv_heads=job.num_kv_heads, kv_bits=job.kv_bits, plan=payload, engine_refusal=str(refused))
+        return made(plan=plan(job.where(engine=PAYLOAD, engine_settings=())), engine_refusal=str(refused))
 
 
 def at_width(job: ServingJob, kv_bits: int, scale_overhead_bits: int) -> ServingJob:
@@ -111,7 +129,7 @@ def verdict(grid: OptionGrid, wished: int | None = 8) -> str:
         return _verdict_without_dial(grid)
     first, *narrower = grid.widths
     seen = set(grid.fitting(first))
-    parts = [_first_width(grid, first)]
+    parts = [_first_width(grid, grid.width(first), first)]
     for bits in narrower:
         gained = [g for g in grid.fitting(bits) if g not in seen]
         if gained:
@@ -120,22 +138,26 @@ def verdict(grid: OptionGrid, wished: int | None = 8) -> str:
             allows = "allows " if verb else ""
             parts.append(f"{bits}-bit {verb}{also}{allows}{_named(gained)}")
             seen |= set(gained)
-    if len(parts) == 1 and len(seen) < len(grid.kv_heads):
+    if narrower and len(parts) == 1 and len(seen) < len(grid.kv_heads):
         parts.append("fewer bits add none")
     text = "; ".join(parts) + "."
     if wished in grid.kv_heads and wished not in seen and seen:
-        text += f" G = {wished} fits at none of the {NUMBERS.get(len(grid.widths), len(grid.widths))}."
+        none = f"fits at none of the {NUMBERS.get(len(grid.widths), len(grid.widths))}" if narrower else "does not fit"
+        text += f" G = {wished} {none}."
     return text
 
 
 def refused_widths(grid: OptionGrid) -> str:
-    """'vLLM 0.33.0 takes no 4-bit cache …' for widths that the engine refuses at every G; empty where it has them all,
-    or none: then all of the grid is the payload's, and the page says so."""
+    """'mlx-lm 0.32.2 takes no 8-bit cache …' for widths that the engine refuses at every G. Empty where it has all of
+    them, or none: then all of the grid is the payload's, and the page says so."""
     widths = [bits for bits in grid.widths if grid.is_refused(bits)]
     if not widths:
         return ""
-    named = " and no ".join(cache_name(bits).split(" ", 1)[1] for bits in widths)
-    return f"{grid.engine} takes no {named} for this job: what is said of {_them(widths)} counts the payload alone."
+    by_name = [bits for bits in widths if grid.job.engine == "vllm" and bits in WIDTHS_OF_TYPES]
+    parts = [f"{cache_name(bits)} by the name of its type alone (cache_type)" for bits in by_name]
+    parts += [f"no {cache_name(bits).split(' ', 1)[1]}" for bits in widths if bits not in by_name]
+    said = " and ".join(parts)
+    return f"{grid.engine} takes {said} for this job: what is said of {_them(widths)} counts the payload alone."
 
 
 def _them(widths: list[int]) -> str:
@@ -145,7 +167,7 @@ def _them(widths: list[int]) -> str:
 def near_misses(grid: OptionGrid) -> str:
     """'G = 5 misses by 1.08 GB at 4 bits.' for options just above the budget; empty where there is none."""
     close = [
-        f"G = {option.num_kv_heads} misses by {in_gb(-option.plan.headroom_bytes)} at {width_name(option.kv_bits)}"
+        f"G = {option.num_kv_heads} misses by {in_gb(-option.plan.headroom_bytes)} at {option.width}"
         for option in grid.options
         if option.num_kv_heads is not None and -NEAR * option.plan.budget_bytes < option.plan.headroom_bytes < 0
     ]
@@ -164,7 +186,7 @@ def option_sentence(option: Option) -> str:
     state = f"and {'leaves' if plan.fits else 'lacks'} {in_gb(abs(plan.headroom_bytes))}"
     if plan.refusal_words:
         state = f"of {plan.budget_bytes / GB:,.2f} GB and does not fit: {plan.refusal_words}"
-    needs = f"{name[:1].upper()}{name[1:]} with {cache_name(option.kv_bits)} needs"
+    needs = f"{name[:1].upper()}{name[1:]} with {option.cache} needs"
     return f"{needs} {plan.total_bytes / GB:,.2f} GB {state}."
 
 
@@ -180,13 +202,13 @@ def cache_name(kv_bits: int) -> str:
     return f"{'an' if kv_bits in (8, 11, 18) else 'a'} {kv_bits}-bit cache"
 
 
-def _first_width(grid: OptionGrid, bits: int) -> str:
+def _first_width(grid: OptionGrid, name: str, bits: int) -> str:
     fitting = grid.fitting(bits)
     if not fitting:
-        return f"No G fits in {width_name(bits)}"
+        return f"No G fits in {name}"
     if len(fitting) == len(grid.kv_heads):
-        return f"Every G fits in {width_name(bits)}"
-    return f"Only {_named(fitting)} {'fits' if len(fitting) == 1 else 'fit'} in {width_name(bits)}"
+        return f"Every G fits in {name}"
+    return f"Only {_named(fitting)} {'fits' if len(fitting) == 1 else 'fit'} in {name}"
 
 
 def _named(kv_heads: Iterable[int | None]) -> str:
@@ -199,10 +221,12 @@ def _verdict_without_dial(grid: OptionGrid) -> str:
     """For a model whose G cannot be changed: at which widths it fits as published."""
     fitting = [bits for bits in grid.widths if grid.fitting(bits)]
     if not fitting:
-        return f"The model as published does not fit, not even with a {grid.widths[-1]}-bit cache."
+        narrowest = grid.at(None, grid.widths[-1])
+        even = f"not even with {narrowest.cache}" if len(grid.widths) > 1 else f"with {narrowest.cache}"
+        return f"The model as published does not fit, {even}."
     best = grid.at(None, fitting[0]).plan
     spare = f"with {best.headroom_bytes / GB:.1f} GB to spare"
     if fitting[0] == grid.widths[0]:
-        return f"The model as published fits in {width_name(fitting[0])}, {spare}."
+        return f"The model as published fits in {grid.width(fitting[0])}, {spare}."
     widest = width_name(grid.widths[0])
     return f"The model as published does not fit in {widest}; at {fitting[0]} bits it does, {spare}."

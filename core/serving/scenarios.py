@@ -161,6 +161,8 @@ def difference_words(first: Scenario, other: Scenario) -> str:
 
 
 def _cache(job: ServingJob) -> str:
+    if job.named_width is not None:
+        return f"cache in {job.named_width.name}"
     return f"{'bf16' if job.kv_bits == 16 else f'{job.kv_bits}-bit'} cache"
 
 
@@ -204,7 +206,7 @@ def _measured(job: ServingJob) -> str:
 _DIFFERENCES: tuple[tuple[Callable[[Scenario], Any], Callable[[Scenario], str]], ...] = (
     (lambda s: (s.model_name, s.job.model), lambda s: s.model_name),
     (lambda s: (s.job.device, s.job.num_accelerators), lambda s: f"{s.job.num_accelerators:,} × {s.job.device.name}"),
-    (lambda s: s.job.kv_bits, lambda s: _cache(s.job)),
+    (lambda s: _cache(s.job), lambda s: _cache(s.job)),
     (lambda s: (s.job.weight_format, s.job.weight_bits), lambda s: _weights(s.job)),
     (
         lambda s: s.asked_kv_heads,

@@ -148,7 +148,8 @@ _Step = tuple[Change, dict[str, object]]
 
 
 def _kv_changes(job: ServingJob) -> list[_Step]:
-    changed = [with_kv_bits(job, bits) for bits in LOWER_BITS if bits < job.kv_bits]
+    named = job.named_width is not None  # by the engine's settings, which a way leaves as they are
+    changed = [] if named else [with_kv_bits(job, bits) for bits in LOWER_BITS if bits < job.kv_bits]
     return [
         (
             _change("kv_bits", f"KV cache at {at.kv_bits} bits", job.kv_bits, at.kv_bits, "kv_quantisation"),

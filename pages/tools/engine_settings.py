@@ -71,6 +71,13 @@ _WORDS = {
 _INPUTS = {"vllm": _vllm, "sglang": _sglang, "llama.cpp": _llama_cpp}
 
 
+def cache_type(page: str) -> str:
+    """The type of vLLM's cache that is chosen or that the link names, also before its control is drawn; or empty."""
+    key = f"{page}_vllm_type"
+    chosen = st.session_state.get(key) or st.query_params.get(key)
+    return chosen if engine_id(page) == "vllm" and chosen in VLLM_TYPES[1:] else ""
+
+
 def settings(page: str, state: Any = None) -> tuple[tuple[str, Any], ...]:
     """What differs from the engine's defaults, as pairs of its own keys."""
     state, found = st.session_state if state is None else state, {}

@@ -276,6 +276,7 @@ def test_the_scales_of_a_files_cache_width_are_counted(capsys, tmp_path):
     [
         (("--engine", "vllm", "--setting", "context_length=1"), "has an argument of its own: give --context"),
         (("--engine", "vllm", "--setting", "draft_method=mtp"), "has an argument of its own: give --draft"),
+        (("--engine", "vllm", "--cache-bits", "8", "--setting", "cache_type=nvfp4"), "--cache-bits 8 and nvfp4 of"),
         (("--setting", "foo=1"), "is of an engine, and the payload has none: name one by --engine"),
         (("--cache-memory-gib", "nan"), "give a number from 0 to 1,048,576"),
         (("--cache-memory-gib", "40000"), "one H100 SXM5 80 GB has 79.65: choose the accelerator of the log"),

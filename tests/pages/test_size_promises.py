@@ -38,10 +38,22 @@ def test_ways_and_files_are_there_for_what_the_engine_refuses(open_page, asked):
 
 
 def test_a_width_that_the_engine_does_not_take_is_said_beside_the_verdict(open_page):
-    sentence = "vLLM 0.33.0 takes no 4-bit cache for this job: what is said of it counts the payload alone."
+    sentence = "vLLM 0.33.0 takes a 4-bit cache by the name of its type alone (cache_type) for this job"
     assert sentence in said(open_page(PAGE))
     assert sentence in said(open_page(PAGE, size_tab="Every G"))
-    assert "takes no" not in said(open_page(PAGE, size_engine="Payload alone"))
+    assert "of its type alone" not in said(open_page(PAGE, size_engine="Payload alone"))
+
+
+def test_a_type_that_the_engine_s_settings_name_is_what_the_grid_is_of(open_page):
+    """Three columns of one plan stood there, as bf16, 8-bit and 4-bit, and the step was that of 16 bits."""
+    app = open_page(PAGE, size_vllm_type="turboquant_4bit_nc")
+    assert "Only G = 1 and 2 fit in turboquant_4bit_nc. G = 8 does not fit." in said(app)
+    assert "G = 2 with a cache in turboquant_4bit_nc needs 52.87 GB" in said(app)
+    assert "bf16" not in said(app).partition("Quality")[0]
+    (bits,) = [each for each in app.segmented_control if each.label == "KV cache, bits"]
+    assert bits.disabled
+    fits = said(open_page(PAGE, size_vllm_type="turboquant_4bit_nc", size_tab="Make it fit"))
+    assert "KV cache at" not in fits.partition("ways to make")[2]
 
 
 def test_a_way_with_measured_memory_gives_what_it_says(open_page):

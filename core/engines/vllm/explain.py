@@ -9,6 +9,7 @@ from core.engines.vllm.classes import CACHE_TYPE_IGNORED
 from core.engines.vllm.groups import Group
 from core.engines.vllm.layout import Layout
 from core.engines.vllm.own import SIXTEEN_BITS
+from core.engines.vllm.rows import SCALED, TURBOQUANT
 
 COUNTED_IN = "The figure counts the null block in, which no request gets."
 HELD_BACK = "One block is held back for padding (the null block)."
@@ -75,7 +76,7 @@ def _block(layout: Layout) -> PlanNote:
             formula="what the attention backend takes",
             numbers="",
             result=f"{layout.block_size:,} tokens",
-            reason=f"A request takes whole blocks.{_wider_on_a_server(layout)}",
+            reason=f"A request takes whole blocks.{_beside_elements(layout)}{_wider_on_a_server(layout)}",
         )
     return PlanNote(
         name="block size",
@@ -84,6 +85,16 @@ def _block(layout: Layout) -> PlanNote:
         result=f"{layout.block_size:,} tokens",
         reason="Attention and recurrent layers share one pool, so a page of keys and values is as large as a state.",
     )
+
+
+def _beside_elements(layout: Layout) -> str:
+    """What the cache's type keeps beside its elements, or in place of them (rows.py, Frame.skipped)."""
+    cache_type = layout.settings.cache_type
+    if cache_type in TURBOQUANT:
+        return " The first and last layers stay in 16 bits; the others keep scales for each head of a token."
+    if cache_type in SCALED:
+        return " Each head of a token keeps two scales of 4 bytes."
+    return ""
 
 
 def _wider_on_a_server(layout: Layout) -> str:

@@ -40,6 +40,11 @@ def settings(state: Any = None) -> tuple[tuple[str, Any], ...]:
     return engine_settings.settings(PAGE, state)
 
 
+def cache_type() -> str:
+    """The type of the cache that the engine's settings name; empty where the bits decide."""
+    return engine_settings.cache_type(PAGE)
+
+
 def show_difference(option: Option) -> None:
     """Under the verdict: where payload and engine differ by a tenth, why."""
     if option.engine_refusal:

@@ -97,8 +97,16 @@ def first_inputs(*, serving: bool) -> None:
     else:
         first.number_input("Batch", value=32, step=1, key="size_batch", bind="query-params")
         second.number_input("Context, tokens", value=65_536, step=1_024, key="size_context", bind="query-params")
+    named = engine.cache_type()
     (second if serving else bits).segmented_control(
-        "KV cache, bits", [16, 8, 4, 2], default=16, required=True, key="size_kv_bits", bind="query-params"
+        "KV cache, bits",
+        [16, 8, 4, 2],
+        default=16,
+        required=True,
+        key="size_kv_bits",
+        bind="query-params",
+        disabled=bool(named),
+        help=f"The engine's settings store it in {named}." if named else None,
     )
     if st.session_state["size_model"] == OWN_SHAPE:
         own_shape_inputs()

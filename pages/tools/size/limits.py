@@ -12,7 +12,7 @@ def show_answers(grid: OptionGrid, option: Option) -> None:
     """Five cards: the number, and the sentence that says why it is exact."""
     answers = limit_answers(option)
     name = f"G = {option.num_kv_heads}" if option.num_kv_heads is not None else "the model as published"
-    st.markdown(f"Everything else as it is, {name} with {option.kv_bits} KV bits:")
+    st.markdown(f"Everything else as it is, {name} with {option.cache}:")
     for column, (label, answer, form) in zip(st.columns(len(answers)), answers, strict=True):
         with column.container(border=True, height="stretch", gap="xsmall"):
             st.caption(label)
@@ -32,7 +32,7 @@ def show_frontier(grid: OptionGrid, option: Option) -> None:
     theme = st.context.theme.type or "light"
     spec = cached.chart_spec(f"frontier {job!r}", theme, lambda palette: frontier_picture(option, points, palette))
     sentence = (
-        f"What each G holds with {option.kv_bits} KV bits: a job below its line fits. On these logarithmic axes "
+        f"What each G holds with {option.cache}: a job below its line fits. On these logarithmic axes "
         "halving G moves the line as far as halving the batch would."
     )
     style.draw_spec(spec, sentence=sentence, alt_text=_alt_text(points, option), key="size_frontier")

@@ -7,7 +7,7 @@ import streamlit as st
 from core.hardware.accelerators import explain_memory
 from core.serving.budget import budget_basis, counted_by_server, is_another_server_s
 from core.serving.memory_plan import MemoryPlan
-from core.serving.options import Option, OptionGrid, refused_widths, width_name
+from core.serving.options import Option, OptionGrid, refused_widths
 from core.serving.plan_line import PlanLine
 from core.units import GB, GIB, format_both
 from pages.shell import share
@@ -84,7 +84,7 @@ def option_table(grid: OptionGrid) -> list[dict[str, Any]]:
     return [
         {
             "G": "as published" if option.num_kv_heads is None else str(option.num_kv_heads),
-            "Cache": width_name(option.kv_bits),
+            "Cache": option.width,
             "Fits": "yes" if option.plan.fits else "no",
             "Parameters": option.plan.parameters.total,
             "Weights, GB": option.plan.weight_bytes / GB,

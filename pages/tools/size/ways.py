@@ -75,7 +75,9 @@ def use_way(way: WayToFit) -> None:
     """Sets the inputs to a way's job."""
     state, job = st.session_state, way.job
     state["size_batch"], state["size_context"] = job.batch_size, job.context_length
-    state["size_kv_bits"], state["size_weight_bits"] = job.kv_bits, int(job.weight_bits)
+    state["size_weight_bits"] = int(job.weight_bits)
+    if job.named_width is None:  # else the engine's settings say how the cache is stored, and stay as they are
+        state["size_kv_bits"] = job.kv_bits
     stored.take(job.weight_format)
     state["size_count"], state["size_tp"] = job.num_accelerators, job.tensor_parallel
     state["size_pp"], state["size_dp"], state["size_ep"] = (

@@ -146,7 +146,8 @@ def test_a_grid_is_kept_by_its_job_and_by_the_model_itself():
 def test_a_width_that_the_engine_does_not_take_is_said():
     grid = option_grid(headline(engine="vllm"))
     assert refused_widths(grid) == (
-        "vLLM 0.33.0 takes no 4-bit cache for this job: what is said of it counts the payload alone."
+        "vLLM 0.33.0 takes a 4-bit cache by the name of its type alone (cache_type) for this job: what is said of it "
+        "counts the payload alone."
     )
     assert refused_widths(option_grid(headline(engine="mlx"))) == (  # of one request at a time it would
         "mlx-lm 0.32.2 takes no 8-bit cache and no 4-bit cache for this job: what is said of them counts the payload "
