@@ -52,9 +52,9 @@ def reference(inputs: Inputs) -> Tensor:
             part = slice(g, g + at_once)
             keys = _exact(inputs.keys, inputs.key_scales, b, part, live)
             values = _exact(inputs.values, inputs.value_scales, b, part, live)
-            query = grouped[b, part].to(keys.device, torch.float64)
+            query = grouped[b, part].to(keys.device).double()  # moved, then widened: MPS has no float64
             outputs.append(torch.softmax(query @ keys.transpose(1, 2) * inputs.scale, -1) @ values)
-    return torch.cat(outputs).view(batch, kv_heads * rows, dim).to(inputs.query.device, torch.float32)
+    return torch.cat(outputs).view(batch, kv_heads * rows, dim).float().to(inputs.query.device)
 
 
 def _exact(codes: Tensor, scales: Tensor | None, b: int, heads: slice, live: int) -> Tensor:

@@ -69,6 +69,22 @@ def test_the_reference_is_attention(g, lengths):
     assert relative_error(reference(inputs), by_hand(inputs).float()) < 2e-6
 
 
+class OfMps(torch.Tensor):
+    """As torch 2.13 copies from MPS (pytorch#197715): moved and widened to float64 in one call it raises."""
+
+    @classmethod
+    def __torch_function__(cls, function, types, args=(), kwargs=None):
+        if function is torch.Tensor.to and torch.float64 in (*args, *(kwargs or {}).values()):
+            raise TypeError("Cannot convert a MPS Tensor to float64 dtype")
+        return super().__torch_function__(function, types, args, kwargs or {})
+
+
+def test_the_reference_moves_a_query_before_it_widens_it():
+    inputs = inputs_of(job(), 2)
+    there = replace(inputs, query=inputs.query.as_subclass(OfMps))
+    assert torch.equal(reference(there).as_subclass(torch.Tensor), reference(inputs))
+
+
 @pytest.mark.parametrize("kernel", FAST, ids=lambda k: k.name)
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16", "float8_e4m3fn", "int8", "int4"])
 @pytest.mark.parametrize("lengths", [(), (300, 1, 77)], ids=["equal", "ragged"])
