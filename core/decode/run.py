@@ -127,8 +127,11 @@ class Run:
 
     def _take_rounds(self, roofline: Roofline) -> Roofline:
         """Figures of the best kernels, and the run's own rates."""
-        from core.decode.rounds import time_best_again
+        from core.decode.rounds import rule_in_words, time_best_again
 
+        if self._out_of_time():
+            self.rule = rule_in_words(0, {})
+            return roofline
         self.free()
         try:
             figures = time_best_again(self, tuple(self.results), roofline, self.round_seconds)
@@ -141,6 +144,8 @@ class Run:
 
     def _measure_kv_heads(self, g: int, roofline: Roofline, *, share: float) -> Iterator[Event]:
         """Every kernel at this G, until it and those before it have used their share of the search's time."""
+        if self._stopped():
+            return
         generator = self.generator(g)
         self.free()
         copies = copies_for_cold_reads(self.job.stored_bytes(g), self._cold_bytes())
@@ -149,14 +154,19 @@ class Run:
         expected = reference(drawn)
         for kernel in self.kernels:
             yield self._progress(f"G = {g}: {kernel.name}")
-            if self._out_of_time(self.round_seconds):
-                self.status, self.message = "stopped", f"The time limit of {self.job.seconds_limit:,.0f} s was reached."
+            if self._stopped():
                 return
             late = self._has_figure(g) and self._search_seconds() > share * self._search_limit
             result = self._measure_kernel(kernel, g, inputs, expected, roofline, left_out=LATE if late else "")
             self.results.append(result)
             self.done_parts += 1
             yield {"event": "result", **asdict(result)}
+
+    def _stopped(self) -> bool:
+        """Whether the search's time is used up, which the record then says: nothing more is drawn or measured."""
+        if self._out_of_time(self.round_seconds):
+            self.status, self.message = "stopped", f"The time limit of {self.job.seconds_limit:,.0f} s was reached."
+        return self.status == "stopped"
 
     def _cold_bytes(self) -> int:
         """What is read before a copy returns: twice what the processor's cache holds, where memory is to spare, since a

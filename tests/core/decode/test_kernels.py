@@ -13,6 +13,7 @@ from core.decode.kernel import Call, Kernel, Unavailable, reference, relative_er
 from core.decode.kernels import all_kernels
 from core.decode.plan import ERROR_LIMITS, DecodeJob
 from core.decode.records import Roofline
+from core.decode.rounds import Figures
 from core.decode.run import Run, run_quietly
 
 pytestmark = pytest.mark.torch
@@ -180,6 +181,32 @@ def test_the_time_limit_ends_a_run_and_keeps_what_it_has(monkeypatch):
     run.started -= 2  # a second past its limit
     record = run_quietly(run)
     assert (record.status, record.message) == ("stopped", "The time limit of 1 s was reached.")
+
+
+@pytest.mark.parametrize(("leap", "rounds"), [(90.0, True), (100.0, False)])
+def test_nothing_is_drawn_once_time_is_up(monkeypatch, leap, rounds):
+    """The clock leaps at the first kernel's result: past the search's 85 s of 100, or past the limit itself."""
+    drawn, taken = [], []
+    monkeypatch.setattr("core.decode.run.all_kernels", lambda _type: (planted("right", reference),))
+    monkeypatch.setattr("core.decode.run.measure_roofline", lambda *_: ROOFLINE)
+    monkeypatch.setattr("core.decode.run.make_inputs", lambda job, g, *a: drawn.append(g) or make_inputs(job, g, *a))
+    monkeypatch.setattr(
+        "core.decode.rounds.time_best_again", lambda run, results, *_: taken.append(1) or _no_figures(results)
+    )
+    monkeypatch.setenv("HEADROOM_SAMPLING", "1")
+    monkeypatch.setattr("core.decode.run.ROUND_SECONDS", 15.0)
+    run = Run(job(kv_heads=(8, 2, 1), seconds_limit=100.0))
+    for event in run.execute():
+        if event["event"] == "result":
+            run.started -= leap
+    assert drawn == [8]
+    assert bool(taken) is rounds
+    assert (run.status, run.message) == ("stopped", "The time limit of 100 s was reached.")
+    assert rounds or run.rule.startswith("The time limit left none for interleaved rounds")
+
+
+def _no_figures(results):
+    return Figures(results=results, roofline=ROOFLINE, rule="Planted.")
 
 
 def test_each_g_has_a_share_of_the_time_and_what_is_compiled_comes_last(monkeypatch):
