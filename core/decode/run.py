@@ -165,7 +165,7 @@ class Run:
     def _stopped(self) -> bool:
         """Whether the search's time is used up, which the record then says: nothing more is drawn or measured."""
         if self._out_of_time(self.round_seconds):
-            self.status, self.message = "stopped", f"The time limit of {self.job.seconds_limit:,.0f} s was reached."
+            self.status, self.message = "stopped", f"The time limit of {self.job.seconds_limit:,.10g} s was reached."
         return self.status == "stopped"
 
     def _cold_bytes(self) -> int:

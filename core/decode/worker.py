@@ -128,7 +128,7 @@ class LiveRun:
                 return
             if self._ended_by:
                 self.cancel()
-            clock = threading.Timer(limit, self.cancel, (f"Ended at the time limit of {limit:,.0f} s.",))
+            clock = threading.Timer(limit, self.cancel, (f"Ended at the time limit of {limit:,.10g} s.",))
             clock.daemon = True
             clock.start()
             try:

@@ -175,12 +175,13 @@ def test_wrong_numbers_are_refused_and_failures_are_results(monkeypatch):
     assert record.status == "complete"
 
 
-def test_the_time_limit_ends_a_run_and_keeps_what_it_has(monkeypatch):
+@pytest.mark.parametrize(("limit", "said"), [(1.0, "1"), (0.5, "0.5"), (1800, "1,800")])
+def test_the_time_limit_ends_a_run_and_keeps_what_it_has(monkeypatch, limit, said):
     monkeypatch.setattr("core.decode.run.measure_roofline", lambda *_: ROOFLINE)
-    run = Run(job(seconds_limit=1.0))
-    run.started -= 2  # a second past its limit
+    run = Run(job(seconds_limit=limit))
+    run.started -= limit + 1  # a second past its limit
     record = run_quietly(run)
-    assert (record.status, record.message) == ("stopped", "The time limit of 1 s was reached.")
+    assert (record.status, record.message) == ("stopped", f"The time limit of {said} s was reached.")
 
 
 @pytest.mark.parametrize(("leap", "rounds"), [(90.0, True), (100.0, False)])
