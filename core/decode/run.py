@@ -103,6 +103,7 @@ class Run:
         yield {"event": "machine", "said": list(self.before.sentences)}
         yield self._progress("Measuring what this host can do")
         roofline = measure_roofline(self.device, self.job.dtype, self.limit_bytes)
+        self.done_parts += 1
         self.free()
         yield {"event": "roofline", **asdict(roofline)}
         for place, g in enumerate(self.job.kv_heads):
@@ -131,6 +132,7 @@ class Run:
 
         if self._out_of_time():
             self.rule = rule_in_words(0, {})
+            self.done_parts += 1
             return roofline
         self.free()
         try:

@@ -206,6 +206,18 @@ def test_nothing_is_drawn_once_time_is_up(monkeypatch, leap, rounds):
     assert rounds or run.rule.startswith("The time limit left none for interleaved rounds")
 
 
+def test_progress_counts_every_part_of_a_run(monkeypatch):
+    """Of five parts the limits of the host are the first and the rounds the last; a kernel at a G is one."""
+    kernels = (planted("right", reference),)
+    monkeypatch.setattr("core.decode.run.all_kernels", lambda _type: kernels)
+    monkeypatch.setattr("core.decode.run.measure_roofline", lambda *_: ROOFLINE)
+    monkeypatch.setattr("core.decode.rounds.time_best_again", lambda _run, results, *_: _no_figures(results))
+    run = Run(job(kv_heads=(8, 2, 1)))
+    told = [(e["done"], e["total"]) for e in run.execute() if e["event"] == "progress"]
+    assert told == [(0, 5), (1, 5), (2, 5), (3, 5), (4, 5)]
+    assert run.done_parts == 5
+
+
 def _no_figures(results):
     return Figures(results=results, roofline=ROOFLINE, rule="Planted.")
 
