@@ -20,9 +20,8 @@ from core.decode.cuda_graph import recorded
 from core.decode.inputs import offsets, part_of
 from core.decode.kernel import NATURAL
 from core.decode.measured_roofline import exponential_turn, most_read, product_turn, read_turn, with_rounds
-from core.decode.plan import bound
 from core.decode.records import KernelResult, Roofline, mark_best
-from core.decode.running import Running
+from core.decode.running import Running, with_limits
 
 ROUNDS = (5, 200)  # least and most
 SETTLE_SECONDS = 0.005  # threads of a library's own pool spin this long after a product, on the cores of what follows
@@ -145,15 +144,8 @@ def _first_line(error: Exception) -> str:
 
 
 def _with_figure(run: Running, result: KernelResult, rates: Roofline, found: Interleaved) -> KernelResult:
-    limits = bound(
-        run.job, result.kv_heads, bytes_per_second=rates.bytes_per_second,
-        flops_per_second=rates.flops_per_second, exp_per_second=rates.exp_per_second,
-    )  # fmt: skip
-    return replace(
-        result, roofline_seconds=limits.roofline_seconds, memory_seconds=limits.memory_seconds,
-        matmul_seconds=limits.matmul_seconds, exponential_seconds=limits.exponential_seconds,
-        round_samples=found.samples.get((result.kv_heads, result.kernel), ()),
-    )  # fmt: skip
+    taken = found.samples.get((result.kv_heads, result.kernel), ())
+    return replace(with_limits(run, result, rates), round_samples=taken)
 
 
 def _turn(run: Running, name: str, call: Callable[[], object]) -> Turn:

@@ -29,11 +29,11 @@ from core.decode.plan import (
     DecodeJob,
     FittedJob,
     InvalidJob,
-    bound,
     copies_for_cold_reads,
     fit_to_memory,
 )
 from core.decode.records import KernelResult, Roofline, RunRecord, mark_best, spread_of, to_dict
+from core.decode.running import with_limits
 from core.decode.sampling import TRIAL_READ_BYTES, is_trial, times_as_long
 from core.decode.state import Kept
 from core.host import busy
@@ -181,17 +181,11 @@ class Run:
     def _measure_kernel(
         self, kernel: Kernel, g: int, inputs: list[Inputs], expected: torch.Tensor, roofline: Roofline, left_out: str
     ) -> KernelResult:
-        limits = bound(
-            self.job, g, bytes_per_second=roofline.bytes_per_second,
-            flops_per_second=roofline.flops_per_second, exp_per_second=roofline.exp_per_second,
-        )  # fmt: skip
-        blank = KernelResult(
+        named = KernelResult(
             kv_heads=g, dtype=self.job.dtype, kernel=kernel.name, status="failed", layout=kernel.layout,
-            kv_bytes=self.job.kv_read_bytes(g), roofline_seconds=limits.roofline_seconds,
-            memory_seconds=limits.memory_seconds, matmul_seconds=limits.matmul_seconds,
-            exponential_seconds=limits.exponential_seconds,
-            fits_cache=limits.limit == "memory" and self.job.kv_read_bytes(g) <= self.cache_bytes,
+            kv_bytes=self.job.kv_read_bytes(g),
         )  # fmt: skip
+        blank = with_limits(self, named, roofline)
         if left_out:
             return replace(blank, status="unavailable", detail=left_out)
         try:

@@ -272,3 +272,24 @@ def test_a_copy_returns_after_twice_the_cache_but_in_a_trial(monkeypatch, sampli
     run = Run(JOB)
     run.cache_bytes, run.limit_bytes = cache, memory
     assert run._cold_bytes() == size
+
+
+@pytest.mark.parametrize(("at_start", "in_rounds", "fits"), [(1.5e12, 1.2e12, False), (1.2e12, 1.5e12, True)])
+def test_whether_a_cache_is_found_in_the_processor_is_told_by_the_rates_of_the_whole_run(
+    monkeypatch, at_start, in_rounds, fits
+):
+    # 2 x 64 x 2 x 4,096 = 1,048,576 bytes at 20 GB/s are 52 us; 4 x 71 x 64 x 4,096 FLOPs at 1.5 TFLOP/s 50, at 1.2 62
+    start = replace(START, bytes_per_second=20e9, flops_per_second=at_start, start_reads=(), start_products=())
+    monkeypatch.setattr("core.decode.run.measure_roofline", lambda *_: start)
+    monkeypatch.setattr(Run, "disturbed", lambda _run: False)
+    monkeypatch.setattr("core.decode.rounds.ROUNDS", (1, 1))
+    monkeypatch.setattr("core.decode.rounds.read_turn", lambda *_: lambda: 20e9)
+    monkeypatch.setattr("core.decode.rounds.product_turn", lambda *_: lambda: in_rounds)
+    shape = {"num_query_heads": 71, "kv_heads": (1,), "head_dim": 64, "context_length": 4096, "batch_size": 1}
+    run = Run(replace(JOB, dtype="bfloat16", kernels=("packed_rows_matmul",), **shape))
+    run.cache_bytes = 32 * 2**20
+    events = list(run.execute())
+    searched = next(e for e in events if e["event"] == "result")
+    assert searched["fits_cache"] is not fits
+    assert run.results[0].round_samples
+    assert run.results[0].fits_cache is fits
