@@ -25,7 +25,10 @@ class Unavailable(RuntimeError):
 
 @dataclass(frozen=True, kw_only=True)
 class Kernel:
-    """prepare(inputs) -> the timed call, returning [B, H, D] or a view of it in any float dtype."""
+    """prepare(inputs) -> the timed call, returning [B, H, D] or a view of it in any float dtype.
+
+    extra_bytes(inputs) is what a call holds beside the cache, where that is more than another cache of its size.
+    """
 
     name: str
     summary: str
@@ -36,6 +39,7 @@ class Kernel:
     leads: bool = False  # likely the fastest: tried first, so that no G goes without it where time is short
     slow_to_build: bool = False  # compiled for each shape, in seconds: left out of a quick run
     describe: Callable[[Inputs], str] = lambda _inputs: ""
+    extra_bytes: Callable[[Inputs], int] = lambda _inputs: 0
 
 
 def reference(inputs: Inputs) -> Tensor:

@@ -42,6 +42,12 @@ def _repeated(x: Tensor, times: int) -> Tensor:
     return x[:, :, None].expand(batch, kv_heads, times, tokens, dim).reshape(batch, kv_heads * times, tokens, dim)
 
 
+def _repeated_bytes(inputs: Inputs) -> int:
+    """Keys and values of every query head."""
+    rows = inputs.sizes[2]
+    return (inputs.keys.nbytes + inputs.values.nbytes) * rows if rows > 1 else 0
+
+
 def _repeat_kv(inputs: Inputs) -> Call:
     needs_16_or_32_bits(inputs)
     query, mask, rows = inputs.query[:, :, None, :], inputs.mask(), inputs.sizes[2]
@@ -106,6 +112,18 @@ def _cast_then_matmul(inputs: Inputs) -> Call:
     return call
 
 
+def _widened_bytes(inputs: Inputs) -> int:
+    """Keys and values of _cast_then_matmul: fp8 codes in the query's dtype; codes with scales in float32, and while the
+    values are made what core.decode.caches.numbers holds of them: float32 before the scales, of int4 the int8 codes.
+    """
+    batch, kv_heads, _, capacity, dim = inputs.sizes
+    if not inputs.scaled_by_token:
+        of_element = 2 * int(inputs.query.dtype.itemsize)
+    else:
+        of_element = 3 * 4 + (1 if inputs.keys.dtype == torch.uint8 else 0)
+    return batch * kv_heads * capacity * dim * of_element
+
+
 def _flex(inputs: Inputs) -> Call:
     """Compiled flex_attention; on CUDA inductor chooses its split-KV decoding for one query token."""
     needs_16_or_32_bits(inputs)
@@ -152,6 +170,7 @@ SHARED = (
         devices=EVERYWHERE,
         summary="keys and values copied to every query head, then SDPA: repeat_kv of transformers",
         prepare=_repeat_kv,
+        extra_bytes=_repeated_bytes,
         describe=lambda i: sdpa_backend(
             i,
             i.query[:, :, None, :],
@@ -189,6 +208,7 @@ SHARED = (
         devices=EVERYWHERE,
         summary="a cache of 8 or 4 bits widened, then packed rows",
         prepare=scales_outside(_cast_then_matmul),
+        extra_bytes=_widened_bytes,
     ),
     Kernel(name="flex_attention", summary="flex_attention, compiled", prepare=_flex, slow_to_build=True),
     Kernel(

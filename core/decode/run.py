@@ -37,6 +37,7 @@ from core.decode.running import with_limits
 from core.decode.sampling import TRIAL_READ_BYTES, is_trial, times_as_long
 from core.decode.state import Kept
 from core.host import busy
+from core.units import format_bytes
 
 Event = dict[str, Any]
 SAMPLES = (5, 40)  # least and most of one kernel
@@ -204,6 +205,7 @@ class Run:
     def _timed(self, kernel: Kernel, blank: KernelResult, inputs: list[Inputs], expected: torch.Tensor) -> KernelResult:
         if self.job.quick and kernel.slow_to_build and not self.job.kernels:
             raise Unavailable("left out of a quick run: it is compiled for every shape")
+        self._check_room(kernel, inputs)
         call, note = recorded(self.device, kernel.prepare(inputs[0]))
         error = relative_error(call(), expected)
         detail = "; ".join(part for part in (kernel.describe(inputs[0]), note) if part)
@@ -218,6 +220,19 @@ class Run:
             before=lambda: self.kept.set_back(kernel.torch_threads),
         )  # fmt: skip
         return replace(blank, status="accepted", detail=detail, relative_error=error, samples=samples)
+
+    def _check_room(self, kernel: Kernel, inputs: list[Inputs]) -> None:
+        """Raises Unavailable where what a call holds beside the caches goes beyond the memory that the run may take.
+
+        Where memory is given on credit, as on Linux, the system would end the whole run for it.
+        """
+        extra = kernel.extra_bytes(inputs[0])
+        caches = sum(copy.keys.nbytes + copy.values.nbytes for copy in inputs)
+        if extra and caches + extra > self.limit_bytes:
+            raise Unavailable(
+                f"holds {format_bytes(extra)} beside {format_bytes(caches)} of cache, more than the "
+                f"{format_bytes(self.limit_bytes)} that this run may take"
+            )
 
     def _record(self, roofline: Roofline | None) -> RunRecord:
         return RunRecord(

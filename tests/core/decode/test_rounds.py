@@ -293,3 +293,28 @@ def test_whether_a_cache_is_found_in_the_processor_is_told_by_the_rates_of_the_w
     assert searched["fits_cache"] is not fits
     assert run.results[0].round_samples
     assert run.results[0].fits_cache is fits
+
+
+@pytest.mark.parametrize(
+    ("kernel", "dtype", "extra"),
+    [
+        ("repeat_kv", "float32", 2 * 2 * 2 * 100 * 32 * 4 * 4),  # keys and values of 8 heads in place of 2
+        ("cast_packed_rows", "float8_e4m3fn", 2 * 2 * 100 * 32 * (2 + 2)),  # both in 16 bits
+        ("cast_packed_rows", "int8", 2 * 2 * 100 * 32 * (4 + 4 + 4)),  # both in float32, and the values before scales
+        ("cast_packed_rows", "int4", 2 * 2 * 100 * 32 * (4 + 4 + 4 + 1)),  # and their codes, one to a byte
+    ],
+)
+def test_a_kernel_that_copies_the_cache_is_left_out_where_the_run_may_not_take_as_much(kernel, dtype, extra):
+    """2 sequences, 2 KV heads, 100 tokens, heads of 32."""
+    run = Run(replace(JOB, kv_heads=(2,), dtype=dtype, kernels=(kernel,)))
+    drawn = make_inputs(run.job, 2, run.device, run.generator(2))
+    caches = drawn.keys.nbytes + drawn.values.nbytes
+    (known,) = run.kernels
+    assert known.extra_bytes(drawn) == extra
+    run.limit_bytes = caches + extra
+    run._check_room(known, [drawn])
+    run.limit_bytes -= 1
+    found = run._measure_kernel(known, 2, [drawn], reference(drawn), START, left_out="")
+    assert found.status == "unavailable"
+    assert found.detail.startswith("holds ")
+    assert found.detail.endswith("that this run may take")
