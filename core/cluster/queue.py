@@ -13,6 +13,7 @@ from typing import Protocol
 from core.cluster import kept
 from core.cluster.points import Point
 from core.decode.records import RunRecord
+from core.units import number_of
 
 LOOK_SECONDS = 0.2
 MOST_ATTEMPTS = 4
@@ -103,7 +104,7 @@ class Drive:
                 return self._ended(kept.STOPPED, why)
             self.sleep(LOOK_SECONDS)
         failed = sum(p.state == kept.FAILED for p in kept.points(self.sweep_id))
-        return self._ended(kept.COMPLETE, f"{failed:,} points gave no result." if failed else "")
+        return self._ended(kept.COMPLETE, f"{number_of(failed, 'point')} gave no result." if failed else "")
 
     def _may_answer(self, point: Point, source: Devices) -> bool:
         """Whether a run has begun for certain, or has a device that it can begin on: one may go before it does."""

@@ -6,6 +6,7 @@ import json
 import os
 import shlex
 import sys
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from core.host.guard import end_with_parent, give_way, limit_memory, prefer_to_b
 from core.host.linux import ask_for_huge_pages
 from core.host.packages import missing
 
+LONGEST_OF_A_SHELL = 120_000  # letters of one argument: Linux takes 131,072 bytes
 EXIT_INVALID, EXIT_BUSY, EXIT_FAILED = 2, 3, 1
 USUAL_CONTEXT = 16_384
 
@@ -124,7 +126,7 @@ def main(arguments: list[str] | None = None) -> int:
             return _roofline(options)
         if options.command == "gpu-check":
             return _gpu_check(options)
-        return _run(options, f"python -m core.decode {shlex.join(arguments)}")
+        return _run(options, f"python -m core.decode {shlex.join(_with_lengths(arguments, options.lengths))}")
     except (InvalidJob, InvalidRecord, store.StoreUnavailable) as e:
         return _fail(str(e), options, EXIT_INVALID)
     except DeviceBusy as e:
@@ -133,6 +135,19 @@ def main(arguments: list[str] | None = None) -> int:
         from core.decode.run import reason_of
 
         return _fail(reason_of(e), options, EXIT_FAILED)
+
+
+def _with_lengths(arguments: Sequence[str], lengths: Sequence[int]) -> list[str]:
+    """What was asked, with the contexts of a file written out, which may be gone when the run is read: where a shell
+    takes so long an argument.
+    """
+    written, name = ",".join(map(str, lengths)), "--lengths"
+    if len(written) > LONGEST_OF_A_SHELL:
+        return list(arguments)
+    return [
+        written if before == name else f"{name}={written}" if given.startswith(f"{name}=") else given
+        for before, given in zip(("", *arguments), arguments, strict=False)
+    ]
 
 
 def _fail(message: str, options: argparse.Namespace, code: int) -> int:

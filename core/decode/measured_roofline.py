@@ -131,7 +131,7 @@ def _exponentials(device: torch.device) -> list[Work]:
     if probe := _probe(device):
         library, name, pool = probe
         threads = torch.get_num_threads()
-        amount = 4096 * IN_ONE_CALL * threads
+        amount = library.headroom_exponentials(1, threads, pool) * IN_ONE_CALL
         call = partial(library.headroom_exponentials, IN_ONE_CALL, threads, pool)
         works.append((f"{OURS}, {name}", amount, call))
     return works

@@ -204,6 +204,7 @@ def needed_bytes(job: DecodeJob, device_type: str = "cpu", read_bytes: int = COL
 def fit_to_memory(job: DecodeJob, limit_bytes: int, device_type: str = "cpu") -> FittedJob:
     """The job itself when it fits limit_bytes, else the batch, then the contexts, halved until it does.
 
+    Of a ragged batch every other sequence stays, from the longest down: a short one alone would say little of it.
     Raises InvalidJob when even one short sequence does not fit.
     """
     read_bytes = min(GPU_READ_BYTES, limit_bytes // 3) if device_type != "cpu" else COLD_BYTES
@@ -222,7 +223,8 @@ def fit_to_memory(job: DecodeJob, limit_bytes: int, device_type: str = "cpu") ->
 def _halved(job: DecodeJob) -> DecodeJob | None:
     if job.batch_size > 1:
         batch = job.batch_size // 2
-        return replace(job, batch_size=batch, lengths=job.lengths[:: job.batch_size // batch][:batch])
+        kept = sorted(job.lengths, reverse=True)[:: job.batch_size // batch][:batch]
+        return replace(job, batch_size=batch, lengths=tuple(kept))
     if max(job.sequence_lengths) < 512:
         return None
     shorter = tuple(max(1, n // 2) for n in job.lengths)

@@ -10,7 +10,7 @@ from typing import Any
 
 from core.decode.plan import MAX_BATCH, MAX_CONTEXT, MAX_HEADS
 from core.decode.records import SCHEMA, STATUSES, KernelResult, ModelCheck, Roofline, RunRecord, StepResult, to_dict
-from core.host.spreadsheet import as_written, safe
+from core.host.spreadsheet import as_written, marked
 
 MAX_IMPORT_BYTES = 32 * 10**6
 
@@ -227,7 +227,10 @@ CSV_FIELDS = (
 
 
 def to_csv(record: RunRecord) -> str:
-    """One line per kernel and G; the run itself is JSON in the column `run`, so that the file can be read back."""
+    """One line per kernel and G; the run itself is JSON in the column `run`, so that the file can be read back.
+
+    A run without results is one line of that column alone.
+    """
     out = io.StringIO()
     writer = csv.DictWriter(out, CSV_FIELDS)
     writer.writeheader()
@@ -239,7 +242,9 @@ def to_csv(record: RunRecord) -> str:
         for name in ("samples", "round_samples"):
             row[name] = " ".join(repr(s) for s in getattr(r, name))
         row["equal_to"] = " ".join(r.equal_to)
-        writer.writerow({name: safe(cell) for name, cell in {**row, "run": run}.items()})
+        writer.writerow({name: marked(cell) for name, cell in {**row, "run": run}.items()})
+    if not record.results:
+        writer.writerow({"run": run})
     return out.getvalue()
 
 
@@ -254,7 +259,7 @@ def from_csv(text: str) -> RunRecord:
             raise InvalidRecord("no line with a column 'run': export the run again.")
         if any(value is None for row in rows for value in row.values()):
             raise InvalidRecord("a line ends before its last column: export the run again.")
-        given = {**json.loads(rows[0]["run"]), "results": [_csv_result(row) for row in rows]}
+        given = {**json.loads(rows[0]["run"]), "results": [_csv_result(row) for row in rows if row["kernel"]]}
         record = from_dict(given)
         _finite(given)
         return record

@@ -22,6 +22,7 @@ from core.decode.kernel import NATURAL
 from core.decode.measured_roofline import exponential_turn, most_read, product_turn, read_turn, with_rounds
 from core.decode.records import KernelResult, Roofline, mark_best
 from core.decode.running import Running, with_limits
+from core.units import number_of
 
 ROUNDS = (5, 200)  # least and most
 SETTLE_SECONDS = 0.005  # threads of a library's own pool spin this long after a product, on the cores of what follows
@@ -127,8 +128,9 @@ def rule_in_words(rounds: int, left_out: Mapping[Hashable, str], *, disturbed: b
     exceptions = "".join(f" {_named(entry)} was timed by itself: {why}." for entry, why in left_out.items())
     statistic, why = ("the highest of", ", since this machine was not quiet") if disturbed else ("medians over", "")
     return (
-        f"The two fastest correct kernels of each G were timed again in {rounds} interleaved rounds, one call of each "
-        "beside reads, a matrix product and exponentials: the faster one is the best, and its figure is its median "
+        "The two fastest correct kernels of each G were timed again in "
+        f"{number_of(rounds, 'interleaved round')}, one call of each beside reads, a matrix product and exponentials: "
+        "the faster one is the best, and its figure is its median "
         f"over the rounds. The three rates are {statistic} the samples at the start and in the rounds together{why}."
         f"{exceptions}"
     )

@@ -33,14 +33,19 @@ def safe(cell: Any) -> Any:
         return ""
     if isinstance(cell, str) and THOUSANDS.fullmatch(cell):
         return cell.replace(",", "").replace("\N{MINUS SIGN}", "-")
-    if not isinstance(cell, str) or not cell.startswith(STARTS_A_FORMULA) or _is_number(cell):
+    return marked(cell)
+
+
+def marked(cell: Any) -> Any:
+    """The cell; text that a spreadsheet would run, or that looks marked already, gets an apostrophe before it."""
+    if not isinstance(cell, str) or not cell.lstrip(MARK).startswith(STARTS_A_FORMULA) or _is_number(cell):
         return cell
     return f"{MARK}{cell}"
 
 
 def as_written(cell: str) -> str:
-    """The text that `safe` was given: for whoever reads such a file back."""
-    return cell[1:] if cell.startswith(MARK) and cell[1:].startswith(STARTS_A_FORMULA) else cell
+    """The text that `marked` was given: for whoever reads such a file back."""
+    return cell[1:] if cell.startswith(MARK) and cell.lstrip(MARK).startswith(STARTS_A_FORMULA) else cell
 
 
 def is_nan(cell: Any) -> bool:

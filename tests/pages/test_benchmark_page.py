@@ -450,7 +450,7 @@ def test_another_number_of_heads_keeps_mha_and_says_what_no_longer_divides(open_
     app = app.multiselect(key="bench_kv_heads").set_value([64, 16, 1]).run()
     app = app.number_input(key="bench_heads").set_value(8).run()
     assert app.multiselect(key="bench_kv_heads").value == [1]
-    assert "64 and 16 are no divisor of 8 query heads: left out of G." in said(app)
+    assert "64 and 16 are no divisors of 8 query heads: left out of G." in said(app)
 
 
 def test_a_link_to_a_recorded_run_that_is_not_here_says_what_stands_instead(open_page: Opener):

@@ -90,27 +90,26 @@ extern "C" uint32_t headroom_read(const void* data, size_t bytes, int way, int t
   return read_all((const uint8_t*)data, bytes, way > 0, way == 2, threads, (Parallel)parallel);
 }
 
-// FLOPs of one product: kind 1 as bfloat16 is multiplied by vectors here, 2 by tiles and 3 by bytes (only where
+// FLOPs of the products, on the threads that took part: kind 1 as bfloat16 is multiplied by vectors here, 2 by tiles and 3 by bytes (only where
 // headroom_by_tiles and headroom_in_fours say so), else float32, which every widened format becomes.
 extern "C" int64_t headroom_products(int kind, int64_t times, int threads, void* parallel) {
 #if defined(TILES)
   if (kind == 2 && tiles_allowed()) {
-    multiply_tiles_in_cache(times, threads, (Parallel)parallel);
-    return 2 * int64_t(MOST_TILED) * 2 * LANES * PROBE_DIM * times * threads;
+    const int taken = multiply_tiles_in_cache(times, threads, (Parallel)parallel);
+    return 2 * int64_t(MOST_TILED) * 2 * LANES * PROBE_DIM * times * taken;
   }
 #endif
 #if defined(QUADS)
   if (kind == 3) {
-    multiply_quads_in_cache(times, threads, (Parallel)parallel);
-    return 2 * int64_t(ROWS_OF_QUADS) * 2 * LANES * PROBE_DIM * times * threads;
+    const int taken = multiply_quads_in_cache(times, threads, (Parallel)parallel);
+    return 2 * int64_t(ROWS_OF_QUADS) * 2 * LANES * PROBE_DIM * times * taken;
   }
 #endif
-  kind == 1 ? multiply_in_cache<Bf16>(times, threads, (Parallel)parallel)
-            : multiply_in_cache<Float>(times, threads, (Parallel)parallel);
-  return 2 * int64_t(SCORED) * 2 * LANES * PROBE_DIM * times * threads;
+  const int taken = kind == 1 ? multiply_in_cache<Bf16>(times, threads, (Parallel)parallel)
+                              : multiply_in_cache<Float>(times, threads, (Parallel)parallel);
+  return 2 * int64_t(SCORED) * 2 * LANES * PROBE_DIM * times * taken;
 }
 
 extern "C" int64_t headroom_exponentials(int64_t times, int threads, void* parallel) {
-  exponentials(times, threads, (Parallel)parallel);
-  return 4096 * times * threads;
+  return 4096 * times * exponentials(times, threads, (Parallel)parallel);
 }

@@ -46,12 +46,13 @@ inline uint32_t read_all(const uint8_t* data, size_t bytes, bool ahead, bool hal
   return found;
 }
 
+// Each of these gives back on how many threads it was done. What it finds goes to an atomic: else it need not be computed.
 constexpr int PROBE_DIM = 128;  // two blocks of 16 keys and their queries stay in the first cache
 
 // `times` products of SCORED query rows with 32 keys on every thread: 2 x SCORED x 32 x PROBE_DIM FLOPs each.
 // Formats that are widened once for many rows multiply as float32 does.
 template <class F>
-float multiply_in_cache(int64_t times, int threads, Parallel parallel) {
+int multiply_in_cache(int64_t times, int threads, Parallel parallel) {
   std::atomic<int> total{0};
   auto work = [&] {
     Buffer<uint8_t> keys(2 * block_bytes<F>(PROBE_DIM), 0);
@@ -64,13 +65,12 @@ float multiply_in_cache(int64_t times, int threads, Parallel parallel) {
     }
     total += scores[0] > 0;
   };
-  on_threads(threads, parallel, work);
-  return float(total);
+  return on_threads(threads, parallel, work);
 }
 
 #if defined(TILES)
 // `times` products of MOST_TILED query rows with 32 keys on every thread, by the processor's tiles
-inline float multiply_tiles_in_cache(int64_t times, int threads, Parallel parallel) {
+inline int multiply_tiles_in_cache(int64_t times, int threads, Parallel parallel) {
   std::atomic<int> total{0};
   auto work = [&] {
     const Buffer<uint8_t> keys(2 * block_bytes<PairedBf16>(PROBE_DIM), 0);
@@ -82,14 +82,13 @@ inline float multiply_tiles_in_cache(int64_t times, int threads, Parallel parall
     release_tiles();
     total += scores[0] > 0;
   };
-  on_threads(threads, parallel, work);
-  return float(total);
+  return on_threads(threads, parallel, work);
 }
 #endif
 
 #if defined(QUADS)
 // `times` products of ROWS_OF_QUADS query rows with 32 keys of 8 bits on every thread, by the processor's byte products
-inline float multiply_quads_in_cache(int64_t times, int threads, Parallel parallel) {
+inline int multiply_quads_in_cache(int64_t times, int threads, Parallel parallel) {
   std::atomic<int> total{0};
   auto work = [&] {
     const Buffer<uint8_t> keys(2 * block_bytes<Quads8>(PROBE_DIM), 0);
@@ -105,13 +104,12 @@ inline float multiply_quads_in_cache(int64_t times, int threads, Parallel parall
     }
     total += scores[0] > 0;
   };
-  on_threads(threads, parallel, work);
-  return float(total);
+  return on_threads(threads, parallel, work);
 }
 #endif
 
 // `times` times 4,096 exponentials on every thread
-inline float exponentials(int64_t times, int threads, Parallel parallel) {
+inline int exponentials(int64_t times, int threads, Parallel parallel) {
   constexpr int COUNT = 4096;
   std::atomic<int> total{0};
   auto work = [&] {
@@ -127,8 +125,7 @@ inline float exponentials(int64_t times, int threads, Parallel parallel) {
     }
     total += sum_of(sums[0] + sums[1] + sums[2] + sums[3]) > 0;
   };
-  on_threads(threads, parallel, work);
-  return float(total);
+  return on_threads(threads, parallel, work);
 }
 
 }  // namespace

@@ -8,13 +8,23 @@ namespace {
 
 typedef void (*Parallel)(void (*)(void*), void*, unsigned, unsigned);  // GOMP_parallel of torch's own OpenMP
 
+// The work on so many threads; how many took part, which a pool may make fewer (OMP_THREAD_LIMIT, OMP_DYNAMIC).
 template <class Work>
-void on_threads(int threads, Parallel parallel, Work& work) {
-  if (parallel) return parallel([](void* it) { (*(Work*)it)(); }, &work, threads, 0);
+int on_threads(int threads, Parallel parallel, Work& work) {
+  std::atomic<int> taken{0};
+  auto counted = [&] {
+    ++taken;
+    work();
+  };
+  if (parallel) {
+    parallel([](void* it) { (*(decltype(counted)*)it)(); }, &counted, threads, 0);
+    return taken;
+  }
   std::vector<std::thread> others;
-  for (int i = 1; i < threads; ++i) others.emplace_back([&] { work(); });
-  work();
+  for (int i = 1; i < threads; ++i) others.emplace_back([&] { counted(); });
+  counted();
   for (auto& t : others) t.join();
+  return taken;
 }
 
 }  // namespace

@@ -12,6 +12,7 @@ from core.decode.plan import ELEMENT_BYTES, DecodeJob, InvalidJob
 from core.decode.records import KernelResult, share_in_words
 from core.decode.store import StoreUnavailable
 from core.figures.comparison import plain
+from core.units import number_of
 from pages.shell import share
 from pages.shell.style import current_palette, draw
 
@@ -89,7 +90,7 @@ def _ask(job: DecodeJob, devices: list[str]) -> None:
         return
     if job.lengths:
         st.caption("The sequences of a sweep are all as long as its contexts say, not drawn from traffic.")
-    if st.button(f"Measure {sweep.num_points:,} points", icon=":material/lan:", key="bench_sweep_start"):
+    if st.button(f"Measure {number_of(sweep.num_points, 'point')}", icon=":material/lan:", key="bench_sweep_start"):
         st.session_state["bench_sweep"] = follow.start(sweep)
         st.rerun()
 

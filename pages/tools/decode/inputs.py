@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import streamlit as st
 
 from core.decode.plan import DEVICES, MAX_EXPERTS, DecodeJob, StepShape
+from core.units import number_of
 
 if TYPE_CHECKING:
     from core.serving.traffic import Traffic
@@ -46,7 +47,7 @@ def asked() -> Asked:
         select_all=False,  # Enter after a number takes that number
     )
     if left_out:
-        st.caption(f"{_listed(left_out)} no divisor of {heads} query heads: left out of G.")
+        st.caption(f"{_listed(left_out)} of {heads} query heads: left out of G.")
     dtype = second[1].selectbox("Number format", tuple(DTYPES), key="bench_dtype", bind="query-params")
     contexts = second[2].selectbox("Context lengths", (EQUAL, TRAFFIC), key="bench_contexts", bind="query-params")
     device = second[3].selectbox("Device", DEVICES, key="bench_device", bind="query-params")
@@ -82,7 +83,7 @@ def _kept_heads(heads: int) -> list[int]:
 
 def _listed(numbers: list[int]) -> str:
     named = " and ".join(filter(None, [", ".join(str(n) for n in numbers[:-1]), str(numbers[-1])]))
-    return f"{named} {'is' if len(numbers) == 1 else 'are'}"
+    return f"{named} {'is no divisor' if len(numbers) == 1 else 'are no divisors'}"
 
 
 def divisors(number: int) -> list[int]:
@@ -145,9 +146,9 @@ def hold_in_words(lengths: tuple[int, ...]) -> str:
     """'32 sequences hold 2,578 to 52,931 tokens', without an article before and a full stop after."""
     shortest, longest = min(lengths), max(lengths)
     if len(lengths) == 1:
-        return f"one sequence holds {longest:,} tokens"
+        return f"one sequence holds {number_of(longest, 'token')}"
     if shortest == longest:
-        return f"{len(lengths):,} sequences hold {longest:,} tokens each"
+        return f"{len(lengths):,} sequences hold {number_of(longest, 'token')} each"
     return f"{len(lengths):,} sequences hold {shortest:,} to {longest:,} tokens"
 
 

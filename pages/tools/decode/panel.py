@@ -24,7 +24,7 @@ from core.host.guard import limit_in_words
 from core.host.memory import available_bytes
 from core.host.packages import missing
 from core.host.processor import has_amx, has_nvidia_gpu
-from core.units import format_bytes
+from core.units import format_bytes, number_of
 from pages.tools.decode.result import in_words, show_result
 
 QUICK_BYTES = 2e9
@@ -142,8 +142,8 @@ def _step_in_words(job: DecodeJob, shape: StepShape) -> str:
     least = format_bytes(step_memory_bytes(job, shape, copies=copies))
     most = format_bytes(step_memory_bytes(job, shape, job.kv_heads, copies))
     return (
-        f"A whole step of {shape.num_layers:,} layers must read {sizes}; timing it takes {least} of memory, or up to "
-        f"{most} where the fastest kernels store the cache in layouts of their own."
+        f"A whole step of {number_of(shape.num_layers, 'layer')} must read {sizes}; timing it takes {least} of memory, "
+        f"or up to {most} where the fastest kernels store the cache in layouts of their own."
     )
 
 

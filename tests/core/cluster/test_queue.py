@@ -74,7 +74,7 @@ def test_a_point_that_is_lost_every_time_fails_in_words_and_can_wait_again():
     assert drive(sweep_id, Written({"H100": 1, "L4": 1}, {point.id: [LOSS] * 4})) == "complete"
     assert states(sweep_id) == ["failed", *["done"] * 7]
     assert kept.points(sweep_id)[0].message == "Lost 4 times, last: The node died."
-    assert kept.find(sweep_id).message == "1 points gave no result."
+    assert kept.find(sweep_id).message == "1 point gave no result."
     assert kept.try_again(sweep_id) == 1
     again = Written({"H100": 1, "L4": 1})
     assert drive(sweep_id, again) == "complete"
@@ -177,7 +177,7 @@ def test_a_result_that_cannot_be_read_is_kept_and_the_sweep_ends():
     found = kept.points(sweep_id)[0]
     assert (found.state, found.record) == ("failed", None)
     assert found.message == "Its result is kept and cannot be read: schema is None: this version reads 1."
-    assert kept.find(sweep_id).message == "1 points gave no result."
+    assert kept.find(sweep_id).message == "1 point gave no result."
 
 
 def test_a_sweep_of_another_version_is_named_and_keeps_no_other_from_the_list():

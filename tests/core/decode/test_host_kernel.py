@@ -1,11 +1,13 @@
 """The compiled kernel of every instruction set that can run here, held to float64 of the same stored numbers."""
 
 import ctypes
+import json
 import math
 import os
 import platform
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +19,7 @@ from core.decode import caches, host_kernel, host_library
 from core.decode.inputs import Inputs, make_inputs
 from core.decode.kernel import Unavailable, reference, relative_error
 from core.decode.plan import DecodeJob
+from tests.dashboard import ROOT
 
 pytestmark = pytest.mark.torch
 
@@ -221,3 +224,26 @@ def anew_built() -> Iterator[None]:
         yield
     finally:
         host_library.built.cache_clear()
+
+
+COUNTED = """
+import torch
+from core.decode.host_library import host_library, threads_of_torch
+library, pool, asked = host_library(), threads_of_torch(), torch.get_num_threads()
+assert asked > 1
+probes = ((library.headroom_products, (0, 1)), (library.headroom_exponentials, (1,)))
+print([probe(*times, threads, pool) for probe, times in probes for threads in (1, asked)])
+"""
+
+
+def test_a_pool_that_gives_fewer_threads_is_counted_with_those():
+    """As much as one thread does, where torch means to have two and its pool may give one."""
+    if host_library.threads_of_torch().value is None:
+        pytest.skip("torch has no pool of OpenMP's here")
+    environment = {**os.environ, "OMP_NUM_THREADS": "2", "OMP_THREAD_LIMIT": "1"}
+    done = subprocess.run(
+        [sys.executable, "-c", COUNTED], env=environment, cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    alone, together, one_by_one, both = json.loads(done.stdout)
+    assert alone == together > 0
+    assert one_by_one == both == 4096  # exponentials of a turn

@@ -54,6 +54,19 @@ def test_a_job_that_fits_is_left_as_it_is():
     assert fitted.measured == fitted.asked
 
 
+@pytest.mark.parametrize("lengths", [(100, 131_072), (131_072, 100)])
+def test_a_ragged_batch_keeps_its_longest_in_whatever_order(lengths):
+    """At 40 heads of 128 in 16 bits 16,384 tokens fit 2 GB: three halvings of the longest, and no 100 of the short."""
+    fitted = fit_to_memory(job(kv_heads=(40,), batch_size=2, context_length=131_072, lengths=lengths), 2 * 10**9)
+    assert fitted.measured.lengths == (16_384,)
+    assert fitted.scale == pytest.approx((131_072 + 100) / 16_384)
+
+
+def test_every_other_sequence_of_a_ragged_batch_stays_from_the_longest_down():
+    asked = job(kv_heads=(40,), batch_size=4, context_length=16_384, lengths=(1, 16_384, 9_000, 12_000))
+    assert fit_to_memory(asked, 2_500_000_000).measured.lengths == (16_384, 9_000)
+
+
 def test_the_batch_is_halved_before_the_context():
     fitted = fit_to_memory(job(context_length=65_536, batch_size=32), 12 * 10**9)
     assert (fitted.measured.batch_size, fitted.measured.context_length) == (2, 65_536)

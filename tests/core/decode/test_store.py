@@ -27,6 +27,19 @@ def test_a_run_comes_back_whole_from_the_store_and_from_both_files():
         assert from_csv(to_csv(whole)) == whole
 
 
+@pytest.mark.parametrize("detail", ["'=1' is no option", "''", "1,234", "−1", "=2", "-5", "'-5"])
+def test_a_kernel_s_words_come_back_from_csv_as_they_were(detail):
+    """Also where a spreadsheet would take them for a formula, for marked text or for a number."""
+    record = run_record()
+    whole = replace(record, results=(replace(record.results[0], detail=detail), *record.results[1:]))
+    assert from_csv(to_csv(whole)) == whole
+
+
+def test_a_run_that_measured_nothing_comes_back_from_csv():
+    nothing = replace(run_record(), status="stopped", message="The time limit of 0.01 s was reached.", results=())
+    assert from_csv(to_csv(nothing)) == nothing
+
+
 def test_a_step_is_its_layers_and_its_ends():
     whole = STEPS[0]
     assert whole.step_seconds == pytest.approx(0.125)  # 10 x 12 ms + 5 ms

@@ -103,6 +103,8 @@ def test_the_contexts_of_a_large_ragged_batch_reach_the_child(monkeypatch):
     assert (state.status, state.message) == ("complete", "")
     assert state.record is not None
     assert state.record.job["lengths"] == [256, 100]
+    assert " --lengths 256,100" in state.record.command  # the file that they came in is gone
+    assert "@" not in state.record.command
 
 
 def test_contexts_in_a_file_that_cannot_be_read_are_named(tmp_path):
