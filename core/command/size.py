@@ -168,8 +168,8 @@ def _job(spec: ModelSpec, count: ParameterCount | None, options: argparse.Namesp
         engine_settings=_settings(options.setting, options.engine),
         **beside_fields(options, lambda name: model_of(name, 1)[0]),
     )
-    if options.cache_bits is not None and job.named_width is not None:
-        named = f"--cache-bits {options.cache_bits} and {job.named_width.name} of --setting"
+    if options.cache_bits is not None and job.stored_type is not None:
+        named = f"--cache-bits {options.cache_bits} and {job.stored_type.name} of --setting"
         raise SizingError(f"{named} answer one question twice: give one")
     require_prefix_within(job)
     measured = options.cache_memory_gib

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from core.engines.face import plan_cache
 from core.engines.held import held_bytes
-from core.engines.named_width import named_width
 from core.engines.plan import EngineError, EnginePlan
+from core.engines.stored_type import stored_type
 from core.models.spec import ModelSpec, UnsupportedConfig, read_config
 from core.serving.job import PAYLOAD, ServingJob
 from core.serving.stages import SPLIT_ENGINES, Stage
@@ -49,7 +49,7 @@ class EngineCache:
         if self.tensor_parallel > 1:
             job["tensor_parallel"] = self.tensor_parallel
         asked = self._asked()
-        if named_width(self.engine, asked) is None and "cache_type" not in asked:
+        if stored_type(self.engine, asked) is None and "cache_type" not in asked:
             job["cache_bits"] = self.cache_bits
         return plan_cache(self.spec, engine=self.engine, **job, **asked)
 
@@ -64,7 +64,7 @@ class EngineCache:
 
         common: dict[str, Any] = {} if self.tensor_parallel == 1 else {"tensor_parallel": self.tensor_parallel}
         asked = self._asked()
-        if named_width(self.engine, asked) is None and "cache_type" not in asked:
+        if stored_type(self.engine, asked) is None and "cache_type" not in asked:
             common["cache_bits"] = self.cache_bits
         return columns(
             self.spec,

@@ -111,8 +111,8 @@ def fewest_kv_bits(job: ServingJob) -> Answer:
 
     None where the engine's settings name how the cache is stored.
     """
-    if job.named_width is not None:
-        return _nothing(f"The cache is in {job.named_width.name}, whatever the bits.")
+    if job.stored_type is not None:
+        return _nothing(f"The cache is in {job.stored_type.name}, whatever the bits.")
     for position, bits in enumerate(KV_WIDTHS):
         at = with_kv_bits(job, bits)
         if is_offered(at) and job_fits(at):

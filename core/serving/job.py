@@ -10,7 +10,7 @@ from functools import cached_property
 from typing import Any
 
 from core.engines.face import MODULES
-from core.engines.named_width import NamedWidth, named_width
+from core.engines.stored_type import StoredType, stored_type
 from core.errors import SizingError, require_number, require_whole
 from core.hardware.accelerators import Accelerator, find_accelerator
 from core.models.notebook import html_table
@@ -133,8 +133,8 @@ class ServingJob:
         for name, kind in (("draft", Draft), ("offload", Offload)):
             if not isinstance(getattr(self, name), kind | None):
                 raise SizingError(f"{name} is {getattr(self, name)!r}: give core.serving.{name}'s, or None")
-        if self.named_width is not None:
-            self._take_width(self.named_width.bits)
+        if self.stored_type is not None:
+            self._take_width(self.stored_type.bits)
         _check_memory_known(self.device)
         experts = self.num_experts if self.expert_parallel else 0
         check_split_of(self.model, self.split, self.engine, experts=experts, drafts=self.draft is not None)
@@ -148,9 +148,14 @@ class ServingJob:
             object.__setattr__(self, name, value)
 
     @cached_property
-    def named_width(self) -> NamedWidth | None:
+    def stored_type(self) -> StoredType | None:
         """The type that engine_settings name for the cache; None where kv_bits decides."""
-        return named_width(self.engine, dict(self.engine_settings))
+        return stored_type(self.engine, dict(self.engine_settings))
+
+    @property
+    def cache_type(self) -> str:
+        """Its name; empty where kv_bits decides."""
+        return self.stored_type.name if self.stored_type else ""
 
     @property
     def device(self) -> Accelerator:

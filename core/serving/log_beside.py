@@ -11,8 +11,8 @@ from typing import Any
 from core.engines.face import plan_cache
 from core.engines.llama_cpp import compute_buffer
 from core.engines.logs import LogFigure, ServerLog
-from core.engines.named_width import named_width
 from core.engines.plan import CacheGroup, EngineError, EnginePlan
+from core.engines.stored_type import stored_type
 from core.models.spec import ModelSpec
 from core.serving.engine_cache import engine_spec
 from core.serving.engine_why import Misleading, misleading, misleading_pool
@@ -108,7 +108,7 @@ def _settings(log: ServerLog, job: ServingJob, keys: tuple[str, ...]) -> dict[st
     """The job's settings for this engine, and what the log says over them."""
     own = dict(job.engine_settings) if job.engine == log.engine else {}
     said = {key: log.settings[key] for key in keys if key in log.settings}
-    if named_width(log.engine, own | said) is None and "cache_type" not in own | said:
+    if stored_type(log.engine, own | said) is None and "cache_type" not in own | said:
         own["cache_bits"] = job.kv_bits
     return {"tensor_parallel": job.tensor_parallel, **own, **said}
 

@@ -100,7 +100,7 @@ def option_grid(job: ServingJob, *, scale_overhead_bits: int = 0) -> OptionGrid:
 
 @lru_cache(maxsize=KEPT_GRIDS)
 def _grid(_model: Keyed, job: ServingJob, scale_overhead_bits: int) -> OptionGrid:
-    widths = (job.kv_bits,) if job.named_width else tuple(sorted({*WIDTHS, job.kv_bits}, reverse=True))
+    widths = (job.kv_bits,) if job.stored_type else tuple(sorted({*WIDTHS, job.kv_bits}, reverse=True))
     kv_heads: tuple[int | None, ...] = allowed_kv_heads(job.model, job.tensor_parallel) or (None,)
     options = tuple(
         option_of(at_width(job.where(num_kv_heads=g), bits, scale_overhead_bits)) for g in kv_heads for bits in widths
@@ -110,8 +110,7 @@ def _grid(_model: Keyed, job: ServingJob, scale_overhead_bits: int) -> OptionGri
 
 def option_of(job: ServingJob) -> Option:
     """The plan of the job's G and width; of the payload where the engine has no such cache or no such model."""
-    named = job.named_width.name if job.named_width else ""
-    made = partial(Option, num_kv_heads=job.num_kv_heads, kv_bits=job.kv_bits, cache_type=named)
+    made = partial(Option, num_kv_heads=job.num_kv_heads, kv_bits=job.kv_bits, cache_type=job.cache_type)
     try:
         return made(plan=plan(job))
     except EngineError as refused:

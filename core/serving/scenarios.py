@@ -161,8 +161,8 @@ def difference_words(first: Scenario, other: Scenario) -> str:
 
 
 def _cache(job: ServingJob) -> str:
-    if job.named_width is not None:
-        return f"cache in {job.named_width.name}"
+    if job.stored_type is not None:
+        return f"cache in {job.stored_type.name}"
     return f"{'bf16' if job.kv_bits == 16 else f'{job.kv_bits}-bit'} cache"
 
 

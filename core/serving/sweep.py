@@ -52,9 +52,9 @@ def sweep(
     weight_bytes, kv_payload_bytes, kv_reserved_bytes, state_bytes, runtime_bytes, total_bytes, budget_bytes,
     headroom_bytes, fits. Raises SizingError where a value is not possible, or where bytes would not fit 64 bits.
     """
-    if kv_bits is not None and job.named_width is not None:
+    if kv_bits is not None and job.stored_type is not None:
         raise SizingError(
-            f"kv_bits cannot be swept: engine_settings store the cache in {job.named_width.name}. Leave one of them out"
+            f"kv_bits cannot be swept: engine_settings store the cache in {job.stored_type.name}. Leave one of them out"
         )
     heads = [job.num_kv_heads] if num_kv_heads is None else list(num_kv_heads)
     widths = [job.kv_bits] if kv_bits is None else list(kv_bits)

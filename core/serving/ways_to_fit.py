@@ -148,7 +148,7 @@ _Step = tuple[Change, dict[str, object]]
 
 
 def _kv_changes(job: ServingJob) -> list[_Step]:
-    named = job.named_width is not None  # by the engine's settings, which a way leaves as they are
+    named = job.stored_type is not None  # by the engine's settings, which a way leaves as they are
     changed = [] if named else [with_kv_bits(job, bits) for bits in LOWER_BITS if bits < job.kv_bits]
     return [
         (

@@ -47,7 +47,11 @@ def show(asked: inputs.Asked, answer: st.delta_generator.DeltaGenerator) -> None
 def show_behind(asked: inputs.Asked, served: Served) -> None:
     """The tabs under the answer."""
     option = Option(
-        num_kv_heads=None, kv_bits=served.job.kv_bits, plan=served.plan, engine_refusal=served.engine_refusal
+        num_kv_heads=None,
+        kv_bits=served.job.kv_bits,
+        plan=served.plan,
+        engine_refusal=served.engine_refusal,
+        cache_type=served.job.cache_type,
     )
     st.subheader("Behind the answer")
     # Tabs of their own to the browser: else the other job's keep the number or the name that was open among these.

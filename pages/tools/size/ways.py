@@ -76,7 +76,7 @@ def use_way(way: WayToFit) -> None:
     state, job = st.session_state, way.job
     state["size_batch"], state["size_context"] = job.batch_size, job.context_length
     state["size_weight_bits"] = int(job.weight_bits)
-    if job.named_width is None:  # else the engine's settings say how the cache is stored, and stay as they are
+    if job.stored_type is None:  # else the engine's settings say how the cache is stored, and stay as they are
         state["size_kv_bits"] = job.kv_bits
     stored.take(job.weight_format)
     state["size_count"], state["size_tp"] = job.num_accelerators, job.tensor_parallel

@@ -4,7 +4,7 @@ from fractions import Fraction
 
 import pytest
 
-from core.engines.named_width import NamedWidth, named_width
+from core.engines.stored_type import StoredType, stored_type
 from core.errors import SizingError
 from core.figures.sizing import options_alt_text
 from core.serving.headline import LLAMA_2_13B
@@ -38,7 +38,7 @@ def job(engine: str = "vllm", **settings: object) -> ServingJob:
     ],
 )
 def test_the_bits_of_a_type_by_hand(engine: str, settings: dict[str, object], bits: Fraction) -> None:
-    found = named_width(engine, settings)
+    found = stored_type(engine, settings)
     assert found is not None
     assert found.bits == bits
     assert job(engine, **settings).kv_bits_per_element == bits
@@ -56,12 +56,12 @@ def test_the_bits_of_a_type_by_hand(engine: str, settings: dict[str, object], bi
     ],
 )
 def test_what_names_no_type_leaves_the_bits(engine: str, settings: dict[str, object]) -> None:
-    assert named_width(engine, settings) is None
+    assert stored_type(engine, settings) is None
 
 
 def test_bits_that_are_typed_beside_a_type_say_nothing() -> None:
     asked = job(cache_type="turboquant_4bit_nc")
-    assert asked.named_width == NamedWidth("turboquant_4bit_nc", Fraction(4))
+    assert asked.stored_type == StoredType("turboquant_4bit_nc", Fraction(4))
     assert asked.where(kv_bits=16, kv_scale_overhead_bits=32).kv_bits_per_element == 4
 
 

@@ -17,14 +17,14 @@ SGLANG = {"bfloat16": Fraction(16), "fp8_e4m3": Fraction(8), "fp8_e5m2": Fractio
 
 
 @dataclass(frozen=True)
-class NamedWidth:
+class StoredType:
     """bits: of one element, with its share of a scale that stands for a fixed number of elements. name: the type's."""
 
     name: str
     bits: Fraction
 
 
-def named_width(engine: str, settings: Mapping[str, Any]) -> NamedWidth | None:
+def stored_type(engine: str, settings: Mapping[str, Any]) -> StoredType | None:
     """What the settings name; None where they leave it to cache_bits, or name a type that the engine will refuse.
 
     llama.cpp: where they name the type of keys and that of values.
@@ -39,27 +39,27 @@ def named_width(engine: str, settings: Mapping[str, Any]) -> NamedWidth | None:
     return None
 
 
-def _of_table(table: Mapping[str, Fraction], cache_type: object) -> NamedWidth | None:
+def _of_table(table: Mapping[str, Fraction], cache_type: object) -> StoredType | None:
     if not isinstance(cache_type, str) or cache_type not in table:
         return None
-    return NamedWidth(cache_type, table[cache_type])
+    return StoredType(cache_type, table[cache_type])
 
 
-def _of_blocks(*types: object) -> NamedWidth | None:
+def _of_blocks(*types: object) -> StoredType | None:
     from core.engines.llama_cpp.cache_types import BLOCKS  # noqa: PLC0415  an engine is loaded when it is asked
 
     names = [name.lower() for name in types if isinstance(name, str)]
     if len(names) < len(types) or not BLOCKS.keys() >= set(names):
         return None
     bits = [Fraction(8 * size, elements) for elements, size in (BLOCKS[name] for name in names)]
-    return NamedWidth(" and ".join(dict.fromkeys(names)), sum(bits, Fraction(0)) / len(bits))
+    return StoredType(" and ".join(dict.fromkeys(names)), sum(bits, Fraction(0)) / len(bits))
 
 
-def _of_groups(settings: Mapping[str, Any]) -> NamedWidth | None:
+def _of_groups(settings: Mapping[str, Any]) -> StoredType | None:
     """MLX keeps a scale and a bias of 16 bits each for a group."""
     from core.engines.mlx.planner import MlxJob  # noqa: PLC0415  an engine is loaded when it is asked
 
     bits, group = settings.get("kv_bits"), settings.get("kv_group_size", MlxJob.kv_group_size)
     if type(bits) is not int or type(group) is not int or group < 1:
         return None
-    return NamedWidth(f"kv_bits={bits}", bits + Fraction(32, group))
+    return StoredType(f"kv_bits={bits}", bits + Fraction(32, group))
