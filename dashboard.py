@@ -17,6 +17,10 @@ from starlette.middleware import Middleware
 ROOT = Path(__file__).parent
 if str(ROOT) not in sys.path:
     sys.path.insert(0, str(ROOT))
+# Streamlit puts the folder of pages/frame.py in front at the start of each run and takes it out at its end, unless it
+# is there. What another thread imports just then is not found, and a package that was half imported stays broken.
+if os.path.abspath(ROOT / "pages") not in sys.path:
+    sys.path.append(os.path.abspath(ROOT / "pages"))
 
 from core.models.hub import gate  # noqa: E402  found by the line above
 from pages.server import entry, health, logs, tidy  # noqa: E402

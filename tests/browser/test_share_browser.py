@@ -68,7 +68,7 @@ def test_copy_link_copies_the_address_of_the_view(view: Page):
 
 VIEWS = {  # a view that no default shows, and words on it that say so
     "models?models_pick=Falcon-7B&models_pick=Llama-1+7B&models_ghosts=true": "Falcon-7B keeps 8 KiB per token",
-    "size?size_batch=4&size_context=8192&size_kv_bits=8&size_g=8&size_tab=Limits": "G = 8 with 8 KV bits",
+    "size?size_batch=4&size_context=8192&size_kv_bits=8&size_g=8&size_tab=Limits": "G = 8 with an 8-bit cache",
     VIEW: SAYS,
     "bottleneck?bottleneck=2&bottleneck_batch=32": "Batch 32, 4,096 tokens",
     "evidence?evidence_held=Dropped&evidence_kind=MQA": "Benchmarks: MQA −0.60 points (1 comparison)",

@@ -46,3 +46,20 @@ def test_a_page_that_is_asked_for_brings_what_its_first_picture_needs():
         "a page": ["pandas", "altair", "PIL.ImageFile", "core.figures.overview"],
         "not looked at": "a word",
     }
+
+
+PATHS = """
+import sys
+import dashboard
+from streamlit.runtime.scriptrunner.exec_code import modified_sys_path
+before = list(sys.path)
+with modified_sys_path("pages/frame.py"):
+    assert sys.path == before, set(sys.path) ^ set(before)
+assert sys.path == before
+"""
+
+
+def test_no_run_of_a_page_changes_where_another_thread_looks_for_modules():
+    """Else an import beside it steps over a folder: a server's Altair was broken so until it was started again."""
+    done = subprocess.run([sys.executable, "-c", PATHS], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
