@@ -9,7 +9,8 @@ from torch import Tensor
 from core.decode.caches import GROUP, paired_nibbles, signed_nibbles
 from core.decode.host_library import KINDS, host_library, instruction_set, threads_of_torch
 from core.decode.inputs import Inputs
-from core.decode.kernel import Call, Kernel, Unavailable
+from core.decode.kernel import Call, Kernel, Unavailable, scratch_bytes
+from core.decode.plan import laying_out_bytes
 
 BLOCK = 16  # tokens
 PACKED = (
@@ -132,6 +133,13 @@ def prepare(inputs: Inputs, library: ctypes.CDLL | None = None) -> Call:
     return call
 
 
+def extra_bytes(inputs: Inputs) -> int:
+    """The layout of its own with what it is made of, and scratch."""
+    names = {torch.int8: "int8", torch.uint8: "int4"}
+    dtype, capacity = names.get(inputs.keys.dtype, ""), inputs.sizes[3]
+    return laying_out_bytes(dtype, inputs.cache_bytes, capacity=capacity) + scratch_bytes(inputs)
+
+
 def describe(inputs: Inputs, library: ctypes.CDLL | None = None) -> str:
     """Which instruction set carries it here, and whether AMX's tiles, VNNI or GFNI has a part in it."""
     library = library or host_library()
@@ -150,4 +158,5 @@ HOST_KERNEL = Kernel(
     layout=PACKED,
     leads=True,
     describe=describe,
+    extra_bytes=extra_bytes,
 )

@@ -33,6 +33,12 @@ class Inputs:
         return batch, kv_heads, heads // kv_heads, capacity, dim
 
     @property
+    def cache_bytes(self) -> int:
+        """Bytes of codes and scales."""
+        held = (self.keys, self.values, self.key_scales, self.value_scales)
+        return sum(int(x.nbytes) for x in held if x is not None)
+
+    @property
     def scale(self) -> float:
         return 1 / math.sqrt(self.query.shape[-1])
 

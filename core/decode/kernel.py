@@ -23,11 +23,22 @@ class Unavailable(RuntimeError):
     """This host, dtype or shape does not have the kernel: the message says why."""
 
 
+def scratch_bytes(inputs: Inputs) -> int:
+    """What any kernel may hold for a call, in bytes: scores three times in float32, outputs four times."""
+    batch, kv_heads, rows, capacity, dim = inputs.sizes
+    return batch * kv_heads * rows * (3 * 4 * capacity + 4 * 4 * dim)
+
+
+def copied_bytes(inputs: Inputs) -> int:
+    """Another cache, in a layout of the kernel's own or as its library copies it, and scratch."""
+    return inputs.cache_bytes + scratch_bytes(inputs)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Kernel:
     """prepare(inputs) -> the timed call, returning [B, H, D] or a view of it in any float dtype.
 
-    extra_bytes(inputs) is what a call holds beside the cache, where that is more than another cache of its size.
+    extra_bytes(inputs) is the most that preparing or a call holds beside the inputs, in bytes.
     """
 
     name: str
@@ -39,7 +50,7 @@ class Kernel:
     leads: bool = False  # likely the fastest: tried first, so that no G goes without it where time is short
     slow_to_build: bool = False  # compiled for each shape, in seconds: left out of a quick run
     describe: Callable[[Inputs], str] = lambda _inputs: ""
-    extra_bytes: Callable[[Inputs], int] = lambda _inputs: 0
+    extra_bytes: Callable[[Inputs], int] = scratch_bytes
 
 
 def reference(inputs: Inputs) -> Tensor:

@@ -16,8 +16,10 @@ from core.decode.kernel import (
     Kernel,
     Unavailable,
     compiled_for_these_shapes,
+    copied_bytes,
     needs_16_or_32_bits,
     scales_outside,
+    scratch_bytes,
     sdpa_backend,
     softmax_to,
 )
@@ -43,9 +45,9 @@ def _repeated(x: Tensor, times: int) -> Tensor:
 
 
 def _repeated_bytes(inputs: Inputs) -> int:
-    """Keys and values of every query head."""
+    """Keys and values of every query head, and scratch."""
     rows = inputs.sizes[2]
-    return (inputs.keys.nbytes + inputs.values.nbytes) * rows if rows > 1 else 0
+    return (inputs.cache_bytes * rows if rows > 1 else 0) + scratch_bytes(inputs)
 
 
 def _repeat_kv(inputs: Inputs) -> Call:
@@ -114,14 +116,15 @@ def _cast_then_matmul(inputs: Inputs) -> Call:
 
 def _widened_bytes(inputs: Inputs) -> int:
     """Keys and values of _cast_then_matmul: fp8 codes in the query's dtype; codes with scales in float32, and while the
-    values are made what core.decode.caches.numbers holds of them: float32 before the scales, of int4 the int8 codes.
+    values are made what core.decode.caches.numbers holds of them: float32 before the scales, of int4 the int8 codes;
+    and scratch.
     """
     batch, kv_heads, _, capacity, dim = inputs.sizes
     if not inputs.scaled_by_token:
         of_element = 2 * int(inputs.query.dtype.itemsize)
     else:
         of_element = 3 * 4 + (1 if inputs.keys.dtype == torch.uint8 else 0)
-    return batch * kv_heads * capacity * dim * of_element
+    return batch * kv_heads * capacity * dim * of_element + scratch_bytes(inputs)
 
 
 def _flex(inputs: Inputs) -> Call:
@@ -196,6 +199,7 @@ SHARED = (
         name="packed_rows_matmul_transposed",
         summary="the same over a cache that stores head_dim before tokens",
         prepare=_packed_matmul_transposed,
+        extra_bytes=copied_bytes,
         layout="keys and values [batch, KV head, head_dim, token]",
     ),
     Kernel(
@@ -210,7 +214,13 @@ SHARED = (
         prepare=scales_outside(_cast_then_matmul),
         extra_bytes=_widened_bytes,
     ),
-    Kernel(name="flex_attention", summary="flex_attention, compiled", prepare=_flex, slow_to_build=True),
+    Kernel(
+        name="flex_attention",
+        summary="flex_attention, compiled",
+        prepare=_flex,
+        slow_to_build=True,
+        extra_bytes=copied_bytes,  # of whole contexts on a CPU; with a mask far less
+    ),
     Kernel(
         name="compiled_rows",
         summary="multiply and sum, fused by torch.compile",

@@ -5,6 +5,7 @@ KV bytes read = 2 x G x head_dim x bytes per element x T, FLOPs = 4 x H x head_d
 bandwidth and FLOPs over rate bounds the step from below.
 """
 
+import math
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 
@@ -13,6 +14,8 @@ from core.serving.step_reads import expected_distinct
 ELEMENT_BYTES = {"float32": 4, "bfloat16": 2, "float16": 2, "float8_e4m3fn": 1, "int8": 1, "int4": 1}  # a code's own
 # Of 32 elements, with their scales.
 BYTES_OF_32 = {"float32": 128, "bfloat16": 64, "float16": 64, "float8_e4m3fn": 32, "int8": 34, "int4": 18}
+# The most caches held while one is laid out for the compiled kernel: codes of 8 and 4 bits are taken apart, one a byte.
+LAYING_OUT = {"int8": 2.0, "int4": 4.1}
 SCALED = ("int8", "int4")  # a float16 scale for 32 elements, as llama.cpp's q8_0 and q4_0
 ERROR_LIMITS = {name: 1e-5 if name == "float32" else 1e-2 for name in ELEMENT_BYTES}
 DEVICES = ("auto", "cpu", "cuda", "mps", "xpu")
@@ -189,16 +192,25 @@ class FittedJob:
 
 def needed_bytes(job: DecodeJob, device_type: str = "cpu", read_bytes: int = COLD_BYTES) -> int:
     """Memory that a run needs: the cache at its largest G (rotated copies of it where it is small), a float32 working
-    copy of one sequence and read_bytes for the roofline; on a CPU a second cache, laid out for the kernel under test.
+    copy of one sequence and read_bytes for the roofline; on a CPU a second cache, laid out for the kernel under test,
+    and what laying_out_bytes says beyond that.
 
     On a GPU (any other device_type) no second cache is asked for: memory is what limits the job there, and a kernel
-    that finds no room for a layout of its own is a failed result beside the others.
+    that finds no room for a layout of its own is an unavailable result beside the others.
     """
     stored = max(COLD_BYTES, *(job.stored_bytes(g) for g in job.kv_heads))
     capacity = padded(max(job.sequence_lengths))
     reference = 8 * job.head_dim * capacity * max(job.kv_heads)
     scores = 8 * job.num_query_heads * capacity * len(job.sequence_lengths)
-    return (2 if device_type == "cpu" else 1) * stored + reference + scores + read_bytes
+    own = max(job.stored_bytes(g) for g in job.kv_heads)
+    once_more = stored - own + laying_out_bytes(job.dtype, own, capacity=max(job.sequence_lengths))
+    return stored + (once_more if device_type == "cpu" else 0) + reference + scores + read_bytes
+
+
+def laying_out_bytes(dtype: str, cache_bytes: int, *, capacity: int) -> int:
+    """The most that laying out a cache of cache_bytes for the compiled kernel holds beside it, in bytes: the layout and
+    what it is made of (LAYING_OUT), and half a cache more where the context is filled up to blocks of 16 tokens."""
+    return math.ceil(cache_bytes * (LAYING_OUT.get(dtype, 1.0) + (0.55 if capacity % 16 else 0)))
 
 
 def fit_to_memory(job: DecodeJob, limit_bytes: int, device_type: str = "cpu") -> FittedJob:

@@ -193,11 +193,12 @@ def _prepared(
         for r in ranked:
             kernel = next(k for k in run.kernels if k.name == r.kernel)
             copy = 0 if kernel.layout == NATURAL else run.job.stored_bytes(r.kv_heads)
-            if copy > spare:
-                left_out[r.kv_heads, r.kernel] = f"it needs {copy / 1e9:,.1f} GB beside the others"
+            part = part_of(pool, r.kv_heads, places[r.kv_heads])
+            needed = max(copy, kernel.extra_bytes(part))
+            if needed > spare:
+                left_out[r.kv_heads, r.kernel] = f"it needs {needed / 1e9:,.1f} GB beside the others"
                 break
             try:
-                part = part_of(pool, r.kv_heads, places[r.kv_heads])
                 with run.kept.around(kernel.torch_threads):
                     calls[r.kv_heads, r.kernel] = recorded(run.device, kernel.prepare(part))[0]
                 spare -= copy

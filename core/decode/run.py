@@ -19,7 +19,7 @@ import torch
 from core.decode import device as devices
 from core.decode.cuda_graph import recorded
 from core.decode.inputs import Inputs, make_inputs
-from core.decode.kernel import Kernel, Unavailable, reference, relative_error
+from core.decode.kernel import NATURAL, Kernel, Unavailable, reference, relative_error
 from core.decode.kernels import all_kernels
 from core.decode.kernels_cpu import usual_threads
 from core.decode.measured_roofline import measure_roofline
@@ -222,13 +222,15 @@ class Run:
         return replace(blank, status="accepted", detail=detail, relative_error=error, samples=samples)
 
     def _check_room(self, kernel: Kernel, inputs: list[Inputs]) -> None:
-        """Raises Unavailable where what a call holds beside the caches goes beyond the memory that the run may take.
+        """Raises Unavailable where what the kernel holds beside the caches goes beyond the memory of the run:
+        its layouts of all copies but one, and the most for that one.
 
         Where memory is given on credit, as on Linux, the system would end the whole run for it.
         """
-        extra = kernel.extra_bytes(inputs[0])
-        caches = sum(copy.keys.nbytes + copy.values.nbytes for copy in inputs)
-        if extra and caches + extra > self.limit_bytes:
+        laid_out = 0 if kernel.layout == NATURAL else sum(copy.cache_bytes for copy in inputs[1:])
+        extra = kernel.extra_bytes(inputs[0]) + laid_out
+        caches = sum(copy.cache_bytes for copy in inputs)
+        if caches + extra > self.limit_bytes:
             raise Unavailable(
                 f"holds {format_bytes(extra)} beside {format_bytes(caches)} of cache, more than the "
                 f"{format_bytes(self.limit_bytes)} that this run may take"

@@ -99,6 +99,34 @@ def test_every_kernel_computes_attention_or_says_why_it_cannot(kernel: Kernel, d
         assert isinstance(kernel.describe(inputs), str)
 
 
+def most_held(work) -> tuple[int, int, object]:
+    """The most bytes that a call allocates, those that it leaves, and what it returns."""
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU], profile_memory=True) as seen:
+        found = work()
+    held = most = 0
+    for event in seen.profiler.kineto_results.events():
+        if event.name() == "[memory]":
+            held += event.nbytes()
+            most = max(most, held)
+    return most, held, found
+
+
+@pytest.mark.parametrize("kernel", FAST, ids=lambda k: k.name)
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16", "float8_e4m3fn", "int8", "int4"])
+@pytest.mark.parametrize("lengths", [(), (2040, 77)], ids=["equal", "ragged"])
+def test_no_kernel_holds_more_than_it_says(kernel: Kernel, dtype: str, lengths: tuple[int, ...]):
+    """By torch's own count of what is allocated, over preparing and a call."""
+    for g in (8, 2):
+        inputs = inputs_of(job(dtype=dtype, lengths=lengths, batch_size=2, context_length=2048), g)
+        try:
+            preparing, kept, call = most_held(lambda inputs=inputs: kernel.prepare(inputs))
+        except Unavailable:
+            continue
+        calling, _, _ = most_held(call)
+        held, said = max(preparing, kept + calling), kernel.extra_bytes(inputs)
+        assert held <= said + 4096, (kernel.name, g)
+
+
 @pytest.mark.parametrize("dtype", ["bfloat16", "float8_e4m3fn", "int4"])
 def test_a_copy_has_the_same_numbers_elsewhere(dtype: str):
     held = inputs_of(job(dtype=dtype, lengths=(300, 1, 77)), 2)

@@ -87,6 +87,14 @@ def test_a_gpu_is_asked_for_one_cache_and_a_cpu_for_two():
     assert (on_cpu.scale, needed_bytes(headline)) == (2, 46_305_116_160 + 42_949_672_960 + 2**28)
 
 
+def test_a_cache_of_fewer_bits_is_planned_with_what_it_is_laid_out_from():
+    # 2 x 40 x 128 x 16,384 x 64 elements in 18 bytes for 32: 6,039,797,760 bytes stored; 4.1 times that laid out;
+    # 8 x 128 x 16,384 x 40 in float32; scores 8 x 40 x 16,384 x 64; 256 MiB
+    narrow = job(batch_size=64, dtype="int4")
+    assert needed_bytes(narrow) == 6_039_797_760 + 24_763_170_816 + 671_088_640 + 335_544_320 + 2**28
+    assert fit_to_memory(narrow, 2 * 10**9).measured.batch_size == 1  # 2 would need 2,072,149,197 bytes
+
+
 def test_a_gpu_held_to_two_gigabytes_still_measures():
     # 0.34 GB of cache, 0.67 GB of one sequence in float32 and 0.67 GB to read, a third of the limit: 1.68 GB
     assert fit_to_memory(job(), 2 * 10**9, "cuda").scale == 1

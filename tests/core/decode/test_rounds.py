@@ -308,8 +308,10 @@ def test_a_kernel_that_copies_the_cache_is_left_out_where_the_run_may_not_take_a
     """2 sequences, 2 KV heads, 100 tokens, heads of 32."""
     run = Run(replace(JOB, kv_heads=(2,), dtype=dtype, kernels=(kernel,)))
     drawn = make_inputs(run.job, 2, run.device, run.generator(2))
-    caches = drawn.keys.nbytes + drawn.values.nbytes
+    caches = drawn.cache_bytes
     (known,) = run.kernels
+    # and scratch: of 8 query heads and 2 sequences three float32 of each of 100 tokens, four of each of 32 outputs
+    extra += 2 * 8 * (12 * 100 + 16 * 32)
     assert known.extra_bytes(drawn) == extra
     run.limit_bytes = caches + extra
     run._check_room(known, [drawn])
