@@ -216,13 +216,14 @@ def laying_out_bytes(dtype: str, cache_bytes: int, *, capacity: int) -> int:
 def fit_to_memory(job: DecodeJob, limit_bytes: int, device_type: str = "cpu") -> FittedJob:
     """The job itself when it fits limit_bytes, else the batch, then the contexts, halved until it does.
 
-    Of a ragged batch every other sequence stays, from the longest down: a short one alone would say little of it.
+    Of a ragged batch the longest sequence stays, and of the others as many as there is room for, spread evenly over
+    their lengths so that the mean context is as near to the asked one as such a choice comes; the order does not count.
     Raises InvalidJob when even one short sequence does not fit.
     """
     read_bytes = min(GPU_READ_BYTES, limit_bytes // 3) if device_type != "cpu" else COLD_BYTES
-    measured = job
+    measured, mean = job, job.tokens / job.batch_size
     while (needed := needed_bytes(measured, device_type, read_bytes)) > limit_bytes:
-        smaller = _halved(measured)
+        smaller = _halved(measured, mean)
         if smaller is None:
             raise InvalidJob(
                 f"{limit_bytes / 1e9:,.2f} GB of memory are free, and the smallest run needs "
@@ -232,15 +233,24 @@ def fit_to_memory(job: DecodeJob, limit_bytes: int, device_type: str = "cpu") ->
     return FittedJob(asked=job, measured=measured, needed_bytes=needed, limit_bytes=limit_bytes)
 
 
-def _halved(job: DecodeJob) -> DecodeJob | None:
+def _halved(job: DecodeJob, mean: float) -> DecodeJob | None:
     if job.batch_size > 1:
         batch = job.batch_size // 2
-        kept = sorted(job.lengths, reverse=True)[:: job.batch_size // batch][:batch]
-        return replace(job, batch_size=batch, lengths=tuple(kept))
+        return replace(job, batch_size=batch, lengths=_kept_lengths(job.lengths, batch, mean) if job.lengths else ())
     if max(job.sequence_lengths) < 512:
         return None
     shorter = tuple(max(1, n // 2) for n in job.lengths)
     return replace(job, context_length=max(1, job.context_length // 2), lengths=shorter)
+
+
+def _kept_lengths(lengths: tuple[int, ...], count: int, mean: float) -> tuple[int, ...]:
+    """The longest and count - 1 others at even distances in order of length, begun where their mean is nearest."""
+    longest, *others = sorted(lengths, reverse=True)
+    if count == 1:
+        return (longest,)
+    apart = len(others) / (count - 1)
+    begun = [[others[int((i + part / 16) * apart)] for i in range(count - 1)] for part in range(16)]
+    return (longest, *min(begun, key=lambda some: abs(longest + sum(some) - count * mean)))
 
 
 def copies_for_cold_reads(stored_bytes: int, cold_bytes: int = COLD_BYTES) -> int:

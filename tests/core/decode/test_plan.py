@@ -62,9 +62,19 @@ def test_a_ragged_batch_keeps_its_longest_in_whatever_order(lengths):
     assert fitted.scale == pytest.approx((131_072 + 100) / 16_384)
 
 
-def test_every_other_sequence_of_a_ragged_batch_stays_from_the_longest_down():
+def test_the_longest_stays_beside_what_brings_the_mean_nearest():
+    # asked 37,385 / 4 = 9,346; beside 16,384 the sequence of 1 gives 8,193, that of 9,000 gives 12,692
     asked = job(kv_heads=(40,), batch_size=4, context_length=16_384, lengths=(1, 16_384, 9_000, 12_000))
-    assert fit_to_memory(asked, 2_500_000_000).measured.lengths == (16_384, 9_000)
+    assert fit_to_memory(asked, 2_500_000_000).measured.lengths == (16_384, 1)
+
+
+@pytest.mark.parametrize("turned", [1, -1])
+def test_a_quarter_of_many_sequences_has_their_mean(turned):
+    # 1,000 to 64,000 in steps of 1,000: a mean of 32,500, where every other from the longest down would have 34,000
+    asked = job(kv_heads=(1,), batch_size=64, context_length=64_000, lengths=tuple(range(1000, 65_000, 1000))[::turned])
+    measured = fit_to_memory(asked, 2 * 10**9).measured
+    assert (measured.batch_size, max(measured.lengths)) == (16, 64_000)
+    assert abs(measured.tokens / 16 - 32_500) < 500
 
 
 def test_the_batch_is_halved_before_the_context():
