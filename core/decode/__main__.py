@@ -21,7 +21,7 @@ from core.host.guard import end_with_parent, give_way, limit_memory, prefer_to_b
 from core.host.linux import ask_for_huge_pages
 from core.host.packages import missing
 
-LONGEST_OF_A_SHELL = 120_000  # letters of one argument: Linux takes 131,072 bytes
+LENGTHS_AT_ONCE = 10_000  # at most 90,000 letters of one argument: Linux takes 131,072 bytes (execve(2))
 EXIT_INVALID, EXIT_BUSY, EXIT_FAILED = 2, 3, 1
 USUAL_CONTEXT = 16_384
 
@@ -40,8 +40,9 @@ def parser() -> argparse.ArgumentParser:
     run.add_argument(
         "--lengths",
         type=_lengths,
-        default=(),
-        help="one context per sequence, for a ragged batch; @FILE reads them there",
+        action="extend",
+        default=[],
+        help="one context per sequence, for a ragged batch; @FILE reads them there, and another --lengths goes on",
     )
     run.add_argument("--dtype", choices=tuple(ELEMENT_BYTES), default="bfloat16")
     run.add_argument(
@@ -95,7 +96,7 @@ def job_of(options: argparse.Namespace) -> DecodeJob:
             "there are some."
         )
     names = ("num_layers", "hidden_size", "intermediate_size", "vocab_size", "num_experts", "experts_per_token")
-    lengths = options.lengths
+    lengths = tuple(options.lengths)
     return DecodeJob(
         num_query_heads=options.query_heads, kv_heads=options.kv_heads, head_dim=options.head_dim,
         context_length=_held("--context", options.context, max(lengths) if lengths else None, USUAL_CONTEXT),
@@ -138,16 +139,22 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _with_lengths(arguments: Sequence[str], lengths: Sequence[int]) -> list[str]:
-    """What was asked, with the contexts of a file written out, which may be gone when the run is read: where a shell
-    takes so long an argument.
-    """
-    written, name = ",".join(map(str, lengths)), "--lengths"
-    if len(written) > LONGEST_OF_A_SHELL:
+    """What was asked, with contexts of a file written out, which may be gone when the run is read: in as many
+    --lengths as a shell takes, each LENGTHS_AT_ONCE contexts."""
+    kept: list[str] = []
+    asked: list[str] = []
+    rest = iter(arguments)
+    for given in rest:
+        name, equals, value = given.partition("=")
+        if name.startswith("--l") and "--lengths".startswith(name):  # argparse takes what begins it
+            asked.append(value if equals else next(rest))
+        else:
+            kept.append(given)
+    if not any(value.startswith("@") for value in asked):
         return list(arguments)
-    return [
-        written if before == name else f"{name}={written}" if given.startswith(f"{name}=") else given
-        for before, given in zip(("", *arguments), arguments, strict=False)
-    ]
+    for at in range(0, len(lengths), LENGTHS_AT_ONCE):
+        kept += ["--lengths", ",".join(map(str, lengths[at : at + LENGTHS_AT_ONCE]))]
+    return kept
 
 
 def _fail(message: str, options: argparse.Namespace, code: int) -> int:

@@ -15,6 +15,7 @@ import psutil
 import pytest
 
 from core.decode import store, worker
+from core.decode.__main__ import _with_lengths, job_of, parser
 from core.decode.device_lock import DeviceBusy, device_lock
 from core.decode.plan import DecodeJob
 from tests.elsewhere import gone
@@ -105,6 +106,19 @@ def test_the_contexts_of_a_large_ragged_batch_reach_the_child(monkeypatch):
     assert state.record.job["lengths"] == [256, 100]
     assert " --lengths 256,100" in state.record.command  # the file that they came in is gone
     assert "@" not in state.record.command
+
+
+@pytest.mark.parametrize("given", [("--lengths", "@{}"), ("--lengths=@{}",), ("--len", "@{}")])
+def test_the_command_of_the_largest_ragged_batch_runs_without_its_file(tmp_path, given):
+    lengths = tuple(16_000_000 + i for i in range(65_536))  # 589,823 letters, and Linux takes 131,072 of one argument
+    file = tmp_path / "lengths"
+    file.write_text(",".join(map(str, lengths)), encoding="utf-8")
+    asked = ["run", *(part.format(file) for part in given), "--quick"]
+    command = _with_lengths(asked, parser().parse_args(asked).lengths)
+    file.unlink()
+    assert "--quick" in command
+    assert max(map(len, command)) < 131_072
+    assert job_of(parser().parse_args(command)).lengths == lengths
 
 
 def test_contexts_in_a_file_that_cannot_be_read_are_named(tmp_path):
