@@ -288,6 +288,23 @@ def test_a_step_says_what_multiplied_its_weights(open_page: Opener, monkeypatch,
     assert said_as in said(open_page(PAGE))
 
 
+def test_one_layer_and_one_token_are_said_as_one():
+    from core.decode.plan import DecodeJob, StepShape
+    from pages.tools.decode.inputs import hold_in_words
+    from pages.tools.decode.panel import _step_in_words
+    from pages.tools.decode.step import _row, _sentence
+
+    one = replace(STEPS[0], num_layers=1)
+    assert _sentence((one,)).startswith("**A step of 1 layer takes ")
+    assert "Step of 1 layer (ms)" in _row(one, "")
+    assert "Step of 10 layers (ms)" in _row(STEPS[0], "")
+    assert hold_in_words((1,)) == "one sequence holds 1 token"
+    assert hold_in_words((1, 1)) == "2 sequences hold 1 token each"
+    shape = StepShape(num_layers=1, hidden_size=64, intermediate_size=64, vocab_size=64)
+    job = DecodeJob(num_query_heads=8, kv_heads=(8,), head_dim=64, context_length=1, batch_size=1, step=shape)
+    assert _step_in_words(job, shape).startswith("A whole step of 1 layer must read ")
+
+
 @pytest.mark.parametrize(("scale", "said_as"), [(16.0, "1/16"), (1.5, "1/1.5")])
 def test_a_scaled_step_says_so_beside_its_times(open_page: Opener, monkeypatch, scale, said_as):
     record = replace(run_record(), scale=scale, steps=STEPS)

@@ -4,6 +4,7 @@ import streamlit as st
 
 from core.decode.records import ModelCheck, RunRecord, StepResult, share_in_words
 from core.reports.measured import figures_section
+from core.units import number_of
 from pages.shell import share
 from pages.shell.style import current_palette, draw
 
@@ -61,7 +62,8 @@ def _scaled(record: RunRecord) -> str:
 def _sentence(steps: tuple[StepResult, ...]) -> str:
     most, least = max(steps, key=lambda s: s.kv_heads), min(steps, key=lambda s: s.kv_heads)
     if most is least:
-        return f"**A step of {most.num_layers} layers takes {most.step_seconds * 1e3:,.0f} ms at G = {most.kv_heads}.**"
+        layers, milliseconds = number_of(most.num_layers, "layer"), most.step_seconds * 1e3
+        return f"**A step of {layers} takes {milliseconds:,.0f} ms at G = {most.kv_heads}.**"
     times = most.step_seconds / least.step_seconds
     return f"**A whole step takes {times:,.2f} times as long at G = {most.kv_heads} as at G = {least.kv_heads}.**"
 
@@ -81,7 +83,7 @@ def _row(s: StepResult, size: str) -> dict[str, object]:
         "Products": s.products,
         "Whole layer (ms)": f"{s.layer_seconds * 1e3:.3f}",
         "Embedding and head (ms)": f"{s.ends_seconds * 1e3:.3f}",
-        f"Step of {s.num_layers} layers{size} (ms)": f"{s.step_seconds * 1e3:,.1f}",
+        f"Step of {number_of(s.num_layers, 'layer')}{size} (ms)": f"{s.step_seconds * 1e3:,.1f}",
         "Half of the samples (ms)": f"{low * 1e3:,.1f} to {high * 1e3:,.1f}",
         **_experts(s),
         "Read (GB)": f"{s.read_bytes / 1e9:,.2f}",
