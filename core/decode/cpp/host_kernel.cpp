@@ -90,8 +90,8 @@ extern "C" uint32_t headroom_read(const void* data, size_t bytes, int way, int t
   return read_all((const uint8_t*)data, bytes, way > 0, way == 2, threads, (Parallel)parallel);
 }
 
-// FLOPs of the products, on the threads that took part: kind 1 as bfloat16 is multiplied by vectors here, 2 by tiles and 3 by bytes (only where
-// headroom_by_tiles and headroom_in_fours say so), else float32, which every widened format becomes.
+// FLOPs of the products, on the threads that took part: kind 1 as bfloat16 is multiplied by vectors here, 2 by tiles and
+// 3 by bytes (only where headroom_by_tiles and headroom_in_fours say so), else float32, which every widened format becomes.
 extern "C" int64_t headroom_products(int kind, int64_t times, int threads, void* parallel) {
 #if defined(TILES)
   if (kind == 2 && tiles_allowed()) {
