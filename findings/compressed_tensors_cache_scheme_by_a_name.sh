@@ -2,8 +2,8 @@
 # A checkpoint whose quantization_config has a kv_cache_scheme (llm-compressor writes them) holds k_scale and v_scale, and transformers
 # quantises its cache by compressed-tensors. compressed-tensors 0.20.1 (transformers>=4.45.0, it says) takes for a layer with a cache one
 # whose forward names past_key_values. transformers 5.24 calls that parameter "cache": no layer is found, keys and values stay as they
-# are, the scales are called unexpected and to be ignored, and a model saved again still names the scheme and has lost its scales, so an
-# engine that reads it scales by 1. With transformers 5.23 that holds for GPT-2, GPT-NeoX, Falcon, BLOOM and JetMoE alone (fused projections).
+# are, the scales are called unexpected and to be ignored, and a model saved again still names the scheme and has lost its scales. With
+# transformers 5.23 the layers of Llama, Qwen3, Gemma 3, gpt-oss and DeepSeek-V3 are found; of GPT-2, GPT-NeoX, Falcon, BLOOM and JetMoE none.
 set -euo pipefail
 work=$(mktemp -d); trap 'rm -rf "$work"' EXIT
 "${PYTHON:-python3}" -m venv "$work/v"
