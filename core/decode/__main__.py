@@ -6,12 +6,11 @@ import json
 import os
 import shlex
 import sys
-from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
 from core.decode import store
-from core.decode.arguments import gigabytes, integers
+from core.decode.arguments import contexts, gigabytes, integers, with_contexts
 from core.decode.device_lock import DeviceBusy, device_lock
 from core.decode.plan import DEVICES, ELEMENT_BYTES, DecodeJob, InvalidJob, StepShape
 from core.decode.record_files import InvalidRecord, from_csv, from_json, result_from, roofline_from, to_json
@@ -21,7 +20,6 @@ from core.host.guard import end_with_parent, give_way, limit_memory, prefer_to_b
 from core.host.linux import ask_for_huge_pages
 from core.host.packages import missing
 
-LENGTHS_AT_ONCE = 10_000  # at most 90,000 letters of one argument: Linux takes 131,072 bytes (execve(2))
 EXIT_INVALID, EXIT_BUSY, EXIT_FAILED = 2, 3, 1
 USUAL_CONTEXT = 16_384
 
@@ -39,7 +37,7 @@ def parser() -> argparse.ArgumentParser:
     run.add_argument("--batch", type=int, help="sequences (1)")
     run.add_argument(
         "--lengths",
-        type=_lengths,
+        type=contexts,
         action="extend",
         default=[],
         help="one context per sequence, for a ragged batch; @FILE reads them there, and another --lengths goes on",
@@ -72,16 +70,6 @@ def parser() -> argparse.ArgumentParser:
     for command in (run, roofline):
         command.add_argument("--device", choices=DEVICES, default="auto")
     return top
-
-
-def _lengths(text: str) -> tuple[int, ...]:
-    """The numbers themselves, or @ and the file that holds them: a batch of thousands is too long for a command."""
-    if not text.startswith("@"):
-        return integers(text)
-    try:
-        return integers(Path(text[1:]).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as e:
-        raise argparse.ArgumentTypeError(f"{text[1:]!r} cannot be read: {e}") from e
 
 
 def _names(text: str) -> tuple[str, ...]:
@@ -127,7 +115,7 @@ def main(arguments: list[str] | None = None) -> int:
             return _roofline(options)
         if options.command == "gpu-check":
             return _gpu_check(options)
-        return _run(options, f"python -m core.decode {shlex.join(_with_lengths(arguments, options.lengths))}")
+        return _run(options, f"python -m core.decode {shlex.join(with_contexts(arguments, options.lengths))}")
     except (InvalidJob, InvalidRecord, store.StoreUnavailable) as e:
         return _fail(str(e), options, EXIT_INVALID)
     except DeviceBusy as e:
@@ -136,25 +124,6 @@ def main(arguments: list[str] | None = None) -> int:
         from core.decode.run import reason_of
 
         return _fail(reason_of(e), options, EXIT_FAILED)
-
-
-def _with_lengths(arguments: Sequence[str], lengths: Sequence[int]) -> list[str]:
-    """What was asked, with contexts of a file written out, which may be gone when the run is read: in as many
-    --lengths as a shell takes, each LENGTHS_AT_ONCE contexts."""
-    kept: list[str] = []
-    asked: list[str] = []
-    rest = iter(arguments)
-    for given in rest:
-        name, equals, value = given.partition("=")
-        if name.startswith("--l") and "--lengths".startswith(name):  # argparse takes what begins it
-            asked.append(value if equals else next(rest))
-        else:
-            kept.append(given)
-    if not any(value.startswith("@") for value in asked):
-        return list(arguments)
-    for at in range(0, len(lengths), LENGTHS_AT_ONCE):
-        kept += ["--lengths", ",".join(map(str, lengths[at : at + LENGTHS_AT_ONCE]))]
-    return kept
 
 
 def _fail(message: str, options: argparse.Namespace, code: int) -> int:

@@ -97,17 +97,7 @@ def first_inputs(*, serving: bool) -> None:
     else:
         first.number_input("Batch", value=32, step=1, key="size_batch", bind="query-params")
         second.number_input("Context, tokens", value=65_536, step=1_024, key="size_context", bind="query-params")
-    named = engine.cache_type()
-    (second if serving else bits).segmented_control(
-        "KV cache, bits",
-        [16, 8, 4, 2],
-        default=16,
-        required=True,
-        key="size_kv_bits",
-        bind="query-params",
-        disabled=bool(named),
-        help=f"The engine's settings store it in {named}." if named else None,
-    )
+    _bits_input(second if serving else bits)
     if st.session_state["size_model"] == OWN_SHAPE:
         own_shape_inputs()
     if st.session_state["size_model"] == OWN_FILE:
@@ -120,6 +110,21 @@ def first_inputs(*, serving: bool) -> None:
     linked.say("size_accelerator", str(st.session_state["size_accelerator"]))
     if st.session_state["size_accelerator"] == CUSTOM:
         _custom_accelerator_inputs()
+
+
+def _bits_input(column: Any) -> None:
+    """The width of the cache; it rests where the engine's settings name a type, which has its own."""
+    named = engine.cache_type()
+    column.segmented_control(
+        "KV cache, bits",
+        [16, 8, 4, 2],
+        default=16,
+        required=True,
+        key="size_kv_bits",
+        bind="query-params",
+        disabled=bool(named),
+        help=f"The engine's settings store it in {named}." if named else None,
+    )
 
 
 def more_inputs(*, serving: bool) -> None:

@@ -15,7 +15,8 @@ import psutil
 import pytest
 
 from core.decode import store, worker
-from core.decode.__main__ import _with_lengths, job_of, parser
+from core.decode.__main__ import job_of, parser
+from core.decode.arguments import with_contexts
 from core.decode.device_lock import DeviceBusy, device_lock
 from core.decode.plan import DecodeJob
 from tests.elsewhere import gone
@@ -114,7 +115,7 @@ def test_the_command_of_the_largest_ragged_batch_runs_without_its_file(tmp_path,
     file = tmp_path / "lengths"
     file.write_text(",".join(map(str, lengths)), encoding="utf-8")
     asked = ["run", *(part.format(file) for part in given), "--quick"]
-    command = _with_lengths(asked, parser().parse_args(asked).lengths)
+    command = with_contexts(asked, parser().parse_args(asked).lengths)
     file.unlink()
     assert "--quick" in command
     assert max(map(len, command)) < 131_072
