@@ -10,8 +10,6 @@ from typing import Any
 
 from core.engines.arrays import ceiling, smaller
 
-BATCHES_IN_FLIGHT = 2  # asynchronous scheduling: one step runs while the next is being prepared
-
 
 class Kind(Enum):
     """The kinds of layer cache that vLLM's planner knows; a group holds layers of one kind."""

@@ -1,7 +1,15 @@
 """What vLLM 0.33 refuses before it plans: settings that a model's class or the attention backends do not bear."""
 
 from core.engines.plan import EngineError
-from core.engines.vllm.classes import ALIBI, LATENT_MULTIPLIED_OUT, NO_REPEATED_HEADS, QWEN2_MODELS, SINKS
+from core.engines.vllm.classes import (
+    ALIBI,
+    LATENT_MULTIPLIED_OUT,
+    NO_REPEATED_HEADS,
+    NO_STAGES,
+    NO_STAGES_TIED,
+    QWEN2_MODELS,
+    SINKS,
+)
 from core.engines.vllm.layers import attention_of, has_state, windows_of
 from core.engines.vllm.model import Model
 from core.engines.vllm.rows import SCALED, TURBOQUANT
@@ -36,6 +44,8 @@ def check(model: Model, settings: Settings, cache_type: str) -> None:
             "which some layers slide and others do not. Set use_sliding_window to false."
         )
     _check_ranks(model, settings, attention)
+    if settings.pipeline_parallel > 1:
+        _check_stages(model, settings, cache_type)
     _check_cache_type(model, cache_type, attention, bool(recurrent))
     if settings.decode_context_parallel > 1:
         _check_type_shared_out(cache_type)
@@ -64,6 +74,19 @@ def _check_ranks(model: Model, settings: Settings, attention: list[GroupedAttent
             )
     if shared > 1 and not attention:
         raise EngineError(f"decode_context_parallel is {shared}: a model without attention has nothing to share out.")
+
+
+def _check_stages(model: Model, settings: Settings, cache_type: str) -> None:
+    stages, name = f"pipeline_parallel is {settings.pipeline_parallel}", model.served.architecture
+    tied = model.part is not None and bool(model.part.value("tie_word_embeddings"))
+    if name in NO_STAGES or (name in NO_STAGES_TIED and tied):
+        embeddings = " with tied embeddings" if name in NO_STAGES_TIED else ""
+        raise EngineError(f"{stages}: vLLM 0.33 serves no {name}{embeddings} in stages. Set it to 1.")
+    if cache_type in TURBOQUANT:
+        raise EngineError(
+            f"{stages}: with {cache_type!r} each stage of vLLM 0.33 has blocks of a size of its own, which is not "
+            "stated here. Set it to 1, or choose auto or fp8."
+        )
 
 
 def _check_cache_type(

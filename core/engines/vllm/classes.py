@@ -80,6 +80,32 @@ PANGU = {
     "PanguEmbeddedForCausalLM": PANGU_KEYS,
     "PanguUltraMoEForCausalLM": PANGU_KEYS[:2],
 }
+# Classes without SupportsPP, which vLLM does not serve in stages (ModelConfig.verify_with_parallel_config).
+NO_STAGES = frozenset(
+    {
+        "AliceAIForCausalLM",
+        "AriaForConditionalGeneration",
+        "DomynEdgeForCausalLM",
+        "DoryForCausalLM",
+        "FireRedASR2ForConditionalGeneration",
+        "Gemma3nForCausalLM",
+        "Gemma3nForConditionalGeneration",
+        "HrmTextForCausalLM",
+        "IQuestLoopCoderForCausalLM",
+        "Idefics3ForConditionalGeneration",
+        "Mamba2ForCausalLM",
+        "NemotronH_Nano_Omni_Reasoning_V3",
+        "NemotronH_Nano_VL_V2",
+        "NemotronH_Omni_Reasoning_V3",
+        "NemotronH_Super_Omni_Reasoning_V3",
+        "PaddleOCRVLForConditionalGeneration",
+        "Phi4MMForCausalLM",
+        "SmolVLMForConditionalGeneration",
+        "Zamba2ForCausalLM",
+    }
+)
+# Its tied head is looked for on stages that do not have it (ernie45_moe.py).
+NO_STAGES_TIED = frozenset({"Ernie4_5_MoeForCausalLM"})
 # Classes that repeat no KV head over ranks: muse_spark/common/layers.py (MuseSpark1xQKVOGateParallelLinear).
 NO_REPEATED_HEADS = frozenset({"MuseSparkForConditionalGeneration"})
 # DeepSeek sparse attention: an indexer beside the latent of a layer.

@@ -9,11 +9,13 @@ recurrent layer keeps a state more for each speculated token (states.py).
 from dataclasses import replace
 
 from core.engines.plan import EngineError
+from core.engines.stage_layers import stage_layers
 from core.engines.vllm.caches import LayerCache
 from core.engines.vllm.classes import Served, registry
 from core.engines.vllm.layers import Frame, attention_of, has_state, layer_caches, windows_of
 from core.engines.vllm.model import Model, model_of
 from core.engines.vllm.own import OWN
+from core.engines.vllm.rows import TURBOQUANT
 from core.models.rules.facts import UnsupportedConfig
 from core.models.rules.text_part import text_part
 from core.models.spec import ModelSpec
@@ -34,8 +36,45 @@ def draft_caches(frame: Frame) -> tuple[LayerCache, ...]:
             f"draft is a {model.spec.model_type}: what vLLM 0.33 keeps for such a draft is not stated here. Give one "
             "whose layers attend."
         )
-    beside = replace(frame, model=model, skipped=frozenset())
-    return layer_caches(beside, None, _windows(model, frame))
+    windows = _windows(model, frame)
+    _check_beside(frame, model, windows)
+    # a plain draft's layers are numbered from 0, and TurboQuant leaves layers out by their number
+    beside = replace(frame, model=model, skipped=frame.skipped if method == "draft_model" else frozenset())
+    return layer_caches(beside, None, windows)
+
+
+def _check_beside(frame: Frame, draft: Model, windows: tuple[int | None, ...]) -> None:
+    """Raises EngineError for a draft that vLLM 0.33 does not serve beside the target."""
+    settings = frame.settings
+    plain = settings.draft_method == "draft_model"
+    if settings.pipeline_parallel > 1 and plain:
+        raise EngineError(
+            "draft_method is 'draft_model': vLLM 0.33 cuts such a draft over the stages too and cannot run its part. "
+            "Set pipeline_parallel to 1, or draft by eagle3 or mtp."
+        )
+    if settings.pipeline_parallel > 1 and settings.draft_method == "eagle":
+        _check_names(frame, len(draft.spec.layers))
+    own, others = frame.model.number("vocab_size"), draft.number("vocab_size")
+    if plain and own is not None and others is not None and own != others:
+        raise EngineError(
+            f"The draft's vocabulary has {others:,} tokens and the model's {own:,}: vLLM 0.33 takes a draft_model of "
+            "the same alone. Give another draft."
+        )
+    if frame.cache_type in TURBOQUANT and any(window is not None for window in windows):
+        raise EngineError(
+            f"cache_type is {frame.cache_type!r}: vLLM 0.33 has none for the draft's windows. Choose auto or fp8."
+        )
+
+
+def _check_names(frame: Frame, layers: int) -> None:
+    """An EAGLE head counts its layers on from those of its stage (llama_eagle.py), whose names they must not take."""
+    stages = frame.settings.pipeline_parallel
+    first, last = stage_layers(len(frame.model.spec.layers), stages, last_takes_more=False)[-1]
+    if any(first <= last - first + number < last for number in range(layers)):
+        raise EngineError(
+            f"draft_method is 'eagle': over {stages} stages its layers take names of the model's in vLLM 0.33. Set "
+            "pipeline_parallel to 1, or draft by eagle3 or mtp."
+        )
 
 
 def _windows(draft: Model, frame: Frame) -> tuple[int | None, ...]:
@@ -93,7 +132,11 @@ def mtp_layers(model: Model) -> int:
 def _of_mtp(frame: Frame) -> tuple[LayerCache, ...]:
     """Each layer keeps what the model's last layer that attends to every token keeps, an index beside it too."""
     model = frame.model
-    number = mtp_layers(model)
+    number, tokens = mtp_layers(model), frame.settings.speculative_tokens
+    if tokens > number and tokens % number:
+        raise EngineError(
+            f"speculative_tokens is {tokens}: vLLM 0.33 needs a multiple of the {number} layers that draft here."
+        )
     full = [
         place
         for place, layer in enumerate(model.spec.layers)

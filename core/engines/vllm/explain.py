@@ -41,7 +41,12 @@ def notes_of(
 ) -> tuple[PlanNote, ...]:
     """The lines of a plan: block, pool, request, a draft, a shared prefix, and where memory is given how many requests
     it holds."""
-    lines = (*_fixed(layout), _request(layout, context, blocks), *_draft(layout), *_shared(layout, context, prefix))
+    lines = (
+        *_fixed(layout),
+        _request(layout, context, blocks),
+        *_draft(layout, context),
+        *_shared(layout, context, prefix),
+    )
     return lines if memory is None else (*lines, _capacity(layout, context, blocks, memory, concurrency))
 
 
@@ -140,11 +145,11 @@ def _rule(cache: LayerCache, context: int) -> tuple[str, str]:
         return "states", f"{cache.state_pages:,}"
     if cache.kind in WINDOW_KINDS:
         held = cache.window - 1 + cache.in_flight_tokens
-        words = "(ceil(min(window - 1 + 2 batches, context) / block) + 1)"
+        words = "(ceil(min(window - 1 + tokens in flight, context) / block) + 1)"
         return words, f"(ceil(min({held:,}, {context:,}) / {cache.block_size:,}) + 1)"
     if cache.kind is Kind.CHUNK:
         held = cache.window + cache.in_flight_tokens
-        words = "ceil(min(chunk + 2 batches, context) / block)"
+        words = "ceil(min(chunk + tokens in flight, context) / block)"
         return words, f"ceil(min({held:,}, {context:,}) / {cache.block_size:,})"
     if cache.context_ranks > 1:
         words = "ceil(context / ranks / block)"
@@ -176,7 +181,7 @@ def _capacity(layout: Layout, context: int, blocks: int, memory: int, concurrenc
     )
 
 
-def _draft(layout: Layout) -> tuple[PlanNote, ...]:
+def _draft(layout: Layout, context: int) -> tuple[PlanNote, ...]:
     """What a draft adds to the plan; nothing without one."""
     settings = layout.settings
     if settings.draft_method is None:
@@ -189,8 +194,20 @@ def _draft(layout: Layout) -> tuple[PlanNote, ...]:
             formula="its layers stand behind the model's, in the same groups and blocks",
             numbers=f"{settings.draft_method}, {settings.speculative_tokens:,} tokens a step",
             result=f"{layout.draft_layers:,} layer{'' if layout.draft_layers == 1 else 's'} more",
-            reason=f"The draft's layers draw on the same pool{more}.",
+            reason=f"The draft's layers draw on the same pool{more}.{_draft_is_shorter(layout, context)}",
         ),
+    )
+
+
+def _draft_is_shorter(layout: Layout, context: int) -> str:
+    """A plain draft that declares fewer positions than the request has (VllmConfig._limit_max_model_len_to_draft)."""
+    draft = layout.settings.draft
+    declared = draft.model.dimensions.max_context_length if draft is not None else None
+    if layout.settings.draft_method != "draft_model" or declared is None or declared >= context:
+        return ""
+    return (
+        f" It declares {declared:,} positions: unless they are scaled, vLLM lowers max_model_len to them and refuses "
+        "longer requests."
     )
 
 

@@ -93,8 +93,8 @@ def _raised(cache: LayerCache, page_bytes: int) -> LayerCache:
         return replace(cache, page_bytes=page_bytes, block_size=cache.block_size * (page_bytes // cache.page_bytes))
     if cache.kind in (Kind.LATENT, Kind.LATENT_WINDOW):
         raise EngineError(
-            f"vLLM 0.33 cannot give the layers pages of one size: a latent page of {cache.page_bytes:,} bytes "
-            f"does not divide {page_bytes:,}. Choose another cache_type or block_size."
+            f"A latent page of {cache.page_bytes:,} bytes does not divide {page_bytes:,}: what vLLM 0.33 makes of such "
+            "layers together is not stated here. Choose another cache_type or block_size, or leave a draft out."
         )
     return replace(cache, page_bytes=page_bytes, padded=True)
 

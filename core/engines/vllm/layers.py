@@ -16,9 +16,6 @@ from core.engines.vllm.settings import Settings
 from core.engines.vllm.states import State
 from core.models.attention import GroupedAttention, LatentAttention, Layer, ParallelLayer, RecurrentState
 
-BATCHES_IN_FLIGHT = (
-    2  # asynchronous scheduling: one step runs while the next is prepared (VllmConfig.max_in_flight_tokens)
-)
 STATES_HELD = 1  # the running state
 STATES_HELD_CACHED = 2  # with prefix caching: the running state, and the last one at the end of a block
 INDEX_SCALE_WIDTH = 128  # elements of an index key that share one float32 scale
@@ -41,7 +38,10 @@ class Frame:
 
     @property
     def in_flight_tokens(self) -> int:
-        return BATCHES_IN_FLIGHT * self.settings.max_batched_tokens + self.retained_tokens
+        """Scheduled and not yet settled: a batch on every stage of a pipeline, and one that is prepared meanwhile
+        (VllmConfig.max_in_flight_tokens with asynchronous scheduling and the second model runner, the defaults)."""
+        batches = self.settings.pipeline_parallel + 1
+        return batches * self.settings.max_batched_tokens + self.retained_tokens
 
 
 def attention_of(layer: Layer) -> GroupedAttention | LatentAttention | None:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from core.engines.plan import EngineError
 from core.engines.stage_layers import stage_layers
-from core.engines.vllm.caches import LayerCache
+from core.engines.vllm.caches import Kind, LayerCache
 from core.engines.vllm.groups import Group, counted, grouped, with_equal_pages
 
 
@@ -26,6 +26,8 @@ def stage_groups(
     bounds = stage_layers(len(by_layer), stages, last_takes_more=False)
     asked = range(stages) if stage is None else (stage,)
     layers = (*by_layer, tuple(drafted))
+    if any(cache.kind is Kind.STATE for caches in by_layer for cache in caches):
+        _check_attends(by_layer, bounds)
     ends = [(first, last + (one == stages - 1)) for one, (first, last) in enumerate(bounds)]
     found = [_projected(layers, *ends[one]) for one in asked]
     made = max(found, key=lambda groups: max((group.page_bytes for group in groups), default=0))
@@ -34,6 +36,19 @@ def stage_groups(
             "No layer of this stage caches anything, so vLLM 0.33 plans no block for it. Give fewer stages."
         )
     return made
+
+
+def _check_attends(by_layer: Sequence[Sequence[LayerCache]], bounds: Sequence[tuple[int, int]]) -> None:
+    """Raises EngineError where recurrent layers lie on a stage that has none that attends, though the model has some:
+    its worker finds no page to align the states with, so that they form groups of their own (platforms/interface.py).
+    """
+    attends = [any(cache.kind is not Kind.STATE for cache in caches) for caches in by_layer]
+    without = [one for one, (first, last) in enumerate(bounds) if not any(attends[first:last])]
+    if any(attends) and without:
+        raise EngineError(
+            f"Stage {without[0]} of {len(bounds)} has recurrent layers and none that attends: what vLLM 0.33 keeps "
+            "there is not stated here. Give fewer stages."
+        )
 
 
 def _projected(by_layer: Sequence[Sequence[LayerCache]], first: int, last: int) -> tuple[Group, ...]:

@@ -108,3 +108,67 @@ def test_what_of_a_prefix_is_in_the_cache(job: dict[str, Any], blocks: int) -> N
 def test_what_cannot_be_asked_gets_a_sentence(job: dict[str, Any], said: str) -> None:
     with pytest.raises(EngineError, match=said):
         planned(LLAMA_8B, context_length=4_096, **job)
+
+
+WINDOWS_AND_NONE = {
+    **SMALL, "model_type": "olmo3", "architectures": ["Olmo3ForCausalLM"], "sliding_window": 1024,
+    "layer_types": ["sliding_attention", "full_attention"] * 8,
+}  # fmt: skip
+DEEPSEEK = {
+    "model_type": "deepseek_v3", "architectures": ["DeepseekV3ForCausalLM"], "vocab_size": 128_256,
+    "hidden_size": 7168, "intermediate_size": 18_432, "moe_intermediate_size": 2048, "num_hidden_layers": 6,
+    "num_attention_heads": 128, "num_key_value_heads": 128, "n_shared_experts": 1, "n_routed_experts": 8,
+    "num_experts_per_tok": 2, "first_k_dense_replace": 1, "kv_lora_rank": 512, "q_lora_rank": 1536,
+    "qk_nope_head_dim": 128, "qk_rope_head_dim": 64, "v_head_dim": 128, "num_nextn_predict_layers": 2,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("target", "draft", "job", "said"),
+    [
+        (LLAMA_8B, {**SMALL, "vocab_size": 32_000}, {}, "vocabulary has 32,000 tokens and the model's 128,256"),
+        (LLAMA_8B, WINDOWS_AND_NONE, {"cache_type": "turboquant_k8v4"}, "none for the draft's windows"),
+        (DEEPSEEK, WINDOWS_AND_NONE, {}, "what vLLM 0.33 makes of such layers together is not stated here"),
+        (DEEPSEEK, None, {"draft_method": "mtp", "speculative_tokens": 3}, "a multiple of the 2 layers that draft"),
+    ],
+)
+def test_a_draft_that_vllm_does_not_take_is_refused(
+    target: dict[str, Any], draft: dict[str, Any] | None, job: dict[str, Any], said: str
+) -> None:
+    """vLLM 0.33.0 ends over the first, the second and the last; the third it keeps in full, layer by layer."""
+    job = {"draft_method": "draft_model", "speculative_tokens": 2, **job}
+    with pytest.raises(EngineError, match=said):
+        planned(target, draft, context_length=4_096, **job)
+
+
+@pytest.mark.parametrize("tokens", [1, 2, 4])
+def test_mtp_takes_fewer_tokens_than_its_layers_or_a_multiple_of_them(tokens: int) -> None:
+    """6 layers and 2 that draft, of 576 elements of 2 bytes; 4,096 tokens."""
+    plan = planned(DEEPSEEK, context_length=4_096, draft_method="mtp", speculative_tokens=tokens)
+    assert plan.request_bytes == 8 * 576 * 2 * 4_096
+
+
+def test_turboquant_leaves_out_the_layers_of_a_plain_draft_that_have_its_numbers() -> None:
+    """Kept in 16 bits: layers 0, 1, 30 and 31 of the model, 0 and 1 of the draft's 16. vLLM 0.33.0's planner, 32,768
+    tokens and 40 GiB: 617,088 tokens of capacity."""
+    draft = {**LLAMA_8B, "num_hidden_layers": 16}
+    job = {"draft_method": "draft_model", "speculative_tokens": 1, "cache_type": "turboquant_4bit_nc"}
+    plan = planned(LLAMA_8B, draft, context_length=32_768, available_bytes=40 * GIB, **job)
+    assert plan.request_bytes == 32_768 * 8 * (6 * 512 + 42 * 134)
+    assert plan.capacity_tokens == 617_088
+
+
+@pytest.mark.parametrize(("declared", "said"), [(4_095, True), (4_096, False), (None, False)])
+def test_a_plain_draft_with_fewer_positions_than_a_request_is_said(declared: int | None, said: bool) -> None:
+    """vLLM 0.33.0 serves at most the draft's positions then; an EAGLE head shares the model's and lowers nothing."""
+    draft = {**SMALL} if declared is None else {**SMALL, "max_position_embeddings": declared}
+    reasons = {
+        method: note.reason
+        for method in ("draft_model", "eagle3")
+        for note in planned(
+            LLAMA_8B, draft, context_length=4_096, draft_method=method, speculative_tokens=1
+        ).notes
+        if note.name == "draft"
+    }  # fmt: skip
+    assert ("It declares 4,095 positions" in reasons["draft_model"]) == said
+    assert "declares" not in reasons["eagle3"]

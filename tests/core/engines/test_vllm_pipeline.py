@@ -64,23 +64,24 @@ DEEPSEEK = {
 }  # fmt: skip
 
 
-def plain(layers: int, **like: int) -> dict[str, object]:
+def drafting(method: str, layers: int, **like: object) -> dict[str, object]:
+    """A draft of its own file: the shape of LLAMA but for so many layers and what is named."""
     shape = {key: value for key, value in LLAMA.items() if key != "num_hidden_layers"}
     draft = read_config({**shape, **like, "num_hidden_layers": layers})
-    return {"draft_method": "draft_model", "speculative_tokens": 1, "draft": draft}
+    return {"draft_method": method, "speculative_tokens": 1, "draft": draft}
 
 
-LIKE_GPT_OSS = {"hidden_size": 2880, "num_attention_heads": 64, "head_dim": 64}
+LIKE_GPT_OSS = {"hidden_size": 2880, "num_attention_heads": 64, "head_dim": 64, "vocab_size": 201_088}
 MTP = {"draft_method": "mtp", "speculative_tokens": 1}
 
 
 @pytest.mark.parametrize(
     ("config", "draft", "request_bytes", "tokens"),
     [
-        (LLAMA, plain(1), [2_147_483_648, 2_281_701_376], 616_800),
-        (LLAMA, plain(2), [1_073_741_824] * 3 + [1_342_177_280], 1_048_576),
-        (GPT_OSS, plain(1, **LIKE_GPT_OSS), [454_754_304, 530_546_688], 2_652_677),
-        (GPT_OSS, plain(2, **LIKE_GPT_OSS), [227_377_152] * 3 + [378_961_920], 3_713_763),
+        (LLAMA, drafting("eagle3", 1), [2_147_483_648, 2_281_701_376], 616_800),
+        (LLAMA, drafting("eagle3", 2), [1_073_741_824] * 3 + [1_342_177_280], 1_048_576),
+        (GPT_OSS, drafting("eagle3", 1, **LIKE_GPT_OSS), [479_920_128, 559_906_816], 2_513_578),
+        (GPT_OSS, drafting("eagle3", 2, **LIKE_GPT_OSS), [265_125_888] * 3 + [441_876_480], 3_184_996),
         (DEEPSEEK, MTP, [113_246_208, 150_994_944], 9_320_672),
         (DEEPSEEK, MTP, [37_748_736] + [75_497_472] * 3, 18_641_344),
     ],
@@ -92,6 +93,62 @@ def test_a_draft_lies_on_the_last_stage(config, draft, request_bytes, tokens):
     job = {"engine": "vllm", "context_length": 32_768, "pipeline_parallel": stages, **draft}
     assert [plan_cache(spec, **job, pipeline_stage=stage).request_bytes for stage in range(stages)] == request_bytes
     assert plan_cache(spec, **job, available_bytes=40 * 2**30).capacity_tokens == tokens
+
+
+NEMOTRON_H = {  # a recurrent layer, one of experts and one that attends, eight of them recurrent in front
+    "model_type": "nemotron_h", "architectures": ["NemotronHForCausalLM"], "num_hidden_layers": 12,
+    "hybrid_override_pattern": "MMMMMMMM*-*-", "hidden_size": 4096, "num_attention_heads": 32,
+    "num_key_value_heads": 8, "head_dim": 128, "intermediate_size": 21_504, "ssm_state_size": 128,
+    "mamba_num_heads": 128, "mamba_head_dim": 64, "n_groups": 8, "conv_kernel": 4, "vocab_size": 131_072,
+}  # fmt: skip
+MAMBA_2 = {
+    "model_type": "mamba2", "architectures": ["Mamba2ForCausalLM"], "num_hidden_layers": 24, "hidden_size": 768,
+    "state_size": 128, "num_heads": 24, "head_dim": 64, "n_groups": 1, "conv_kernel": 4, "expand": 2,
+    "vocab_size": 50_288,
+}  # fmt: skip
+ERNIE = {
+    **LLAMA, "model_type": "ernie4_5_moe", "architectures": ["Ernie4_5_MoeForCausalLM"], "moe_num_experts": 4,
+    "moe_k": 2, "moe_intermediate_size": 1024,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("config", "job", "says"),
+    [
+        (LLAMA, {"cache_type": "turboquant_4bit_nc"}, "blocks of a size of its own"),
+        (MAMBA_2, {}, "serves no Mamba2ForCausalLM in stages"),
+        ({**ERNIE, "tie_word_embeddings": True}, {}, "serves no Ernie4_5_MoeForCausalLM with tied embeddings"),
+        (NEMOTRON_H, {}, "Stage 0 of 2 has recurrent layers and none that attends"),
+        (LLAMA, drafting("draft_model", 1), "cuts such a draft over the stages"),
+        (LLAMA, drafting("eagle", 1), "over 2 stages its layers take names of the model's"),
+    ],
+)
+def test_what_vllm_does_not_serve_in_stages_is_refused(config, job, says):
+    """As vLLM 0.33.0 ends, or plans in a way that is not followed here; on one rank each of them has its plan."""
+    with pytest.raises(EngineError, match=says):
+        plan_cache(read_config(config), engine="vllm", context_length=4096, pipeline_parallel=2, **job)
+    assert plan_cache(read_config(config), engine="vllm", context_length=4096, **job).request_bytes > 0
+
+
+@pytest.mark.parametrize(
+    ("config", "job"),
+    [({**ERNIE, "tie_word_embeddings": False}, {}), ({**NEMOTRON_H, "hybrid_override_pattern": "M*M*M*M*M*M*"}, {})],
+)
+def test_what_vllm_does_serve_in_stages_is_planned(config, job):
+    assert plan_cache(read_config(config), engine="vllm", context_length=4096, pipeline_parallel=2, **job).groups
+
+
+def test_a_window_holds_the_tokens_of_every_batch_in_flight():
+    """gpt-oss over two stages, 12 layers each, half of them slide: of 4,096 tokens a window holds those of
+    min(127 + batches x 1,024, 4,096): 2 on one rank (2,175: 137 pages), 3 on two (3,199: 201), and a full layer 256."""
+    one, two = (
+        plan_cache(
+            read_config(GPT_OSS), engine="vllm", context_length=4096, pipeline_parallel=stages, max_batched_tokens=1024
+        )
+        for stages in (1, 2)
+    )
+    assert [group.pages_per_request for group in one.groups] == [137, 256]
+    assert [group.pages_per_request for group in two.groups] == [201, 256]
 
 
 def test_sglang_gives_what_is_left_over_to_the_last_stages():

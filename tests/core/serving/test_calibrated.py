@@ -77,7 +77,7 @@ def test_the_stage_that_loads_the_draft_too_is_the_one_that_the_log_is_of():
     small = read_config(next(model.config for model in load_registry() if model.name == "Llama-3 8B"))
     drafted = ServingJob(
         model=large, batch_size=1, context_length=8192, engine="vllm", num_accelerators=4, pipeline_parallel=4,
-        draft=Draft(method="draft_model", model=small),
+        draft=Draft(method="eagle3", model=small, parameter_count=8_030_261_248),
     )  # fmt: skip
     job = calibrated(drafted, 20 * GIB)
     left = [made.headroom_bytes + made.kv_reserved_bytes for made in stage_plans(job)]

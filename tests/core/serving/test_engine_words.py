@@ -101,7 +101,7 @@ def test_an_engine_that_a_job_cannot_be_given_to_says_why_in_its_row():
     specs = {known.name: read_config(known.config) for known in load_registry() if known.name.startswith("Llama-3")}
     job = ServingJob(
         model=specs["Llama-3 70B"], batch_size=1, context_length=8192, engine="vllm", num_accelerators=4,
-        tensor_parallel=2, pipeline_parallel=2, draft=Draft(method="draft_model", model=specs["Llama-3.2 1B"]),
+        tensor_parallel=2, pipeline_parallel=2, draft=Draft(method="eagle3", model=specs["Llama-3.2 1B"]),
     )  # fmt: skip
     rows = {row.engine: row for row in side_by_side(job)}
     assert rows["sglang"].refusal.startswith("pipeline_parallel with a draft: on which stage sglang lays its layers")

@@ -282,7 +282,7 @@ def test_a_model_that_its_engine_serves_split_alone_has_an_answer():
     asked = job(
         model=specs["Kimi-K3"], batch_size=1, context_length=32_768, weight_format="published", num_accelerators=8,
         tensor_parallel=4, pipeline_parallel=2, engine="vllm",
-        draft=Draft(method="draft_model", model=specs["Qwen3 8B"]),
+        draft=Draft(method="eagle3", model=specs["Qwen3 8B"]),
     )  # fmt: skip
     assert not plan(asked).fits
     assert parallel_choices(asked)[:3] == [4, 8, 16]
