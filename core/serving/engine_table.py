@@ -88,7 +88,7 @@ def _row(known: RegisteredModel, spec: ModelSpec, engine: str, context: int) -> 
 
 def requests_in(spec: ModelSpec, engine: str, context: int, available_bytes: int, each: int) -> int | None:
     """Requests of that length at once from that memory; each is what one takes alone. None where it takes nothing."""
-    if engine in ("vllm", "sglang"):
+    if engine in ("vllm", "sglang", "mlx"):
         asked = plan_cache(
             spec, engine=engine, context_length=context, cache_bits=BITS, available_bytes=available_bytes
         )

@@ -5,7 +5,7 @@ each distinct moment.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -24,7 +24,7 @@ from core.engines.mlx.caches import (
     up_to_step,
 )
 from core.engines.mlx.layouts import layout_of
-from core.engines.mlx.planner import MlxJob, checked, quantised_of
+from core.engines.mlx.planner import MlxJob, checked, quantised_of, singles_before
 from core.models.spec import ModelSpec
 
 Column = Any  # numpy.int64
@@ -56,40 +56,64 @@ def columns(
         if rows.any():
             batch = int(batches[rows].max())
             job = checked({**settings, "context_length": int(contexts.max()), "batch_size": batch})
-            held[rows] = _sequence_bytes(spec, job, contexts[rows]) * batches[rows]
+            held[rows] = _batch_bytes(spec, job, contexts[rows], batches[rows])
     return held, held <= available
 
 
-def _sequence_bytes(spec: ModelSpec, job: MlxJob, contexts: Column) -> Column:
-    """Bytes of one sequence at the moment that the job asks for."""
+def _batch_bytes(spec: ModelSpec, job: MlxJob, contexts: Column, batches: Column) -> Column:
+    """Bytes of each batch at the time that the job asks for."""
     layout = layout_of(spec)
     if job.max_kv_size is not None:
         layout = layout.capped(job.max_kv_size, job.batch_size)
     quantised = quantised_of(layout, job)
     best = np.zeros_like(contexts)
-    for moments in _moments(job, contexts, quantises=quantised is not None):
+    for sequences, moments, before, held in _stands(job, contexts, batches, quantises=quantised is not None):
         converted = moments.tokens >= job.quantized_kv_start if quantised is not None else None
-        parts = [_bytes(cache, moments, quantised, converted) * count for cache, count in layout.distinct]
-        best = larger(best, np.where(moments.present, sum(parts), 0))
+        total = sequences * sum(
+            _bytes(cache, moments, quantised, converted) * count for cache, count in layout.distinct
+        )
+        if held is not None:
+            total = total + before * sum(_bytes(cache, held) * count for cache, count in layout.distinct)
+        best = larger(best, np.where(moments.present, total, 0))
     return best
 
 
-def _moments(job: MlxJob, contexts: Column, *, quantises: bool) -> Iterator[Moments]:
-    """planner._moments, all rows at once."""
+def _stands(
+    job: MlxJob, contexts: Column, batches: Column, *, quantises: bool
+) -> Iterator[tuple[Column, Moments, Column, Moments | None]]:
+    """planner._stands, all rows at once: sequences and their moment, those read before and theirs."""
     chunk, start = job.prefill_step_size, job.quantized_kv_start
     chunks, rest = np.divmod(contexts - job.generated_tokens - 1, chunk)
     none, every = np.zeros_like(chunks), np.ones_like(chunks, dtype=np.bool_)
-    end = np.full_like(chunks, job.generated_tokens + 1)
+    end = Moments(chunks, chunk, rest, np.full_like(chunks, job.generated_tokens + 1), every)
     if job.moment != "end":
-        yield Moments(chunks, chunk, none, none, chunks > 0)
-        yield Moments(chunks, chunk, rest, none, rest > 0)
-        yield Moments(chunks, chunk, rest, none + 1, every)
+        for before, sequences in _last_groups(batches, job.prefill_batch_size):
+            for at, moments in ((chunks - 1, Moments(chunks, chunk, none, none, chunks > 0)),
+                                (chunks, Moments(chunks, chunk, rest, none, rest > 0))):  # fmt: skip
+                present = moments.present & (sequences > 0)
+                yield sequences, replace(moments, present=present), before, _held(job, end, before, at)
+        yield batches, replace(end, singles=none + 1), none, None
         if quantises and start > 0:
-            before = smaller(chunks, (start - 1) // chunk)
-            yield Moments(before, chunk, none, none, before > 0)
+            earlier = smaller(chunks, (start - 1) // chunk)
+            yield batches, Moments(earlier, chunk, none, none, earlier > 0), none, None
             prompt = chunks * chunk + rest
-            yield Moments(chunks, chunk, rest, larger(smaller(end, start - 1 - prompt), 0), start > prompt)
-    yield Moments(chunks, chunk, rest, end, every)
+            singles = larger(smaller(end.singles, start - 1 - prompt), 0)
+            yield batches, Moments(chunks, chunk, rest, singles, start > prompt), none, None
+    yield batches, end, none, None
+
+
+def _last_groups(batches: Column, group: int) -> Iterator[tuple[Column, Column]]:
+    """planner._last_groups; a group that a row does not have has no sequences."""
+    whole, left = np.divmod(batches, group)
+    yield larger(whole - 1, 0) * group, np.where(whole > 0, group, 0)
+    yield whole * group, left
+
+
+def _held(job: MlxJob, end: Moments, before: Column, chunk: Column) -> Moments | None:
+    """Where those that were read before stand; None where no row has any."""
+    if not before.any():
+        return None
+    return replace(end, singles=larger(singles_before(before // job.prefill_batch_size, end, chunk), 1))
 
 
 def _bytes(cache: MlxCache, at: Moments, quantised: Quantised | None = None, converted: Any = None) -> Column:

@@ -2,12 +2,15 @@
 
 generate_step (generate.py of mlx-lm 0.32.2) reads the prompt in chunks of prefill_step_size and its last token on its
 own, then one token a step. After each of these it converts a KVCache once quantized_kv_start tokens stand in it.
+BatchGenerator reads prefill_batch_size prompts at once; those that were read before go on by a token with each chunk,
+in caches as long as the longest of them.
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
+from core.engines.arrays import smaller
 from core.engines.mlx.caches import (
     ChunkedCache,
     GrowingCache,
@@ -26,6 +29,8 @@ VERSION = "mlx-lm 0.32.2"
 BITS = (2, 3, 4, 5, 6, 8)
 GROUP_SIZES = (32, 64, 128)
 MOMENTS = ("peak", "end")
+COMPLETION_BATCH = 32  # BatchGenerator's completion_batch_size, --decode-concurrency of mlx_lm.server
+MOST_REQUESTS = 2**40  # where a search for the most at once ends
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,14 +39,30 @@ class MlxJob:
 
     context_length: int = 4096  # prompt and generated tokens of each sequence
     generated_tokens: int = 0  # of these, read one at a time after the prompt
-    batch_size: int = 1  # requests of that length read together
+    batch_size: int = 1  # requests of that length held at once; completion_batch_size has to be as large
     kv_bits: int | None = None
     kv_group_size: int = 64
     quantized_kv_start: int = 5000
     max_kv_size: int | None = None
     prefill_step_size: int = 2048
+    prefill_batch_size: int = 8  # prompts read together; --prompt-concurrency of mlx_lm.server
     available_bytes: int | None = None
     moment: str = "peak"  # 'peak': the fullest moment on the way; 'end': after the last token
+
+
+@dataclass(frozen=True)
+class Stand:
+    """A whole batch at one time: so many sequences at a moment, those read before at another, the rest not begun."""
+
+    sequences: int
+    moment: Moment
+    before: int = 0
+    held: Moment | None = None
+
+    def cache_bytes(self, cache: MlxCache, quantised: Quantised | None) -> int:
+        """Bytes of one layer's cache for the batch; quantised is of a sequence alone."""
+        held = 0 if self.held is None else self.before * cache.sequence_bytes(self.held)
+        return self.sequences * cache.sequence_bytes(self.moment, quantised) + held
 
 
 def translated(common: dict[str, Any]) -> dict[str, Any]:
@@ -70,57 +91,107 @@ def plan(spec: ModelSpec, **job: Any) -> EnginePlan:
     if asked.max_kv_size is not None:
         layout = layout.capped(asked.max_kv_size, asked.batch_size)
     quantised = quantised_of(layout, asked)
-    moment, bytes_of = _fullest(layout, asked, quantised)
-    layer_bytes = tuple(bytes_of[cache] * asked.batch_size for cache in layout.caches)
+    stand, bytes_of = _fullest(layout, asked, quantised)
+    layer_bytes = tuple(bytes_of[cache] for cache in layout.caches)
     total = sum(layer_bytes)
+    memory = asked.available_bytes
     return EnginePlan(
         engine="mlx",
         version=VERSION,
-        fits=None if asked.available_bytes is None else total <= asked.available_bytes,
-        max_concurrency=None
-        if asked.available_bytes is None or not total
-        else asked.available_bytes * asked.batch_size / total,
+        fits=None if memory is None else total <= memory,
+        max_concurrency=None if memory is None else _most_at_once(layout, asked, quantised, memory),
         request_bytes=total,
         layer_bytes=layer_bytes,
-        groups=_groups(layout, bytes_of, asked),
-        notes=_notes(spec, layout, asked, moment, quantised, total),
+        groups=_groups(layout, bytes_of),
+        notes=_notes(spec, layout, asked, stand, quantised, total),
     )
 
 
-def _fullest(layout: Layout, job: MlxJob, quantised: Quantised | None) -> tuple[Moment, dict[MlxCache, int]]:
-    """The moment that the job asks for, with each kind of cache's bytes of one sequence there."""
-    best: tuple[int, Moment, dict[MlxCache, int]] | None = None
-    for moment in _moments(job, quantised is not None):
-        converted = quantised if moment.tokens >= job.quantized_kv_start else None
-        bytes_of = {cache: cache.sequence_bytes(moment, converted) for cache, _ in layout.distinct}
+def _fullest(layout: Layout, job: MlxJob, quantised: Quantised | None) -> tuple[Stand, dict[MlxCache, int]]:
+    """The time that the job asks for, with the batch's bytes of each kind of cache then."""
+    best: tuple[int, Stand, dict[MlxCache, int]] | None = None
+    for stand in _stands(job, quantised is not None):
+        converted = quantised if stand.moment.tokens >= job.quantized_kv_start else None
+        bytes_of = {cache: stand.cache_bytes(cache, converted) for cache, _ in layout.distinct}
         total = sum(bytes_of[cache] * count for cache, count in layout.distinct)
         if best is None or total > best[0]:
-            best = (total, moment, bytes_of)
+            best = (total, stand, bytes_of)
     assert best is not None
     return best[1], best[2]
 
 
-def _moments(job: MlxJob, quantises: bool) -> Iterator[Moment]:
-    """Moments of which one is the fullest: caches only grow while full chunks are read, and while single tokens are."""
+def _most_at_once(layout: Layout, job: MlxJob, quantised: Quantised | None, memory: int) -> float | None:
+    """Requests whose caches the memory holds: each takes the same until prompts are read in groups. None for caches
+    without a byte."""
+
+    def held(requests: int) -> int:
+        _, bytes_of = _fullest(layout, replace(job, batch_size=requests), quantised)
+        return sum(bytes_of[cache] * count for cache, count in layout.distinct)
+
+    one = held(1)
+    if not one or memory < one * job.prefill_batch_size or quantised is not None or not layout.served_by.batches:
+        return memory / one if one else None
+    fewest, most = job.prefill_batch_size, 2 * job.prefill_batch_size
+    while most < MOST_REQUESTS and held(most) <= memory:
+        fewest, most = most, 2 * most
+    while most - fewest > 1:
+        middle = (fewest + most) // 2
+        fewest, most = (middle, most) if held(middle) <= memory else (fewest, middle)
+    return float(fewest)
+
+
+def _stands(job: MlxJob, quantises: bool) -> Iterator[Stand]:
+    """Times of which one is the fullest: caches only grow while full chunks are read, and while single tokens are.
+
+    The largest groups are the last whole one and what is left of it; no request ends before all have been read.
+    """
     chunks, rest = divmod(job.context_length - job.generated_tokens - 1, job.prefill_step_size)
     end = Moment(chunks, job.prefill_step_size, rest, job.generated_tokens + 1)
     if job.moment == "end":
-        yield end
+        yield Stand(job.batch_size, end)
         return
-    if chunks:
-        yield Moment(chunks, job.prefill_step_size)
-    if rest:
-        yield Moment(chunks, job.prefill_step_size, rest)
-    yield Moment(chunks, job.prefill_step_size, rest, 1)
-    yield end
+    for before, sequences in _last_groups(job.batch_size, job.prefill_batch_size):
+        for chunk, moment in _reading(end):
+            singles = singles_before(before // job.prefill_batch_size, end, chunk)
+            yield Stand(sequences, moment, before, replace(end, singles=singles) if before else None)
+    yield Stand(job.batch_size, replace(end, singles=1))
+    yield Stand(job.batch_size, end)
     if quantises and job.quantized_kv_start > 0:
         # The last moment before the conversion, which may hold more in 16 bits than all that follows in fewer.
         before = min(chunks, (job.quantized_kv_start - 1) // job.prefill_step_size)
         if before:
-            yield Moment(before, job.prefill_step_size)
+            yield Stand(1, Moment(before, job.prefill_step_size))
         prompt = chunks * job.prefill_step_size + rest
         if job.quantized_kv_start > prompt:
-            yield Moment(chunks, job.prefill_step_size, rest, min(end.singles, job.quantized_kv_start - 1 - prompt))
+            singles = min(end.singles, job.quantized_kv_start - 1 - prompt)
+            yield Stand(1, replace(end, singles=singles))
+
+
+def _last_groups(batch: int, group: int) -> Iterator[tuple[int, int]]:
+    """(sequences read before, sequences) of the last whole group and of a smaller one behind it."""
+    whole, left = divmod(batch, group)
+    if whole:
+        yield (whole - 1) * group, group
+    if left:
+        yield whole * group, left
+
+
+def _reading(end: Moment) -> Iterator[tuple[int, Moment]]:
+    """A prompt after its full chunks and after the rest, each with how many chunks went before it."""
+    if end.full_chunks:
+        yield end.full_chunks - 1, Moment(end.full_chunks, end.chunk)
+    if end.rest:
+        yield end.full_chunks, Moment(end.full_chunks, end.chunk, end.rest)
+
+
+def singles_before(groups: Any, end: Any, chunk: Any) -> Any:
+    """Single tokens that the first of so many groups has read while the next one reads a chunk, counted from 0.
+
+    A group takes a round for each chunk and one for the last token of its prompts; with each round the earlier ones go
+    on by a token, up to the last. Numbers or numpy columns, for a Moment or a column of them.
+    """
+    rounds = end.full_chunks + (end.rest > 0) + 1
+    return smaller((groups - 1) * rounds + chunk + 2, end.singles)
 
 
 def quantised_of(layout: Layout, job: MlxJob) -> Quantised | None:
@@ -163,7 +234,7 @@ def checked(job: Mapping[str, Any]) -> MlxJob:
     asked = MlxJob(**job)
     at_least = {
         "context_length": 1, "generated_tokens": 0, "batch_size": 1, "quantized_kv_start": 0, "prefill_step_size": 1,
-        "max_kv_size": 1, "available_bytes": 0,
+        "prefill_batch_size": 1, "max_kv_size": 1, "available_bytes": 0,
     }  # fmt: skip
     for name, least in at_least.items():
         value = getattr(asked, name)
@@ -191,13 +262,13 @@ def checked(job: Mapping[str, Any]) -> MlxJob:
     return asked
 
 
-def _groups(layout: Layout, bytes_of: Mapping[MlxCache, int], job: MlxJob) -> tuple[CacheGroup, ...]:
+def _groups(layout: Layout, bytes_of: Mapping[MlxCache, int]) -> tuple[CacheGroup, ...]:
     return tuple(
         CacheGroup(
             kind=_name(cache),
             num_layers=count,
             block_size=None if isinstance(cache, StateCache) else 256,
-            filled_bytes=bytes_of[cache] * count * job.batch_size,
+            filled_bytes=bytes_of[cache] * count,
         )
         for cache, count in layout.distinct
     )
@@ -211,8 +282,9 @@ def _name(cache: MlxCache) -> str:
 
 
 def _notes(
-    spec: ModelSpec, layout: Layout, job: MlxJob, moment: Moment, quantised: Quantised | None, total: int
+    spec: ModelSpec, layout: Layout, job: MlxJob, stand: Stand, quantised: Quantised | None, total: int
 ) -> tuple[PlanNote, ...]:
+    moment = stand.moment
     converted = quantised if moment.tokens >= job.quantized_kv_start else None
     payload = spec.cache_bytes(context_length=job.context_length, batch_size=job.batch_size)
     first = PlanNote(
@@ -228,17 +300,38 @@ def _notes(
         result=f"{total:,} bytes",
         reason=_reason(spec, layout),
     )
-    each = tuple(_cache_note(cache, count, job, moment, converted) for cache, count in layout.distinct)
-    return (first, *each, *_cap_note(layout, job), last)
+    each = tuple(_cache_note(cache, count, stand, converted) for cache, count in layout.distinct)
+    return (first, *_group_note(job, stand), *each, *_cap_note(layout, job), last)
 
 
-def _cache_note(cache: MlxCache, count: int, job: MlxJob, moment: Moment, quantised: Quantised | None) -> PlanNote:
-    each, room = cache.sequence_bytes(moment, quantised), cache.tokens(moment)
+def _group_note(job: MlxJob, stand: Stand) -> tuple[PlanNote, ...]:
+    """How a batch larger than prefill_batch_size stands then."""
+    if job.batch_size <= job.prefill_batch_size:
+        return ()
+    held = "" if stand.held is None else f" while {stand.before:,} hold up to {stand.held.tokens:,}"
+    note = PlanNote(
+        name="prompts",
+        formula="prefill_batch_size prompts are read at once",
+        numbers=f"{job.batch_size:,} requests, {job.prefill_batch_size:,} at once",
+        result=f"{stand.sequences:,} hold {stand.moment.tokens:,} tokens each{held}",
+        reason=""
+        if job.batch_size <= COMPLETION_BATCH
+        else f"completion_batch_size is {COMPLETION_BATCH} unless it is "
+        f"named: give {job.batch_size:,}, or fewer are held at once.",
+    )
+    return (note,)
+
+
+def _cache_note(cache: MlxCache, count: int, stand: Stand, quantised: Quantised | None) -> PlanNote:
+    each, room = cache.sequence_bytes(stand.moment, quantised), cache.tokens(stand.moment)
+    numbers = f"{count} x {stand.sequences} x {each:,}"
+    if stand.held is not None:
+        numbers += f" + {count} x {stand.before} x {cache.sequence_bytes(stand.held):,}"
     return PlanNote(
         name=_name(cache),
         formula="caches x batch x bytes of one" + (", with room in steps of 256 tokens" if room else ""),
-        numbers=f"{count} x {job.batch_size} x {each:,}" + (f", room for {room:,} tokens" if room else ""),
-        result=f"{count * job.batch_size * each:,} bytes",
+        numbers=numbers + (f", room for {room:,} tokens" if room else ""),
+        result=f"{count * stand.cache_bytes(cache, quantised):,} bytes",
     )
 
 

@@ -36,7 +36,15 @@ SETTINGS: dict[str, list[dict[str, Any]]] = {
         {"swa_full": True, "type_k": "q8_0"},
         {"flash_attn": "off", "n_ubatch": 64},
     ],
-    "mlx": [{}, {"max_kv_size": 300}, {"prefill_step_size": 100}, {"kv_bits": 4}, {"moment": "end"}],
+    "mlx": [
+        {},
+        {"max_kv_size": 300},
+        {"prefill_step_size": 100},
+        {"prefill_step_size": 1000, "prefill_batch_size": 2},
+        {"prefill_batch_size": 3, "generated_tokens": 1},
+        {"kv_bits": 4},
+        {"moment": "end"},
+    ],
     "transformers": [{}, {"cache": "static"}],
 }
 

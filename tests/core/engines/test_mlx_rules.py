@@ -65,6 +65,57 @@ def test_a_batch_is_as_long_as_its_longest_prompt() -> None:
     assert held_bytes(plan, batch_size=4) == 4 * 3_072 * TOKEN
 
 
+WINDOWED = {
+    "model_type": "llama", "hidden_size": 64, "num_hidden_layers": 6, "intermediate_size": 64, "num_attention_heads": 4,
+    "num_key_value_heads": 2, "head_dim": 16, "vocab_size": 64, "tie_word_embeddings": True, "sliding_window": 64,
+    "layer_types": ["sliding_attention"] * 5 + ["full_attention"],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("prompt", "generated", "batch", "job", "live"),
+    [
+        (300, 4, 8, {}, 2_055_168),
+        (300, 4, 16, {}, 2_907_136),
+        (300, 4, 24, {}, 3_759_104),
+        (250, 40, 24, {}, 2_716_672),
+        (300, 40, 11, {"prefill_batch_size": 4}, 1_622_656),
+        (300, 40, 16, {"prefill_batch_size": 16}, 4_110_336),
+        (300, 40, 11, {}, 2_055_168),
+        (500, 60, 20, {"prefill_step_size": 128}, 2_785_280),
+    ],
+)
+def test_a_large_batch_is_read_in_groups(
+    prompt: int, generated: int, batch: int, job: dict[str, Any], live: int
+) -> None:
+    """The largest prompt_cache_nbytes that mlx-lm 0.32.2's BatchGenerator had on the way (mlx 0.32.4, bfloat16)."""
+    counts = {"context_length": prompt + generated, "generated_tokens": generated, "batch_size": batch}
+    assert asked(WINDOWED, **counts, **job) == live
+
+
+def test_the_prompts_of_a_large_batch_are_told() -> None:
+    job = {"context_length": 304, "generated_tokens": 4}
+    notes = plan_cache(read_config(WINDOWED), engine="mlx", batch_size=16, **job).notes
+    told = next(note for note in notes if note.name == "prompts")
+    assert (told.numbers, told.reason) == ("16 requests, 8 at once", "")
+    assert told.result == "8 hold 299 tokens each while 8 hold up to 301"
+    notes = plan_cache(read_config(WINDOWED), engine="mlx", batch_size=40, **job).notes
+    told = next(note for note in notes if note.name == "prompts")
+    assert told.reason == "completion_batch_size is 32 unless it is named: give 40, or fewer are held at once."
+
+
+@pytest.mark.parametrize("memory", [300_000, 2_055_168, 2_907_135, 2_907_136, 30_000_000])
+def test_as_many_requests_are_served_as_fit(memory: int) -> None:
+    """Whatever batch is asked: one of the number that is said fits, one of more does not."""
+    model, job = read_config(WINDOWED), {"context_length": 304, "generated_tokens": 4, "available_bytes": memory}
+    most = plan_cache(model, engine="mlx", **job).max_concurrency
+    assert most is not None
+    for batch in (int(most), int(most) + 1):
+        made = plan_cache(model, engine="mlx", batch_size=batch, **job)
+        assert made.fits is (batch == int(most))
+        assert int(made.max_concurrency or 0) == int(most)
+
+
 def test_kv_bits_begin_at_token_5000() -> None:
     # 4 bits and groups of 64: 64 bytes of elements and 2 x 2 scales and biases of 2 bytes for 128 elements, 72 bytes
     packed = 8 * 2 * (64 + 8) * 32
@@ -105,7 +156,7 @@ def test_no_cache_has_less_room_than_its_tokens_need(chunk: int, full: int, rest
     "job",
     [{"context_length": 0}, {"pages": 1}, {"kv_bits": 7}, {"kv_group_size": 48}, {"moment": "middle"},
      {"generated_tokens": 4_096}, {"batch_size": 2, "kv_bits": 4}, {"tensor_parallel": 2}, {"prefill_step_size": None},
-     {"max_kv_size": 0}, {"cache_bits": 7.5}],
+     {"prefill_batch_size": 0}, {"max_kv_size": 0}, {"cache_bits": 7.5}],
 )  # fmt: skip
 def test_a_job_that_cannot_be_is_refused(job: dict[str, Any]) -> None:
     with pytest.raises(EngineError):
