@@ -12,6 +12,7 @@ import numpy as np
 
 from core.engines.arrays import larger, smaller
 from core.engines.mlx.caches import (
+    KEPT_AT_FRONT,
     STEP,
     GrowingCache,
     ListedCaches,
@@ -24,7 +25,7 @@ from core.engines.mlx.caches import (
     up_to_step,
 )
 from core.engines.mlx.layouts import layout_of
-from core.engines.mlx.planner import MlxJob, checked, quantised_of, singles_before
+from core.engines.mlx.planner import MlxJob, check_kept_tokens, checked, quantised_of, singles_before
 from core.models.spec import ModelSpec
 
 Column = Any  # numpy.int64
@@ -65,6 +66,9 @@ def _batch_bytes(spec: ModelSpec, job: MlxJob, contexts: Column, batches: Column
     layout = layout_of(spec)
     if job.max_kv_size is not None:
         layout = layout.capped(job.max_kv_size, job.batch_size)
+        if job.max_kv_size <= KEPT_AT_FRONT:
+            for context in np.unique(contexts).tolist():
+                check_kept_tokens(layout, replace(job, context_length=context))
     quantised = quantised_of(layout, job)
     best = np.zeros_like(contexts)
     for sequences, moments, before, held in _stands(job, contexts, batches, quantises=quantised is not None):

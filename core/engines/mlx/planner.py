@@ -12,6 +12,7 @@ from typing import Any
 
 from core.engines.arrays import smaller
 from core.engines.mlx.caches import (
+    KEPT_AT_FRONT,
     ChunkedCache,
     GrowingCache,
     ListedCaches,
@@ -90,6 +91,7 @@ def plan(spec: ModelSpec, **job: Any) -> EnginePlan:
         )
     if asked.max_kv_size is not None:
         layout = layout.capped(asked.max_kv_size, asked.batch_size)
+        check_kept_tokens(layout, asked)
     quantised = quantised_of(layout, asked)
     stand, bytes_of = _fullest(layout, asked, quantised)
     layer_bytes = tuple(bytes_of[cache] for cache in layout.caches)
@@ -223,6 +225,22 @@ def quantised_of(layout: Layout, job: MlxJob) -> Quantised | None:
                     f"other. Choose one of {', '.join(map(str, GROUP_SIZES))}, or leave kv_bits out."
                 )
     return Quantised(job.kv_bits, job.kv_group_size)
+
+
+def check_kept_tokens(layout: Layout, job: MlxJob) -> None:
+    """Raises EngineError where a chunk of several tokens comes to a full cache of no more tokens than are always kept.
+
+    Its mask is max_kv_size - 1 and the chunk wide; the kept tokens alone are more (RotatingKVCache._trim).
+    """
+    narrow = [c for c in layout.caches if isinstance(c, RotatingCache) and 0 < c.window <= c.kept_at_front]
+    chunks, rest = divmod(job.context_length - job.generated_tokens - 1, job.prefill_step_size)
+    last = chunks if rest > 1 else chunks - 1 if job.prefill_step_size > 1 else 0
+    if narrow and last * job.prefill_step_size >= narrow[0].window:
+        raise EngineError(
+            f"mlx: max_kv_size is {job.max_kv_size}: mlx-lm 0.32.2 keeps {KEPT_AT_FRONT} tokens at the front whatever "
+            "it says, and stops at a second chunk of the prompt. Set max_kv_size to "
+            f"{KEPT_AT_FRONT + 1} or more, or prefill_step_size to {job.context_length - job.generated_tokens - 1:,}."
+        )
 
 
 def checked(job: Mapping[str, Any]) -> MlxJob:

@@ -2,10 +2,12 @@
 
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from core.engines.columns import columns
 from core.engines.face import plan_cache
 from core.engines.held import held_bytes
 from core.engines.mlx.caches import ChunkedCache, GrowingCache, Moment, RotatingCache
@@ -130,6 +132,34 @@ def test_max_kv_size_is_obeyed_or_ignored_by_class() -> None:
     qwen = {**LLAMA, "model_type": "qwen2"}
     assert asked(qwen, context_length=3_000, max_kv_size=1_024, moment="end") == 1_024 * TOKEN
     assert asked(LLAMA, context_length=3_000, max_kv_size=1_024, moment="end") == 3_072 * TOKEN
+
+
+@pytest.mark.parametrize(
+    ("cap", "prompt", "chunk", "live"),
+    [
+        (4, 6, 2, 1_024), (4, 9, 4, None), (3, 6, 2, 1_024), (3, 9, 4, None), (2, 4, 2, 512), (2, 5, 2, None),
+        (1, 10, 8, 2_048), (1, 11, 8, None), (4, 300, 2_048, 76_544), (4, 2_050, 2_048, 524_288),
+        (4, 2_051, 2_048, None), (1, 9, 1, 256), (5, 300, 100, 26_624),
+    ],
+)  # fmt: skip
+def test_no_more_tokens_than_are_kept_and_a_second_chunk_are_refused(
+    cap: int, prompt: int, chunk: int, live: int | None
+) -> None:
+    """A Qwen2 of 2 layers of 2 KV heads, 16 wide: what mlx-lm 0.32.2 held; None where it raised ValueError, "Shapes
+    (4,7) and (1,4,4,8) cannot be broadcast" and the like."""
+    qwen = {**WINDOWED, "model_type": "qwen2", "num_hidden_layers": 2, "sliding_window": None, "layer_types": None}
+    job = {"context_length": prompt, "prefill_step_size": chunk, "max_kv_size": cap}
+    if live is not None:
+        assert asked(qwen, **job) == live
+        return
+    with pytest.raises(EngineError, match=f"max_kv_size is {cap}.*Set max_kv_size to 5 or more"):
+        asked(qwen, **job)
+    assert asked(qwen, **job, batch_size=2) > 0  # merged caches keep no tokens at the front
+    with pytest.raises(EngineError, match=f"max_kv_size is {cap}"):
+        columns(
+            read_config(qwen), engine="mlx", contexts=np.array([1, prompt, 3]), batches=np.array([1, 1, 1]),
+            available_bytes=np.array([2**40] * 3), common={}, settings={"max_kv_size": cap, "prefill_step_size": chunk},
+        )  # fmt: skip
 
 
 def test_deepseek_v2_holds_every_head_and_v3_the_latent() -> None:
