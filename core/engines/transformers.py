@@ -21,6 +21,7 @@ KEYS = ("context_length", "batch_size", "cache_bits", "cache", "available_bytes"
 CACHES = ("dynamic", "static")
 BITS = (16, 32)
 OWN_CACHE = ("minimax", "xlstm")  # classes of 5.23 that make a cache of their own kind and take no StaticCache
+INKLING = ("inkling_text", "inkling2_text", "inkling2_loop_text")
 MOST = 2**40
 
 
@@ -45,8 +46,8 @@ def plan(spec: ModelSpec, **job: Any) -> EnginePlan:
     kind, bits, memory = job.get("cache", "dynamic"), job.get("cache_bits", 16), job.get("available_bytes")
     if kind not in CACHES:
         raise EngineError(f"transformers: cache is {kind!r}: choose one of {', '.join(CACHES)}.")
-    if kind == "static" and spec.model_type in OWN_CACHE:
-        raise EngineError(f"transformers: {spec.model_type} takes no StaticCache in 5.23. Ask for cache='dynamic'.")
+    if kind == "static":
+        _check_static(spec)
     if bits not in BITS:
         raise EngineError(f"transformers: cache_bits is {bits!r}: its cache has the model's own 16 or 32 bits.")
     layer_bytes = tuple(int(stored_elements(layer, context, kind) * bits / 8) for layer in spec.layers)
@@ -70,6 +71,17 @@ def plan(spec: ModelSpec, **job: Any) -> EnginePlan:
         layer_bytes=tuple(number for number in layer_bytes if number),
         notes=_notes(spec, context, kind, request, slid),
     )
+
+
+def _check_static(spec: ModelSpec) -> None:
+    """Raises EngineError for a class that generates with no StaticCache."""
+    if spec.model_type in OWN_CACHE:
+        raise EngineError(f"transformers: {spec.model_type} takes no StaticCache in 5.23. Ask for cache='dynamic'.")
+    if any(isinstance(layer, CompressedAttention) for layer in spec.layers):
+        raise EngineError(
+            f"transformers: cache is 'static', and StaticCache knows no compressed attention as in {spec.model_type} "
+            "(5.24 stops at it with a KeyError). Ask for cache='dynamic'."
+        )
 
 
 def columns(
@@ -138,7 +150,9 @@ def _notes(spec: ModelSpec, context: int, cache: str, request: int, slid: int) -
         result=f"{request:,} bytes",
         reason=" ".join(reasons),
     )
-    if cache != "dynamic" or not slid:
+    if cache == "static":
+        return held, *_static_notes(spec, inner, context, request)
+    if not slid:
         return (held,)
     prompt = PlanNote(
         name="prompt",
@@ -148,6 +162,29 @@ def _notes(spec: ModelSpec, context: int, cache: str, request: int, slid: int) -
         reason="A sliding layer's keys are a view of its last tokens, and the tensor behind them lives until then.",
     )
     return held, prompt
+
+
+def _static_notes(spec: ModelSpec, inner: list[Any], context: int, request: int) -> tuple[PlanNote, ...]:
+    """How long a static cache stays as it is, and where nothing is generated with it (5.24)."""
+    kept = PlanNote(
+        name="static cache",
+        formula="as long as the longest that generate() was asked for before",
+        numbers=f"{context:,} tokens here",
+        result=f"{request:,} bytes or more",
+        reason="generate() makes a static cache no shorter than the longest that the same model object made before.",
+    )
+    windows = [layer.window for layer in inner if getattr(layer, "window", None)]
+    if spec.model_type not in INKLING or not windows or context <= min(windows):
+        return (kept,)
+    stops = PlanNote(
+        name="static window",
+        formula="tokens of the static cache against the window",
+        numbers=f"{context:,} against {min(windows):,}",
+        result="one new token, then an error",
+        reason=f"Past its window {spec.model_type} of 5.24 generates no second token with a static cache: its mask is "
+        "as long as the cache, and a window's keys are not. Ask for cache='dynamic'.",
+    )
+    return kept, stops
 
 
 def _whole(job: dict[str, Any], key: str, default: int) -> int:

@@ -22,6 +22,14 @@ NAMES = {
     PAYLOAD: "Payload alone",
 }
 WORTH_SAYING = 0.1  # of the payload: an engine that takes so much more or less is worth a sentence
+NO_CAUSE = (
+    "capacity",
+    "requests",
+    "concurrency",
+    "prompts",
+    "static cache",
+    "static window",
+)  # notes of something else
 _DIGITS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 
 
@@ -101,7 +109,7 @@ def cause(asked: EnginePlan) -> str:
     ignored = next((note for note in asked.notes if note.name == "cache type" and note.result == "ignored"), None)
     if ignored is not None:
         return _as_clause(ignored.reason.rstrip("."))
-    told = [note for note in asked.notes if note.reason and note.name not in ("capacity", "requests", "concurrency")]
+    told = [note for note in asked.notes if note.reason and note.name not in NO_CAUSE]
     reasons = [note.reason.rstrip(".") for note in told]
     return _as_clause(reasons[-1]) if reasons else "its pages are not full"
 

@@ -7,6 +7,7 @@ import pytest
 
 from core.engines.face import plan_cache
 from core.engines.plan import EngineError
+from core.engines.release_cases import small
 from core.engines.transformers import stored_elements
 from core.models.attention import GroupedAttention
 from core.models.spec import UnsupportedConfig, read_config
@@ -101,4 +102,52 @@ def test_a_prompt_is_held_whole_behind_a_window_until_the_next_token():
     short = plan_cache(read_config(mistral), engine="transformers", context_length=4_095)
     static = plan_cache(read_config(mistral), engine="transformers", context_length=32_768, cache="static")
     open_ = plan_cache(read_config(mistral | {"sliding_window": None}), engine="transformers", context_length=32_768)
-    assert all([note.name for note in made.notes] == ["request"] for made in (short, static, open_))
+    assert all([note.name for note in made.notes] == ["request"] for made in (short, open_))
+    assert [note.name for note in static.notes] == ["request", "static cache"]
+
+
+QWEN = {
+    "model_type": "qwen2", "num_hidden_layers": 6, "num_attention_heads": 4, "num_key_value_heads": 2,
+    "hidden_size": 64, "intermediate_size": 64, "vocab_size": 64,
+}  # fmt: skip
+
+
+def test_a_static_cache_stays_as_long_as_the_longest_before_it():
+    """transformers 5.24: after generate(cache_implementation="static") with a prompt of 40 tokens one of 10 has a cache
+    of 40 too, 61,440 bytes in float32."""
+    long, short = (
+        plan_cache(read_config(QWEN), engine="transformers", cache="static", cache_bits=32, context_length=tokens)
+        for tokens in (40, 10)
+    )
+    assert (long.request_bytes, short.request_bytes) == (61_440, 15_360)
+    told = short.notes[-1]
+    assert (told.numbers, told.result) == ("10 tokens here", "15,360 bytes or more")
+    assert "no shorter than the longest that the same model object made before" in told.reason
+
+
+def test_compressed_attention_takes_no_static_cache():
+    """transformers 5.24: StaticCache of a DeepSeek-V4 raises KeyError('heavily_compressed_attention'); one whose layers
+    all slide has a cache of 40 tokens' windows."""
+    config = small("deepseek_v4")
+    says = "StaticCache knows no compressed attention as in deepseek_v4 .* Ask for cache='dynamic'"
+    with pytest.raises(EngineError, match=says):
+        plan_cache(read_config(config), engine="transformers", context_length=40, cache="static")
+    assert plan_cache(read_config(config), engine="transformers", context_length=40).request_bytes > 0
+    slides = {**config, "layer_types": ["sliding_attention"] * config["num_hidden_layers"]}
+    plan = plan_cache(read_config(slides), engine="transformers", context_length=40, cache="static")
+    assert plan.request_bytes == 9_216  # as live: 6 x 16 tokens x 48 elements x 2 bytes
+
+
+@pytest.mark.parametrize(("tokens", "stops"), [(16, False), (17, True), (41, True)])
+@pytest.mark.parametrize("model_type", ["inkling_text", "inkling_mm_model", "inkling2_text", "inkling2_loop_text"])
+def test_inkling_generates_no_second_token_past_its_window_with_a_static_cache(model_type, tokens, stops):
+    """transformers 5.24, a window of 16, eager, for Inkling sdpa too: a prompt of 10 and 7 new tokens (a cache of 16)
+    run, 8 raise "The size of tensor a (16) must match the size of tensor b (17)"; of 40 and 2, (40) and (41)."""
+    spec = read_config(small(model_type))
+    static = plan_cache(spec, engine="transformers", context_length=tokens, cache="static")
+    assert ("static window" in [note.name for note in static.notes]) is stops
+    if stops:
+        assert static.notes[-1].numbers == f"{tokens} against 16"
+        assert static.notes[-1].reason.endswith("Ask for cache='dynamic'.")
+    dynamic = plan_cache(spec, engine="transformers", context_length=tokens)
+    assert "static window" not in [note.name for note in dynamic.notes]

@@ -1,5 +1,6 @@
 """Why an engine takes more than the payload, word for word, and engines beside each other."""
 
+from core.engines.face import plan_cache
 from core.models.registry import load_registry
 from core.models.spec import read_config
 from core.serving.draft import Draft
@@ -110,3 +111,14 @@ def test_an_engine_that_a_job_cannot_be_given_to_says_why_in_its_row():
     # 16 layers x 2 x 4 heads x 64 x 2 bytes
     assert rows["payload"].request_bytes == 40 * 2 * 4 * 128 * 2 * 8192
     assert rows["vllm"].request_bytes == (40 * 128 + 16 * 64) * 2 * 4 * 2 * 8192
+
+
+def test_how_long_a_static_cache_stays_is_no_cause_of_its_size():
+    """Falcon-40B's own copies are, whatever else is told."""
+    falcon = {
+        "model_type": "falcon", "new_decoder_architecture": True, "num_hidden_layers": 60, "num_attention_heads": 128,
+        "num_kv_heads": 8, "hidden_size": 8192, "vocab_size": 65024,
+    }  # fmt: skip
+    made = plan_cache(read_config(falcon), engine="transformers", context_length=100, cache="static")
+    assert made.notes[-1].name == "static cache"
+    assert cause(made) == "keys and values are copied to every query head before they are cached"
