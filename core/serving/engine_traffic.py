@@ -53,9 +53,9 @@ def most_requests(needs: Footprint, capacity_bytes: int, longest: int) -> int | 
     if engine is None:
         return None
     if engine.engine == "llama.cpp":
-        from core.engines.llama_cpp.settings import MAX_SLOTS  # noqa: PLC0415  llama.cpp's alone
+        from core.engines.llama_cpp.settings import MAX_SLOTS, Settings  # noqa: PLC0415  llama.cpp's alone
 
-        return MAX_SLOTS
+        return min(MAX_SLOTS, dict(engine.settings).get("n_batch") or Settings.n_batch)
     return engine.plan(1, longest, capacity_bytes).max_running_requests
 
 

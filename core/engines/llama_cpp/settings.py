@@ -96,6 +96,12 @@ def check(read: HyperParameters, job: Settings) -> Settings:
         raise EngineError(f"llama.cpp: type_v {job.type_v} needs flash attention, and {why}. Choose f16 for type_v.")
     if job.flash_attn != "off":
         _check_heads(read, job)
+    if job.n_seq_max > job.n_batch:
+        raise EngineError(
+            f"llama.cpp: n_seq_max is {job.n_seq_max} and n_batch {job.n_batch}: each slot has its output in one "
+            "batch, and build 11549 stops where they are more (GGML_ASSERT(n_outputs_max <= cparams.n_outputs_max)). "
+            f"Give n_batch {job.n_seq_max} or more, or fewer slots."
+        )
     if not (job.n_ctx or read.trained_context):
         raise EngineError("llama.cpp: n_ctx is 0, and the file names no context_length. Give n_ctx.")
     return job

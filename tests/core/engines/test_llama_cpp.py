@@ -192,6 +192,33 @@ def test_a_job_that_cannot_be_is_refused_by_name(job: dict[str, Any], says: str)
         planned(LLAMA, **job)
 
 
+@pytest.mark.parametrize(
+    ("job", "live"),
+    [
+        ({"n_seq_max": 16, "n_batch": 16}, 16),
+        ({"n_seq_max": 17, "n_batch": 16}, None),
+        ({"n_seq_max": 17, "n_batch": 16, "kv_unified": True}, None),
+        ({"n_seq_max": 2, "n_batch": 1}, None),
+        ({"n_seq_max": 33, "n_ubatch": 16}, 33),
+        ({"n_ctx": 100, "n_seq_max": 128}, 128),
+    ],
+)
+def test_more_slots_than_a_batch_are_refused(job: dict[str, Any], live: int | None) -> None:
+    """llama.cpp build 11549, a Llama of 8 layers of 2 heads of 32: the slots whose caches of 256 cells it made, 0.5 MiB
+    each; None where it ended with GGML_ASSERT(n_outputs_max <= cparams.n_outputs_max)."""
+    small = {
+        "llama.block_count": 8, "llama.attention.head_count": 4, "llama.attention.head_count_kv": 2,
+        "llama.attention.key_length": 32, "llama.attention.value_length": 32,
+    }  # fmt: skip
+    job = {"n_ctx": 4096, **job}
+    if live is not None:
+        assert planned({**LLAMA, **small}, **job).request_bytes == live * 2**19
+        return
+    says = f"n_seq_max is {job['n_seq_max']} and n_batch {job['n_batch']}.*Give n_batch {job['n_seq_max']} or more"
+    with pytest.raises(EngineError, match=says):
+        planned({**LLAMA, **small}, **job)
+
+
 def test_a_file_at_which_llama_cpp_stops_is_refused() -> None:
     with pytest.raises(EngineError, match="no layer that slides"):
         planned({**GEMMA, "gemma3.attention.sliding_window_pattern": 1}, n_ctx=4096)
