@@ -107,7 +107,7 @@ def engine_cache(job: ServingJob, stage: Stage | None = None) -> EngineCache | N
         spec=engine_spec(job.model, job.num_kv_heads),
         tensor_parallel=job.tensor_parallel,
         cache_bits=job.kv_bits,
-        settings=(*job.engine_settings, *_draft_settings(job), *_stage_settings(stage)),
+        settings=(*job.engine_settings, *_draft_settings(job), *_stage_settings(stage), *shared_requests(job)),
         shared_prefix=job.shared_prefix,
     )
 
@@ -115,6 +115,11 @@ def engine_cache(job: ServingJob, stage: Stage | None = None) -> EngineCache | N
 def _stage_settings(stage: Stage | None) -> tuple[tuple[str, Any], ...]:
     """A stage in the engine's keys."""
     return () if stage is None else (("pipeline_parallel", stage.stages), ("pipeline_stage", stage.index))
+
+
+def shared_requests(job: ServingJob) -> tuple[tuple[str, Any], ...]:
+    """Ranks over which SGLang shares out the requests that a server may run at once."""
+    return (("data_parallel", job.data_parallel),) if job.engine == "sglang" and job.data_parallel > 1 else ()
 
 
 def _draft_settings(job: ServingJob) -> tuple[tuple[str, Any], ...]:

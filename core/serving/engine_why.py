@@ -83,6 +83,13 @@ def _why_vllm(asked: EnginePlan, left: int, tokens: str) -> str:
     )
 
 
+def _takes_no_more(asked: EnginePlan, held: int) -> str:
+    """Whose limit it is: the server's, or a rank's share of it."""
+    if any("over" in note.result for note in asked.notes if note.name == "requests"):
+        return f"a rank takes no more than its share of max_running_requests, {held:,}"
+    return f"the server takes no more than max_running_requests = {held:,}"
+
+
 def _why_sglang(asked: EnginePlan, context: int) -> str:
     if asked.max_concurrency is None:
         return ""
@@ -94,7 +101,7 @@ def _why_sglang(asked: EnginePlan, context: int) -> str:
             f"{f', and {each}' if each else ', one a request'}, however short it is."
         )
     if held == asked.max_running_requests:
-        return f"{_at_once(held)}: the server takes no more than max_running_requests = {held:,}."
+        return f"{_at_once(held)}: {_takes_no_more(asked, held)}."
     full, window = asked.capacity_tokens or 0, asked.window_capacity_tokens
     if window is not None and full // max(context, 1) > held:
         return f"{_at_once(held)}: the window pool has {window:,} tokens, full before the {full:,} others."

@@ -14,7 +14,7 @@ from core.engines.logs import LogFigure, ServerLog
 from core.engines.plan import CacheGroup, EngineError, EnginePlan
 from core.engines.stored_type import stored_type
 from core.models.spec import ModelSpec
-from core.serving.engine_cache import engine_spec
+from core.serving.engine_cache import engine_spec, shared_requests
 from core.serving.engine_why import Misleading, misleading, misleading_pool
 from core.serving.job import ServingJob
 from core.serving.memory_plan import MemoryPlan
@@ -106,7 +106,7 @@ def _memory_row(log: ServerLog, plan: MemoryPlan) -> LogRow | None:
 
 def _settings(log: ServerLog, job: ServingJob, keys: tuple[str, ...]) -> dict[str, Any]:
     """The job's settings for this engine, and what the log says over them."""
-    own = dict(job.engine_settings) if job.engine == log.engine else {}
+    own = dict((*job.engine_settings, *shared_requests(job))) if job.engine == log.engine else {}
     said = {key: log.settings[key] for key in keys if key in log.settings}
     if stored_type(log.engine, own | said) is None and "cache_type" not in own | said:
         own["cache_bits"] = job.kv_bits

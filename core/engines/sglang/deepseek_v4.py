@@ -60,7 +60,8 @@ def compressed_sizes(layout: Layout, job: Job, rates: Rates) -> Sizes:
     if job.available_bytes is None:
         return Sizes(rates=rates)
     page = rates.block_size
-    requests = DEFAULT_REQUESTS if job.max_running_requests is None else job.max_running_requests
+    server = DEFAULT_REQUESTS if job.max_running_requests is None else job.max_running_requests
+    requests = max(1, server // job.data_parallel)
     left = max(job.available_bytes - ring_bytes(_shape(layout), requests), 0)
     tokens = int(left / rates.bytes_per_token) // page * page
     window = int(tokens * rates.window_ratio) // page * page

@@ -17,6 +17,7 @@ KEYS = (
     "available_bytes",
     "tensor_parallel",
     "pipeline_parallel",
+    "data_parallel",
     "pipeline_stage",
     "draft_method",
     "draft",
@@ -115,14 +116,16 @@ def checked(job: Mapping[str, Any]) -> tuple[int | None, int, Job]:
     _count(own, "available_bytes", None, minimum=0, most=MOST_BYTES)
     _count(own, "tensor_parallel", 1)
     _count(own, "pipeline_parallel", 1)
+    _count(own, "data_parallel", 1)
     _count(own, "pipeline_stage", None, minimum=0)
     drafts.check(asked.draft_method, asked.draft, asked.speculative_tokens)
     _count(own, "block_size", None)
     _count(own, "max_running_requests", None)
     _share(own, "swa_full_tokens_ratio", 1.0)
     _share(own, "mamba_full_memory_ratio", None)
-    if own.get("tensor_parallel", 1) is None:
-        raise EngineError("sglang: tensor_parallel is None: it has to be a number of ranks. Leave it out for 1.")
+    for key in ("tensor_parallel", "data_parallel"):
+        if own.get(key, 1) is None:
+            raise EngineError(f"sglang: {key} is None: it has to be a number of ranks. Leave it out for 1.")
     if not isinstance(asked.prefix_caching, bool):
         raise EngineError(f"sglang: prefix_caching is {asked.prefix_caching!r}: it is True or False. Choose one.")
     if not isinstance(asked.cache_type, str):
@@ -229,7 +232,7 @@ def notes_of(layout: Layout, job: Job, sizes: Sizes, context: int | None, held: 
     if sizes.state_slots is not None:
         notes.append(_state_note(layout, job, sizes))
     if sizes.max_running_requests is not None:
-        notes.append(_request_note(layout, sizes))
+        notes.append(_request_note(job, sizes))
     if held is not None and context is not None:
         notes.append(
             PlanNote(
@@ -321,12 +324,18 @@ KNOBS = {
 }
 
 
-def _request_note(layout: Layout, sizes: Sizes) -> PlanNote:
+def _over_ranks(job: Job) -> str:
+    """What a rank's limit is of; empty where a server is one rank of attention."""
+    return f", the server's over {job.data_parallel} ranks" if job.data_parallel > 1 else ""
+
+
+def _request_note(job: Job, sizes: Sizes) -> PlanNote:
     name, _ = min(sizes.limits, key=lambda limit: limit[1])
+    over = {limit: _over_ranks(job) for limit in ("max_running_requests", "default")}
     return PlanNote(
         name="requests",
         formula="least of " + ", ".join(limit for limit, _ in sizes.limits),
-        numbers=", ".join(f"{limit} {value:,}" for limit, value in sizes.limits),
-        result=f"{sizes.max_running_requests:,} at once, by {name}",
+        numbers=", ".join(f"{limit} {value:,}{over.get(limit, '')}" for limit, value in sizes.limits),
+        result=f"{sizes.max_running_requests:,} at once, by {name}{over.get(name, '')}",
         reason=f"To move it: {KNOBS[name]}.",
     )

@@ -27,6 +27,7 @@ class Job:
     available_bytes: int | None = None
     tensor_parallel: int = 1
     pipeline_parallel: int = 1
+    data_parallel: int = 1  # ranks of data-parallel attention (attn_dp_size), which share out the requests
     pipeline_stage: int | None = None  # counted from 0; None: the one with the most layers
     draft_method: str | None = None
     draft: ModelSpec | None = None
@@ -40,9 +41,14 @@ class Job:
 
     @property
     def requests(self) -> int | None:
-        """max_running_requests, which a draft sets where the job names none."""
+        """max_running_requests of one rank, which a draft sets where the job names none."""
         drafted = REQUESTS if self.draft_method is not None else None
-        return drafted if self.max_running_requests is None else self.max_running_requests
+        return self.share_of(drafted if self.max_running_requests is None else self.max_running_requests)
+
+    def share_of(self, requests: int | None) -> int | None:
+        """Of the server's most requests, those of one rank of data-parallel attention; what the server estimates where
+        nobody says a number is a rank's already."""
+        return None if requests is None else max(1, requests // self.data_parallel)
 
     @property
     def draft_tokens(self) -> int:
@@ -234,7 +240,7 @@ def _tokens(layout: Layout, job: Job, rates: Rates, left: int) -> tuple[int, int
         tokens = max(left, 0) // rates.full_bytes if rates.full_bytes else layout.context_length
         return tokens // page * page, None
     if _capped(layout, job) and layout.window is not None and job.requests is not None:
-        window = aligned(request_cap(page, layout.window, job.requests, job.draft_tokens), page)
+        window = aligned(request_cap(page, layout.window, job.requests, job), page)
         return (left - window * rates.window_bytes) // rates.full_bytes // page * page, window
     tokens = int(max(left, 0) // rates.bytes_per_token) // page * page
     return tokens, int(tokens * rates.window_ratio) // page * page if layout.layers else tokens
@@ -253,9 +259,11 @@ def window_tokens(page: int, window: int, draft_tokens: int = 0) -> int:
     return window + EVICTION_INTERVAL * draft_tokens + page + 2 * draft_tokens
 
 
-def request_cap(page: int, window: int, requests: int, draft_tokens: int = 0) -> int:
-    """compute_swa_request_cap: every request's window tokens, the prefill chunks in flight and one page."""
-    return window_tokens(page, window, draft_tokens) * requests + CHUNKS_IN_FLIGHT * CHUNKED_PREFILL + page
+def request_cap(page: int, window: int, requests: int, job: Job) -> int:
+    """compute_swa_request_cap: every request's window tokens, the prefill chunks in flight and one page; ranks of
+    data-parallel attention share a chunk out."""
+    chunk = CHUNKED_PREFILL // job.data_parallel
+    return window_tokens(page, window, job.draft_tokens) * requests + CHUNKS_IN_FLIGHT * chunk + page
 
 
 def aligned(tokens: int, page: int) -> int:

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from core.api import EngineError, plan_cache, read_config
 from core.engines import sglang
+from core.models.registry import load_registry
 from core.models.spec import ModelSpec
 
 DATA = Path(__file__).resolve().parents[2] / "data" / "engines"
@@ -269,3 +270,51 @@ def test_a_pooled_index_by_hand_and_its_refusals() -> None:
         plan_cache(changed, engine="sglang", available_bytes=40 * GIB)
     with pytest.raises(EngineError, match="draft_method is 'mtp'"):
         plan_cache(read_config(config), engine="sglang", draft_method="mtp", speculative_tokens=2)
+
+
+def shared_out(config: dict[str, Any], **job: Any) -> tuple[int | None, ...]:
+    """Tokens, window tokens, state slots and requests of one of eight ranks of data-parallel attention in 40 GiB."""
+    made = plan_cache(read_config(config), engine="sglang", available_bytes=40 * GIB, data_parallel=8, **job)
+    return made.capacity_tokens, made.window_capacity_tokens, made.state_slots, made.max_running_requests
+
+
+def registered(name: str, architecture: str) -> dict[str, Any]:
+    known = next(model for model in load_registry() if model.name == name)
+    return {**known.config, "architectures": [architecture]}
+
+
+@pytest.mark.parametrize(
+    ("name", "architecture", "job", "planned"),
+    [
+        ("Llama-3.1 8B", "LlamaForCausalLM", {"max_running_requests": 64}, (327_680, None, None, 8)),
+        ("Llama-3.1 8B", "LlamaForCausalLM", {"max_running_requests": 4}, (327_680, None, None, 1)),
+        ("Llama-3.1 8B", "LlamaForCausalLM", {}, (327_680, None, None, 2_048)),  # the estimate is a rank's own
+        ("gpt-oss-20b", "GptOssForCausalLM", {"max_running_requests": 64, "prefix_caching": False},
+         (1_743_513, 4_113, None, 8)),
+        ("Qwen3-Next 80B-A3B", "Qwen3NextForCausalLM", {"max_running_requests": 64, "prefix_caching": False},
+         (1_719_330, None, 8, 8)),
+        ("DeepSeek-V4-Pro", "DeepseekV4ForCausalLM", {}, (4_189_696, 418_816, None, 32)),  # 256 by default
+        ("DeepSeek-V4-Pro", "DeepseekV4ForCausalLM", {"max_running_requests": 100}, (4_221_696, 422_144, None, 12)),
+    ],
+)  # fmt: skip
+def test_ranks_of_data_parallel_attention_share_out_the_requests(
+    name: str, architecture: str, job: dict[str, Any], planned: tuple[int | None, ...]
+) -> None:
+    """As SGLang 0.5.23's own planner says with --tp 8 --dp 8 --enable-dp-attention, asked as on an H100."""
+    assert shared_out(registered(name, architecture), **job) == planned
+
+
+def test_whose_limit_it_is_is_told() -> None:
+    job = {"max_running_requests": 64, "available_bytes": 40 * GIB}
+    notes = plan_cache(read_config(LLAMA), engine="sglang", data_parallel=8, **job).notes
+    told = next(note for note in notes if note.name == "requests")
+    assert told.numbers == "max_running_requests 8, the server's over 8 ranks, tokens 163,840"
+    assert told.result == "8 at once, by max_running_requests, the server's over 8 ranks"
+    alone = next(n for n in plan_cache(read_config(LLAMA), engine="sglang", **job).notes if n.name == "requests")
+    assert alone.numbers == "max_running_requests 64, tokens 163,840"
+
+
+@pytest.mark.parametrize("ranks", [0, None, 2.5, True])
+def test_a_number_of_ranks_that_cannot_be_is_refused(ranks: Any) -> None:
+    with pytest.raises(EngineError, match="data_parallel"):
+        plan_cache(read_config(LLAMA), engine="sglang", data_parallel=ranks)

@@ -6,6 +6,7 @@ from core.models.registry import load_registry
 from core.models.spec import read_config
 from core.serving.calibrated import calibrated
 from core.serving.engine_why import misleading, prompts_kept, why_sentence
+from core.serving.inverse import largest_batch
 from core.serving.job import ServingJob
 from core.serving.memory_plan import MemoryPlan, plan
 from core.serving.weights import typed_count
@@ -94,3 +95,18 @@ def test_none_is_said_where_sglang_has_no_memory_left():
 def test_why_says_on_which_of_several_copies():
     made = planned("Qwen3 32B", "vllm", num_accelerators=2)
     assert " at once on each of 2 copies: " in why_sentence(made)
+
+
+def test_why_a_rank_of_data_parallel_attention_serves_its_share():
+    """SGLang gives each of 8 ranks 64 // 8 requests; each has 40 GiB, room for 80 of 4,096 tokens."""
+    split = {"num_accelerators": 8, "data_parallel": 8, "context_length": 4_096, "batch_size": 8}
+    named = (("max_running_requests", 64),)
+    made = planned("Llama-3.1 8B", "sglang", engine_settings=named, **split)
+    assert made.engine_plan.max_running_requests == 8
+    assert why_sentence(made) == (
+        "Why 8 requests at once on each of 8 ranks of requests: a rank takes no more than its share of "
+        "max_running_requests, 8."
+    )
+    assert int(largest_batch(made.job)) == 64
+    copies = planned("Llama-3.1 8B", "sglang", engine_settings=named, **{**split, "data_parallel": 1})
+    assert int(largest_batch(copies.job)) == 8 * 64
