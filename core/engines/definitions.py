@@ -91,13 +91,13 @@ def transformers_stored(
     """Bytes that transformers' DynamicCache holds after a prompt of context_length tokens.
 
     Sliding layers keep window - 1 tokens (cache_utils.py, DynamicSlidingWindowLayer); Falcon's new architecture
-    stores a copy per query head (modeling_falcon.py); MLA is stored as its latent in 5.23, and multiplied out to K
+    stores a copy per query head (modeling_falcon.py); MLA is stored as its latent in 5.24, and multiplied out to K
     and V of every query head in 4.57 (expanded_latent=True). What is kept beside them is left to definitions().
     """
 
     elements = sum(stored_elements(layer, context_length, expanded_latent=expanded_latent) for layer in spec.layers)
     return CacheDefinition(
-        name="transformers 4.57" if expanded_latent else "transformers 5.23",
+        name="transformers 4.57" if expanded_latent else "transformers 5.24",
         total_bytes=int(elements * batch_size * bytes_per_element),
         reason=" ".join(_stored_reasons(spec, context_length, expanded_latent)),
     )

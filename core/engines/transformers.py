@@ -1,4 +1,4 @@
-"""transformers: what DynamicCache and StaticCache of transformers 5.23 hold after a prompt, states included.
+"""transformers: what DynamicCache and StaticCache of transformers 5.24 hold after a prompt, states included.
 
 DynamicCache keeps window - 1 tokens in a sliding layer once a window is full (cache_utils.py,
 DynamicSlidingWindowLayer), as a view: all of a prompt lives behind it until the next token comes (seen with 5.24,
@@ -16,11 +16,11 @@ from core.engines.plan import EngineError, EnginePlan, PlanNote
 from core.models.attention import CompressedAttention, GroupedAttention, LatentAttention, Layer, ParallelLayer
 from core.models.spec import ModelSpec
 
-VERSION = "transformers 5.23.0"
+VERSION = "transformers 5.24.0"
 KEYS = ("context_length", "batch_size", "cache_bits", "cache", "available_bytes")
 CACHES = ("dynamic", "static")
 BITS = (16, 32)
-OWN_CACHE = ("minimax", "xlstm")  # classes of 5.23 that make a cache of their own kind and take no StaticCache
+OWN_CACHE = ("minimax", "xlstm")  # classes of 5.24 that make a cache of their own kind and take no StaticCache
 INKLING = ("inkling_text", "inkling2_text", "inkling2_loop_text")
 MOST = 2**40
 
@@ -76,7 +76,7 @@ def plan(spec: ModelSpec, **job: Any) -> EnginePlan:
 def _check_static(spec: ModelSpec) -> None:
     """Raises EngineError for a class that generates with no StaticCache."""
     if spec.model_type in OWN_CACHE:
-        raise EngineError(f"transformers: {spec.model_type} takes no StaticCache in 5.23. Ask for cache='dynamic'.")
+        raise EngineError(f"transformers: {spec.model_type} takes no StaticCache in 5.24. Ask for cache='dynamic'.")
     if any(isinstance(layer, CompressedAttention) for layer in spec.layers):
         raise EngineError(
             f"transformers: cache is 'static', and StaticCache knows no compressed attention as in {spec.model_type} "

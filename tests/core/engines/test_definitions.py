@@ -34,7 +34,7 @@ def test_each_server_takes_its_own_blocks() -> None:
         "SGLang 0.5.23": 100 * a_token,
         "llama.cpp build 11434": 256 * a_token,
         "mlx-lm 0.32.2": 256 * a_token,
-        "transformers 5.23": 100 * a_token,
+        "transformers 5.24": 100 * a_token,
     }
 
 

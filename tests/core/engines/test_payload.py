@@ -29,7 +29,7 @@ def test_every_engine_says_the_version_that_it_was_held_against():
         "sglang": "SGLang 0.5.23",
         "llama.cpp": "llama.cpp build 11434",
         "mlx": "mlx-lm 0.32.2",
-        "transformers": "transformers 5.23.0",
+        "transformers": "transformers 5.24.0",
     }
 
 

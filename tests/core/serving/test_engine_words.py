@@ -54,7 +54,7 @@ def test_engines_side_by_side_have_figures_or_a_reason():
 def test_states_alone_are_said_where_nothing_else_is_beside_the_payload():
     """36 states of 32 x 128 x 128 x 4 + 4 x 8,192 x 2 bytes are 77,856,768, beside 512 x 24,576 bytes."""
     said = engine_sentence(plan(hybrid(engine="transformers")))
-    assert said.endswith("on transformers 5.23.0: states of constant size, 77.9 MB, stand beside them.")
+    assert said.endswith("on transformers 5.24.0: states of constant size, 77.9 MB, stand beside them.")
     rows = {row.engine: row for row in side_by_side(hybrid())}
     assert rows["transformers"].reason == rows["mlx"].reason == "states of constant size, 77.9 MB, stand beside them"
     assert rows["payload"].reason == "what the attention pattern needs, states included"
