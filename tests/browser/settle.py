@@ -12,6 +12,7 @@ QUIET = """
 (looks) => {
   const app = document.querySelector('[data-testid="stApp"]')
   const busy = app?.dataset.testScriptState !== "notRunning"
+    || window.__unanswered // a press that a busy server has not begun to answer
     || document.documentElement.classList.contains("arriving")
     || document.querySelector('[data-testid="stMainBlockContainer"] h1') === null // before the first run begins
     || document.querySelector('[data-stale="true"], [data-testid="stSkeleton"], [data-testid="stAppSkeleton"]')
@@ -52,13 +53,20 @@ def stand(page: Page, quiet_ms: int = ARRIVED_MS) -> None:
     page.wait_for_function(QUIET, arg=quiet_ms // POLL_MS, timeout=PATIENCE_MS, polling=POLL_MS)
 
 
-# Before a page loads: it counts what its server says, so that one can wait for the answer to what one asked.
+# Before a page loads: it counts what its server says, so that one can wait for the answer to what one asked. To
+# Streamlit's client a script runs once the server has said so, not from the press on.
 HEARS = """
 window.__heard = 0
+window.__unanswered = false
 window.WebSocket = class extends window.WebSocket {
   constructor(...given) {
     super(...given)
-    this.addEventListener("message", () => { window.__heard += 1 })
+    this.addEventListener("message", () => { window.__heard += 1; window.__unanswered = false })
+    this.addEventListener("close", () => { window.__unanswered = false })
+  }
+  send(...given) {
+    window.__unanswered = true
+    super.send(...given)
   }
 }
 """

@@ -60,6 +60,7 @@ def test_the_order_outlives_a_change_of_an_input(server: Dashboard, page: Page) 
     for _ in range(2):
         head(table, "Bytes").click()
     page.get_by_role("radio", name="4,096", exact=True).click()
+    expect(table.locator("tbody tr > :nth-child(3)").first).to_have_text("4,096")  # a busy server answers late
     stand(page, CHANGED_MS)
     assert set(column(table, 3)) == {"4,096"}
     assert column(table, 1) == ["Llama-1 65B", "Llama-1 30B", "Llama-1 13B", "Llama-1 7B"]
