@@ -72,7 +72,8 @@ def _stablelm_norms(t: Tally, c: Values, layers: int) -> None:
     if c.flag("qk_layernorm"):  # one vector for each head
         width = c.size("hidden_size") // c.size("num_attention_heads")
         t.add("norms", layers * c.size("num_attention_heads") * width)
-        t.add("kv_projections", layers * kv_heads(c) * width)
+        of_keys = layers * kv_heads(c) * width
+        t.add("kv_projections", of_keys, biases=of_keys)
 
 
 def _bitnet_norms(t: Tally, c: Values, layers: int) -> None:

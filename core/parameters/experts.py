@@ -155,7 +155,8 @@ def _olmoe_norms(t: Tally, c: Values, layers: int) -> None:
     """Of hidden width for Q, whatever head_dim is."""
     hidden, heads = c.size("hidden_size"), c.size("num_attention_heads")
     t.add("norms", layers * hidden)
-    t.add("kv_projections", layers * (hidden // heads) * kv_heads(c))
+    of_keys = layers * (hidden // heads) * kv_heads(c)
+    t.add("kv_projections", of_keys, biases=of_keys)
 
 
 def _sinks(t: Tally, c: Values, layers: int) -> None:

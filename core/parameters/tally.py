@@ -89,7 +89,8 @@ def grouped(
         t.add("norms", times * 2 * norm_vectors * dim)
     elif qk_norm == "width":
         t.add("norms", times * norm_vectors * heads * dim)
-        t.add("kv_projections", times * norm_vectors * groups * dim)
+        keys_norm = times * norm_vectors * groups * dim
+        t.add("kv_projections", keys_norm, biases=keys_norm)
 
 
 def latent(t: Tally, c: Values, times: int, bias: Bias = "attention_bias", query_rank: bool = True) -> None:

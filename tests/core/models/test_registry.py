@@ -49,6 +49,16 @@ def test_falcon_7b_is_recorded_as_its_file_is_written() -> None:
     assert '"multi_query": true' in falcon.config_text
 
 
+@pytest.mark.parametrize(
+    ("name", "tokens"),
+    [("Qwen2.5 14B", 131_072), ("SmolLM3 3B", 65_536), ("Nemotron-H 8B", 8_192), ("Nemotron-3-Nano 30B-A3B", 262_144),
+     ("MiMo-V2-Flash", 262_144)],
+)  # fmt: skip
+def test_a_context_is_the_checkpoint_s_where_its_class_has_another(name: str, tokens: int) -> None:
+    # the classes' defaults: 32,768, 32,768, 4,096, 4,096 and 131,072; the sources stand with the entries
+    assert read_config(REGISTRY[name].config).dimensions.max_context_length == tokens
+
+
 def test_null_is_recorded_as_null_and_absent_as_absent() -> None:
     # Mistral 7B Instruct v0.2 writes null; Llama-2 has no such key; v0.1 has 4096
     assert REGISTRY["Mistral-7B Instruct v0.2"].config["sliding_window"] is None

@@ -115,6 +115,18 @@ def test_biases_of_experts_stay_at_16_bits_under_mxfp4() -> None:
     assert in_experts == 24 * 32 * 3 * 2_880 * 2_880 * 17 // 32 + 2 * 6_635_520
 
 
+def test_a_norm_over_the_keys_stays_at_16_bits_though_it_comes_and_goes_with_g() -> None:
+    """MiniMax-M2, fp8 in blocks of 128 x 128 with a scale of 4 bytes: 62 layers of K and V of 2 x 1,024 x 3,072, a norm
+    of 1,024 over the keys and one of 6,144 over the queries; 16 bits too for two tables of 200,064 x 3,072, routers of
+    256 x 3,072 and the other norms. 230.0 GB in all; public listings of its like show 215 GiB."""
+    count = count_of(read_config(REGISTRY["MiniMax-M2"]))
+    assert count.parts["kv_projections"] == 62 * (2 * 1_024 * 3_072 + 1_024)
+    assert count.biases["kv_projections"] == 62 * 1_024
+    wide = 2 * 200_064 * 3_072 + 62 * (256 * 3_072 + 6_144 + 1_024 + 2 * 3_072) + 3_072
+    narrow = count.total - wide
+    assert published_bytes(REGISTRY["MiniMax-M2"]) == narrow + narrow // (128 * 128) * 4 + 2 * wide == 230_024_049_664
+
+
 # Bits a weight of Llama-3.1-8B in llama.cpp's tools/quantize/README.md
 GGUF = {
     "gguf-q2_k": 3.1593, "gguf-q3_k_s": 3.6429, "gguf-q3_k_l": 4.2979, "gguf-q4_k_s": 4.6672, "gguf-q4_k_m": 4.8944,
