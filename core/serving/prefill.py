@@ -18,7 +18,7 @@ from core.serving.footprint import footprint
 from core.serving.job import ServingJob
 from core.serving.layer_groups import LayerGroup
 from core.serving.roofline import NARROW, multiplies_narrow, reads_of
-from core.serving.step_reads import is_read_in_part, rounded_bytes
+from core.serving.step_reads import rounded_bytes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,9 +80,7 @@ def prefill_bound(job: ServingJob, *, cached_tokens: int = 0) -> PrefillBound:
         head_parameters=head or table,
         weight_flops=2 * used * tokens + 2 * (head or table),
         attention_flops=attention,
-        weight_read_bytes=rounded_bytes(reads_of(job, count, tokens, awake=tokens).expected_bits, job.tensor_parallel)
-        if is_read_in_part(count)
-        else needs.weight_bytes,  # every layer's, one after the other
+        weight_read_bytes=rounded_bytes(reads_of(job, count, tokens, awake=tokens).expected_bits, job.tensor_parallel),
         ranks=job.tensor_parallel * job.pipeline_parallel * (job.data_parallel if count.routed_experts else 1),
         flops_per_s=job.device.bf16_dense_flops,
         narrow=multiplies_narrow(job, count),

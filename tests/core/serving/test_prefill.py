@@ -10,6 +10,7 @@ from core.serving.memory_plan import plan
 from core.serving.model_shapes import LLAMA_2_13B
 from core.serving.offload import Offload
 from core.serving.prefill import prefill_bound, read_while_prefilling
+from core.serving.roofline import decode_bound
 
 QWEN3_32B = {
     "model_type": "qwen3", "num_hidden_layers": 64, "num_attention_heads": 64, "num_key_value_heads": 8,
@@ -18,20 +19,29 @@ QWEN3_32B = {
 
 
 def test_arithmetic_by_hand():
-    """32,762,123,264 less two tables of 151,936 x 5,120; 64 layers x 2 x 64 x 256 x 32,768 x 32,769 / 2."""
+    """32,762,123,264 less two tables of 151,936 x 5,120; 64 layers x 2 x 64 x 256 x 32,768 x 32,769 / 2. Read are all
+    but the rows of the input table that no token looks up."""
     bound = prefill_bound(ServingJob(model=read_config(QWEN3_32B), batch_size=1, context_length=32_768))
     assert bound.parameters == 31_206_298_624
     assert bound.weight_flops == 2 * 31_206_298_624 * 32_768 + 2 * 777_912_320 == 2_045_137_542_447_104
     assert bound.attention_flops == 64 * 32_768 * 536_887_296 == 1_125_934_266_580_992
     assert bound.compute_seconds == pytest.approx(3.205, abs=0.001)
-    assert bound.memory_seconds == pytest.approx(65_524_246_528 / 3.35e12)
+    assert bound.weight_read_bytes == 65_524_246_528 - 2 * (151_936 - 32_768) * 5_120
+    assert bound.memory_seconds == pytest.approx(64_303_966_208 / 3.35e12)
     assert bound.seconds == bound.compute_seconds
 
 
 def test_an_unknown_rate_leaves_the_memory_side():
     bound = prefill_bound(ServingJob(model=read_config(QWEN3_32B), batch_size=1, context_length=8, accelerator="t4"))
     assert bound.compute_seconds is None
-    assert bound.seconds == pytest.approx(65_524_246_528 / 320e9)
+    assert bound.seconds == pytest.approx((65_524_246_528 - 2 * (151_936 - 8) * 5_120) / 320e9)
+
+
+def test_one_token_behind_a_cache_reads_what_a_step_reads():
+    """The least time to it cannot be more than that of a step of one sequence, whatever table the model has."""
+    job = ServingJob(model=read_config(QWEN3_32B), batch_size=1, context_length=4_096)
+    one = prefill_bound(job, cached_tokens=4_095)
+    assert one.weight_read_bytes == decode_bound(job).weight_read_bytes == 65_524_246_528 - 2 * 151_935 * 5_120
 
 
 @pytest.mark.parametrize(("window", "chosen"), [(None, None), (4, None), (None, 3), (7, 5), (100, None)])
