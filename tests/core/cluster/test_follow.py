@@ -31,15 +31,17 @@ def test_a_new_server_goes_on_with_what_was_under_way_alone(driven: list[str]):
 
 def test_a_sweep_resumed_while_its_driver_ends_goes_on_after_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("HEADROOM_DATA_DIR", str(tmp_path))
-    sweep_id, let_go, driven = kept.add(SWEEP), threading.Event(), []
+    sweep_id, begun, let_go, driven = kept.add(SWEEP), threading.Event(), threading.Event(), []
 
     def drive(sweep_id: str, failed_too: bool) -> None:
         driven.append((kept.status(sweep_id), failed_too))
+        begun.set()
         if len(driven) == 1:
             let_go.wait(60)
 
     monkeypatch.setattr(follow, "_drive", drive)
     follow.go_on(sweep_id)
+    assert begun.wait(60)  # a busy machine starts a thread late
     follow.go_on(sweep_id, failed_too=True)  # under way: nothing is to be resumed
     follow.cancel(sweep_id)
     follow.go_on(sweep_id, failed_too=True)
