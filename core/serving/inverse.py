@@ -89,21 +89,27 @@ def longest_context(job: ServingJob) -> Answer:
     if best == MAX_CONTEXT_LENGTH:
         return Answer(best, job=at, at_limit=True, sentence=f"Memory sets no limit: {best:,} tokens fit.{beyond}")
     of_each = "in one sequence" if job.batch_size == 1 else f"in each of {job.batch_size:,} sequences"
-    sentence = f"{best:,} tokens {of_each} fit; {best + 1:,} do not.{beyond}"
+    fit = f"1 token {of_each} fits" if best == 1 else f"{best:,} tokens {of_each} fit"
+    sentence = f"{fit}; {best + 1:,} do not.{beyond}"
     return Answer(best, job=at, sentence=sentence)
 
 
 def largest_kv_heads(job: ServingJob) -> Answer:
-    """The largest G, among those the model and tensor_parallel allow, that fits. Raises SizingError where G has no
-    dial."""
+    """The largest G, among those the model and tensor_parallel allow and the engine takes, that fits. Raises
+    SizingError where G has no dial, and EngineError where the engine takes none."""
     require_own_heads(job.model)
     choices = allowed_kv_heads(job.model, job.tensor_parallel)
-    for kv_heads in reversed(choices):
+    taken = [kv_heads for kv_heads in choices if is_offered(job.where(num_kv_heads=kv_heads))]
+    if not taken:
+        raise EngineError(f"{_refusal(job.where(num_kv_heads=choices[-1]))}.")
+    others = "" if taken == list(choices) else f" Of {len(choices)} values of G {job.engine} takes {len(taken)}."
+    for place, kv_heads in reversed([*enumerate(taken)]):
         at = job.where(num_kv_heads=kv_heads)
-        if job_fits(at):
-            larger = f"; G = {min(g for g in choices if g > kv_heads)} does not" if kv_heads < choices[-1] else ""
-            return Answer(kv_heads, job=at, sentence=f"G = {kv_heads} fits{larger}.", at_limit=kv_heads == choices[-1])
-    return _nothing(f"No G fits: {_shortfall(job.where(num_kv_heads=choices[0]))} with G = {choices[0]}.")
+        if serves(at):
+            larger = f"; G = {taken[place + 1]} does not" if kv_heads < taken[-1] else ""
+            sentence = f"G = {kv_heads} fits{larger}.{others}"
+            return Answer(kv_heads, job=at, sentence=sentence, at_limit=kv_heads == choices[-1])
+    return _nothing(f"No G fits: {_shortfall(job.where(num_kv_heads=taken[0]))} with G = {taken[0]}.{others}")
 
 
 def fewest_kv_bits(job: ServingJob) -> Answer:
@@ -115,7 +121,7 @@ def fewest_kv_bits(job: ServingJob) -> Answer:
         return _nothing(f"The cache is in {job.stored_type.name}, whatever the bits.")
     for position, bits in enumerate(KV_WIDTHS):
         at = with_kv_bits(job, bits)
-        if is_offered(at) and job_fits(at):
+        if is_offered(at) and serves(at):
             wider = f"; {KV_WIDTHS[position - 1]} bits do not" if position else ""
             return Answer(bits, job=at, sentence=f"{bits} bits an element fit{wider}.", at_limit=not position)
     narrowest = [at for bits in KV_WIDTHS if is_offered(at := with_kv_bits(job, bits))][-1:]
@@ -147,7 +153,7 @@ def fewest_accelerators(job: ServingJob) -> Answer:
     choices = parallel_choices(job)
     if not choices:
         return _nothing(_no_split(job))
-    ranks = [count for count in choices if job_fits(job.where(**one_copy(count)))]
+    ranks = [count for count in choices if serves(job.where(**one_copy(count)))]
     if not ranks:
         largest = max(choices)
         reason = _shortfall(job.where(**one_copy(largest)))
@@ -197,6 +203,14 @@ def job_fits(job: ServingJob) -> bool:
     """plan(job).fits without the rest of the plan."""
     budget = budget_bytes(job)
     return all(needs.fits(job.batch_per_replica, job.context_length, budget) for needs in footprints(job))
+
+
+def serves(job: ServingJob) -> bool:
+    """Whether it fits; what its engine refuses, such as a batch beyond one at a narrow cache, does not."""
+    try:
+        return job_fits(job)
+    except EngineError:
+        return False
 
 
 def headroom_bytes(job: ServingJob) -> int:
@@ -275,7 +289,10 @@ def _nothing(sentence: str) -> Answer:
 
 
 def _shortfall(job: ServingJob) -> str:
-    missing = -headroom_bytes(job)
+    try:
+        missing = -headroom_bytes(job)
+    except EngineError as refused:  # at this size, though it takes a smaller one
+        return f"it is refused ({str(refused).rstrip('.')})"
     if missing <= 0:  # the bytes are there, and the engine's own limits are not met
         return f"{job.engine} does not serve it from what is left"
     return f"{in_gb(missing)} are missing"

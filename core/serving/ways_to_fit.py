@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from itertools import product
 from math import log2
 
-from core.engines.plan import EngineError
 from core.errors import SizingError
 from core.hardware.accelerators import Accelerator, catalogue
 from core.serving.budget import budget_bytes
@@ -31,6 +30,7 @@ from core.serving.inverse import (
     longest_context,
     one_copy,
     parallel_choices,
+    serves,
     with_kv_bits,
 )
 from core.serving.job import ServingJob
@@ -118,19 +118,11 @@ def _candidates(job: ServingJob) -> Iterator[tuple[tuple[Change, ...], ServingJo
     for changes, changed in _discrete(job):
         if not is_offered(changed):
             continue
-        if changes and _serves(changed):
+        if changes and serves(changed):
             yield changes, changed
         elif len(changes) < 2:
             for change, solved in _solved(changed):
                 yield (*changes, change), solved
-
-
-def _serves(job: ServingJob) -> bool:
-    """Whether it fits; what its engine refuses, such as a batch beyond one at a narrow cache, does not."""
-    try:
-        return job_fits(job)
-    except EngineError:
-        return False
 
 
 def _discrete(job: ServingJob) -> Iterator[tuple[tuple[Change, ...], ServingJob]]:
@@ -219,7 +211,7 @@ def _split_over_the_same(job: ServingJob) -> ServingJob | None:
     for ranks in parallel_choices(job):
         if ranks > job.tensor_parallel * job.pipeline_parallel and job.num_accelerators % ranks == 0:
             at = job.where(**one_copy(ranks) | {"num_accelerators": job.num_accelerators})
-            if _serves(at):
+            if serves(at):
                 return at
     return None
 
@@ -256,7 +248,7 @@ def _larger_accelerators(job: ServingJob) -> list[Accelerator]:
     holding.sort(key=lambda device: (device.memory_bytes or 0, -(device.bandwidth_bytes_per_s or 0)))
     # bytes may be there where an engine's own limits are not met: it is asked, in order, until one serves the job
     same = [device for device in holding if device.vendor == job.device.vendor]
-    first = [next((at for at in them if _serves(job.where(accelerator=at.id))), None) for them in (same, holding)]
+    first = [next((at for at in them if serves(job.where(accelerator=at.id))), None) for them in (same, holding)]
     return list(dict.fromkeys(device for device in first if device is not None))
 
 

@@ -298,3 +298,40 @@ def test_where_the_engine_takes_no_split_at_all_its_reason_is_the_answer():
             "No number serves one copy by tensor parallel alone: window_pattern is a what-if, and vllm serves the "
             "windows that the model's class has. Leave the pattern out, or take the payload."
         )
+
+
+def registered(name: str, **changes: Any) -> ServingJob:
+    config = next(entry.config for entry in load_registry() if entry.name == name)
+    return ServingJob(**({"model": read_config(config), "memory_reading": "device"} | changes))
+
+
+def test_a_g_that_no_engine_can_be_asked_for_is_no_answer() -> None:
+    """A gptj config has no key for G. Of GPT-J's own 16 heads: 2 x 6,050,882,784 of weights, 256 x 2,048 tokens of
+    2 x 28 x 16 x 256 x 2 = 458,752 bytes and 2 GB of reserve are 254.62 GB; an L4 gives 0.9 x 24,152,899,584 = 21.74.
+    """
+    asked = registered("GPT-J 6B", batch_size=256, context_length=2_048, accelerator="l4", engine="vllm")
+    answer = largest_kv_heads(asked)
+    assert answer.sentence == "No G fits: 232.88 GB are missing with G = 16. Of 5 values of G vllm takes 1."
+    fitting = largest_kv_heads(asked.where(batch_size=1))
+    assert (fitting, fitting.sentence) == (16, "G = 16 fits. Of 5 values of G vllm takes 1.")
+
+
+def test_what_an_engine_refuses_at_the_size_asked_for_does_not_fit() -> None:
+    """mlx-lm reads one request at a time under kv_bits, and copies that share two requests hold one each."""
+    asked = registered("SmolLM3 3B", batch_size=2, context_length=8_192, accelerator="m4-max", engine="mlx", kv_bits=8)
+    copies = asked.where(num_accelerators=2)
+    assert plan(copies).fits
+    assert fewest_accelerators(copies).sentence.startswith(
+        "No number fits: it is refused (mlx: mlx-lm 0.32.2 reads one request at a time under kv_bits."
+    )
+    many = asked.where(kv_bits=16, batch_size=4_096)
+    assert fewest_kv_bits(many).sentence.startswith("No width fits: it is refused (mlx: mlx-lm 0.32.2 reads one")
+
+
+def test_one_token_is_one() -> None:
+    """Weights of 1 GB and 2 GB of reserve leave 6.1 GB of 9.1: a token of Llama-2 13B is 2 x 40 x 5,120 x 2 = 819,200
+    bytes, of 5,000 sequences 4.1 GB and two of each 8.2 GB."""
+    small = Accelerator(id="small", name="small", memory_reported_bytes=9_100_000_000)
+    count = ParameterCount(total=500_000_000, source="typed", sentence="Typed in.")
+    asked = job(batch_size=5_000, accelerator=small, memory_utilization=1, parameter_count=count)
+    assert longest_context(asked).sentence == "1 token in each of 5,000 sequences fits; 2 do not."

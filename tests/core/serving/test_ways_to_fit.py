@@ -205,3 +205,15 @@ def test_the_accelerators_that_are_there_are_split_before_others_are_bought() ->
     assert ways[0].label == "the same 4 accelerators, tensor parallel 2"
     assert (ways[0].job.num_accelerators, ways[0].job.replicas, ways[0].doublings) == (4, 2, 0)
     assert not any("accelerators, tensor parallel" in way.label for way in ways[1:])  # more of them are needless
+
+
+def test_a_width_that_mlx_refuses_at_this_length_is_no_way() -> None:
+    """mlx-lm converts no rotating cache, which it finds from 5,000 tokens on: at one token it takes 8 bits."""
+    config = next(entry.config for entry in load_registry() if entry.name == "Gemma-3 4B")
+    asked = ServingJob(
+        model=read_config(config), batch_size=1_000, context_length=8_192, accelerator="m2-ultra", engine="mlx"
+    )
+    ways = ways_to_fit(asked)
+    assert ways
+    assert all(plan(way.job).fits for way in ways)
+    assert not any("KV cache" in way.label for way in ways)
