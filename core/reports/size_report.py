@@ -175,7 +175,7 @@ def limit_answers(option: Option) -> list[tuple[str, Answer, str]]:
         ("Largest batch", largest_batch(job), "{:,}"),
         ("Longest context", longest_context(job), "{:,}"),
         ("Fewest accelerators", fewest_accelerators(job), "{:,}"),
-        ("Fewest KV bits", fewest_kv_bits(job), "{} bits"),
+        ("Fewest KV bits", fewest_kv_bits(job, scale_overhead_bits=option.scale_overhead_bits), "{} bits"),
     ]
     if option.num_kv_heads is not None:
         answers.insert(2, ("Largest G", largest_kv_heads(job), "G = {}"))

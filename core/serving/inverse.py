@@ -112,19 +112,20 @@ def largest_kv_heads(job: ServingJob) -> Answer:
     return _nothing(f"No G fits: {_shortfall(job.where(num_kv_heads=taken[0]))} with G = {taken[0]}.{others}")
 
 
-def fewest_kv_bits(job: ServingJob) -> Answer:
+def fewest_kv_bits(job: ServingJob, *, scale_overhead_bits: int | None = None) -> Answer:
     """How few bits a KV element must come down to: the widest of 16, 8, 4 and 2 that fits (16 has no scales).
 
-    None where the engine's settings name how the cache is stored.
+    scale_overhead_bits are those of a scale below 16 bits, the job's own where None. No answer where the engine's
+    settings name how the cache is stored.
     """
     if job.stored_type is not None:
         return _nothing(f"The cache is in {job.stored_type.name}, whatever the bits.")
     for position, bits in enumerate(KV_WIDTHS):
-        at = with_kv_bits(job, bits)
+        at = with_kv_bits(job, bits, scale_overhead_bits)
         if is_offered(at) and serves(at):
             wider = f"; {KV_WIDTHS[position - 1]} bits do not" if position else ""
             return Answer(bits, job=at, sentence=f"{bits} bits an element fit{wider}.", at_limit=not position)
-    narrowest = [at for bits in KV_WIDTHS if is_offered(at := with_kv_bits(job, bits))][-1:]
+    narrowest = [at for bits in KV_WIDTHS if is_offered(at := with_kv_bits(job, bits, scale_overhead_bits))][-1:]
     if not narrowest:
         raise EngineError(f"{job.engine} takes this model at none of {KV_WIDTHS} cache bits. Take another engine.")
     return _nothing(f"No width fits: {_shortfall(narrowest[0])} at {narrowest[0].kv_bits} bits.")
@@ -218,9 +219,10 @@ def headroom_bytes(job: ServingJob) -> int:
     return budget_bytes(job) - total_bytes(job)
 
 
-def with_kv_bits(job: ServingJob, bits: int) -> ServingJob:
-    """The job at another KV width; 16 bits need no scales."""
-    overhead = 0 if bits >= 16 else job.kv_scale_overhead_bits
+def with_kv_bits(job: ServingJob, bits: int, scale_overhead_bits: int | None = None) -> ServingJob:
+    """The job at another KV width; 16 bits need no scales, fewer those of the job unless others are given."""
+    below = job.kv_scale_overhead_bits if scale_overhead_bits is None else scale_overhead_bits
+    overhead = 0 if bits >= 16 else below
     return job.where(kv_bits=bits, kv_scale_overhead_bits=overhead)
 
 

@@ -1,7 +1,7 @@
 """Every G at every width of the cache: the grid that the sizing page opens on, and its verdict in words."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 
 from core.engines.class_names import Keyed
@@ -27,6 +27,7 @@ class Option:
     plan: MemoryPlan
     engine_refusal: str = ""  # why the engine cannot be asked for it; the plan is the payload's then
     cache_type: str = ""  # that the engine's settings name
+    scale_overhead_bits: int | None = None  # of a scale in the grid's caches below 16 bits, whatever this one's width
 
     @property
     def width(self) -> str:
@@ -102,9 +103,8 @@ def option_grid(job: ServingJob, *, scale_overhead_bits: int = 0) -> OptionGrid:
 def _grid(_model: Keyed, job: ServingJob, scale_overhead_bits: int) -> OptionGrid:
     widths = (job.kv_bits,) if job.stored_type else tuple(sorted({*WIDTHS, job.kv_bits}, reverse=True))
     kv_heads: tuple[int | None, ...] = allowed_kv_heads(job.model, job.tensor_parallel) or (None,)
-    options = tuple(
-        option_of(at_width(job.where(num_kv_heads=g), bits, scale_overhead_bits)) for g in kv_heads for bits in widths
-    )
+    jobs = (at_width(job.where(num_kv_heads=g), bits, scale_overhead_bits) for g in kv_heads for bits in widths)
+    options = tuple(replace(option_of(at), scale_overhead_bits=scale_overhead_bits) for at in jobs)
     return OptionGrid(job=job, widths=widths, kv_heads=kv_heads, options=options)
 
 

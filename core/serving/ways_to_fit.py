@@ -99,8 +99,9 @@ class WayToFit:
         return " + ".join(change.label for change in self.changes)
 
 
-def ways_to_fit(job: ServingJob) -> tuple[WayToFit, ...]:
-    """Every way, best first; empty where the job fits as it is, or where none of the changes helps.
+def ways_to_fit(job: ServingJob, *, scale_overhead_bits: int | None = None) -> tuple[WayToFit, ...]:
+    """Every way, best first; empty where the job fits as it is, or where none of the changes helps. A cache below 16
+    bits has scales of scale_overhead_bits, the job's own where None.
 
     Order: fewest changes, then fewest that can cost quality, then the smallest changes (sum of doublings). A job that
     its engine does not take is counted as payload, as option_of does. Measured memory stays what that server keeps
@@ -109,13 +110,13 @@ def ways_to_fit(job: ServingJob) -> tuple[WayToFit, ...]:
     job = option_of(job).plan.job
     if job_fits(job):
         return ()
-    ways = [_way(job, changes, changed) for changes, changed in _candidates(job)]
+    ways = [_way(job, changes, changed) for changes, changed in _candidates(job, scale_overhead_bits)]
     ways = [way for way in ways if not any(_makes_needless(other, way) for other in ways)]
     return tuple(sorted(ways, key=lambda way: (len(way.changes), len(way.topics), way.doublings)))
 
 
-def _candidates(job: ServingJob) -> Iterator[tuple[tuple[Change, ...], ServingJob]]:
-    for changes, changed in _discrete(job):
+def _candidates(job: ServingJob, scale_overhead_bits: int | None) -> Iterator[tuple[tuple[Change, ...], ServingJob]]:
+    for changes, changed in _discrete(job, scale_overhead_bits):
         if not is_offered(changed):
             continue
         if changes and serves(changed):
@@ -125,9 +126,10 @@ def _candidates(job: ServingJob) -> Iterator[tuple[tuple[Change, ...], ServingJo
                 yield (*changes, change), solved
 
 
-def _discrete(job: ServingJob) -> Iterator[tuple[tuple[Change, ...], ServingJob]]:
+def _discrete(job: ServingJob, scale_overhead_bits: int | None) -> Iterator[tuple[tuple[Change, ...], ServingJob]]:
     """Every combination of KV bits, weight bits and window pattern, the unchanged job included."""
-    options = [(None, *_kv_changes(job)), (None, *_weight_changes(job)), (None, *_window_changes(job))]
+    widths = _kv_changes(job, scale_overhead_bits)
+    options = [(None, *widths), (None, *_weight_changes(job)), (None, *_window_changes(job))]
     for chosen in product(*options):
         steps = [step for step in chosen if step is not None]
         fields: dict[str, object] = {}
@@ -139,9 +141,10 @@ def _discrete(job: ServingJob) -> Iterator[tuple[tuple[Change, ...], ServingJob]
 _Step = tuple[Change, dict[str, object]]
 
 
-def _kv_changes(job: ServingJob) -> list[_Step]:
+def _kv_changes(job: ServingJob, scale_overhead_bits: int | None) -> list[_Step]:
     named = job.stored_type is not None  # by the engine's settings, which a way leaves as they are
-    changed = [] if named else [with_kv_bits(job, bits) for bits in LOWER_BITS if bits < job.kv_bits]
+    lower = [] if named else [bits for bits in LOWER_BITS if bits < job.kv_bits]
+    changed = [with_kv_bits(job, bits, scale_overhead_bits) for bits in lower]
     return [
         (
             _change("kv_bits", f"KV cache at {at.kv_bits} bits", job.kv_bits, at.kv_bits, "kv_quantisation"),

@@ -74,7 +74,7 @@ def decision(
         evidence=None if option.num_kv_heads is None else choice_evidence(grid, option),
         bound=decode_bound(option.plan.job),
         wished=wished,
-        ways=ways_to_fit(job),
+        ways=ways_to_fit(job, scale_overhead_bits=asked.scale_overhead_bits),
         link=link,
         written=written,
         price_per_gpu_hour=price,

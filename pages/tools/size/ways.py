@@ -20,7 +20,7 @@ def show_ways(asked: Asked, wished: int | None) -> None:
     name = f"G = {wished}" if wished is not None else "The model as published"
     job = at_width(asked.job.where(num_kv_heads=wished), asked.job.kv_bits, asked.scale_overhead_bits)
     counted = option_of(job)
-    ways = ways_to_fit(job)
+    ways = ways_to_fit(job, scale_overhead_bits=asked.scale_overhead_bits)
     if counted.engine_refusal:
         st.caption(plain(as_payload(counted.engine_refusal)))
     elif job.measured is not None:

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from core.errors import SizingError
 from core.models.attention import LatentAttention
 from core.models.spec import ModelDimensions, ModelSpec
+from core.reports.size_report import limit_answers
 from core.serving.job import ServingJob
 from core.serving.memory_plan import plan
 from core.serving.model_shapes import LLAMA_2_13B
@@ -29,6 +30,14 @@ from core.serving.weights import ParameterCount
 
 def headline(**changes) -> ServingJob:
     return ServingJob(**{"model": LLAMA_2_13B, "batch_size": 32, "context_length": 65_536, **changes})
+
+
+def test_limits_of_a_bf16_option_count_the_scales_of_the_grid():
+    """G = 4 at 4 bits and 16 bits a scale of 8 elements takes 22.26 + 64.42 + 2 GB of 76.97; at 2 bits 42.95 of KV."""
+    grid = option_grid(headline(kv_elements_per_scale=8), scale_overhead_bits=16)
+    assert not grid.at(4, 4).plan.fits
+    limits = {label: (int(answer), answer.sentence) for label, answer, _ in limit_answers(grid.at(4, 16))}
+    assert limits["Fewest KV bits"] == (2, "2 bits an element fit; 4 bits do not.")
 
 
 def test_the_headline_verdict():

@@ -123,6 +123,16 @@ def test_scales_stay_when_bits_shrink() -> None:
     assert {way.job.kv_scale_overhead_bits for way in smaller} == {16}
 
 
+def test_a_cache_of_16_bits_takes_the_scales_that_fewer_bits_have() -> None:
+    """G = 4 keeps 40 x 4 x 256 = 40,960 elements a token, of 32 x 65,536 tokens 42.95 GB at 4 bits, and 64.42 with a
+    scale of 16 bits for 8 elements: beside 22.26 GB of weights and 2 of reserve only the first is within 76.97."""
+    wished = job(num_kv_heads=4, kv_elements_per_scale=8)
+    assert "KV cache at 4 bits" in {way.label for way in ways_to_fit(wished)}
+    scaled = ways_to_fit(wished, scale_overhead_bits=16)
+    assert "KV cache at 4 bits" not in {way.label for way in scaled}
+    assert {way.job.kv_scale_overhead_bits for way in scaled if way.job.kv_bits < 16} == {16}
+
+
 @settings(UNHURRIED, max_examples=25)
 @given(
     kv_heads=st.sampled_from([2, 4, 5, 8, 10, 20, 40]),
