@@ -203,19 +203,22 @@ def _solved(job: ServingJob) -> Iterator[tuple[Change, ServingJob]]:
     split = _split_over_the_same(job)
     if split is not None:
         yield _split_change(job, split), split
-    for more in _more_accelerators(job):
-        yield _accelerators_change(job, more), more
+    for other in _more_accelerators(job) if split is not None else _other_accelerators(job):
+        yield _accelerators_change(job, other), other
     for device in _larger_accelerators(job):
         yield _device_change(job, device), job.where(accelerator=device.id)
 
 
 def _split_over_the_same(job: ServingJob) -> ServingJob | None:
-    """As many accelerators, each copy of the model over the fewest more that fit; None where no such split does."""
-    for ranks in parallel_choices(job):
-        if ranks > job.tensor_parallel * job.pipeline_parallel and job.num_accelerators % ranks == 0:
-            at = job.where(**one_copy(ranks) | {"num_accelerators": job.num_accelerators})
-            if serves(at):
-                return at
+    """As many accelerators, each copy of the model split by tensor parallel alone: over as many or the fewest more that
+    fit, else the most fewer, where copies of KV heads took the room; None where no such split does."""
+    held = job.tensor_parallel * job.pipeline_parallel
+    dividing = [ranks for ranks in parallel_choices(job) if job.num_accelerators % ranks == 0]
+    fewer, more = [ranks for ranks in dividing if ranks < held], [ranks for ranks in dividing if ranks >= held]
+    for ranks in (*more, *reversed(fewer)):
+        at = job.where(**one_copy(ranks) | {"num_accelerators": job.num_accelerators})
+        if at.split != job.split and serves(at):
+            return at
     return None
 
 
@@ -231,12 +234,22 @@ def _more_accelerators(job: ServingJob) -> list[ServingJob]:
     return found[:1] if len(found) == 2 and found[0].num_accelerators <= found[1].num_accelerators else found
 
 
-def _accelerators_change(job: ServingJob, more: ServingJob) -> Change:
-    axis, label = "tensor_parallel", f"{more.num_accelerators} accelerators, tensor parallel {more.tensor_parallel}"
-    if more.replicas > 1:
-        axis, label = "copies", f"{label}, {more.replicas} copies"
-    factor = more.num_accelerators / job.num_accelerators
-    return _change(axis, label, job.num_accelerators, more.num_accelerators, "none", factor)
+def _other_accelerators(job: ServingJob) -> list[ServingJob]:
+    """Where no split of as many fits: some of them alone, which their number kept from dividing, else more."""
+    some = [
+        at
+        for at in (fewest_accelerators(job).job, fewest_accelerators_with_copies(job).job)
+        if at is not None and at.num_accelerators < job.num_accelerators
+    ]
+    return some[:1] or _more_accelerators(job)
+
+
+def _accelerators_change(job: ServingJob, other: ServingJob) -> Change:
+    axis, label = "tensor_parallel", f"{other.num_accelerators} accelerators, tensor parallel {other.tensor_parallel}"
+    if other.replicas > 1:
+        axis, label = "copies", f"{label}, {other.replicas} copies"
+    factor = max(other.num_accelerators / job.num_accelerators, 1.0)  # fewer of them are no change that costs
+    return _change(axis, label, job.num_accelerators, other.num_accelerators, "none", factor)
 
 
 def _larger_accelerators(job: ServingJob) -> list[Accelerator]:

@@ -227,3 +227,33 @@ def test_a_width_that_mlx_refuses_at_this_length_is_no_way() -> None:
     assert ways
     assert all(plan(way.job).fits for way in ways)
     assert not any("KV cache" in way.label for way in ways)
+
+
+def test_copies_that_share_the_requests_hold_what_copied_heads_did_not() -> None:
+    """SantaCoder's one KV head of 2 x 128 elements, 24 layers, 512 x 32,768 tokens at 2 bytes: 206.2 GB on each of 8
+    ranks, of 128 requests a copy over 2 ranks 51.5."""
+    ways = ways_to_fit(
+        published("SantaCoder", batch_size=512, context_length=32_768, num_accelerators=8, tensor_parallel=8)
+    )
+    assert ways[0].label == "the same 8 accelerators, tensor parallel 2"
+    assert plan(ways[0].job).kv_reserved_bytes == 24 * 2 * 128 * 128 * 32_768 * 2
+
+
+def test_the_stages_of_a_pipeline_may_be_ranks_instead() -> None:
+    """Gemma-2 27B's last of two stages has half of 26.05 billion parameters and the tied table of 1.18 again: 28.41 GB
+    and 2.35 of cache and 2 are 32.76 GB, of 32.21. Two ranks have 27.23 + 2.32 + 2 = 31.54 each."""
+    asked = published(
+        "Gemma-2 27B", batch_size=2, context_length=8_192, accelerator="a100-40-sxm", num_accelerators=2,
+        pipeline_parallel=2, memory_utilization=0.75,
+    )  # fmt: skip
+    assert ways_to_fit(asked)[0].label == "the same 2 accelerators, tensor parallel 2"
+
+
+def test_two_of_three_accelerators_are_a_way() -> None:
+    """CodeLlama 34B's 67.5 GB of weights fit no 40 GB card; two hold 33.74, 1.61 of cache and 2 within 38.65 each."""
+    ways = ways_to_fit(
+        published("CodeLlama 34B", batch_size=2, context_length=8_192, accelerator="a100-40-sxm", num_accelerators=3)
+    )
+    assert ways[0].label == "2 accelerators, tensor parallel 2"
+    assert ways[0].doublings == 0
+    assert ways[0].headroom_bytes == 38_654_705_664 - 33_743_970_304 - 1_610_612_736 - 2_000_000_000
