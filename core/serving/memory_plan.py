@@ -185,8 +185,10 @@ def _plan_of(job: ServingJob, needs: Footprint) -> MemoryPlan:
 
 
 def total_bytes(job: ServingJob) -> int:
-    """The plan's total alone."""
-    return max(needs.total_bytes(job.batch_per_replica, job.context_length) for needs in footprints(job))
+    """The plan's total alone; of a pipeline the stage that rules may hold fewer bytes than another."""
+    if job.pipeline_parallel > 1:
+        return plan(job).total_bytes
+    return footprints(job)[0].total_bytes(job.batch_per_replica, job.context_length)
 
 
 def _both(count: int) -> str:

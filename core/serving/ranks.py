@@ -124,6 +124,12 @@ def ranks_sentence(ranks: tuple[RankPlan, ...], job: ServingJob) -> str:
     if same == len(ranks):
         return f"All {len(ranks)} ranks of a copy are as full: each holds {format_both(fullest.total_bytes, 2)}."
     where = f"layers {fullest.first_layer} to {fullest.last_layer}" if job.pipeline_parallel > 1 else "the most"
+    most = max(rank.total_bytes for rank in ranks)
+    if fullest.total_bytes < most:  # its layers take more of each request than those of a stage with embedding or head
+        return (
+            f"Rank {fullest.index + 1} of {len(ranks)} has room for the fewest requests and rules: it holds {where}, "
+            f"{format_both(fullest.total_bytes, 2)}; the one with most bytes holds {format_both(most, 2)}."
+        )
     said = f"Rank {fullest.index + 1} of {len(ranks)} is the fullest and rules: it holds {where}"
     return (
         f"{said}, {format_both(fullest.total_bytes, 2)}; the emptiest holds {format_both(least.total_bytes, 2)}. "

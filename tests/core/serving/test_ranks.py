@@ -6,7 +6,7 @@ from core.engines.plan import EngineError
 from core.errors import SizingError
 from core.models.registry import load_registry
 from core.models.spec import read_config
-from core.serving.inverse import largest_batch
+from core.serving.inverse import headroom_bytes, largest_batch
 from core.serving.job import ServingJob
 from core.serving.memory_plan import plan
 from core.serving.ranks import rank_plans, ranks_sentence
@@ -193,3 +193,19 @@ def test_llama_cpp_is_refused_and_the_others_are_asked():
     for engine in ("vllm", "sglang"):
         made = plan(job_of(LLAMA_8B, num_accelerators=2, pipeline_parallel=2, engine=engine))
         assert made.kv_reserved_bytes == 8 * 4096 * 16 * 2 * 8 * 128 * 2  # whole blocks: 4,096 tokens are 256 of 16
+
+
+def test_the_stage_that_rules_may_hold_fewer_bytes_than_another():
+    """Llama-3.2 3B over three stages of 9, 10 and 9 layers, the outer ones with a table of 128,256 x 3,072 x 2 bytes:
+    the middle one, which ends first, has 85.5 GB less 2,587,325,440 bytes; 82,183,396,096 of the first was said."""
+    known = next(entry for entry in load_registry() if entry.name == "Llama-3.2 3B")
+    asked = job_of(
+        known.config, batch_size=16, context_length=17, engine="vllm", weight_format="nf4", accelerator="tpu-v5p",
+        num_accelerators=3, pipeline_parallel=3,
+    )  # fmt: skip
+    made = plan(asked)
+    assert (made.stage.index, headroom_bytes(asked), made.headroom_bytes) == (1, 82_912_674_560, 82_912_674_560)
+    assert ranks_sentence(rank_plans(made), asked) == (
+        "Rank 2 of 3 has room for the fewest requests and rules: it holds layers 10 to 19, 2.59 GB (2.41 GiB); the one "
+        "with most bytes holds 3.32 GB (3.09 GiB)."
+    )
