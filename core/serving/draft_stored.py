@@ -50,10 +50,11 @@ def draft_bytes(job: ServingJob, draft: Draft, counted: DraftWeights, rank: int 
 
 def draft_read_bytes(job: ServingJob, draft: Draft, counted: DraftWeights) -> int:
     """Bytes of its weights that one step of the draft reads on one rank: of experts those that a batch should wake, of
-    a table of its own a row a sequence."""
+    a table of its own a row a sequence, of several MTP layers the one whose turn it is."""
     how, count = draft_storage(job, draft), counted.count
     if not count.parts and draft.method != "draft_model":  # of such a head the rows weigh nothing beside the rest
-        return rounded_bytes(float((count.total - (count.embedding or 0)) * how.usual_bits), job.tensor_parallel)
+        bits = float((count.total - (count.embedding or 0)) * how.usual_bits)
+        return rounded_bytes(bits / _layers_in_turn(job, draft), job.tensor_parallel)
     read = weight_reads(
         count if count.expert_groups else replace(count, routed_experts=None),
         how,
@@ -62,14 +63,19 @@ def draft_read_bytes(job: ServingJob, draft: Draft, counted: DraftWeights) -> in
         stored_bits=how.bits_stored(count),
         expert_copies=job.data_parallel if count.expert_groups else 1,
     )
-    return rounded_bytes(read.expected_bits, job.tensor_parallel)
+    return rounded_bytes(read.expected_bits / _layers_in_turn(job, draft), job.tensor_parallel)
+
+
+def _layers_in_turn(job: ServingJob, draft: Draft) -> int:
+    """MTP layers that draft one token each, one after the other; all layers of another draft work on each token."""
+    return announced_layers(job.model) if draft.method == "mtp" else 1
 
 
 def draft_cache_read_bytes(job: ServingJob, draft: Draft) -> int:
     """What one step of the draft reads of its cache on one rank, whichever engine keeps it."""
     shape = mtp_shape(job.model) if draft.model is None else draft.model.shape
     ledger = kv_ledger(shape, job.tensor_parallel, job.kv_bits_per_element)
-    read = ledger.read_elements(job.context_length) * job.batch_per_replica
+    read = Fraction(ledger.read_elements(job.context_length) * job.batch_per_replica)
     if job.shared_prefix:
         read -= ledger.shared_read_elements(job.context_length, job.shared_prefix) * (job.batch_per_replica - 1)
-    return ceil(read * job.kv_bits_per_element / 8)
+    return ceil(read * job.kv_bits_per_element / 8 / _layers_in_turn(job, draft))

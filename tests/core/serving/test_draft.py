@@ -181,6 +181,19 @@ def test_a_draft_s_step_reads_the_experts_that_a_batch_wakes() -> None:
     assert bound.draft_bytes == pytest.approx(2 * (9 * EXPERT + MLA + KEPT) + cache, abs=1)
 
 
+def test_of_several_mtp_layers_a_step_reads_the_one_whose_turn_it_is() -> None:
+    """deepseek_mtp.py of vLLM runs layers[step % number]: two announced weigh twice as much, and a token drafted reads
+    8 of 256 experts, the shared one, and the rest of one layer, beside 576 cached elements a token."""
+    config = next(known for known in load_registry() if known.name == "DeepSeek-V3").config
+    two = read_config({**config, "num_nextn_predict_layers": 2})
+    draft = Draft(method="mtp", tokens=2)
+    asked = deepseek(batch_size=1, weight_format=None, weight_bits=16, num_accelerators=1, model=two, draft=draft)
+    bound = draft_bound(asked)
+    assert plan(asked).draft_weight_bytes == 2 * 2 * 11_610_067_968
+    assert bound is not None
+    assert bound.draft_bytes == pytest.approx(2 * (9 * EXPERT + MLA + KEPT) + 576 * 2 * 4_096, abs=1)
+
+
 @pytest.mark.parametrize(
     ("left_out", "wide"),
     [
