@@ -17,7 +17,7 @@ from core.errors import SizingError
 from core.hardware.accelerators import Accelerator
 from core.serving.budget import budget_bytes
 from core.serving.footprint import Footprint, footprint
-from core.serving.inverse import largest_batch
+from core.serving.inverse import is_offered, largest_batch
 from core.serving.job import ServingJob
 from core.serving.memory_plan import plan
 from core.serving.what_if import allowed_kv_heads, own_kv_heads
@@ -70,8 +70,9 @@ def sweep(
 def frontier(
     job: ServingJob, *, num_kv_heads: Iterable[int] | None = None, contexts: Sequence[int] = CONTEXTS
 ) -> tuple[FrontierPoint, ...]:
-    """For each G (all that the model and tensor_parallel allow, unless given) the largest batch at each context."""
-    heads = allowed_kv_heads(job.model, job.tensor_parallel) if num_kv_heads is None else tuple(num_kv_heads)
+    """For each G (all that the model, tensor_parallel and the engine allow, unless given) the largest batch at each
+    context."""
+    heads = _taken_kv_heads(job) if num_kv_heads is None else tuple(num_kv_heads)
     return tuple(
         FrontierPoint(
             num_kv_heads=kv_heads,
@@ -85,8 +86,13 @@ def frontier(
 
 def holds_any(job: ServingJob) -> bool:
     """Whether a frontier has a point: whether some G holds a sequence of its shortest context."""
-    heads = allowed_kv_heads(job.model, job.tensor_parallel)
+    heads = _taken_kv_heads(job)
     return any(largest_batch(job.where(num_kv_heads=each, context_length=CONTEXTS[0])).fits for each in heads)
+
+
+def _taken_kv_heads(job: ServingJob) -> tuple[int, ...]:
+    allowed = allowed_kv_heads(job.model, job.tensor_parallel)
+    return tuple(each for each in allowed if is_offered(job.where(num_kv_heads=each)))
 
 
 def _grid(

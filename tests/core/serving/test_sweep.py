@@ -6,6 +6,8 @@ import pytest
 
 from core.errors import SizingError
 from core.hardware.accelerators import Accelerator
+from core.models.registry import load_registry
+from core.models.spec import read_config
 from core.serving.job import ServingJob, WindowPattern
 from core.serving.memory_plan import plan
 from core.serving.sweep import CONTEXTS, frontier, holds_any, sweep
@@ -115,3 +117,18 @@ def test_a_frontier_without_a_point_is_known_before_it_is_reckoned(gigabytes: in
     job = ServingJob(model=LLAMA_2_13B, batch_size=1, context_length=1_024, accelerator=device)
     assert holds_any(job) is holds
     assert any(point.largest_batch for point in frontier(job, contexts=CONTEXTS[:2])) is holds
+
+
+def test_a_frontier_has_the_g_that_the_engine_can_be_asked_for() -> None:
+    """A gptj config declares no G but its 16 heads'. 76.97 GB less 12.10 of weights and 2 hold so many sequences of
+    1,024 tokens at 2 x 28 layers x 4,096 x 2 = 458,752 bytes."""
+    config = next(known.config for known in load_registry() if known.name == "GPT-J 6B")
+    job = ServingJob(
+        model=read_config(config), batch_size=1, context_length=1_024, engine="vllm", memory_reading="device"
+    )
+    budget = 9 * 85_520_809_984 // 10
+    points = frontier(job, contexts=(1_024,))
+    most = (budget - 2 * 6_050_882_784 - 2_000_000_000) // (1_024 * 458_752)
+    assert [(point.num_kv_heads, point.largest_batch) for point in points] == [(16, most)]
+    assert most == 133
+    assert holds_any(job)
