@@ -10,7 +10,9 @@ from typing import Any
 
 from core.engines.plan import EngineError
 from core.errors import SizingError
+from core.models.attention import NoAttention, RecurrentState
 from core.models.notebook import html_table
+from core.models.spec import ModelSpec
 from core.serving.budget import budget_bytes
 from core.serving.footprint import Footprint, footprints
 from core.serving.job import MAX_ACCELERATORS, MAX_BATCH_SIZE, PAYLOAD, ServingJob
@@ -19,6 +21,7 @@ from core.serving.tensor_parallel import divisors
 from core.serving.what_if import MAX_CONTEXT_LENGTH, allowed_kv_heads, query_heads, require_own_heads
 from core.units import in_gb
 
+MOST_HALVINGS = 6  # of a model that has no heads to divide: 64 accelerators
 KV_WIDTHS = (16, 8, 4, 2)  # bits that published KV caches use: bf16, fp8 or int8, 4-bit, and KIVI's 2
 
 
@@ -164,7 +167,8 @@ def fewest_accelerators(job: ServingJob) -> Answer:
     copies = fewest_accelerators_with_copies(job)
     shared = _shared_by_copies(copies) if copies < best else ""
     held = "1 holds one copy" if best == 1 else f"{best} hold one copy"
-    fewer = "" if best == 1 else "; no smaller number that divides the heads does"
+    divided = "the heads" if _has_heads(job.served_model) else "the hidden size"
+    fewer = "" if best == 1 else f"; no smaller number that divides {divided} does"
     sentence = f"{held} with the whole batch{fewer}.{shared}"
     return Answer(best, job=job.where(**one_copy(best)), sentence=sentence)
 
@@ -228,9 +232,9 @@ def with_kv_bits(job: ServingJob, bits: int, scale_overhead_bits: int | None = N
 
 def parallel_choices(job: ServingJob) -> list[int]:
     """Every tensor_parallel, ascending, over which the served model's heads divide or repeat evenly and which the
-    engine takes; empty where it takes the model split in another way alone."""
+    engine takes; empty where it takes the model split in another way alone. Powers of two where nothing attends."""
     choices = []
-    for ranks in divisors(query_heads(job.served_model)):
+    for ranks in _even_splits(job.served_model):
         try:
             copy = job.where(**one_copy(ranks))
         except SizingError:
@@ -238,6 +242,18 @@ def parallel_choices(job: ServingJob) -> list[int]:
         if job.engine == PAYLOAD or is_offered(copy):  # an engine may not split a state over so many, or need a split
             choices.append(ranks)
     return choices
+
+
+def _even_splits(model: ModelSpec) -> tuple[int, ...]:
+    """What divides the query heads; without any, the powers of two that divide the hidden size."""
+    if _has_heads(model):
+        return divisors(query_heads(model))
+    width = model.dimensions.hidden_size
+    return tuple(2**power for power in range(MOST_HALVINGS + 1) if width % 2**power == 0)
+
+
+def _has_heads(model: ModelSpec) -> bool:
+    return not all(isinstance(layer, RecurrentState | NoAttention) for layer in model.layers)
 
 
 def one_copy(ranks: int) -> dict[str, int | bool]:

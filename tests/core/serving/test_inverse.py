@@ -335,3 +335,13 @@ def test_one_token_is_one() -> None:
     count = ParameterCount(total=500_000_000, source="typed", sentence="Typed in.")
     asked = job(batch_size=5_000, accelerator=small, memory_utilization=1, parameter_count=count)
     assert longest_context(asked).sentence == "1 token in each of 5,000 sequences fits; 2 do not."
+
+
+def test_a_model_without_heads_is_split_too() -> None:
+    """Codestral Mamba's 2 x 7,285,403,648 bytes and 2 GB of reserve pass the 0.9 x 16,106,127,360 = 14.50 GB of a T4;
+    over two, 7.29 of weights fit each. vLLM shares its 8 groups over 1, 2, 4 or 8 ranks."""
+    asked = registered("Mamba-Codestral 7B", batch_size=1, context_length=4_096, accelerator="t4")
+    assert parallel_choices(asked) == [1, 2, 4, 8, 16, 32, 64]
+    assert parallel_choices(asked.where(engine="vllm")) == [1, 2, 4, 8]
+    said = "2 hold one copy with the whole batch; no smaller number that divides the hidden size does."
+    assert [fewest_accelerators(at).sentence for at in (asked, asked.where(engine="vllm"))] == [said, said]
