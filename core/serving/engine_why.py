@@ -7,7 +7,9 @@ pool as requests, slots are reserved for copies of a state, a context is shared 
 from dataclasses import dataclass
 from math import floor
 
-from core.engines.plan import EnginePlan
+from core.engines.plan import EngineError, EnginePlan
+from core.serving.footprint import Footprint, footprint
+from core.serving.inverse import largest_batch
 from core.serving.memory_plan import MemoryPlan
 from core.units import format_bytes
 
@@ -44,7 +46,7 @@ def _why(plan: MemoryPlan) -> str:
         each = plan.cached_bytes / plan.job.batch_per_replica
         if not each:
             return ""
-        return (
+        return _unlike(plan, floor(left / each)) or (
             f"{_at_once(floor(left / each))}: {format_bytes(left)} are left for the cache and a request of "
             f"{tokens} tokens takes {format_bytes(each)}."
         )
@@ -59,10 +61,40 @@ def _why(plan: MemoryPlan) -> str:
     each = plan.kv_reserved_bytes / plan.job.batch_per_replica
     if not each:
         return ""
-    return (
+    return _unlike(plan, floor(left / each)) or (
         f"{_at_once(floor(left / each))}: {format_bytes(left)} are left for the cache and {asked.version} takes "
         f"{format_bytes(each)} for a request of {tokens} tokens."
     )
+
+
+def _unlike(plan: MemoryPlan, divided: int) -> str:
+    """How many one copy holds, where that is not what is left divided by what one of this batch takes: requests share a
+    prefix, a prefill or a draft, have logits beside them, or the engine takes no more. Empty where it is."""
+    job = plan.job
+    answer = largest_batch(job)
+    held = answer // job.replicas
+    if held == divided or answer.at_limit:
+        return ""
+    needs, context = footprint(job, plan.stage), job.context_length
+    some = max(held, 1)
+    left = format_bytes(max(plan.budget_bytes - plan.loaded_bytes - needs.runtime_bytes(some, context), 0))
+    taken = needs.total_bytes(some, context) - plan.loaded_bytes - needs.runtime_bytes(some, context)
+    if not held:
+        return (
+            f"Why none: {left} are left for the cache and a request of {context:,} tokens takes {format_bytes(taken)}."
+        )
+    who = f"a request of {context:,} tokens takes" if held == 1 else f"so many of {context:,} tokens take"
+    asked = "" if plan.engine_plan is None else plan.engine_plan.version
+    more = "one more does not fit" if _lacks_bytes(needs, held + 1, plan) else f"{asked} takes no more at once"
+    return f"{_at_once(held)}: {left} are left for the cache and {who} {format_bytes(taken)}; {more}."
+
+
+def _lacks_bytes(needs: Footprint, batch: int, plan: MemoryPlan) -> bool:
+    """Whether so many need more than the budget; not where the engine refuses them."""
+    try:
+        return needs.total_bytes(batch, plan.job.context_length) > plan.budget_bytes
+    except EngineError:
+        return False
 
 
 def _why_vllm(asked: EnginePlan, left: int, tokens: str) -> str:

@@ -1,5 +1,7 @@
 """Why this many requests, and where the log says more than people can count on: word for word."""
 
+from typing import Any
+
 import pytest
 
 from core.models.registry import load_registry
@@ -110,3 +112,29 @@ def test_why_a_rank_of_data_parallel_attention_serves_its_share():
     assert int(largest_batch(made.job)) == 64
     copies = planned("Llama-3.1 8B", "sglang", engine_settings=named, **{**split, "data_parallel": 1})
     assert int(largest_batch(copies.job)) == 8 * 64
+
+
+@pytest.mark.parametrize(
+    ("name", "asked", "said"),
+    [
+        (
+            "Llama-3 8B",
+            {"batch_size": 32, "context_length": 4_096, "shared_prefix": 3_968},
+            "Why 3,480 requests at once: 58.9 GB are left for the cache and so many of 4,096 tokens take 58.9 GB; one "
+            "more does not fit.",
+        ),
+        (
+            "Qwen3-Next 80B-A3B",
+            {"context_length": 131_072, "weight_bits": 4, "kv_bits": 4, "accelerator": "m3-ultra", "engine": "mlx"},
+            "Why 1 request at once: 419.0 GB are left for the cache and a request of 131,072 tokens takes 983.2 MB; "
+            "mlx-lm 0.32.2 takes no more at once.",
+        ),
+    ],
+)
+def test_the_number_is_the_largest_batch_s(name: str, asked: dict[str, Any], said: str) -> None:
+    """Of a shared prefix 58,908,206,489 / 131,072 = 449,434 tokens are 3,968 and 128 of each of 3,480 requests (divided
+    by the average of 32 requests 1,783 were said); mlx-lm reads one request at a time under kv_bits (426 were said)."""
+    config = next(known.config for known in load_registry() if known.name == name)
+    job = ServingJob(**{"model": read_config(config), "batch_size": 1, "memory_reading": "device", **asked})
+    assert why_sentence(plan(job)) == said
+    assert f"Why {int(largest_batch(job)):,} request" in said
