@@ -16,6 +16,7 @@ import re
 import sqlite3
 from collections.abc import Iterable
 from dataclasses import dataclass
+from difflib import get_close_matches
 from functools import cache
 
 from core.learning import glossary
@@ -50,6 +51,8 @@ UNCOVERED_SHARE = 0.5  # of its score that a page keeps which has none of the qu
 _SIZE = re.compile(r"\b\d+(\.\d+)?[bB]\b")  # 13B, as models are called
 _WIDTH = re.compile(r"(\d)-(bits?)\b")
 LIMITS_ENTRY = "limits"  # of the FAQ
+SHORTEST_MISSPELT, AS_CLOSE = 6, 0.85  # letters, and difflib's ratio: a party is no parity, and a ride no ridge
+_LETTERS = re.compile(r"[^\W\d_]+")
 
 
 class AskError(ValueError):
@@ -106,7 +109,8 @@ def ask(question: str) -> Answer:
 
 
 _WHAT_IS = re.compile(
-    r"(?:what(?: is|'s| are| does| do)|define|explain)\s+(?:(?:an?|the)\s+)?(?P<term>.+?)(?:\s+(?:mean|stand for))?$"
+    r"(?:what(?: is|['’]?s| are| does| do)|define|explain)\s+(?:(?:an?|the)\s+)?(?P<term>.+?)"
+    r"(?:\s+(?:mean|stand for))?$"
 )
 
 
@@ -138,6 +142,29 @@ def content_words(question: str) -> tuple[str, ...]:
     named = [word for term in _terms_in(question) for word in words_of(term.term)]
     made = [MAKERS[word] for word in said if word in MAKERS]
     return tuple(dict.fromkeys((*(word for word in said if word not in MAKERS), *made, *named)))
+
+
+def as_it_may_be_meant(question: str) -> str | None:
+    """A declined question with each word that stands nowhere spelt as the nearest word of a term.
+
+    'What is paged atention?' -> 'What is paged attention?'; None where no word is near, or where that is declined too.
+    """
+
+    def respelt(found: re.Match[str]) -> str:
+        word = found[0].lower()
+        if len(word) < SHORTEST_MISSPELT or not words_of(word) or _index().pages_with(word):
+            return found[0]
+        return next(iter(get_close_matches(word, _words_of_terms(), n=1, cutoff=AS_CLOSE)), found[0])
+
+    meant = _LETTERS.sub(respelt, question.strip())
+    return None if meant == question.strip() or len(meant) > MAX_QUESTION or ask(meant).is_declined else meant
+
+
+@cache
+def _words_of_terms() -> tuple[str, ...]:
+    """Words that the names of the glossary's terms are made of."""
+    names = " ".join(name.lower() for term in glossary.terms() for name in term.names)
+    return tuple(dict.fromkeys(word for word in _LETTERS.findall(names) if len(word) >= SHORTEST_MISSPELT))
 
 
 class _Index:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from core.models.registry import RegisteredModel
 from core.models.spec import UnsupportedConfig, read_config
 from core.serving.weights import analytic_count, counts_alone
-from core.units import format_both, format_bytes, format_count
+from core.units import format_both, format_bytes, format_count, number_of
 
 CONTEXT_LENGTH = 32_768
 SHOWN = 3
@@ -25,7 +25,19 @@ _VARIANTS = frozenset({
     "air", "code", "coder", "distill", "flash", "large", "lite", "math", "max", "medium", "micro", "mini", "moe",
     "nano", "next", "omni", "plus", "pro", "small", "tiny", "turbo", "vl", "xl",
 })  # fmt: skip
-_ANOTHER = re.compile(r" (?:\d[\d.]*[bm]|v?\d[\d.]*(?! (?:[gt]i?b|bits?|gpus?|cards?|tokens|requests|sequences))) ")
+_ANOTHER = re.compile(
+    r" (?:\d[\d.]*[bm](?! (?:tokens?|context|ctx))"
+    r"|v?\d[\d.]*(?! (?:[gt]i?b|bits?|gpus?|cards?|tokens?|context|ctx|requests|sequences))) "
+)
+# "128k", "8,192 tokens", "a context of 4096", "1M context": a k is of tokens alone, an M may be a model's size.
+_COUNT = r"(?P<{0}>[0-9][0-9,]{{0,12}}(?:\.[0-9]{{1,9}})?)\s?(?P<{0}_unit>[km])?"
+_TOKENS = re.compile(
+    rf"(?<![\w.,]){_COUNT.format('before')}[\s-]*(?:tokens?|context|ctx)\b"
+    rf"|\b(?:context|ctx)(?:\s+(?:length|window))?(?:\s+of)?[\s:=]*{_COUNT.format('after')}\b"
+    r"|(?<![\w.,])(?P<alone>[0-9][0-9,]{0,12}(?:\.[0-9]{1,9})?)\s?(?P<alone_unit>k)\b",
+    re.IGNORECASE,
+)
+_LONGEST = 2**30  # tokens, as a job's may be
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +46,7 @@ class MemoryAnswer:
 
     model: str
     sentence: str
+    context_length: int
 
 
 def memory_answers(question: str, models: Sequence[RegisteredModel]) -> tuple[MemoryAnswer, ...]:
@@ -49,7 +62,26 @@ def memory_answers(question: str, models: Sequence[RegisteredModel]) -> tuple[Me
     # "DeepSeek-V2-Lite" names one model, not DeepSeek-V2 too
     whole = [name for name, found in named.items() if not any(found in other != found for other in named.values())]
     chosen = [model for model in models if model.name in whole][:SHOWN]
-    return tuple(MemoryAnswer(model=model.name, sentence=_sentence(model)) for model in chosen)
+    tokens = context_asked(question) or CONTEXT_LENGTH
+    return tuple(
+        MemoryAnswer(model=model.name, sentence=_sentence(model, tokens), context_length=tokens) for model in chosen
+    )
+
+
+def context_asked(question: str) -> int | None:
+    """The tokens that the question names first: "128k" is 131,072 as contexts are called, "100k" 100,000.
+
+    None where it names none, or what no job holds.
+    """
+    for found in _TOKENS.finditer(question):
+        name = found.lastgroup or ""
+        kind = name.removesuffix("_unit")
+        number, unit = float(found[kind].replace(",", "")), (found[f"{kind}_unit"] or "").lower()
+        binary = number.is_integer() and number > 0 and int(number) & (int(number) - 1) == 0
+        tokens = round(number * (1024 if binary else 1000) ** ["", "k", "m"].index(unit))
+        if 1 <= tokens <= _LONGEST:
+            return tokens
+    return None
 
 
 def _normal(text: str) -> str:
@@ -80,14 +112,14 @@ def _is_said(spelling: str, words: str) -> bool:
     )
 
 
-def _sentence(model: RegisteredModel) -> str:
+def _sentence(model: RegisteredModel, tokens: int) -> str:
     try:
         spec = read_config(model.config)
     except UnsupportedConfig as refused:
         return f"{model.name}: {refused}"
-    cache, token = spec.cache_bytes(context_length=CONTEXT_LENGTH), spec.cache_bytes_per_token()
-    parts = [_weights(model), f"a sequence of {CONTEXT_LENGTH:,} tokens caches {format_both(cache)} at 16 bits"]
-    if token * CONTEXT_LENGTH == cache:
+    cache, token = spec.cache_bytes(context_length=tokens), spec.cache_bytes_per_token()
+    parts = [_weights(model), f"a sequence of {number_of(tokens, 'token')} caches {format_both(cache)} at 16 bits"]
+    if token * tokens == cache:
         parts[-1] += f", {token:,} bytes a token"
     if state := spec.state_bytes():
         parts.append(f"and keeps {format_bytes(state)} of states whatever its length")

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
+from core.figures.comparison import plain
 from core.learning import ask, ask_model
 from core.learning.ask_passages import Passage
 from core.learning.memory_answer import memory_answers
@@ -60,7 +61,11 @@ def of_the_registry(question: str) -> list[str]:
                 "tools/size/size.py",
                 label=f"Size a job for {answer.model}",
                 icon=":material/memory:",
-                query_params={"size_model": answer.model, "size_job": "Serve a model"},
+                query_params={
+                    "size_model": answer.model,
+                    "size_job": "Serve a model",
+                    "size_serve_context": str(answer.context_length),
+                },
             )
     return [answer.sentence for answer in found]
 
@@ -101,6 +106,9 @@ else:
     if answer.is_declined:
         if not computed:
             st.info(ask.DECLINED)
+            if meant := ask.as_it_may_be_meant(question):
+                label = f"Did you mean: {plain(meant)}"
+                st.page_link("reference/ask.py", label=label, icon="", query_params={"ask_question": meant})
     elif answer.asks_for_a_prediction:
         st.info(ask.NO_PREDICTION)
     else:

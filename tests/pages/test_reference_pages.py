@@ -106,6 +106,21 @@ def test_ask_reckons_what_a_named_model_takes(open_page: OpenPage) -> None:
     assert not app.info
 
 
+def test_ask_reckons_for_the_context_that_is_asked_for_and_sizes_it(open_page: OpenPage) -> None:
+    app = open_page("reference/ask.py", ask_question="How big is the KV cache of Llama-3 8B at 128k tokens?")
+    assert any("a sequence of 131,072 tokens caches 17.2 GB (16.0 GiB)" in text.value for text in app.markdown)
+    (link,) = [link.proto.query_string for link in app.page_link if "Size a job" in link.proto.label]
+    assert "size_serve_context=131072" in link
+
+
+def test_ask_asks_back_where_a_term_is_misspelt(open_page: OpenPage) -> None:
+    app = open_page("reference/ask.py", ask_question="What is paged atention?")
+    assert app.info[0].value == ask.DECLINED
+    (link,) = [link.proto for link in app.page_link if "Did you mean" in link.proto.label]
+    assert link.label == "Did you mean: What is paged attention?"
+    assert link.query_string == "ask_question=What+is+paged+attention%3F"
+
+
 def test_ask_declines_and_says_what_it_cannot_do(open_page: OpenPage) -> None:
     app = open_page("reference/ask.py", ask_question="How do I bake sourdough bread?")
     assert app.info[0].value == ask.DECLINED

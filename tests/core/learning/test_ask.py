@@ -162,7 +162,10 @@ def test_a_question_of_the_faq_has_its_answer_first_unless_it_asks_for_a_predict
     assert answer.asks_for_a_prediction or answer.passages[0].title == question
 
 
-@pytest.mark.parametrize("question", ["what's GQA", "Define MQA.", "What does MLA stand for?", "what is the KV cache"])
+@pytest.mark.parametrize(
+    "question",
+    ["what's GQA", "What’s GQA?", "whats a KV head", "Define MQA.", "What does MLA stand for?", "what is the KV cache"],
+)
 def test_a_term_is_known_however_it_is_asked_for(question: str) -> None:
     assert asked(question).passages[0].page == "glossary"
 
@@ -170,3 +173,23 @@ def test_a_term_is_known_however_it_is_asked_for(question: str) -> None:
 @pytest.mark.parametrize("question", ["What is love?", "What is a sourdough starter?"])
 def test_what_is_no_term_is_declined_as_before(question: str) -> None:
     assert asked(question).is_declined
+
+
+@pytest.mark.parametrize(
+    ("question", "meant"),
+    [
+        ("What is paged atention?", "What is paged attention?"),
+        ("what's tensor paralel", "what's tensor parallel"),
+        ("explain QUANTISATON", "explain quantisation"),
+        ("what is the weather in paris", None),  # nothing is near
+        ("", None),
+    ],
+)
+def test_a_misspelt_term_is_asked_back(question: str, meant: str | None) -> None:
+    assert ask.as_it_may_be_meant(question) == meant
+    assert not question or asked(question).is_declined
+
+
+@pytest.mark.parametrize("question", sorted({*OFF_TOPIC, *OFF_TOPIC_DEVELOPMENT, *OFF_TOPIC_HELD_OUT}))
+def test_what_is_of_another_field_is_not_taken_for_a_misspelling(question: str) -> None:
+    assert ask.as_it_may_be_meant(question) is None or not asked(question).is_declined

@@ -2,7 +2,7 @@
 
 import pytest
 
-from core.learning.memory_answer import memory_answers
+from core.learning.memory_answer import context_asked, memory_answers
 from core.models.registry import load_registry
 
 REGISTRY = load_registry()
@@ -70,3 +70,35 @@ def test_every_model_of_the_registry_gets_a_sentence() -> None:
         (answer,) = memory_answers(f"how much memory does {model.name} take", [model])
         assert answer.sentence.startswith(f"**{model.name}**: ")
         assert "tokens caches" in answer.sentence
+
+
+def test_the_context_that_is_asked_for_is_answered() -> None:
+    (answer,) = memory_answers("kv cache in GiB for 128k tokens Llama 3.1 8B", REGISTRY)
+    # 131,072 bytes a token x 131,072 tokens = 17,179,869,184 = 16 GiB
+    assert (
+        "a sequence of 131,072 tokens caches 17.2 GB (16.0 GiB) at 16 bits, 131,072 bytes a token." in answer.sentence
+    )
+    assert answer.context_length == 131_072
+    (short,) = memory_answers("memory of Llama-3 8B at 1 token", REGISTRY)
+    assert "a sequence of 1 token caches 131.1 kB" in short.sentence
+
+
+@pytest.mark.parametrize(
+    ("question", "tokens"),
+    [
+        ("how big is the cache of Llama-3 8B at 32k", 32_768),
+        ("Llama-3 8B, 100k context", 100_000),
+        ("Llama-3 8B with 8,192 tokens", 8_192),
+        ("Llama-3 8B, context of 4096", 4_096),
+        ("a context length of 64K for Llama-3 8B", 65_536),
+        ("Llama-3 8B at 1M tokens", 1_048_576),
+        ("how much memory does Llama-3 8B need?", None),
+        ("memory of BLOOM 560M", None),  # a size
+        ("Does Falcon-7B fit on a 24 GB card?", None),
+        ("memory of Llama-3 8B at 0 tokens", None),
+        ("memory of Llama-3 8B at 9999999M tokens", None),  # no job holds them
+        (f"memory of Llama-3 8B at {'9' * 350} tokens", None),
+    ],
+)
+def test_which_context_a_question_names(question: str, tokens: int | None) -> None:
+    assert context_asked(question) == tokens
