@@ -78,7 +78,7 @@ def context_asked(question: str) -> int | None:
         kind = name.removesuffix("_unit")
         number, unit = float(found[kind].replace(",", "")), (found[f"{kind}_unit"] or "").lower()
         binary = number.is_integer() and number > 0 and int(number) & (int(number) - 1) == 0
-        tokens = round(number * (1024 if binary else 1000) ** ["", "k", "m"].index(unit))
+        tokens = round(number * (1024.0 if binary else 1000.0) ** ["", "k", "m"].index(unit))
         if 1 <= tokens <= _LONGEST:
             return tokens
     return None
