@@ -7,6 +7,7 @@ from streamlit.testing.v1 import AppTest
 
 from core.decode import store, worker
 from core.decode.plan import DecodeJob
+from pages.tools.size.measure import measured_kv_heads
 from tests.core.decode.records import run_record
 
 PAGE = "tools/size/size.py"
@@ -63,6 +64,28 @@ def test_the_jobs_traffic_is_what_is_measured(open_page: Opener, started: list[D
     job = started[0]
     assert (job.lengths, job.batch_size, job.dtype, job.quick) == (FOUR, 4, "bfloat16", False)
     assert job.kv_heads == (40, 8, 4, 1)
+
+
+def test_the_g_under_discussion_is_among_those_measured(open_page: Opener, started: list[DecodeJob]):
+    # at batch 32 the largest that fits 8 bits is G = 2, of which the tab spoke and which it left out
+    app = measured(open_page, size_batch="32", size_kv_bits="8")
+    assert "G = 2 with an 8-bit cache needs" in said(app)
+    press(app)
+    assert started[0].kv_heads == (40, 8, 2, 1)
+
+
+@pytest.mark.parametrize(
+    ("choices", "looked_at", "kv_heads"),
+    [
+        ([1, 2, 4, 5, 8, 10, 20, 40], 10, (40, 10, 8, 1)),
+        ([1, 2, 4, 5, 8, 10, 20, 40], 8, (40, 8, 4, 1)),
+        ([1, 2, 4, 5, 8, 10, 20, 40], 40, (40, 8, 4, 1)),
+        ([1, 2, 4, 5, 8, 10, 20, 40], None, (40, 8, 4, 1)),
+        ([1, 3, 9], 3, (9, 3, 1)),
+    ],
+)
+def test_which_gs_are_measured(choices: list[int], looked_at: int | None, kv_heads: tuple[int, ...]):
+    assert measured_kv_heads(choices, looked_at) == kv_heads
 
 
 def test_constant_traffic_is_measured_at_equal_contexts(open_page: Opener, started: list[DecodeJob]):

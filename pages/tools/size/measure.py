@@ -28,7 +28,7 @@ FOUR = (
 def show_measure(grid: OptionGrid, option: Option) -> None:
     """Measured beside the bound of this host, at G = 1, some between and H; models without one shape say so.
 
-    option is the one under discussion: the Traffic tab's contexts are cut at its job's context.
+    option is the one under discussion: its G is among them, and the Traffic tab's contexts end at its context.
     """
     job = grid.job
     layers = [
@@ -55,7 +55,7 @@ def show_measure(grid: OptionGrid, option: Option) -> None:
         context_length=job.context_length,
         batch_size=job.batch_per_replica,
         num_layers=len(layers),
-        kv_heads=measured_kv_heads(choices),
+        kv_heads=measured_kv_heads(choices, option.num_kv_heads),
         key_prefix="size_decode",
         dtype=measured_dtype(job, head_dim),
         lengths=lengths,
@@ -103,13 +103,15 @@ def _measured_otherwise(job: ServingJob, dtype: str, *, windowed: bool) -> list[
     return said
 
 
-def measured_kv_heads(choices: list[int]) -> tuple[int, ...]:
-    """G = 1, H, and the customary 8 with one more between, descending; every G where there are few."""
+def measured_kv_heads(choices: list[int], looked_at: int | None) -> tuple[int, ...]:
+    """G = 1, H, the customary 8, and the one under discussion or else one more between, descending; each of a few."""
     if len(choices) <= MEASURED:
         return tuple(reversed(choices))
     between = choices[1:-1]
     usual = 8 if 8 in between else between[len(between) // 2]
     other = next((g for g in between if 2 * g >= usual and g != usual), between[0])
+    if looked_at in between and looked_at != usual:
+        other = looked_at
     return tuple(sorted({choices[0], other, usual, choices[-1]}, reverse=True))
 
 
