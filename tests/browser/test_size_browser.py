@@ -52,6 +52,14 @@ def test_why_so_many_requests_is_two_clicks_away_and_a_link(server: Dashboard, p
     expect(elsewhere.get_by_text(why)).to_be_visible()
 
 
+def test_every_tab_stands_in_sight_on_a_narrow_desk(server: Dashboard, page: Page):
+    page.set_viewport_size({"width": 1280, "height": 800})
+    arrive(page, f"{server.url}/size")
+    tabs = page.get_by_role("tablist").first
+    expect(tabs.get_by_role("tab", name="Record")).to_be_visible()
+    assert tabs.evaluate("tabs => tabs.scrollWidth - tabs.clientWidth") == 0
+
+
 def test_a_way_to_fit_is_one_click(server: Dashboard, page: Page):
     arrive(page, f"{server.url}/size?size_tab=Make+it+fit")
     expect(page.get_by_text("ways to make G = 8 fit")).to_be_visible()
