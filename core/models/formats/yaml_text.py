@@ -5,6 +5,7 @@ the nodes that its aliases stand for. Objects of Python, merge keys that grow an
 refused.
 """
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,9 @@ from core.models.rules.file_bytes import MAX_DEPTH
 
 MAX_YAML_NODES = 50_000  # with every alias written out
 ADVICE = "Give the file as its tool wrote it."
+_NAME = re.compile(
+    r"(?:https?://)?[\w.-]{1,100}(?:/[\w.%-]{1,100}){1,9}/?", re.ASCII
+)  # owner/name, or a page's address
 # libyaml where PyYAML is built with it: six to ten times as fast on our own files
 LOADER: type[Any] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
@@ -45,7 +49,7 @@ def mapping_of(text: str) -> dict[str, Any]:
         _check_events(text)
         root = yaml.compose(text, Loader=_Loader)
         if not isinstance(root, yaml.MappingNode):
-            raise UnsupportedConfig(f"The file is no JSON object and no YAML mapping. {ADVICE}")
+            raise UnsupportedConfig(_why_no_mapping(text))
         _check_nodes(root)
         loaded = yaml.load(text, Loader=_Loader)
     except UnsupportedConfig:
@@ -55,6 +59,16 @@ def mapping_of(text: str) -> dict[str, Any]:
     if not isinstance(loaded, dict):
         raise UnsupportedConfig(f"The file is no JSON object and no YAML mapping. {ADVICE}")
     return loaded
+
+
+def _why_no_mapping(text: str) -> str:
+    """What a text without keys is: a model's name in place of its file is no rare one."""
+    if _NAME.fullmatch(text.strip()):
+        return (
+            f"{shown(text.strip()[:80])} is the name or address of a repository, not its file. Type it where a model "
+            "is chosen, or give what its config.json holds."
+        )
+    return f"The file is no JSON object and no YAML mapping. {ADVICE}"
 
 
 def _check_events(text: str) -> None:

@@ -34,6 +34,8 @@ BOMB = b"a: &a [1, 2, 3, 4, 5, 6, 7, 8, 9]\n" + b"".join(
         (b"a: *missing", "neither JSON nor YAML"),
         (b"just some words", "no YAML mapping"),
         (b"- 1\n- 2", "no YAML mapping"),
+        (b"meta-llama/Llama-2-13b-hf\n", '"meta-llama/Llama-2-13b-hf" is the name or address of a repository, not its'),
+        (b"https://huggingface.co/tiiuae/falcon-7b/blob/main/config.json", "repository, not its file. Type it where"),
         (b"a: 1\n---\nb: 2\n", "2 YAML documents"),
         (b"n_layer: .nan\nn_head: 1\nn_embd: 1\nblock_size: 1", "n_layer is nan"),
         (b'{"n_layer": NaN, "n_head": 1, "n_embd": 1, "block_size": 1}', "n_layer is nan"),
