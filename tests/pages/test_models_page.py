@@ -71,6 +71,21 @@ def test_it_opens_on_recorded_facts_and_asks_nobody(open_page: Opener, hub: HubS
     assert hub.asked == []
 
 
+def test_an_engine_that_refuses_a_model_has_its_name_as_people_write_it(open_page: Opener) -> None:
+    counts = next(frame.value for frame in open_page(PAGE).table if frame.value.index.name == "Counted by")  # Falcon-7B
+    assert list(counts.index) == [
+        "payload", "vLLM 0.33.0", "SGLang", "llama.cpp build 11434", "MLX", "transformers 5.24"
+    ]  # fmt: skip
+    assert counts.loc["SGLang"]["Bytes"] == "–"
+
+
+def test_a_weight_bars_figure_is_said_to_hold_the_cache_too(open_page: Opener) -> None:
+    # 811.7 GB of weights and 16.9 GB of cache at 32,768 tokens: the bar says 828.6 GB
+    assert "**Llama-3.1 405B** weighs most: 811.7 GB. A bar's figure is of both." in texts(open_page(PAGE)).replace(
+        "\\", ""
+    )
+
+
 def test_the_registry_shows_the_three_families_whole(open_page: Opener) -> None:
     listed = table(open_page(PAGE), of_registry=True)
     assert set(listed["Family"]) == {"Llama", "Mistral", "Falcon"}

@@ -5,10 +5,11 @@ from collections.abc import Sequence
 import pandas as pd
 import streamlit as st
 
-from core.engines.definitions import definitions
+from core.engines.definitions import CacheDefinition, definitions
 from core.figures.comparison import ComparedModel, kib, layers_text, plain
 from core.figures.config_lines import config_html, config_lines, figures_html
 from core.models.spec import ModelSpec
+from core.serving.engine_words import NAMES
 from pages.shell import share, style
 from pages.tools.models import engine
 
@@ -55,6 +56,11 @@ def show(model: ComparedModel) -> None:
     three_counts(model.spec)
 
 
+def _called(item: CacheDefinition) -> str:
+    """The version that counted; of an engine that refuses the model its name as people write it."""
+    return item.name if item.total_bytes is not None else NAMES.get(item.name, item.name)
+
+
 def three_counts(spec: ModelSpec) -> None:
     """Payload beside what an engine reserves and what transformers stores, with the reason for each difference."""
     st.markdown("**One cache, counted by each server.** Everything above is the payload.")
@@ -81,7 +87,7 @@ def three_counts(spec: ModelSpec) -> None:
     needed = counted[0].total_bytes or 0
     rows = [
         {
-            "Counted by": item.name,
+            "Counted by": _called(item),
             "Bytes": "–" if item.total_bytes is None else kib(item.total_bytes),
             "Times the payload": f"{item.total_bytes / needed:,.3g} ×"
             if needed and item.total_bytes is not None
@@ -91,7 +97,7 @@ def three_counts(spec: ModelSpec) -> None:
         for item in counted
     ]
     st.table(pd.DataFrame(rows).set_index("Counted by"))
-    counts = [{"Counted by": item.name, "Bytes": item.total_bytes, "Why": item.reason} for item in counted]
+    counts = [{"Counted by": _called(item), "Bytes": item.total_bytes, "Why": item.reason} for item in counted]
     label, remarks = "Save the counts as CSV", spec.remarks
     share.save_csv(counts, key="models_counts_csv", file_name="headroom-counts.csv", label=label, remarks=remarks)
     engine.show_engine(spec, context or 8_192, ranks or 1)

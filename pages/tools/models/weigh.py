@@ -56,7 +56,7 @@ def _draw(bars: dict[str, dict[str, int]]) -> None:
     sentence = (
         f"Weights at 16 bits by part, and at the end of each bar, in the cache's colour, what one sequence of "
         f"{CONTEXT:,} tokens keeps. K and V projections, which alone change with G, have that colour too, within the "
-        f"weights. **{plain(heaviest)}** weighs most: {format_bytes(totals[heaviest])}."
+        f"weights. **{plain(heaviest)}** weighs most: {format_bytes(totals[heaviest])}. A bar's figure is of both."
     )
     spec = cached.chart_spec(
         f"models weights {rows!r}", st.context.theme.type or "light", lambda palette: weights_chart(rows, palette)
