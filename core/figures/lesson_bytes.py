@@ -184,12 +184,12 @@ def crossing(colours: Palette, *, batch_size: int, context_length: int) -> Pictu
     named: list[Row] = [{"tokens": FLIGHT_X[0], "bytes": weights, "text": f"weights, {weights:.1f} GB"}]
     words = haloed(named, colours.weights, colours, align="left", dx=4, dy=-12, fontWeight="bold", fontSize=14)
     labels = [part.encode(x=x, y=y) for part in words]
-    reading = []
+    reading: list[str] = []
     for g, name, hue in ((40, "MHA", colours.mha), (8, "G = 8", colours.gqa), (1, "MQA", colours.mqa)):
         token = sums.LAYOUT_13B.with_kv_heads(g).kv_bytes_per_token
         drawn, named_here = _cache_line(name, token, hue, tokens, x, y, colours)
         layers, labels = layers + drawn, labels + named_here
-        reading.append(f"{name} {format_bytes(token * tokens)}")
+        reading.append(f"{format_bytes(token * tokens)}{'' if reading else ' of cache'} with {name}")
     rule: list[Row] = [{"tokens": tokens, "text": f"your job: {tokens:,} tokens"}]
     job = alt.Chart(data(rule)).mark_rule(color=colours.text, strokeWidth=2, strokeDash=[5, 4]).encode(x=x)
     left = log10(tokens) > 5.3
@@ -199,7 +199,7 @@ def crossing(colours: Palette, *, batch_size: int, context_length: int) -> Pictu
     ).encode(x=x, y=alt.value(0))  # fmt: skip
     sentence = (
         f"{batch_size} × {context_length:,} = **{tokens:,} tokens in flight**: each step reads "
-        f"{format_bytes(sums.BYTES_13B)} of weights, and as cache {', '.join(reading)}."
+        f"{format_bytes(sums.BYTES_13B)} of weights, and {', '.join(reading)}."
     )
     parity = [_parity(g) for g in (40, 8, 1)]
     alt_text = (

@@ -144,7 +144,7 @@ def test_a_busy_machine_is_named_before_the_run(open_page: Opener, monkeypatch, 
     monkeypatch.setattr("pages.tools.decode.panel.load_of_last_minute", lambda: load)
     words = said(open_page(PAGE))
     assert ("In the last minute 1.6 cores of this machine were asked for." in words) is shown
-    assert ("wait until they are done" in words) is shown
+    assert ("beside other work is slower and less sure: wait until that is done" in words) is shown
 
 
 @pytest.mark.parametrize("limit", ["0", "-5", "90000"])

@@ -153,7 +153,7 @@ def _say_how_busy() -> None:
     if load is not None and load > BUSY_CORES:
         st.caption(
             f":material/warning: In the last minute {load:.1f} cores of this machine were asked for. A measurement "
-            "beside other work is slower and less sure: wait until they are done. The run looks again and says."
+            "beside other work is slower and less sure: wait until that is done. The run looks again and says."
         )
 
 

@@ -28,7 +28,7 @@ CASES: list[tuple[str, dict[str, Any], tuple[str, ...]]] = [
     ("roof", {"batch_size": 256, "context_length": 128, "num_kv_heads": 1}, ("waits for memory",)),
     # 7.77 / 8 and 3.36 / 3.35
     ("share", {**JOB, "num_kv_heads": 40}, ("0.97 ms", "**1.00 ms", "3.4 GB")),
-    ("crossing", JOB, ("32,768 tokens in flight", "MHA 26.8 GB", "MQA 671.1 MB")),
+    ("crossing", JOB, ("32,768 tokens in flight", "26.8 GB of cache with MHA, 5.4 GB with G = 8, 671.1 MB with MQA")),
     # 256 (1 - (31/32)^64) = 222.4 of 58 x 44,040,192 B; 8 of them alone
     ("experts", {"batch_size": 64}, ("222 of its 256", "568.2 GB", "8.9 GB a sequence")),
     ("experts", {"batch_size": 1}, ("8 of its 256", "20.4 GB")),
