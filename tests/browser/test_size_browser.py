@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import Page, WebSocket, expect
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 
-from tests.browser.settle import arrive
+from tests.browser.settle import arrive, settle
 from tests.dashboard import Dashboard
 
 HEADLINE = "Only G = 1 fits in bf16; 8-bit cache also allows G = 2; 4-bit also G = 4. G = 8 fits at none of the three."
@@ -55,6 +55,7 @@ def test_why_so_many_requests_is_two_clicks_away_and_a_link(server: Dashboard, p
 def test_every_tab_stands_in_sight_on_a_narrow_desk(server: Dashboard, page: Page):
     page.set_viewport_size({"width": 1280, "height": 800})
     arrive(page, f"{server.url}/size")
+    settle(page)  # they lie below the window
     tabs = page.get_by_role("tablist").first
     expect(tabs.get_by_role("tab", name="Record")).to_be_visible()
     assert tabs.evaluate("tabs => tabs.scrollWidth - tabs.clientWidth") == 0
