@@ -15,6 +15,7 @@ ROW_PX = 56
 BUDGETS = 2.15  # the scale ends at so many of the largest budget: a longer bar is cut and says its size
 FADED = 0.4
 MOST_CHARACTERS = 100
+ORDINALS = ("first", "second", "third", "fourth")  # of MOST_SCENARIOS
 
 
 def scenarios_chart(rows: Sequence[ScenarioRow], colours: Palette) -> Picture:
@@ -107,12 +108,20 @@ def _height(place: int, part: float, count: int) -> float:
 
 
 def scenarios_sentence(rows: Sequence[ScenarioRow]) -> str:
-    """How many fit, and the smallest."""
+    """How many fit; and each one's G where it moved without being named: it moves the bytes as much as what is."""
     fitting = [row for row in rows if row.plan.fits]
-    device = "one accelerator" if len({row.plan.job.device.name for row in rows}) > 1 else rows[0].plan.job.device.name
+    devices = {row.plan.job.device.name for row in rows}
+    device = "accelerator" if len(devices) > 1 else rows[0].plan.job.device.name
     if len(fitting) == len(rows):
-        return f"What fills {device} in each scenario. {'All of them fit.' if len(rows) > 1 else 'It fits.'}"
-    return f"What fills {device} in each scenario. {len(fitting)} of {len(rows)} fit{'s' if len(fitting) == 1 else ''}."
+        said = f"What fills one {device} in each scenario. {'All of them fit.' if len(rows) > 1 else 'It fits.'}"
+    else:
+        fit = f"{len(fitting)} of {len(rows)} fit{'s' if len(fitting) == 1 else ''}."
+        said = f"What fills one {device} in each scenario. {fit}"
+    heads = [row.option.num_kv_heads for row in rows]
+    if all(g in (None, heads[0]) or f"G = {g}" in row.name for g, row in zip(heads, rows, strict=True)):
+        return said
+    each = [f"{g} in the {place}" for g, place in zip(heads, ORDINALS, strict=False) if g is not None]
+    return f"{said} G is not the same: {', '.join(each)}."
 
 
 def scenarios_alt_text(rows: Sequence[ScenarioRow]) -> str:

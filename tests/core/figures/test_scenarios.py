@@ -36,3 +36,14 @@ def test_the_sentence_counts_what_fits():
     one, both = scenario_rows([FITS]), scenario_rows([FITS, TOO_LARGE])
     assert scenarios_sentence(one).endswith("in each scenario. It fits.")
     assert scenarios_sentence(both).endswith("in each scenario. 1 of 2 fits.")
+
+
+def test_the_sentence_says_a_g_that_moved_with_the_rest():
+    # with 8 bits the largest that fits is G = 2: as many bytes as G = 1 with 16, and the names do not say why
+    first, eight = (Scenario(model_name="Llama-2 13B", job=job) for job in (JOB, JOB.where(kv_bits=8, num_kv_heads=2)))
+    rows = scenario_rows([first, eight])
+    assert rows[1].name == "8-bit cache"
+    assert scenarios_sentence(rows) == (
+        "What fills one H100 SXM5 80 GB in each scenario. All of them fit. "
+        "G is not the same: 1 in the first, 2 in the second."
+    )
