@@ -71,4 +71,5 @@ def _weight_words(plan: MemoryPlan) -> str:
     job = plan.job
     if job.weight_format is None:
         return f"{job.weight_bits:g} bits"
-    return f"{storage(job).name}, {average_bits(job, plan.parameters):.3g} bits a weight"
+    name, average = storage(job).name, f"{average_bits(job, plan.parameters):.3g} bits"
+    return f"{average} a weight" if name == average else f"{name}, {average} a weight"

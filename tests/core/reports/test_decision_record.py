@@ -167,6 +167,12 @@ def test_the_job_is_the_one_that_the_option_was_counted_for():
     assert "| Block and prefill chunk | 16 and 8,192 tokens |" in made
 
 
+def test_a_width_that_all_weights_have_is_said_once():
+    grid = option_grid(JOB.where(weight_format="published"))  # Llama-2 13B's file names no format
+    made = document_markdown(record_document(decided(grid=grid, option=grid.at(1, 8))))
+    assert "| Weights and KV cache | 16 bits a weight and 8 bits an element |" in made
+
+
 def test_the_job_holds_what_a_server_does_besides_and_its_own_memory():
     small = read_config({"model_type": "llama", "hidden_size": 2048, "num_hidden_layers": 2, "num_attention_heads": 16,
                          "intermediate_size": 4096, "vocab_size": 32_000})  # fmt: skip
