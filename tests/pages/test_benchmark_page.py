@@ -63,6 +63,15 @@ def test_the_bytes_are_shown_before_the_run(open_page: Opener):
     assert not app.error
 
 
+@pytest.mark.parametrize(
+    ("heads", "context", "words"),
+    # 4 x H x 128 x context FLOPs
+    [("4", "256", "and compute 0.52 MFLOP at any G."), ("1", "1", "and compute 512 FLOP at any G.")],
+)
+def test_the_arithmetic_of_a_small_job_is_no_zero(open_page: Opener, heads: str, context: str, words: str):
+    assert words in said(open_page(PAGE, bench_heads=heads, bench_context=context))
+
+
 def test_a_link_sets_the_job_and_a_large_one_is_scaled_in_words(open_page: Opener):
     app = open_page(PAGE, bench_context="65536", bench_batch="32")
     assert "On this host's CPU, one layer, 2 × 65,536 tokens in bfloat16" in said(app)

@@ -118,7 +118,7 @@ def _show_plan(job: DecodeJob, limit: float | None) -> None:
     sizes = ", ".join(f"**{format_bytes(measured.kv_read_bytes(g))}** at G = {g}" for g in measured.kv_heads)
     st.markdown(
         f"On this host's {'GPU' if on_gpu else 'CPU'}, one layer, {in_words(measured.sequence_lengths)} in "
-        f"{job.dtype}: each step must read {sizes}, and compute {measured.attention_flops / 1e9:,.2f} GFLOP at any G. "
+        f"{job.dtype}: each step must read {sizes}, and compute {_flops(measured.attention_flops)} at any G. "
         f"The run has **{job.seconds_limit:,.0f} s**: what is not measured by then is left out."
     )
     if job.device in ACCELERATORS:
@@ -145,6 +145,13 @@ def _step_in_words(job: DecodeJob, shape: StepShape) -> str:
         f"A whole step of {number_of(shape.num_layers, 'layer')} must read {sizes}; timing it takes {least} of memory, "
         f"or up to {most} where the fastest kernels store the cache in layouts of their own."
     )
+
+
+def _flops(count: int) -> str:
+    """'0.34 GFLOP'; of a small job '0.52 MFLOP', which would read 0.00 GFLOP."""
+    if count < 10_000:
+        return f"{count:,} FLOP"
+    return f"{count / 1e9:,.2f} GFLOP" if count >= 10_000_000 else f"{count / 1e6:,.2f} MFLOP"
 
 
 def _say_how_busy() -> None:
