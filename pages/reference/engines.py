@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
+from core.figures.comparison import plain
 from core.reports.tables import markdown_rows
 from core.serving.engine_table import CONTEXTS, ENGINES, TableRow, engine_table, table_csv
 from core.serving.engine_words import NAMES
@@ -93,7 +94,10 @@ found = [
     and (sought or "").strip().lower() in row.model.lower()
 ]
 if not found:
-    st.info("No model of the registry is called so.")
+    st.info(
+        f"No model of the registry has “{plain((sought or '').strip())}” in its name. Clear the field to see all, or "
+        "size it by its config.json on Size."
+    )
 else:
     st.markdown(most(found))
     share.remember_answer(most(found), partial(rests, found))

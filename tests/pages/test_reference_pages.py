@@ -174,5 +174,8 @@ def test_engines_side_by_side_for_every_model(open_page: OpenPage) -> None:
     app.segmented_control(key="engines_context").set_value(4_096).run()
     assert sortable_tables(app)[0]["In 40 GiB"].tolist() == [52]
     app.text_input(key="engines_model").set_value("no such model").run()
-    assert app.info[0].value == "No model of the registry is called so."
+    assert app.info[0].value == (
+        "No model of the registry has “no such model” in its name. Clear the field to see all, or size it by its "
+        "config.json on Size."
+    )
     assert not app.exception
