@@ -18,10 +18,11 @@ int main(int, char** arguments) {
   if (!in || std::fread(sizes, 4, 8, in) != 8 || std::fread(&scale, 4, 1, in) != 1) return 2;
   const auto query = part(in), keys = part(in), values = part(in), lengths = part(in), ks = part(in), vs = part(in);
   std::vector<float> out(query.size() / 4);
-  headroom_decode(sizes[0], (const float*)query.data(), keys.data(), values.data(), (const int64_t*)lengths.data(),
-                  sizes[1], sizes[2], sizes[3], sizes[4], sizes[5], sizes[6], sizes[7], scale,
-                  ks.empty() ? nullptr : (const float*)ks.data(), vs.empty() ? nullptr : (const float*)vs.data(),
-                  out.data(), nullptr);
+  const DecodeStep step{sizes[0], 0, sizes[1], sizes[2], sizes[3], sizes[4], sizes[5], sizes[6], sizes[7], scale,
+                        query.data(), keys.data(), values.data(), (const int64_t*)lengths.data(),
+                        ks.empty() ? nullptr : (const float*)ks.data(), vs.empty() ? nullptr : (const float*)vs.data(),
+                        out.data(), nullptr};
+  headroom_decode(&step);
   FILE* to = std::fopen(arguments[2], "wb");
   if (!to || std::fwrite(out.data(), 4, out.size(), to) != out.size()) return 2;
   std::fclose(to);

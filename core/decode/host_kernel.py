@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from core.decode.caches import GROUP, paired_nibbles, signed_nibbles
-from core.decode.host_library import KINDS, host_library, instruction_set, threads_of_torch
+from core.decode.host_library import KINDS, DecodeStep, host_library, instruction_set, threads_of_torch
 from core.decode.inputs import Inputs
 from core.decode.kernel import Call, Kernel, Unavailable, scratch_bytes
 from core.decode.plan import laying_out_bytes
@@ -108,26 +108,35 @@ def spans_of(groups: int, capacity: int, threads: int) -> int:
 
 
 def prepare(inputs: Inputs, library: ctypes.CDLL | None = None) -> Call:
-    """The timed call. Raises Unavailable without a compiler, or for a cache that it does not read."""
+    """The timed call. Raises Unavailable without a compiler, or for a cache that it does not read; ValueError for a
+    query that does not lie in one piece.
+
+    Python has no part in it but to call: where the processor's caches are cold, as each layer of a step finds them, a
+    new tensor and a dozen of arguments take as long as a tenth of reading 4 bits (benchmarks/decode.md).
+    """
     batch, kv_heads, rows, capacity, dim = inputs.sizes
     if inputs.keys.dtype not in KINDS:
         raise Unavailable("reads float32, bfloat16, float16, fp8 (e4m3), int8 and int4")
+    if not inputs.query.is_contiguous():
+        strides = inputs.query.stride()
+        raise ValueError(f"the query lies in strides of {strides}: give it in one piece, as contiguous() does")
     library = library or host_library()
-    threads, pool = torch.get_num_threads(), threads_of_torch()
-    kind = KINDS[inputs.keys.dtype]
+    threads, kind = torch.get_num_threads(), KINDS[inputs.keys.dtype]
     keys, values = pack(inputs, in_fours=bool(library.headroom_in_fours(kind)))
-    lengths = inputs.lengths.to(torch.int64).contiguous()
-    whole_scales = inputs.keys.dtype == torch.float8_e4m3fn and inputs.key_scales is not None
-    scales = (inputs.key_scales, inputs.value_scales) if whole_scales else (None, None)
-    scale_at = [None if x is None else x.data_ptr() for x in scales]
-    sizes = (batch, kv_heads, rows, dim, math.ceil(capacity / BLOCK) * BLOCK)
-    spans = spans_of(batch * kv_heads, capacity, threads)
+    lengths, out = inputs.lengths.to(torch.int64).contiguous(), torch.empty(batch, kv_heads, rows, dim)
+    scales = (inputs.key_scales, inputs.value_scales) if inputs.keys.dtype == torch.float8_e4m3fn else (None, None)
+    step = DecodeStep(
+        kind=kind, query_kind=KINDS[inputs.query.dtype], sequences=batch, heads=kv_heads, rows=rows, dim=dim,
+        capacity=math.ceil(capacity / BLOCK) * BLOCK, spans=spans_of(batch * kv_heads, capacity, threads),
+        threads=threads, scale=inputs.scale, parallel=threads_of_torch(),
+    )  # fmt: skip
+    step.held = (inputs.query, keys, values, lengths, *scales, out)  # for as long as it has their addresses
+    step.query, step.keys, step.values, step.lengths, step.key_scales, step.value_scales, step.result = (
+        None if x is None else x.data_ptr() for x in step.held
+    )
 
     def call() -> Tensor:
-        query = inputs.grouped_query().float().contiguous()
-        out = torch.empty(batch, kv_heads, rows, dim)
-        addresses = (t.data_ptr() for t in (query, keys, values, lengths))
-        library.headroom_decode(kind, *addresses, *sizes, spans, threads, inputs.scale, *scale_at, out.data_ptr(), pool)
+        library.headroom_decode(step)
         return out
 
     return call

@@ -28,6 +28,20 @@ KINDS = {
 }  # fmt: skip
 
 
+class DecodeStep(ctypes.Structure):
+    """A decode step as headroom_decode is asked for it. Laid out once: what a call lays out is time that it takes."""
+
+    _fields_ = (
+        *((name, ctypes.c_int32) for name in (
+            "kind", "query_kind", "sequences", "heads", "rows", "dim", "capacity", "spans", "threads"
+        )),
+        ("scale", ctypes.c_float),
+        *((name, ctypes.c_void_p) for name in (
+            "query", "keys", "values", "lengths", "key_scales", "value_scales", "result", "parallel"
+        )),
+    )  # fmt: skip
+
+
 @cache
 def compiler_version() -> str | None:
     """The first line that the compiler says of itself, such as 'g++ (Debian 14.2.0) 14.2.0'; None without one."""
@@ -90,9 +104,7 @@ def with_types(library: ctypes.CDLL) -> ctypes.CDLL:
     library.headroom_by_tiles.restype = whole
     library.headroom_in_fours.argtypes = [whole]
     library.headroom_in_fours.restype = ctypes.c_char_p
-    library.headroom_decode.argtypes = (
-        [whole, *[address] * 4, *[whole] * 7, ctypes.c_float, address, address, address, address]
-    )  # fmt: skip
+    library.headroom_decode.argtypes = [ctypes.POINTER(DecodeStep)]
     library.headroom_decode.restype = None
     library.headroom_multiply.argtypes = (
         [whole, address, address, whole, address, address, *[whole] * 3, address, address]

@@ -38,6 +38,7 @@ def copied_bytes(inputs: Inputs) -> int:
 class Kernel:
     """prepare(inputs) -> the timed call, returning [B, H, D] or a view of it in any float dtype.
 
+    What it returns holds until the next call.
     extra_bytes(inputs) is the most that preparing or a call holds beside the inputs, in bytes.
     """
 

@@ -16,7 +16,7 @@ namespace {
 constexpr int QUAD = 4, DIGITS = 3;
 // The greatest number: what rounding adds to it still leaves three signed digits, and with half a digit added 23 bits.
 constexpr float MOST_FIXED = 0x7f7f00;
-constexpr int WINDOW = 8;     // blocks of 16 tokens that one sum of values runs over
+constexpr int ROWS_OF_QUADS = 6;  // of one pass: three sums each, their totals and what they meet are in registers
 constexpr int FIX_TURNS = 2;  // of fetches while a row's weights of a group become digits, which takes as long as two
 static_assert(PARTS == 1, "a vector is a block's 16 lanes");
 
@@ -39,7 +39,7 @@ inline words turned(words x) {
 
 // A line is 16 lanes of STEP neighbours: elements of a key, or tokens of a column of values.
 struct Quads8 {
-  static constexpr int STEP = 4, SUBS = 1, BYTES = 64, BIAS = 128;
+  static constexpr int STEP = 4, SUBS = 1, BYTES = 64, BIAS = 128, WINDOW = 8;
   static constexpr bool SCALED = true;
   static constexpr float FACTOR = 1;
   template <int J>
@@ -50,13 +50,21 @@ struct Quads8 {
 // The first four in the low halves of bytes. A scale of q4_0 may be negative: such a token's values are stored as 15 minus
 // what they would be, whose bias is 7, so that weights and scales multiply to positive numbers.
 struct Quads4 {
-  static constexpr int STEP = 8, SUBS = 2, BYTES = 64, BIAS = 8;
+  static constexpr int STEP = 8, SUBS = 2, BYTES = 64, BIAS = 8, WINDOW = 16;
   static constexpr bool SCALED = true;
   static constexpr float FACTOR = 1;
   template <int J>
-  static inline words get(const uint8_t* line) { return (J ? *(const words*)line >> 4 : *(const words*)line) & 0x0f0f0f0fu; }
+  static inline words get(const uint8_t* line) {
+#if defined(QUADS_BY_INSTRUCTION) && defined(__GFNI__)
+    if (J) return (words)_mm512_gf2p8affine_epi64_epi8(_mm512_loadu_si512(line), _mm512_set1_epi64(0x1020408000000000), 0);
+#endif
+    return (J ? *(const words*)line >> 4 : *(const words*)line) & 0x0f0f0f0fu;
+  }
   static inline floats positive(floats scale) { return magnitude(scale); }
-  static inline words biases(floats scale) { return turned(all_of(BIAS * 0x01010101u) - ((words)scale >> 31) * 0x01010101u); }
+  static inline words biases(floats scale) {  // a byte less where the scale's sign is set: all bits of that are a byte's -1
+    typedef uint8_t bytes __attribute__((vector_size(4 * WIDTH)));
+    return turned((words)((bytes)all_of(BIAS * 0x01010101u) + (bytes)((ints)scale >> 31)));
+  }
 };
 
 // sums += the four products of each lane's unsigned bytes with signed ones
@@ -139,41 +147,48 @@ void fix_queries(const float* query, int rows, int dim, Fixed& to) {
   }
 }
 
-// Weights [rows][KEYS] of blocks of tokens times the scales of the values that each meets: one unit a row and group
+// Weights [rows][KEYS] of blocks of tokens times the scales of the values that each meets: one unit a row and group.
+// Of `groups` groups from the first on.
 template <class F, bool WHOLE>
-void fix_weights(const float* w, const uint8_t* values, int rows, int dim, int some, Fixed& to, Lines& next) {
-  const int groups = dim / GROUP, blocks = WHOLE ? WINDOW : some, count = blocks * LANES;
+void fix_weights(const float* w, const uint8_t* values, int rows, int dim, int first, int groups, int some, Fixed& to,
+                 Lines& next) {
+  const int blocks = WHOLE ? F::WINDOW : some, count = blocks * LANES;
   to.resize(groups, count, rows, groups * rows);
   for (int g = 0; g < groups; ++g) {
-    floats scales[WINDOW];
-    words biases[WINDOW];
-#pragma GCC unroll 8
+    floats scales[F::WINDOW];
+    words biases[F::WINDOW];
+#pragma GCC unroll 16
     for (int b = 0; b < blocks; ++b) {
-      const floats scale = halves_at(values + b * block_bytes<F>(dim) + size_t(g) * LANES * 2);
+      const floats scale = halves_at(values + b * block_bytes<F>(dim) + size_t(first + g) * LANES * 2);
       scales[b] = F::positive(scale);
       biases[b] = F::biases(scale);
     }
+    // All rows' greatest numbers first: what waits for one of them would fill the processor's queue.
+    floats scaled[ROWS_OF_QUADS][F::WINDOW];
+    float most[ROWS_OF_QUADS];
     for (int r = 0; r < rows; ++r) {
       next.turn(FIX_TURNS);
-      floats scaled[WINDOW], high[2] = {};
-#pragma GCC unroll 8
+      floats high[2] = {};
+#pragma GCC unroll 16
       for (int b = 0; b < blocks; ++b) {
-        scaled[b] = load(w + size_t(r) * KEYS + b * LANES) * scales[b];
-        high[b % 2] = greater_of(scaled[b], high[b % 2]);
+        scaled[r][b] = load(w + size_t(r) * KEYS + b * LANES) * scales[b];
+        high[b % 2] = greater_of(scaled[r][b], high[b % 2]);
       }
-      const float most = greatest(greater_of(high[0], high[1]));
-      const floats by = splat(most > 0 ? MOST_FIXED / most : 0);
+      most[r] = greatest(greater_of(high[0], high[1]));
+    }
+    for (int r = 0; r < rows; ++r) {
+      const floats by = splat(most[r] > 0 ? MOST_FIXED / most[r] : 0);
       const size_t at = size_t(g) * rows + r;
-      to.units[at] = most * (1 / MOST_FIXED);
+      to.units[at] = most[r] * (1 / MOST_FIXED);
       uint32_t* place = to.at(g, count, rows, r);
-      ints sums{};
-#pragma GCC unroll 8
+      ints sums[2] = {};
+#pragma GCC unroll 16
       for (int b = 0; b < blocks; ++b, place += rows * LANES) {
-        const words found = positive_digits(scaled[b], by);
-        sums = with_products(sums, biases[b], found);
+        const words found = positive_digits(scaled[r][b], by);
+        sums[b % 2] = with_products(sums[b % 2], biases[b], found);
         *(words*)place = found;
       }
-      put_start(sums, &to.starts[at * QUAD]);
+      put_start(sums[0] + sums[1], &to.starts[at * QUAD]);
     }
   }
 }

@@ -13,6 +13,20 @@
 
 namespace {
 
+// Queries of kind 0 as they are; 1 and 2, bfloat16 and float16, widened once for all that read them
+inline const float* widened_queries(int kind, const void* query, size_t count) {
+  static Buffer<float> wide;
+  if (kind == 0) return (const float*)query;
+  wide.resize(count);
+  const uint16_t* from = (const uint16_t*)query;
+  for (size_t i = 0; i < count; ++i) {
+    const uint32_t bits = uint32_t(from[i]) << 16;
+    if (kind == 1) std::memcpy(&wide[i], &bits, 4);
+    else wide[i] = half_of(from[i]);
+  }
+  return wide.data();
+}
+
 template <class F>
 void decode(const float* query, const uint8_t* keys, const uint8_t* values, const int64_t* lengths, const Shape& s,
             const float* key_scales, const float* value_scales, Parallel parallel, float* result) {
@@ -22,9 +36,9 @@ void decode(const float* query, const uint8_t* keys, const uint8_t* values, cons
   outs.resize(items * rd);
   tops.resize(size_t(items) * s.rows);
   totals.resize(size_t(items) * s.rows);
-  std::atomic<int> next{0};
+  Shares shares(items, s.threads);
   auto work = [&] {
-    for (int item; (item = next++) < items;) {
+    shares.take([&](int item) {
       const int group = item / s.spans, span = item % s.spans;
       const int64_t length = lengths[group / s.heads], blocks = (length + LANES - 1) / LANES;
       const int first = int(blocks * span / s.spans) * LANES;
@@ -33,7 +47,7 @@ void decode(const float* query, const uint8_t* keys, const uint8_t* values, cons
       attend<F>(query + group * rd, keys + group * per_group, values + group * per_group, first,
                 int(end < length ? end : length), s, scale, &outs[item * rd], &tops[size_t(item) * s.rows],
                 &totals[size_t(item) * s.rows]);
-    }
+    });
   };
   on_threads(s.threads, parallel, work);
   for (int group = 0; group < groups; ++group)
@@ -59,20 +73,29 @@ extern "C" const char* headroom_in_fours(int kind) {
   return "";
 }
 
-// query [seq][head][rows][dim] and result are float32; key_scales and value_scales [head], or null. parallel may be null.
-extern "C" void headroom_decode(int kind, const float* query, const void* keys, const void* values, const int64_t* lengths,
-                                int sequences, int heads, int rows, int dim, int capacity, int spans, int threads,
-                                float scale, const float* key_scales, const float* value_scales, float* result,
-                                void* parallel) {
-  const Shape s{sequences, heads, rows, dim, capacity, spans, threads, scale};
-  const auto work = kind == 1   ? decode<Bf16>
-                    : kind == 2 ? decode<Half>
-                    : kind == 3 ? decode<CachedFp8>
-                    : kind == 4 ? decode<CachedInt8>
-                    : kind == 5 ? decode<CachedInt4>
-                                : decode<Float>;
-  work(query, (const uint8_t*)keys, (const uint8_t*)values, lengths, s, key_scales, value_scales, (Parallel)parallel,
-       result);
+// One decode step as it is asked for again and again: where all of it lies, for DecodeStep of core/decode/host_library.py.
+struct DecodeStep {
+  int32_t kind, query_kind, sequences, heads, rows, dim, capacity, spans, threads;  // query_kind: 0, 1 or 2
+  float scale;
+  const void *query, *keys, *values;  // query [seq][head][rows][dim]
+  const int64_t* lengths;
+  const float *key_scales, *value_scales;  // [head], or null
+  float* result;                           // as query, in float32
+  void* parallel;                          // may be null
+};
+
+extern "C" void headroom_decode(const DecodeStep* asked) {
+  const DecodeStep& a = *asked;
+  const Shape s{a.sequences, a.heads, a.rows, a.dim, a.capacity, a.spans, a.threads, a.scale};
+  const auto work = a.kind == 1   ? decode<Bf16>
+                    : a.kind == 2 ? decode<Half>
+                    : a.kind == 3 ? decode<CachedFp8>
+                    : a.kind == 4 ? decode<CachedInt8>
+                    : a.kind == 5 ? decode<CachedInt4>
+                                  : decode<Float>;
+  const float* query = widened_queries(a.query_kind, a.query, size_t(a.sequences) * a.heads * a.rows * a.dim);
+  work(query, (const uint8_t*)a.keys, (const uint8_t*)a.values, a.lengths, s, a.key_scales, a.value_scales,
+       (Parallel)a.parallel, a.result);
 }
 
 // Tokens' products with matrices, or with the experts that each drew: x [tokens][columns], weights [..][rows][columns],

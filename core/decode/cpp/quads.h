@@ -6,8 +6,6 @@
 #if defined(QUADS)
 namespace {
 
-constexpr int ROWS_OF_QUADS = 6;  // of one pass: three sums each, their totals and what they meet are in registers
-
 // From the sums of each digit to the number's: the top one by itself, for together they exceed 32 bits
 inline floats joined(const ints* sums) {
   const floats low = __builtin_convertvector(sums[0] + (sums[1] << 8), floats);
@@ -89,19 +87,21 @@ inline void score_quads(const uint8_t* k, const uint32_t* digits, const int32_t*
     for (int v = 0; v < VECTORS; ++v) store(scores + size_t(r) * KEYS + v * LANES, totals[r][v] * units[r]);
 }
 
-// out[ROWS][dim] += weights . values over `blocks` blocks of tokens, VECTORS x 16 columns at a time
+// out[ROWS][dim] += weights [ROWS][KEYS] . values over `blocks` blocks of tokens, VECTORS x 16 columns at a time, the
+// weights made digits for a group of columns before those
 template <class F, int ROWS, int VECTORS>
-inline void weigh_quads(const uint8_t* values, const Fixed& w, int blocks, int dim, float* out, Lines& next) {
+inline void weigh_quads(const uint8_t* values, const float* weights, int blocks, int dim, Fixed& w, float* out, Lines& next) {
   constexpr int LINES = LANES / F::STEP;
+  constexpr int GROUPS = VECTORS * LANES > GROUP ? VECTORS * LANES / GROUP : 1, EACH = VECTORS / GROUPS;
   const size_t block = block_bytes<F>(dim), of_group = size_t(blocks) * LANES * ROWS;
+  const auto fix = blocks == F::WINDOW ? fix_weights<F, true> : fix_weights<F, false>;
   for (int c = 0; c < dim; c += VECTORS * LANES) {
-    const int g = c / GROUP;
-    constexpr int GROUPS = VECTORS * LANES > GROUP ? VECTORS * LANES / GROUP : 1, EACH = VECTORS / GROUPS;
+    if (c % GROUP == 0) fix(weights, values, ROWS, dim, c / GROUP, GROUPS, blocks, w, next);
     ints sums[GROUPS][ROWS][EACH][DIGITS];
 #pragma GCC unroll 2
-    for (int n = 0; n < GROUPS; ++n) start_sums(sums[n], &w.starts[size_t(g + n) * ROWS * QUAD]);
+    for (int n = 0; n < GROUPS; ++n) start_sums(sums[n], &w.starts[size_t(n) * ROWS * QUAD]);
     const uint8_t* line = values + scale_bytes<F>(dim) + size_t(c) * F::BYTES / F::STEP;
-    const uint32_t* digits = &w.digits[g * of_group];
+    const uint32_t* digits = w.digits.data();
     for (int b = 0; b < blocks; ++b, line += block, digits += ROWS * LANES) {
       next.turn();
       each_line<LINES>([&](auto place) __attribute__((always_inline)) {
@@ -118,7 +118,7 @@ inline void weigh_quads(const uint8_t* values, const Fixed& w, int blocks, int d
 #pragma GCC unroll 4
         for (int v = 0; v < EACH; ++v) {
           float* to = out + size_t(r) * dim + c + (n * EACH + v) * LANES;
-          store(to, load(to) + joined(sums[n][r][v]) * w.units[size_t(g + n) * ROWS + r]);
+          store(to, load(to) + joined(sums[n][r][v]) * w.units[size_t(n) * ROWS + r]);
         }
   }
 }
@@ -139,12 +139,13 @@ void score_rows_by_quads(const uint8_t* k, const Fixed& q, int dim, int rows, in
 constexpr int columns_of_quads(int rows) { return rows <= 2 ? 4 : rows == 3 ? 2 : 1; }
 
 template <class F, int ROWS>
-void weigh_rows_by_quads(const uint8_t* v, const Fixed& w, int blocks, int dim, int rows, float* out, Lines& next) {
+void weigh_rows_by_quads(const uint8_t* v, const float* w, int blocks, int dim, int rows, Fixed& fixed, float* out,
+                         Lines& next) {
   if constexpr (ROWS > 0) {
-    if (rows != ROWS) return weigh_rows_by_quads<F, ROWS - 1>(v, w, blocks, dim, rows, out, next);
+    if (rows != ROWS) return weigh_rows_by_quads<F, ROWS - 1>(v, w, blocks, dim, rows, fixed, out, next);
     constexpr int VECTORS = columns_of_quads(ROWS);
-    if (dim % (VECTORS * LANES) == 0) weigh_quads<F, ROWS, VECTORS>(v, w, blocks, dim, out, next);
-    else weigh_quads<F, ROWS, 1>(v, w, blocks, dim, out, next);
+    if (dim % (VECTORS * LANES) == 0) weigh_quads<F, ROWS, VECTORS>(v, w, blocks, dim, fixed, out, next);
+    else weigh_quads<F, ROWS, 1>(v, w, blocks, dim, fixed, out, next);
   }
 }
 
@@ -164,16 +165,15 @@ void score_by_quads(const uint8_t* keys, const std::vector<Fixed>& queries, int 
 
 template <class F>
 void weigh_by_quads(const uint8_t* values, const float* w, int rows, int dim, int blocks, Fixed& fixed, float* out) {
-  for (int b = 0; b < blocks; b += WINDOW) {
-    const int some = blocks - b < WINDOW ? blocks - b : WINDOW;
+  for (int b = 0; b < blocks; b += F::WINDOW) {
+    const int some = blocks - b < F::WINDOW ? blocks - b : F::WINDOW;
     const uint8_t* v = values + b * block_bytes<F>(dim);
     for (int r = 0, n; r < rows; r += n) {
       n = rows_of_pass(rows, ROWS_OF_QUADS, r);
       const int turns = some * dim / LANES / columns_of_quads(n) + dim / GROUP * n * FIX_TURNS;
-      const auto fix = some == WINDOW ? fix_weights<F, true> : fix_weights<F, false>;
       Lines next(v, some * block_bytes<F>(dim), r, n, rows, turns);
-      fix(w + size_t(r) * KEYS + b * LANES, v, n, dim, some, fixed, next);
-      weigh_rows_by_quads<F, ROWS_OF_QUADS>(v, fixed, some, dim, n, out + size_t(r) * dim, next);
+      weigh_rows_by_quads<F, ROWS_OF_QUADS>(v, w + size_t(r) * KEYS + b * LANES, some, dim, n, fixed,
+                                            out + size_t(r) * dim, next);
     }
   }
 }

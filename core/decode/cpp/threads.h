@@ -27,4 +27,31 @@ int on_threads(int threads, Parallel parallel, Work& work) {
   return taken;
 }
 
+// Items 0 to count, each given once. A thread takes neighbours, whose first lines it has fetched beyond the ends of those
+// before, and only then what another has left.
+class Shares {
+  struct alignas(64) Share {
+    std::atomic<int> next{0};
+    int end = 0;
+  };
+  std::vector<Share> shares;
+  std::atomic<int> begun{0};
+
+ public:
+  Shares(int count, int threads) : shares(threads) {
+    for (int i = 0; i < threads; ++i) {
+      shares[i].next = int(int64_t(count) * i / threads);
+      shares[i].end = int(int64_t(count) * (i + 1) / threads);
+    }
+  }
+  template <class Work>
+  void take(Work work) {
+    const int mine = begun++, all = int(shares.size());
+    for (int i = 0; i < all; ++i) {
+      Share& share = shares[(mine + i) % all];
+      for (int item; (item = share.next++) < share.end;) work(item);
+    }
+  }
+};
+
 }  // namespace

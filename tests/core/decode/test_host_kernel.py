@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -184,6 +185,23 @@ def test_a_token_that_is_appended_is_read_back(dtype):
     found = caches.numbers(last, scales).view(1, 2, 64)
     assert relative_error(found, key) < {"int4": 0.12, "float8_e4m3fn": 0.04, "int8": 0.01}.get(dtype, 0.004)
     assert relative_error(host_kernel.prepare(inputs)(), reference(inputs)) < 4e-3
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])
+def test_each_call_reads_the_query_that_is_there_then(dtype):
+    inputs = inputs_of(8, 2, 300, 64, dtype)
+    call = host_kernel.prepare(inputs)
+    first = call().clone()
+    inputs.query.mul_(-2)
+    assert relative_error(call(), reference(inputs)) < 4e-3
+    assert relative_error(first, reference(inputs)) > 0.1
+
+
+def test_a_query_in_pieces_is_refused():
+    inputs = inputs_of(8, 2, 300, 64)
+    apart = replace(inputs, query=inputs.query.repeat(1, 1, 2)[:, :, ::2])
+    with pytest.raises(ValueError, match=r"strides of \(1024, 128, 2\): give it in one piece"):
+        host_kernel.prepare(apart)
 
 
 def test_the_host_kernel_leaves_small_numbers_as_they_are():
