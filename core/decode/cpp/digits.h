@@ -1,6 +1,7 @@
 // Caches of 8 and 4 bits where the processor multiplies bytes, four of each lane at once (VNNI), and what meets them.
 // Queries and weights become three signed digits of base 256: fixed point as fine as float32's fraction, whose sums are
-// exact. What is stored is a code plus its bias, never negative; each sum starts at minus the bias times its digits.
+// exact; of a bfloat16 query two of them hold nearly all. What is stored is a code plus its bias, never negative; each
+// sum starts at minus the bias times its digits.
 #pragma once
 #include "formats.h"
 #if HEADROOM_LEVEL >= 4 && defined(ON_AVX512) && defined(__AVX512VNNI__)
@@ -97,11 +98,20 @@ inline words signed_digits(floats x) {
 }
 inline words positive_digits(floats x, floats by) { return turned((words)(x * by + float(0x800000 + 0x8080)) ^ 0x8080u); }
 
+// The lowest digits of four of a row's numbers where they are not all zero, with what is to be multiplied by them
+struct Rest {
+  int row, group, quad;  // quad: of the row's
+  uint32_t digits;
+  int32_t start;
+};
+
 // Digits of some rows' numbers, 16 of a row together, with the sums' beginnings and units
 struct Fixed {
   Buffer<uint32_t> digits;  // [group][numbers / 16][rows][quad][digit; 0]
   Buffer<int32_t> starts;   // [group][rows][digit; 0]: minus the sum of digits, each times the bias that it meets
   Buffer<float> units;      // [group][rows]: what 1 stands for; of queries [rows]
+  std::vector<Rest> rests;  // of queries
+  bool few_rests = false;   // so few that they are added to the sums of both upper digits one by one
 
   void resize(int groups, int of_group, int rows, int of_units) {
     digits.resize(size_t(groups) * of_group * rows);
@@ -122,11 +132,14 @@ inline void put_start(ints sums, int32_t* start) {
   *(four*)start = -((each[0] + each[1]) + (each[2] + each[3]));
 }
 
-// Queries [rows][dim], one unit a row: a power of two, by which a bfloat16 query of some size stays what it is
+// Queries [rows][dim], one unit a row: a power of two, by which a bfloat16 query of some size stays what it is. Its 8 bits
+// lie in both upper digits where it is no smaller than a 2^7th of the row's greatest, as 99 of 100 normal numbers are.
 template <class F>
 void fix_queries(const float* query, int rows, int dim, Fixed& to) {
+  constexpr int QUADS_OF_LANES = LANES / QUAD, MANY = 8;  // one in so many quads is cheaper to add by itself
   const int groups = dim / GROUP;
   to.resize(groups, GROUP, rows, rows);
+  to.rests.clear();
   for (int r = 0; r < rows; ++r) {
     const float* row = query + size_t(r) * dim;
     floats high{};
@@ -140,11 +153,18 @@ void fix_queries(const float* query, int rows, int dim, Fixed& to) {
       for (int i = 0; i < GROUP / LANES; ++i) {
         const words found = signed_digits(load(row + g * GROUP + i * LANES) * inverse);
         sums = with_products(sums, all_of(F::BIAS * 0x01010101u), found);
-        *(words*)to.at(g, GROUP, rows, i * rows + r) = found;
+        uint32_t* place = to.at(g, GROUP, rows, i * rows + r);
+        *(words*)place = found;
+        for (int quad = 0; quad < QUADS_OF_LANES; ++quad)
+          if (const uint32_t lowest = place[quad * QUAD]) {
+            const ints start = with_products(ints{}, all_of(F::BIAS * 0x01010101u), all_of(lowest));
+            to.rests.push_back({r, g, (g * GROUP + i * LANES) / QUAD + quad, lowest, -start[0]});
+          }
       }
       put_start(sums, &to.starts[(size_t(g) * rows + r) * QUAD]);
     }
   }
+  to.few_rests = int(to.rests.size()) * MANY <= rows * dim / QUAD;
 }
 
 // Weights [rows][KEYS] of blocks of tokens times the scales of the values that each meets: one unit a row and group.

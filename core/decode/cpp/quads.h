@@ -7,24 +7,26 @@
 namespace {
 
 // From the sums of each digit to the number's: the top one by itself, for together they exceed 32 bits
-inline floats joined(const ints* sums) {
+inline floats joined(const ints (&sums)[2]) { return __builtin_convertvector(sums[0] + (sums[1] << 8), floats); }
+inline floats joined(const ints (&sums)[DIGITS]) {
   const floats low = __builtin_convertvector(sums[0] + (sums[1] << 8), floats);
   return __builtin_convertvector(sums[2], floats) * 65536.0f + low;
 }
 
-template <int ROWS, int VECTORS>
-inline void start_sums(ints (&sums)[ROWS][VECTORS][DIGITS], const int32_t* starts) {
+// Sums are of all three digits, or of the upper two
+template <int ROWS, int VECTORS, int COUNT>
+inline void start_sums(ints (&sums)[ROWS][VECTORS][COUNT], const int32_t* starts) {
 #pragma GCC unroll 8
   for (int r = 0; r < ROWS; ++r)
 #pragma GCC unroll 8
     for (int v = 0; v < VECTORS; ++v)
 #pragma GCC unroll 3
-      for (int digit = 0; digit < DIGITS; ++digit) sums[r][v][digit] = ints{} + starts[r * QUAD + digit];
+      for (int i = 0; i < COUNT; ++i) sums[r][v][i] = ints{} + starts[r * QUAD + DIGITS - COUNT + i];
 }
 
 // Line I of 16 numbers, of each of VECTORS `apart` bytes from the next, with the digits of every row
-template <class F, int I, int ROWS, int VECTORS>
-inline void add_lines(ints (&sums)[ROWS][VECTORS][DIGITS], const uint8_t* line, size_t apart, const uint32_t* digits) {
+template <class F, int I, int ROWS, int VECTORS, int COUNT>
+inline void add_lines(ints (&sums)[ROWS][VECTORS][COUNT], const uint8_t* line, size_t apart, const uint32_t* digits) {
   auto half = [&](auto place) __attribute__((always_inline)) {
     constexpr int J = decltype(place)::value;
     words x[VECTORS];
@@ -33,15 +35,15 @@ inline void add_lines(ints (&sums)[ROWS][VECTORS][DIGITS], const uint8_t* line, 
 #pragma GCC unroll 8
     for (int r = 0; r < ROWS; ++r)
 #pragma GCC unroll 3
-      for (int digit = 0; digit < DIGITS; ++digit) {
-        const uint32_t& with = digits[(r * QUAD + I * F::SUBS + J) * QUAD + digit];
+      for (int i = 0; i < COUNT; ++i) {
+        const uint32_t& with = digits[(r * QUAD + I * F::SUBS + J) * QUAD + DIGITS - COUNT + i];
         if constexpr (VECTORS == 1) {
-          sums[r][0][digit] = with_products(sums[r][0][digit], x[0], &with);
+          sums[r][0][i] = with_products(sums[r][0][i], x[0], &with);
           continue;
         }
         const words all = all_of(with);
 #pragma GCC unroll 8
-        for (int v = 0; v < VECTORS; ++v) sums[r][v][digit] = with_products(sums[r][v][digit], x[v], all);
+        for (int v = 0; v < VECTORS; ++v) sums[r][v][i] = with_products(sums[r][v][i], x[v], all);
       }
   };
   half(std::integral_constant<int, 0>{});
@@ -56,17 +58,18 @@ inline void each_line(Each each) {
   }
 }
 
-// scores[ROWS][VECTORS x 16] of as many blocks of 16 keys
-template <class F, int ROWS, int VECTORS>
-inline void score_quads(const uint8_t* k, const uint32_t* digits, const int32_t* starts, const float* units, int dim,
-                        float* scores, Lines& next) {
+// scores[ROWS][VECTORS x 16] of as many blocks of 16 keys, by COUNT digits of the queries
+template <class F, int ROWS, int VECTORS, int COUNT>
+inline void score_quads(const uint8_t* k, const Fixed& q, int dim, float* scores, Lines& next) {
   constexpr int LINES = LANES / F::STEP;
+  constexpr float UNIT = COUNT == DIGITS ? 1 : 256;
+  const uint32_t* digits = q.digits.data();
   const size_t block = block_bytes<F>(dim);
   const uint8_t* line = k + scale_bytes<F>(dim);
   floats totals[ROWS][VECTORS] = {};
   for (int g = 0; g < dim / GROUP; ++g) {
-    ints sums[ROWS][VECTORS][DIGITS];
-    start_sums(sums, starts + g * ROWS * QUAD);
+    ints sums[ROWS][VECTORS][COUNT];
+    start_sums(sums, &q.starts[size_t(g) * ROWS * QUAD]);
 #pragma GCC unroll 2
     for (int i = 0; i < GROUP / LANES; ++i, line += LINES * F::BYTES, digits += ROWS * LANES)
       each_line<LINES>([&](auto place) __attribute__((always_inline)) {
@@ -84,7 +87,24 @@ inline void score_quads(const uint8_t* k, const uint32_t* digits, const int32_t*
 #pragma GCC unroll 8
   for (int r = 0; r < ROWS; ++r)
 #pragma GCC unroll 8
-    for (int v = 0; v < VECTORS; ++v) store(scores + size_t(r) * KEYS + v * LANES, totals[r][v] * units[r]);
+    for (int v = 0; v < VECTORS; ++v) store(scores + size_t(r) * KEYS + v * LANES, totals[r][v] * (q.units[r] * UNIT));
+}
+
+// scores += what the lowest digits of the queries add where they are few
+template <class F, int BLOCKS>
+inline void add_rests(const uint8_t* k, const Fixed& q, int dim, float* scores) {
+  const size_t block = block_bytes<F>(dim), codes = scale_bytes<F>(dim);
+  for (const Rest& rest : q.rests) {
+    const uint8_t* line = k + codes + size_t(rest.quad / F::SUBS) * F::BYTES;
+    const uint8_t* scale = k + size_t(rest.group) * LANES * 2;
+    float* to = scores + size_t(rest.row) * KEYS;
+#pragma GCC unroll 2
+    for (int b = 0; b < BLOCKS; ++b, line += block, scale += block, to += LANES) {
+      const words x = F::SUBS == 1 || rest.quad % 2 == 0 ? F::template get<0>(line) : F::template get<1>(line);
+      const floats sum = __builtin_convertvector(with_products(ints{} + rest.start, x, all_of(rest.digits)), floats);
+      store(to, load(to) + sum * (halves_at(scale) * q.units[rest.row]));
+    }
+  }
 }
 
 // out[ROWS][dim] += weights [ROWS][KEYS] . values over `blocks` blocks of tokens, VECTORS x 16 columns at a time, the
@@ -123,15 +143,23 @@ inline void weigh_quads(const uint8_t* values, const float* weights, int blocks,
   }
 }
 
-// `blocks` blocks of 16 keys for the pass of `rows` rows
+// One or two blocks of 16 keys for the pass of `rows` rows
 template <class F, int ROWS>
 void score_rows_by_quads(const uint8_t* k, const Fixed& q, int dim, int rows, int blocks, float* scores, Lines& next) {
   if constexpr (ROWS > 0) {
     if (rows != ROWS) return score_rows_by_quads<F, ROWS - 1>(k, q, dim, rows, blocks, scores, next);
+    if (q.few_rests) {
+      if (blocks == 2) {
+        score_quads<F, ROWS, 2, DIGITS - 1>(k, q, dim, scores, next);
+        return add_rests<F, 2>(k, q, dim, scores);
+      }
+      score_quads<F, ROWS, 1, DIGITS - 1>(k, q, dim, scores, next);
+      return add_rests<F, 1>(k, q, dim, scores);
+    }
     constexpr int VECTORS = ROWS <= 2 ? 2 : 1;  // else too few sums are in work at once
     for (; blocks >= VECTORS; blocks -= VECTORS, k += VECTORS * block_bytes<F>(dim), scores += VECTORS * LANES)
-      score_quads<F, ROWS, VECTORS>(k, q.digits.data(), q.starts.data(), q.units.data(), dim, scores, next);
-    if (blocks) score_quads<F, ROWS, 1>(k, q.digits.data(), q.starts.data(), q.units.data(), dim, scores, next);
+      score_quads<F, ROWS, VECTORS, DIGITS>(k, q, dim, scores, next);
+    if (blocks) score_quads<F, ROWS, 1, DIGITS>(k, q, dim, scores, next);
   }
 }
 
@@ -157,7 +185,8 @@ void score_by_quads(const uint8_t* keys, const std::vector<Fixed>& queries, int 
     const uint8_t* k = keys + b * block_bytes<F>(dim);
     for (int r = 0, n, pass = 0; r < rows; r += n, ++pass) {
       n = rows_of_pass(rows, ROWS_OF_QUADS, r);
-      Lines next(k, some * block_bytes<F>(dim), r, n, rows, (n > 2 ? some : 1) * dim / F::STEP);
+      const bool apart = n > 2 && !queries[pass].few_rests;
+      Lines next(k, some * block_bytes<F>(dim), r, n, rows, (apart ? some : 1) * dim / F::STEP);
       score_rows_by_quads<F, ROWS_OF_QUADS>(k, queries[pass], dim, n, some, scores + size_t(r) * KEYS + b * LANES, next);
     }
   }

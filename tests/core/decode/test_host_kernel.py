@@ -113,6 +113,28 @@ def test_queries_and_values_of_nothing_are_nothing(build, dtype):
 
 
 @BYTES
+@EMULATED_AND_OWN
+@pytest.mark.parametrize("small", [slice(32, 36), slice(32, 64)], ids=["few", "many"])
+def test_small_parts_of_a_query_count_to_their_last_digit(build, dtype, small):
+    """Two digits of base 256 hold what is near the greatest; here much depends on numbers that are a 300th of that."""
+    inputs = inputs_of(8, 2, 300, 64, dtype)
+    query = torch.zeros_like(inputs.query)
+    query[:, :, :32], query[:, :, small] = 1, inputs.query[:, :, small] / 300
+    assert inputs.key_scales is not None
+    inputs.key_scales[..., 1] *= 8
+    inputs = replace(inputs, query=query)
+    assert relative_error(host_kernel.prepare(inputs, library(build))(), reference(inputs)) < 2e-6
+
+
+@BYTES
+@EMULATED_AND_OWN
+def test_a_query_in_float32_is_read_as_fine_as_it_is(build, dtype):
+    inputs = inputs_of(40, 8, 300, 128, dtype)
+    inputs = replace(inputs, query=torch.randn(1, 40, 128, generator=torch.Generator().manual_seed(1)))
+    assert relative_error(host_kernel.prepare(inputs, library(build))(), reference(inputs)) < 2e-6
+
+
+@BYTES
 def test_what_is_taken_in_fours_says_so(dtype):
     kernel = library("AMX, VNNI and GFNI, emulated")
     assert host_kernel.describe(inputs_of(8, 2, 16, 64, dtype), kernel) == "instructions: VNNI and plain vectors"
