@@ -7,7 +7,8 @@
 namespace {
 
 constexpr int PIECE = 32;                        // rows of weights that a thread takes at a time
-constexpr int TOGETHER = MANY_REGISTERS ? 8 : 6; // tokens of one pass: their sums for two rows of weights fill registers
+// Tokens of one pass: their sums for two rows of weights fill registers. One row by itself meets few, or is the last of all.
+constexpr int TOGETHER = MANY_REGISTERS ? 8 : 6, ALONE = 2;
 
 // out[TOKENS][ROWS] += x[TOKENS][columns] . weights[ROWS][columns]; out's rows lie `stride` apart. FIRST: of the passes
 // over these rows of weights, the one that finds them in memory. Weights lie as torch stores them; a factor of a pair
@@ -50,20 +51,27 @@ inline void multiply_tile(const uint8_t* weights, const uint8_t* x, int columns,
     }
 }
 
-template <class F, int ROWS, bool FIRST, int TOKENS = TOGETHER>
+template <int ROWS>
+constexpr int most_tokens() { return ROWS == 1 ? ALONE : TOGETHER; }
+// Two rows meet more than ALONE, and a later pass no fewer than half of the most: passes are of even size.
+template <int ROWS, bool FIRST>
+constexpr int least_tokens() { return ROWS == 1 ? 1 : FIRST ? ALONE + 1 : TOGETHER / 2; }
+
+template <class F, int ROWS, bool FIRST, int TOKENS = most_tokens<ROWS>()>
 inline void multiply_pass(const uint8_t* weights, const uint8_t* x, int tokens, int columns, float* out, size_t stride) {
-  if constexpr (TOKENS > 0) {
+  if constexpr (TOKENS >= least_tokens<ROWS, FIRST>()) {
     if (tokens != TOKENS) return multiply_pass<F, ROWS, FIRST, TOKENS - 1>(weights, x, tokens, columns, out, stride);
     multiply_tile<F, TOKENS, ROWS, FIRST>(weights, x, columns, out, stride);
   }
 }
 
-// ROWS rows of weights with every token, TOGETHER at a time: from the second pass on the rows are in the first cache.
+// ROWS rows of weights with every token, as many at a time as one pass takes: from the second on the rows are in the first
+// cache.
 template <class F, int ROWS>
 inline void multiply_rows(const uint8_t* weights, const uint8_t* x, int tokens, int columns, float* out, size_t stride) {
   constexpr int ELEMENT = F::BYTES / LANES / F::STEP;
   for (int done = 0; done < tokens;) {
-    const int some = rows_of_pass(tokens, TOGETHER, done);
+    const int some = rows_of_pass(tokens, most_tokens<ROWS>(), done);
     const uint8_t* from = x + size_t(done) * columns * ELEMENT;
     float* to = out + done * stride;
     if (done == 0) multiply_pass<F, ROWS, true>(weights, from, some, columns, to, stride);
@@ -88,7 +96,7 @@ void multiply(const uint8_t* weights, const uint8_t* x, int groups, const int64_
       const uint8_t* from = x + size_t(first[group]) * line;
       float* to = out + size_t(first[group]) * rows;
       int n = begin;
-      if (tokens > 2)  // fewer read one stream of weights, which is what bounds them
+      if (tokens > ALONE)  // fewer read one stream of weights, which is what bounds them
         for (; n + 2 <= end; n += 2) multiply_rows<F, 2>(w + n * line, from, tokens, columns, to + n, rows);
       for (; n < end; ++n) multiply_rows<F, 1>(w + n * line, from, tokens, columns, to + n, rows);
     }

@@ -14,11 +14,12 @@ constexpr bool fetches() { return WIDTH != 8 || ROWS > 1 || F::BYTES < 32 * F::S
 // Who fetches what comes next: NOBODY, the only pass over the rows, each STEP its own lines, or each pass a SHARE of them.
 enum Fetching { NOBODY, STEP, SHARE };
 
-// scores[ROWS][BLOCKS x 16] of blocks of 16 keys; q is [factors][ROWS]. SPLIT chains of sums hide a product's latency.
+// scores[ROWS][BLOCKS x 16] of blocks of 16 keys, `block` bytes from one to the next; q is [factors][ROWS]. SPLIT chains of
+// sums hide a product's latency.
 template <class F, int ROWS, int BLOCKS, int SPLIT, Fetching FETCH>
-inline void score_blocks(const uint8_t* k, const typename F::query* q, int dim, float* scores, Lines& next) {
+inline void score_blocks(const uint8_t* k, size_t block, const typename F::query* q, int dim, float* scores, Lines& next) {
   constexpr int VECTORS = BLOCKS * PARTS, STEPS = SPLIT > 4 ? SPLIT : 4, PER_LINE = 64 / F::BYTES;
-  const size_t block = block_bytes<F>(dim), before = scale_bytes<F>(dim);
+  const size_t before = scale_bytes<F>(dim);
   const int group = F::SCALED ? GROUP : dim;
   floats sums[SPLIT][ROWS][VECTORS] = {};
   // A group's scale meets its sums rather than each of its numbers, where registers hold both sums of a few rows.
@@ -147,25 +148,32 @@ inline int rows_of_pass(int rows, int most, int first) {
   return (left + passes - 1) / passes;
 }
 
+// Fewest rows of a pass: where several share the rows, more than a pass takes are divided evenly, and a probe takes the most.
+template <Fetching FETCH>
+constexpr int least_rows(int most) { return FETCH == NOBODY ? most : FETCH == SHARE ? most / 2 : 1; }
+
 // One or two blocks of 16 keys for `rows` rows; a memory-bound few rows go block by block, one stream at a time.
 template <class F, int ROWS, Fetching FETCH>
 void score_rows(const uint8_t* k, const typename F::query* q, int dim, int rows, int blocks, float* scores, Lines next) {
-  if constexpr (ROWS > 0) {
+  if constexpr (ROWS >= least_rows<FETCH>(SCORED)) {
     if (rows != ROWS) return score_rows<F, ROWS - 1, FETCH>(k, q, dim, rows, blocks, scores, next);
-    if constexpr (MANY_REGISTERS && ROWS > 2)
-      if (blocks == 2) return score_blocks<F, ROWS, 2, ROWS <= 4 ? 2 : 1, FETCH>(k, q, dim, scores, next);
-    constexpr int WIDE = ROWS == 1 ? (F::STEP == 4 ? 4 : 8) : ROWS <= 4 ? 4 : ROWS <= 6 ? 2 : 1;
-    constexpr int NARROW = ROWS == 1 ? 4 : ROWS <= 3 ? 2 : 1;
-    for (int b = 0; b < blocks; ++b)
-      score_blocks<F, ROWS, 1, MANY_REGISTERS ? WIDE : NARROW, FETCH>(k + b * block_bytes<F>(dim), q, dim,
-                                                                      scores + b * LANES, next);
+    const size_t block = block_bytes<F>(dim);
+    if constexpr (MANY_REGISTERS && ROWS > 2) {
+      // A last one by itself is taken twice; where the other's scores go, no token lives.
+      score_blocks<F, ROWS, 2, ROWS <= 4 ? 2 : 1, FETCH>(k, blocks == 2 ? block : 0, q, dim, scores, next);
+    } else {
+      constexpr int WIDE = ROWS == 1 ? (F::STEP == 4 ? 4 : 8) : 4, NARROW = ROWS == 1 ? 4 : ROWS <= 3 ? 2 : 1;
+      for (int b = 0; b < blocks; ++b)
+        score_blocks<F, ROWS, 1, MANY_REGISTERS ? WIDE : NARROW, FETCH>(k + b * block, block, q, dim, scores + b * LANES,
+                                                                        next);
+    }
   }
 }
 
 template <class F, int ROWS, Fetching FETCH>
 void weigh_rows(const uint8_t* v, const typename F::query* w, int blocks, int dim, int rows, float* out, int stride,
                 Lines next) {
-  if constexpr (ROWS > 0) {
+  if constexpr (ROWS >= least_rows<FETCH>(WEIGHED)) {
     if (rows != ROWS) return weigh_rows<F, ROWS - 1, FETCH>(v, w, blocks, dim, rows, out, stride, next);
     constexpr int WIDE = ROWS <= 2 ? 8 : 4, NARROW = ROWS == 1 ? 4 : ROWS <= 3 ? 2 : 1;  // blocks of 16 columns
     constexpr int COLUMNS = MANY_REGISTERS ? WIDE : NARROW;

@@ -148,13 +148,9 @@ template <class F, int ROWS>
 void score_rows_by_quads(const uint8_t* k, const Fixed& q, int dim, int rows, int blocks, float* scores, Lines& next) {
   if constexpr (ROWS > 0) {
     if (rows != ROWS) return score_rows_by_quads<F, ROWS - 1>(k, q, dim, rows, blocks, scores, next);
-    if (q.few_rests) {
-      if (blocks == 2) {
-        score_quads<F, ROWS, 2, DIGITS - 1>(k, q, dim, scores, next);
-        return add_rests<F, 2>(k, q, dim, scores);
-      }
-      score_quads<F, ROWS, 1, DIGITS - 1>(k, q, dim, scores, next);
-      return add_rests<F, 1>(k, q, dim, scores);
+    if (q.few_rests && blocks == 2) {
+      score_quads<F, ROWS, 2, DIGITS - 1>(k, q, dim, scores, next);
+      return add_rests<F, 2>(k, q, dim, scores);
     }
     constexpr int VECTORS = ROWS <= 2 ? 2 : 1;  // else too few sums are in work at once
     for (; blocks >= VECTORS; blocks -= VECTORS, k += VECTORS * block_bytes<F>(dim), scores += VECTORS * LANES)
