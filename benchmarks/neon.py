@@ -60,7 +60,7 @@ def held(program: Path, dtype: str) -> int:
 
 def run(program: Path, inputs: Inputs) -> tuple[Tensor, str]:
     batch, kv_heads, rows, capacity, dim = inputs.sizes
-    keys, values = pack(inputs, in_fours=False)
+    keys, values, *_ = pack(inputs, in_fours=False)
     whole = inputs.key_scales is not None and not inputs.scaled_by_token
     scales = (inputs.key_scales, inputs.value_scales) if whole else (None, None)
     parts = (inputs.grouped_query().float(), keys, values, inputs.lengths.to(torch.int64), *scales)

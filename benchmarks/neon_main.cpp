@@ -21,7 +21,7 @@ int main(int, char** arguments) {
   const DecodeStep step{sizes[0], 0, sizes[1], sizes[2], sizes[3], sizes[4], sizes[5], sizes[6], sizes[7], scale,
                         query.data(), keys.data(), values.data(), (const int64_t*)lengths.data(),
                         ks.empty() ? nullptr : (const float*)ks.data(), vs.empty() ? nullptr : (const float*)vs.data(),
-                        out.data(), nullptr};
+                        nullptr, nullptr, out.data(), nullptr};
   headroom_decode(&step);
   FILE* to = std::fopen(arguments[2], "wb");
   if (!to || std::fwrite(out.data(), 4, out.size(), to) != out.size()) return 2;

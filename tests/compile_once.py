@@ -37,11 +37,13 @@ def main(folder: Path, compiler: str, arguments: list[str]) -> int:
 
 
 def key(compiler: str, flags: list[str], source: Path) -> str:
-    """Of what is built: the source with what lies beside it, and the commands that its compiler would run here."""
+    """Of what is built: the source, the headers that it may take, and the commands that its compiler would run here."""
     others = [flag for flag in flags if flag != str(source)]
     said = subprocess.run([compiler, *others, *ASK], capture_output=True, check=False, cwd=os.sep)
     parts = [compiler.encode(), *(flag.encode() for flag in others), said.stderr]
-    parts += [path.read_bytes() for path in (source, *sorted(source.parent.glob("*.h")))]
+    folders = [source.parent, *(Path(flags[i + 1]) for i, flag in enumerate(flags) if flag == "-I")]
+    headers = (header for folder in folders for header in sorted(folder.glob("*.h")))
+    parts += [path.read_bytes() for path in (source, *headers)]
     return hashlib.sha256(b"\0".join(parts)).hexdigest()
 
 

@@ -49,6 +49,16 @@ def test_the_same_is_compiled_once_and_what_differs_anew(counted: Path) -> None:
     assert log.read_text().split() == ["once"] * 3
 
 
+def test_a_header_of_another_folder_counts_too(counted: Path) -> None:
+    folder = counted.with_name("headers")
+    folder.mkdir()
+    counted.with_name("a.cpp").write_text('#include "b.h"\nint two() { return ONE + 1; }\n')
+    folder.joinpath("b.h").write_text("#define ONE 1\n")
+    first = built(counted, "-I", str(folder))
+    folder.joinpath("b.h").write_text("#define ONE 11\n")
+    assert built(counted, "-I", str(folder)) != first
+
+
 def test_what_does_not_compile_is_not_kept(counted: Path) -> None:
     source = counted.with_name("a.cpp")
     source.write_text("int two() { return }\n")

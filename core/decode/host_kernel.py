@@ -16,22 +16,33 @@ BLOCK = 16  # tokens
 PACKED = (
     "blocks of 16 tokens: keys [batch, KV head, token / 16, head_dim, 16], values as usual; bf16 and 4 bits in pairs: "
     "keys [.., token / 16, head_dim / 2, 16, 2], values [.., token / 2, head_dim, 2]; int8 and int4 behind the "
-    "block's scales [head_dim / 32, 16]; what VNNI or GFNI takes in fours: keys [.., head_dim / 4, 16, 4], values "
-    "[.., token / 4, head_dim, 4]"
+    "block's scales [head_dim / 32, 16]; what VNNI takes in fours: keys [.., head_dim / 4, 16, 4], values "
+    "[.., token / 4, head_dim, 4]; fp8 where GFNI widens it: keys [.., head_dim, 16], values "
+    "[.., token / 4, head_dim / 16, 4, 16], and a byte for each 16 tokens of 16 elements"
 )
 
 
-def pack(inputs: Inputs, *, in_fours: bool) -> tuple[Tensor, Tensor]:
-    """Keys and values in the layout of host_kernel.cpp, the context padded to blocks of 16 with zeros.
+# What a step has the addresses of, as prepare() holds it.
+HELD = ("query", "keys", "values", "small_keys", "small_values", "lengths", "key_scales", "value_scales", "result")
+
+
+def pack(inputs: Inputs, *, in_fours: bool) -> tuple[Tensor, Tensor, Tensor | None, Tensor | None]:
+    """Keys and values in the layout of host_kernel.cpp, the context padded to blocks of 16 with zeros; and for both
+    which squares hold small numbers, where the kernel looks at that.
 
     in_fours: 8 and 4 bits lie in fours, as VNNI multiplies and GFNI widens them.
     """
+    if in_fours and inputs.keys.dtype == torch.float8_e4m3fn:
+        keys, small_keys = _packed_fp8_in_fours(_blocks(inputs.keys), keys=True)
+        values, small_values = _packed_fp8_in_fours(_blocks(inputs.values), keys=False)
+        return keys, values, small_keys, small_values
     scaled = inputs.keys.dtype in (torch.int8, torch.uint8)
-    whole = _packed_fp8_in_fours if in_fours else _packed
-    packed = (_packed_in_fours if in_fours else _packed_scaled) if scaled else whole
+    packed = (_packed_in_fours if in_fours else _packed_scaled) if scaled else _packed
     return (
         packed(_blocks(inputs.keys), inputs.key_scales, keys=True),
         packed(_blocks(inputs.values), inputs.value_scales, keys=False),
+        None,
+        None,
     )
 
 
@@ -49,13 +60,21 @@ def _packed(x: Tensor, _scales: Tensor | None, *, keys: bool) -> Tensor:
     return x.contiguous()
 
 
-def _packed_fp8_in_fours(x: Tensor, _scales: Tensor | None, *, keys: bool) -> Tensor:
-    """Lines [4][first two, last two][4 lanes][2]: four elements of 16 keys, or four tokens' of 16 columns (fours.h)."""
+def _packed_fp8_in_fours(x: Tensor, *, keys: bool) -> tuple[Tensor, Tensor]:
+    """Lines [4][16] of codes turned as fours.h reads them, [B, G, blocks, ..]; and whether a square of 16 tokens and 16
+    elements holds a code without exponent, uint8 [B, G, blocks, n / 16]."""
     codes = x.view(torch.uint8)
-    if keys:  # [B, G, blocks, (L, lane), (line, half, two)]
-        return codes.unflatten(4, (-1, 2, 2)).unflatten(3, (4, 4)).permute(0, 1, 2, 5, 3, 6, 4, 7).contiguous()
-    # [B, G, blocks, (line, half, two), (columns / 16, L, lane)]
-    return codes.unflatten(4, (-1, 4, 4)).unflatten(3, (4, 2, 2)).permute(0, 1, 2, 3, 6, 7, 4, 8, 5).contiguous()
+    turned = (codes >> 3).bitwise_and_(15)  # the exponent
+    small = (turned == 0).unflatten(4, (-1, BLOCK)).any(5).any(3).view(torch.uint8)
+    turned.bitwise_left_shift_(4)
+    part = (codes >> 4).bitwise_and_(8)  # the sign
+    turned.bitwise_or_(part)
+    turned.bitwise_or_(torch.bitwise_and(codes, 7, out=part).bitwise_xor_(4))
+    del part
+    if keys:  # [B, G, blocks, lane, n]
+        return turned.transpose(3, 4).contiguous(), small
+    # [B, G, blocks, (line, four), (columns / 16, lane)]
+    return turned.unflatten(4, (-1, BLOCK)).unflatten(3, (4, 4)).permute(0, 1, 2, 3, 5, 4, 6).contiguous(), small
 
 
 def _packed_scaled(codes: Tensor, scales: Tensor | None, *, keys: bool) -> Tensor:
@@ -122,7 +141,7 @@ def prepare(inputs: Inputs, library: ctypes.CDLL | None = None) -> Call:
         raise ValueError(f"the query lies in strides of {strides}: give it in one piece, as contiguous() does")
     library = library or host_library()
     threads, kind = torch.get_num_threads(), KINDS[inputs.keys.dtype]
-    keys, values = pack(inputs, in_fours=bool(library.headroom_in_fours(kind)))
+    packed = pack(inputs, in_fours=bool(library.headroom_in_fours(kind)))
     lengths, out = inputs.lengths.to(torch.int64).contiguous(), torch.empty(batch, kv_heads, rows, dim)
     scales = (inputs.key_scales, inputs.value_scales) if inputs.keys.dtype == torch.float8_e4m3fn else (None, None)
     step = DecodeStep(
@@ -130,10 +149,9 @@ def prepare(inputs: Inputs, library: ctypes.CDLL | None = None) -> Call:
         capacity=math.ceil(capacity / BLOCK) * BLOCK, spans=spans_of(batch * kv_heads, capacity, threads),
         threads=threads, scale=inputs.scale, parallel=threads_of_torch(),
     )  # fmt: skip
-    step.held = (inputs.query, keys, values, lengths, *scales, out)  # for as long as it has their addresses
-    step.query, step.keys, step.values, step.lengths, step.key_scales, step.value_scales, step.result = (
-        None if x is None else x.data_ptr() for x in step.held
-    )
+    step.held = (inputs.query, *packed, lengths, *scales, out)  # for as long as it has their addresses
+    for name, x in zip(HELD, step.held, strict=True):
+        setattr(step, name, None if x is None else x.data_ptr())
 
     def call() -> Tensor:
         library.headroom_decode(step)

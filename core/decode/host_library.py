@@ -37,7 +37,8 @@ class DecodeStep(ctypes.Structure):
         )),
         ("scale", ctypes.c_float),
         *((name, ctypes.c_void_p) for name in (
-            "query", "keys", "values", "lengths", "key_scales", "value_scales", "result", "parallel"
+            "query", "keys", "values", "lengths", "key_scales", "value_scales", "small_keys", "small_values", "result",
+            "parallel",
         )),
     )  # fmt: skip
 

@@ -14,8 +14,8 @@ from core.serving.step_reads import expected_distinct
 ELEMENT_BYTES = {"float32": 4, "bfloat16": 2, "float16": 2, "float8_e4m3fn": 1, "int8": 1, "int4": 1}  # a code's own
 # Of 32 elements, with their scales.
 BYTES_OF_32 = {"float32": 128, "bfloat16": 64, "float16": 64, "float8_e4m3fn": 32, "int8": 34, "int4": 18}
-# The most caches held while one is laid out for the compiled kernel: codes of 8 and 4 bits are taken apart, one a byte.
-LAYING_OUT = {"int8": 2.0, "int4": 4.1}
+# The most caches held while one is laid out for the compiled kernel: codes of 8 and 4 bits are taken apart.
+LAYING_OUT = {"float8_e4m3fn": 1.6, "int8": 2.0, "int4": 4.1}
 SCALED = ("int8", "int4")  # a float16 scale for 32 elements, as llama.cpp's q8_0 and q4_0
 ERROR_LIMITS = {name: 1e-5 if name == "float32" else 1e-2 for name in ELEMENT_BYTES}
 DEVICES = ("auto", "cpu", "cuda", "mps", "xpu")

@@ -98,17 +98,17 @@ inline void widen_values(const uint8_t* block, int dim, int first, int columns, 
 }
 
 template <class F, class Q>
-void score_tile(const uint8_t* keys, const Q* q, const Shape& s, int blocks, int factors, float* scores) {
+void score_tile(Cache keys, const Q* q, const Shape& s, int blocks, int factors, float* scores) {
   for (int b = 0; b < blocks; b += 2) {
     const int some = blocks - b < 2 ? 1 : 2;
     for (int r = 0, n; r < s.rows; r += n) {
       n = rows_of_pass(s.rows, SCORED, r);
       const auto* rows = q + size_t(r) * factors;
-      const uint8_t* k = keys + b * block_bytes<F>(s.dim);
+      const Cache k = from_block<F>(keys, b, s.dim);
       float* to = scores + size_t(r) * KEYS + b * LANES;
       if (n == s.rows) score_rows<F, SCORED, STEP>(k, rows, s.dim, n, some, to, {});
       else {
-        const Lines next(k, some * block_bytes<F>(s.dim), r, n, s.rows, score_turns<F>(s.dim));
+        const Lines next(k.bytes, some * block_bytes<F>(s.dim), r, n, s.rows, score_turns<F>(s.dim));
         score_rows<F, SCORED, SHARE>(k, rows, s.dim, n, some, to, next);
       }
     }
@@ -124,25 +124,25 @@ void score_widened(const uint8_t* keys, const float* q, const Shape& s, int bloc
     for (int r = 0, n; r < s.rows; r += n) {
       n = rows_of_pass(s.rows, SCORED, r);
       const Lines next(k, some * block_bytes<F>(s.dim), r, n, s.rows, score_turns<Float>(s.dim));
-      score_rows<Float, SCORED, SHARE>((const uint8_t*)wide, q + size_t(r) * s.dim, s.dim, n, some,
+      score_rows<Float, SCORED, SHARE>({(const uint8_t*)wide}, q + size_t(r) * s.dim, s.dim, n, some,
                                        scores + size_t(r) * KEYS + b * LANES, next);
     }
   }
 }
 
 template <class F, class Q>
-void weigh_tile(const uint8_t* values, const Q* w, const Shape& s, int blocks, float* out) {
+void weigh_tile(Cache values, const Q* w, const Shape& s, int blocks, float* out) {
   constexpr int PER = elements_per_query<F>(), MOST = SUB / LANES;
   for (int b = 0; b < blocks; b += MOST) {
     const int some = blocks - b < MOST ? blocks - b : MOST;
     for (int r = 0, n; r < s.rows; r += n) {
       n = rows_of_pass(s.rows, WEIGHED, r);
       const auto* weights = w + size_t(r) * (KEYS / PER) + b * LANES / PER;
-      const uint8_t* v = values + b * block_bytes<F>(s.dim);
+      const Cache v = from_block<F>(values, b, s.dim);
       float* to = out + size_t(r) * s.dim;
       if (n == s.rows) weigh_rows<F, WEIGHED, STEP>(v, weights, some, s.dim, n, to, s.dim, {});
       else {
-        const Lines next(v, some * block_bytes<F>(s.dim), r, n, s.rows, weigh_turns(some, s.dim));
+        const Lines next(v.bytes, some * block_bytes<F>(s.dim), r, n, s.rows, weigh_turns(some, s.dim));
         weigh_rows<F, WEIGHED, SHARE>(v, weights, some, s.dim, n, to, s.dim, next);
       }
     }
@@ -162,7 +162,7 @@ void weigh_widened(const uint8_t* values, const float* w, const Shape& s, int bl
       for (int r = 0, n; r < s.rows; r += n) {
         n = rows_of_pass(s.rows, WEIGHED, r);
         const Lines next(v + bytes * (c / columns), bytes, r, n, s.rows, weigh_turns(some, columns));
-        weigh_rows<Float, WEIGHED, SHARE>((const uint8_t*)wide, w + size_t(r) * KEYS + b * LANES, some, columns, n,
+        weigh_rows<Float, WEIGHED, SHARE>({(const uint8_t*)wide}, w + size_t(r) * KEYS + b * LANES, some, columns, n,
                                           out + size_t(r) * s.dim + c, s.dim, next);
       }
     }
@@ -187,8 +187,8 @@ inline void attend_tile_by_tiles(const uint8_t* keys, const uint8_t* values, con
 
 // One span: out[rows][dim], top[rows] the maximum in powers of two, total[rows] the sum of exponentials
 template <class F>
-void attend(const float* query, const uint8_t* keys, const uint8_t* values, int first, int last, const Shape& s,
-            float scale, float* out, float* top, float* total) {
+void attend(const float* query, Cache keys, Cache values, int first, int last, const Shape& s, float scale, float* out,
+            float* top, float* total) {
   constexpr int PER = elements_per_query<F>(), STRIDE = KEYS / PER;
   const int factors = s.dim / PER;
   const bool once = widened_once<F>(s.rows), tiled = by_tiles<F>(s.rows, s.dim);
@@ -208,8 +208,10 @@ void attend(const float* query, const uint8_t* keys, const uint8_t* values, int 
   std::memset(out, 0, sizeof(float) * s.rows * s.dim);
   for (int at = first; at < last; at += KEYS) {
     const int live = last - at < KEYS ? last - at : KEYS, blocks = (live + LANES - 1) / LANES;
-    const uint8_t* k = keys + at / LANES * block_bytes<F>(s.dim);
-    const uint8_t* v = values + at / LANES * block_bytes<F>(s.dim);
+    const Cache k = from_block<F>(keys, at / LANES, s.dim), v = from_block<F>(values, at / LANES, s.dim);
+    if constexpr (F::LOOKS)  // a branch that waits for what it looks at would have gone the wrong way for long
+      for (int i = 0, next = KEYS / LANES * s.dim / LANES; i < next; i += 64)
+        for (const Cache& from : {k, v}) __builtin_prefetch(from.small + next + i);
     auto soften_row = [&](int r) {
       soften(&scores[size_t(r) * KEYS], live, scale * LOG2_E, s.dim, &w[size_t(r) * STRIDE], out + size_t(r) * s.dim,
              top[r], total[r]);
@@ -217,17 +219,17 @@ void attend(const float* query, const uint8_t* keys, const uint8_t* values, int 
 #if defined(TILES)
     if constexpr (std::is_same<F, PairedBf16>::value)
       if (tiled) {
-        attend_tile_by_tiles(k, v, q.data(), w.data(), scores.data(), s, blocks, out, soften_row);
+        attend_tile_by_tiles(k.bytes, v.bytes, q.data(), w.data(), scores.data(), s, blocks, out, soften_row);
         continue;
       }
 #endif
     if constexpr (F::DIRECT_ROWS < ANY_ROWS) {
-      if (once && !F::SCORED_DIRECT) score_widened<F>(k, q.data(), s, blocks, wide.data(), scores.data());
+      if (once && !F::SCORED_DIRECT) score_widened<F>(k.bytes, q.data(), s, blocks, wide.data(), scores.data());
       else score_tile<F>(k, q.data(), s, blocks, factors, scores.data());
     } else score_tile<F>(k, q.data(), s, blocks, factors, scores.data());
     for (int r = 0; r < s.rows; ++r) soften_row(r);
     if constexpr (F::DIRECT_ROWS < ANY_ROWS) {
-      if (once) weigh_widened<F>(v, w.data(), s, blocks, wide.data(), out);
+      if (once) weigh_widened<F>(v.bytes, w.data(), s, blocks, wide.data(), out);
       else weigh_tile<F>(v, w.data(), s, blocks, out);
     } else weigh_tile<F>(v, w.data(), s, blocks, out);
   }
@@ -264,14 +266,14 @@ void attend_by_quads(const float* query, const uint8_t* keys, const uint8_t* val
   }
 }
 template <>
-void attend<Quads8>(const float* query, const uint8_t* keys, const uint8_t* values, int first, int last, const Shape& s,
-                    float scale, float* out, float* top, float* total) {
-  attend_by_quads<Quads8>(query, keys, values, first, last, s, scale, out, top, total);
+void attend<Quads8>(const float* query, Cache keys, Cache values, int first, int last, const Shape& s, float scale,
+                    float* out, float* top, float* total) {
+  attend_by_quads<Quads8>(query, keys.bytes, values.bytes, first, last, s, scale, out, top, total);
 }
 template <>
-void attend<Quads4>(const float* query, const uint8_t* keys, const uint8_t* values, int first, int last, const Shape& s,
-                    float scale, float* out, float* top, float* total) {
-  attend_by_quads<Quads4>(query, keys, values, first, last, s, scale, out, top, total);
+void attend<Quads4>(const float* query, Cache keys, Cache values, int first, int last, const Shape& s, float scale,
+                    float* out, float* top, float* total) {
+  attend_by_quads<Quads4>(query, keys.bytes, values.bytes, first, last, s, scale, out, top, total);
 }
 #endif
 

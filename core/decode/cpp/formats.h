@@ -16,6 +16,7 @@ struct Widened {
   static constexpr bool SCALED = false;
   static constexpr int DIRECT_ROWS = 2 * WEIGHED;  // more are widened once, for all passes
   static constexpr bool SCORED_DIRECT = false;     // but for keys, which are not
+  static constexpr bool LOOKS = false;             // whether it looks which squares of a Cache hold small numbers
   static constexpr float FACTOR = 1;               // stored numbers are this many times what get() returns
   static inline query query_of(const float* from) { return from[0]; }
   static inline lanes all(query q) { return splat(q); }
@@ -46,12 +47,42 @@ struct Fp8 : Widened {
   static inline lanes get(const uint8_t* p, int part) { return fp8_at(p + part * WIDTH); }
 };
 #if defined(FOURS)
-struct Fp8InFours : Widened {  // three operations to widen a vector, four of them at once
+struct Fp8InFours : Widened {  // three operations to widen two vectors, six where some of their numbers are small
   static constexpr int STEP = 4, SUBS = 4, BYTES = 64, DIRECT_ROWS = WEIGHED;
+  static constexpr bool LOOKS = true;
+  static constexpr float FACTOR = 1.0f / 256;
   template <int J>
   static inline lanes get(const uint8_t* p, int part) {
-    const words pairs = fp8_pairs_at<(J > 1)>(p + part * BYTES);
-    return (lanes)(J % 2 ? pairs & 0xffff0000u : pairs << 16);
+    const uint8_t* half = p + part * BYTES + J / 2 * 32;
+    return fp8_floats<J % 2>(with_small(fp8_bytes(half), half));
+  }
+  // What the four elements of VECTORS lines, `apart` bytes from one to the next, add to the sums of ROWS rows; of two at a
+  // time, as registers hold them. query(row, element) is what a row has for one of the four.
+  template <int ROWS, int VECTORS, bool SMALL, class Query>
+  static inline __attribute__((always_inline)) void lines(floats (*sums)[VECTORS], const uint8_t* p, size_t apart,
+                                                          Query query) {
+#pragma GCC unroll 2
+    for (int half = 0; half < 2; ++half) {
+      HalfLine bytes[VECTORS];
+#pragma GCC unroll 8
+      for (int v = 0; v < VECTORS; ++v) {
+        bytes[v] = fp8_bytes(p + v * apart + half * 32);
+        if constexpr (SMALL) bytes[v] = with_small(bytes[v], p + v * apart + half * 32);
+      }
+      auto element = [&](auto place) __attribute__((always_inline)) {
+        lanes x[VECTORS];
+#pragma GCC unroll 8
+        for (int v = 0; v < VECTORS; ++v) x[v] = fp8_floats<decltype(place)::value>(bytes[v]);
+#pragma GCC unroll 8
+        for (int r = 0; r < ROWS; ++r) {
+          const lanes with = splat(query(r, half * 2 + decltype(place)::value));
+#pragma GCC unroll 8
+          for (int v = 0; v < VECTORS; ++v) sums[r][v] = step(sums[r][v], x[v], with);
+        }
+      };
+      element(std::integral_constant<int, 0>{});
+      element(std::integral_constant<int, 1>{});
+    }
   }
 };
 typedef Fp8InFours CachedFp8;
@@ -78,7 +109,7 @@ struct Int4 : Widened {  // a byte holds two neighbours in two's complement, the
 struct PairedBf16 {
   typedef uint32_t query;
   static constexpr int STEP = 2, SUBS = 1, BYTES = 64, DIRECT_ROWS = ANY_ROWS;
-  static constexpr bool SCALED = false;
+  static constexpr bool SCALED = false, LOOKS = false;
   static constexpr float FACTOR = 1;
   static inline query query_of(const float* from) { return pair_of(from[0], from[1]); }
 #if defined(PAIRS_BY_INSTRUCTION)
@@ -123,5 +154,9 @@ template <class F>
 inline size_t scale_bytes(int dim) { return F::SCALED ? size_t(dim) / GROUP * LANES * 2 : 0; }
 template <class F>
 inline size_t block_bytes(int dim) { return scale_bytes<F>(dim) + size_t(dim) / F::STEP * F::BYTES; }
+template <class F>
+inline Cache from_block(Cache from, size_t block, int dim) {
+  return {from.bytes + block * block_bytes<F>(dim), from.small ? from.small + block * dim / LANES : nullptr};
+}
 
 }  // namespace

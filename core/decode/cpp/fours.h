@@ -1,47 +1,89 @@
-// fp8 (e4m3) four of a lane at a time, made bfloat16 where the processor moves the bits of bytes (GFNI).
-// A line is [4][first two, last two][4 lanes][2] codes, as two instructions that interleave bytes make words of pairs of them.
+// fp8 (e4m3) in lines of four elements of 16 lanes, made float32 where the processor moves bits and bytes (GFNI, VBMI).
+// A line is [4][16] codes, laid out by core/decode/host_kernel.py: of each the exponent, sign and fraction, in that order, the
+// fraction's first bit turned over.
 #pragma once
 #include "lanes.h"
-#if HEADROOM_LEVEL >= 4 && defined(ON_AVX512) && defined(__GFNI__)
+#if HEADROOM_LEVEL >= 4 && defined(ON_AVX512) && defined(__GFNI__) && defined(__AVX512VBMI__)
 #define FOURS
 #define FOURS_BY_INSTRUCTION
 #elif defined(HEADROOM_QUADS)  // tests hold the arithmetic where the processor has no such instruction
 #define FOURS
 #endif
 
+namespace {
+
+// Where blocks of 16 tokens lie; and for what is taken in fours, a byte for each square of 16 tokens and 16 elements
+// [block][dim / 16], which is 0 where every code of it has an exponent.
+struct Cache {
+  const uint8_t* bytes;
+  const uint8_t* small = nullptr;
+};
+
+}  // namespace
+
 #if defined(FOURS)
 namespace {
 
-// Pairs of bfloat16 of a line's 16 lanes: the first two of each, or the last two.
-// The upper byte is the sign and an exponent without its last bit, the lower that bit and the fraction. The exponent counts
-// from 127 where e4m3's counts from 7: its upper bits are the code's topmost, or their opposite. Below 2^-6, where e4m3
-// counts on without an exponent, both bytes are looked up by sign and fraction.
+constexpr int SQUARE = 16;
+
+// Of half a line, 32 codes, the upper bytes of as many bfloat16 and then the lower: sign and exponent without its last bit,
+// that bit and the fraction. The exponent counts from 128, so what comes out is 2^8 times what the code stands for. A code
+// without exponent, below 2^-6, comes out wrong; with_small looks its bytes up by sign and fraction.
 #if defined(FOURS_BY_INSTRUCTION)
-template <bool LAST>
-inline words fp8_pairs_at(const void* p) {
+typedef __m512i HalfLine;
+inline HalfLine fp8_codes(const uint8_t* p) { return _mm512_broadcast_i64x4(_mm256_loadu_si256((const __m256i*)p)); }
+inline HalfLine fp8_bytes(const uint8_t* p) {
   // Of a matrix the first byte, its lowest, says which bits of the code sum to the highest bit of the result.
-  constexpr int64_t TO_UPPER = 0x1020404040404080, TO_LOWER = 0x01020408, SIGN_AND_FRACTION = 0x0102048000000000;
-  constexpr int OPPOSITE = 0x3c, EXPONENT = 0x78;
-  const __m512i uppers = _mm512_broadcast_i32x4(_mm_setr_epi32(0x3b3b3b00, 0x3c3c3c3c, 0xbbbbbb80, 0xbcbcbcbc));
-  const __m512i lowers = _mm512_broadcast_i32x4(_mm_setr_epi32(0xc0800000, 0x60402000, 0xc0800000, 0x60402000));
-  const __m512i x = _mm512_loadu_si512(p);
-  const __mmask64 small = _mm512_testn_epi8_mask(x, _mm512_set1_epi8(EXPONENT));
-  const __m512i place = _mm512_gf2p8affine_epi64_epi8(x, _mm512_set1_epi64(SIGN_AND_FRACTION), 0);
-  __m512i upper = _mm512_gf2p8affine_epi64_epi8(x, _mm512_set1_epi64(TO_UPPER), OPPOSITE);
-  __m512i lower = _mm512_gf2p8affine_epi64_epi8(x, _mm512_set1_epi64(TO_LOWER), 0);
-  upper = _mm512_mask_shuffle_epi8(upper, small, uppers, place);
-  lower = _mm512_mask_shuffle_epi8(lower, small, lowers, place);
-  return (words)(LAST ? _mm512_unpackhi_epi8(lower, upper) : _mm512_unpacklo_epi8(lower, upper));
+  constexpr int64_t UPPER = 0x2040800000000008, LOWER = 0x01020410;
+  constexpr int FROM_128 = 0x40;  // of the upper byte; of the lower it turns the fraction's first bit back
+  const __m512i to = _mm512_setr_epi64(UPPER, UPPER, UPPER, UPPER, LOWER, LOWER, LOWER, LOWER);
+  return _mm512_gf2p8affine_epi64_epi8(fp8_codes(p), to, FROM_128);
+}
+inline HalfLine with_small(HalfLine bytes, const uint8_t* p) {
+  const __m128i uppers = _mm_setr_epi32(0x40404040, 0x3f3f3f00, 0xc0c0c0c0, 0xbfbfbf80);
+  const __m128i lowers = _mm_setr_epi32(0x60402000, 0xc0800000, 0x60402000, 0xc0800000);
+  const __m512i both = _mm512_inserti64x4(_mm512_castsi256_si512(_mm256_broadcastsi128_si256(uppers)),
+                                          _mm256_broadcastsi128_si256(lowers), 1);
+  const __m512i codes = fp8_codes(p);
+  return _mm512_mask_shuffle_epi8(bytes, _mm512_cmple_epu8_mask(codes, _mm512_set1_epi8(15)), both, codes);
+}
+struct alignas(64) Places {
+  uint8_t of[2][64] = {};
+  constexpr Places() {
+    for (int i = 0; i < 2 * LANES; ++i)
+      of[i / LANES][i % LANES * 4 + 3] = uint8_t(i), of[i / LANES][i % LANES * 4 + 2] = uint8_t(2 * LANES + i);
+  }
+};
+template <int J>
+inline floats fp8_floats(HalfLine bytes) {
+  static constexpr Places places;
+  return (floats)_mm512_maskz_permutexvar_epi8(0xcccccccccccccccc, _mm512_load_si512(places.of[J]), bytes);
 }
 #else
-template <bool LAST>
-inline words fp8_pairs_at(const void* p) {
-  words found;
-  for (int i = 0; i < LANES; ++i) {
-    const int8_t* two = (const int8_t*)p + i / 4 * 16 + LAST * 8 + i % 4 * 2;
-    found[i] = pair_of(half_of(uint16_t(two[0] << 7) & 0xbfff) * 256, half_of(uint16_t(two[1] << 7) & 0xbfff) * 256);
+typedef uint8_t HalfLine __attribute__((vector_size(64)));
+inline HalfLine fp8_bytes(const uint8_t* p) {
+  HalfLine bytes;
+  for (int i = 0; i < 32; ++i) {
+    bytes[i] = (p[i] << 4 & 0x80) | 0x40 | p[i] >> 5;
+    bytes[32 + i] = (p[i] << 3 & 0x80) | ((p[i] & 7) << 4 ^ 0x40);
   }
-  return found;
+  return bytes;
+}
+inline HalfLine with_small(HalfLine bytes, const uint8_t* p) {
+  for (int i = 0; i < 32; ++i)
+    if (p[i] < 16) {
+      const float x = ((p[i] & 7) ^ 4) * (p[i] & 8 ? -0.5f : 0.5f);
+      const uint16_t both = to_bf16(x);
+      bytes[i] = both >> 8, bytes[32 + i] = uint8_t(both);
+    }
+  return bytes;
+}
+template <int J>
+inline floats fp8_floats(HalfLine bytes) {
+  static_assert(WIDTH == LANES, "a vector holds an element of a line");
+  words bits;
+  for (int i = 0; i < LANES; ++i) bits[i] = uint32_t(bytes[J * LANES + i]) << 24 | uint32_t(bytes[32 + J * LANES + i]) << 16;
+  return (floats)bits;
 }
 #endif
 

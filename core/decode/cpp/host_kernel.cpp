@@ -5,7 +5,8 @@
 // Layout, as an engine may store it (a token's key is scattered once, when it is appended), in blocks of 16 tokens:
 //   keys    [seq][head][S/16] of { scales [D/32][16] where scaled; [D/STEP][16][STEP] elements }
 //   values  [seq][head][S/16] of { scales [D/32][16] where scaled; [16/STEP][D][STEP] elements }
-// with STEP = 2 for bf16 and 4 bits, else 1. S is a multiple of 16; keys at or past a sequence's length are masked.
+// with STEP = 2 for bf16 and 4 bits, else 1; in fours as digits.h and fours.h say. S is a multiple of 16; keys at or past a
+// sequence's length are masked.
 // Arithmetic and sums are float32. Kinds: 0 float32, 1 bfloat16, 2 float16, 3 fp8 (e4m3), 4 int8 and 5 int4 with a
 // float16 scale for 32 elements of one token, the numbers of llama.cpp's q8_0 and q4_0 (ggml-common.h).
 #include "multiply.h"
@@ -28,10 +29,10 @@ inline const float* widened_queries(int kind, const void* query, size_t count) {
 }
 
 template <class F>
-void decode(const float* query, const uint8_t* keys, const uint8_t* values, const int64_t* lengths, const Shape& s,
-            const float* key_scales, const float* value_scales, Parallel parallel, float* result) {
+void decode(const float* query, Cache keys, Cache values, const int64_t* lengths, const Shape& s, const float* key_scales,
+            const float* value_scales, Parallel parallel, float* result) {
   const int groups = s.sequences * s.heads, items = groups * s.spans;
-  const size_t rd = size_t(s.rows) * s.dim, per_group = size_t(s.capacity) / LANES * block_bytes<F>(s.dim);
+  const size_t rd = size_t(s.rows) * s.dim, per_group = size_t(s.capacity) / LANES;
   static Buffer<float> outs, tops, totals;
   outs.resize(items * rd);
   tops.resize(size_t(items) * s.rows);
@@ -44,9 +45,9 @@ void decode(const float* query, const uint8_t* keys, const uint8_t* values, cons
       const int first = int(blocks * span / s.spans) * LANES;
       const int64_t end = (blocks * (span + 1) / s.spans) * LANES;
       const float scale = s.scale * F::FACTOR * (key_scales ? key_scales[group % s.heads] : 1.0f);
-      attend<F>(query + group * rd, keys + group * per_group, values + group * per_group, first,
-                int(end < length ? end : length), s, scale, &outs[item * rd], &tops[size_t(item) * s.rows],
-                &totals[size_t(item) * s.rows]);
+      attend<F>(query + group * rd, from_block<F>(keys, group * per_group, s.dim),
+                from_block<F>(values, group * per_group, s.dim), first, int(end < length ? end : length), s, scale,
+                &outs[item * rd], &tops[size_t(item) * s.rows], &totals[size_t(item) * s.rows]);
     });
   };
   on_threads(s.threads, parallel, work);
@@ -80,6 +81,7 @@ struct DecodeStep {
   const void *query, *keys, *values;  // query [seq][head][rows][dim]
   const int64_t* lengths;
   const float *key_scales, *value_scales;  // [head], or null
+  const void *small_keys, *small_values;   // of fp8 in fours a byte for each square of a Cache, else null
   float* result;                           // as query, in float32
   void* parallel;                          // may be null
 };
@@ -94,8 +96,9 @@ extern "C" void headroom_decode(const DecodeStep* asked) {
                     : a.kind == 5 ? decode<CachedInt4>
                                   : decode<Float>;
   const float* query = widened_queries(a.query_kind, a.query, size_t(a.sequences) * a.heads * a.rows * a.dim);
-  work(query, (const uint8_t*)a.keys, (const uint8_t*)a.values, a.lengths, s, a.key_scales, a.value_scales,
-       (Parallel)a.parallel, a.result);
+  const Cache keys{(const uint8_t*)a.keys, (const uint8_t*)a.small_keys};
+  const Cache values{(const uint8_t*)a.values, (const uint8_t*)a.small_values};
+  work(query, keys, values, a.lengths, s, a.key_scales, a.value_scales, (Parallel)a.parallel, a.result);
 }
 
 // Tokens' products with matrices, or with the experts that each drew: x [tokens][columns], weights [..][rows][columns],

@@ -60,7 +60,7 @@ int multiply_in_cache(int64_t times, int threads, Parallel parallel) {
     Buffer<float> scores(size_t(SCORED) * KEYS);
     for (int64_t i = 0; i < times; ++i) {
       q[0] = typename F::query(i);
-      score_rows<F, SCORED, NOBODY>(keys.data(), q.data(), PROBE_DIM, SCORED, 2, scores.data(), {});
+      score_rows<F, SCORED, NOBODY>({keys.data()}, q.data(), PROBE_DIM, SCORED, 2, scores.data(), {});
       asm volatile("" ::: "memory");  // else what does not change from turn to turn is multiplied once
     }
     total += scores[0] > 0;

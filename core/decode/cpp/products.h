@@ -17,8 +17,9 @@ enum Fetching { NOBODY, STEP, SHARE };
 // scores[ROWS][BLOCKS x 16] of blocks of 16 keys, `block` bytes from one to the next; q is [factors][ROWS]. SPLIT chains of
 // sums hide a product's latency.
 template <class F, int ROWS, int BLOCKS, int SPLIT, Fetching FETCH>
-inline void score_blocks(const uint8_t* k, size_t block, const typename F::query* q, int dim, float* scores, Lines& next) {
+inline void score_blocks(Cache keys, size_t block, const typename F::query* q, int dim, float* scores, Lines& next) {
   constexpr int VECTORS = BLOCKS * PARTS, STEPS = SPLIT > 4 ? SPLIT : 4, PER_LINE = 64 / F::BYTES;
+  const uint8_t* k = keys.bytes;
   const size_t before = scale_bytes<F>(dim);
   const int group = F::SCALED ? GROUP : dim;
   floats sums[SPLIT][ROWS][VECTORS] = {};
@@ -33,6 +34,26 @@ inline void score_blocks(const uint8_t* k, size_t block, const typename F::query
         scale[v] = halves_at(k + v / PARTS * block + (size_t(g) * LANES + v % PARTS * WIDTH) * 2);
     for (int i = g * group / F::STEP; i < (g + 1) * group / F::STEP; i += STEPS) {
       if constexpr (FETCH == SHARE) next.turn();
+      if constexpr (F::LOOKS) {
+        static_assert(STEPS * F::STEP == LANES, "what is taken together is a square of each block");
+        auto lines = [&](auto small) __attribute__((always_inline)) {
+#pragma GCC unroll 8
+          for (int j = 0; j < STEPS; ++j) {
+            const uint8_t* at = k + size_t(i + j) * F::BYTES;
+            if constexpr (FETCH == STEP)
+#pragma GCC unroll 2
+              for (int b = 0; b < BLOCKS; ++b) fetch(at + b * block);
+            F::template lines<ROWS, VECTORS, decltype(small)::value>(
+                sums[j % SPLIT], at, block, [&](int r, int n) __attribute__((always_inline)) {
+                  return q[(size_t(i + j) * F::SUBS + n) * ROWS + r];
+                });
+          }
+        };
+        const uint8_t* square = keys.small + i / STEPS;
+        if (square[0] | square[block ? (BLOCKS - 1) * dim / LANES : 0]) lines(std::true_type{});
+        else lines(std::false_type{});
+        continue;
+      }
 #pragma GCC unroll 8
       for (int j = 0; j < STEPS; ++j) {
         const uint8_t* at = k + before + size_t(i + j) * F::BYTES;
@@ -86,7 +107,7 @@ inline void score_blocks(const uint8_t* k, size_t block, const typename F::query
 // out[ROWS][dim] += weights[ROWS][tokens] . values[tokens][dim], over blocks of 16 tokens, VECTORS of columns at a time;
 // rows of out lie `stride` apart
 template <class F, int ROWS, int VECTORS, Fetching FETCH>
-inline void weigh_blocks(const uint8_t* values, const typename F::query* w, int blocks, int dim, float* out, int stride,
+inline void weigh_blocks(Cache values, const typename F::query* w, int blocks, int dim, float* out, int stride,
                          Lines& next) {
   constexpr int PER = elements_per_query<F>(), STEPS = LANES / F::STEP, LANE_BYTES = F::BYTES / LANES;
   constexpr int COLUMNS = VECTORS * WIDTH, LINE = 64 / LANE_BYTES / WIDTH ? 64 / LANE_BYTES / WIDTH : 1;
@@ -99,7 +120,28 @@ inline void weigh_blocks(const uint8_t* values, const typename F::query* w, int 
       for (int v = 0; v < VECTORS; ++v) sums[r][v] = load(out + size_t(r) * stride + c + v * WIDTH);
     for (int b = 0; b < blocks; ++b) {
       if constexpr (FETCH == SHARE) next.turn();
-      const uint8_t* block = values + b * block_bytes<F>(dim);
+      const uint8_t* block = values.bytes + b * block_bytes<F>(dim);
+      if constexpr (F::LOOKS) {
+        auto lines = [&](auto small) __attribute__((always_inline)) {
+          for (int i = 0; i < STEPS; ++i) {
+            const uint8_t* at = block + (size_t(i) * dim + c) * LANE_BYTES;
+            if constexpr (FETCH == STEP)
+#pragma GCC unroll 8
+              for (int v = 0; v < VECTORS; ++v) fetch(at + v * 64);
+            F::template lines<ROWS, VECTORS, decltype(small)::value>(
+                sums, at, 64, [&](int r, int n) __attribute__((always_inline)) {
+                  return w[size_t(r) * KEYS + b * LANES + i * F::SUBS + n];
+                });
+          }
+        };
+        const uint8_t* squares = values.small + (size_t(b) * dim + c) / LANES;
+        bool small = false;
+#pragma GCC unroll 8
+        for (int v = 0; v < VECTORS; ++v) small |= squares[v] != 0;
+        if (small) lines(std::true_type{});
+        else lines(std::false_type{});
+        continue;
+      }
       float scaled[ROWS][GROUPS][LANES];
       if constexpr (F::SCALED)
         for (int g = 0; g < GROUPS; ++g)
@@ -154,7 +196,7 @@ constexpr int least_rows(int most) { return FETCH == NOBODY ? most : FETCH == SH
 
 // One or two blocks of 16 keys for `rows` rows; a memory-bound few rows go block by block, one stream at a time.
 template <class F, int ROWS, Fetching FETCH>
-void score_rows(const uint8_t* k, const typename F::query* q, int dim, int rows, int blocks, float* scores, Lines next) {
+void score_rows(Cache k, const typename F::query* q, int dim, int rows, int blocks, float* scores, Lines next) {
   if constexpr (ROWS >= least_rows<FETCH>(SCORED)) {
     if (rows != ROWS) return score_rows<F, ROWS - 1, FETCH>(k, q, dim, rows, blocks, scores, next);
     const size_t block = block_bytes<F>(dim);
@@ -164,14 +206,14 @@ void score_rows(const uint8_t* k, const typename F::query* q, int dim, int rows,
     } else {
       constexpr int WIDE = ROWS == 1 ? (F::STEP == 4 ? 4 : 8) : 4, NARROW = ROWS == 1 ? 4 : ROWS <= 3 ? 2 : 1;
       for (int b = 0; b < blocks; ++b)
-        score_blocks<F, ROWS, 1, MANY_REGISTERS ? WIDE : NARROW, FETCH>(k + b * block, block, q, dim, scores + b * LANES,
-                                                                        next);
+        score_blocks<F, ROWS, 1, MANY_REGISTERS ? WIDE : NARROW, FETCH>(from_block<F>(k, b, dim), block, q, dim,
+                                                                        scores + b * LANES, next);
     }
   }
 }
 
 template <class F, int ROWS, Fetching FETCH>
-void weigh_rows(const uint8_t* v, const typename F::query* w, int blocks, int dim, int rows, float* out, int stride,
+void weigh_rows(Cache v, const typename F::query* w, int blocks, int dim, int rows, float* out, int stride,
                 Lines next) {
   if constexpr (ROWS >= least_rows<FETCH>(WEIGHED)) {
     if (rows != ROWS) return weigh_rows<F, ROWS - 1, FETCH>(v, w, blocks, dim, rows, out, stride, next);

@@ -41,11 +41,21 @@ def inputs_of(heads: int, g: int, context: int, dim: int, dtype: str = "float32"
     return make_inputs(job, g, torch.device("cpu"), torch.Generator().manual_seed(g))
 
 
+ATTENTION = """
+#include "attend.h"
+extern "C" void all(int kind, const float* q, Cache k, Cache v, const Shape& s, float* out, float* top, float* sum) {
+  const auto work = kind == 1 ? attend<Bf16> : kind == 3 ? attend<CachedFp8> : attend<CachedInt8>;
+  work(q, k, v, 0, s.capacity, s, 1, out, top, sum);
+}
+"""
+
+
 def instructions_for_all(folder: Path) -> list[str]:
-    """As objdump lists them, of a build for a processor that has AMX, VNNI and GFNI."""
-    built = folder / "kernel.o"
-    command = [os.environ["CXX"], "-O1", "-march=sapphirerapids", "-std=c++17", "-fPIC", "-w", "-c"]
-    subprocess.run([*command, str(host_library.SOURCE), "-o", str(built)], check=True)
+    """As objdump lists them, of attention over 16 and 8 bits built for a processor that has AMX, VNNI and GFNI."""
+    source, built = folder / "attention.cpp", folder / "attention.o"
+    source.write_text(ATTENTION, encoding="utf-8")
+    command = [os.environ["CXX"], "-O1", "-march=sapphirerapids", "-std=c++17", "-w", "-I", host_library.SOURCE.parent]
+    subprocess.run([*command, "-c", source, "-o", built], check=True)
     listed = subprocess.run(["objdump", "-d", str(built)], check=True, capture_output=True, text=True)
     return listed.stdout.splitlines()
 
@@ -194,6 +204,28 @@ def test_every_code_of_fp8_is_read_as_torch_reads_it():
     out = host_kernel.prepare(inputs)()
     expected = codes.float() * inputs.value_scales  # one token: its value is the output
     assert torch.allclose(out.view(-1), expected, rtol=2e-7, atol=0)
+
+
+@EMULATED_AND_OWN
+@pytest.mark.parametrize("every", [1, 16, 37])
+def test_numbers_of_fp8_without_an_exponent_count_like_the_others(build, every):
+    """Below 2^-6, where the fraction alone counts: all of them, some of each square, and of few squares."""
+    inputs = inputs_of(40, 8, 700, 64, "float8_e4m3fn")
+    codes = torch.randint(0, 256, (8, 64), generator=torch.Generator().manual_seed(1), dtype=torch.uint8) & 0x87
+    inputs.values.view(torch.uint8)[0, :, ::every, ::5] = codes[:, None, ::5]
+    inputs.keys.view(torch.uint8)[0, :, ::every, :9] = codes[:, None, :9]
+    assert relative_error(host_kernel.prepare(inputs, library(build))(), reference(inputs)) < 2e-6
+
+
+def test_a_square_says_whether_a_number_in_it_has_no_exponent():
+    inputs = inputs_of(2, 2, 48, 64, "float8_e4m3fn")
+    codes = inputs.keys.view(torch.uint8)
+    codes.fill_(0x38)  # 1
+    codes[0, 1, 17, 40] = 0x87  # -7 / 512
+    codes[0, 0, 32, 15] = 0x08  # 1 / 64 has an exponent
+    _, _, small, _ = host_kernel.pack(inputs, in_fours=True)
+    assert small is not None
+    assert small.nonzero().tolist() == [[0, 1, 1, 2]]  # sequence, head, 16 tokens, 16 elements
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
