@@ -47,7 +47,7 @@ struct Fp8 : Widened {
   static inline lanes get(const uint8_t* p, int part) { return fp8_at(p + part * WIDTH); }
 };
 #if defined(FOURS)
-struct Fp8InFours : Widened {  // three operations to widen two vectors, six where some of their numbers are small
+struct Fp8InFours : Widened {  // three operations widen two vectors, five where some numbers are small
   static constexpr int STEP = 4, SUBS = 4, BYTES = 64, DIRECT_ROWS = WEIGHED;
   static constexpr bool LOOKS = true;
   static constexpr float FACTOR = 1.0f / 256;
