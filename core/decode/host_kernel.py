@@ -65,7 +65,7 @@ def _packed_fp8_in_fours(x: Tensor, *, keys: bool) -> tuple[Tensor, Tensor]:
     elements holds a code without exponent, uint8 [B, G, blocks, n / 16]."""
     codes = x.view(torch.uint8)
     turned = (codes >> 3).bitwise_and_(15)  # the exponent
-    small = (turned == 0).unflatten(4, (-1, BLOCK)).any(5).any(3).view(torch.uint8)
+    small = (turned.unflatten(4, (-1, BLOCK)).amin((3, 5)) == 0).view(torch.uint8)
     turned.bitwise_left_shift_(4)
     part = (codes >> 4).bitwise_and_(8)  # the sign
     turned.bitwise_or_(part)
@@ -162,7 +162,7 @@ def prepare(inputs: Inputs, library: ctypes.CDLL | None = None) -> Call:
 
 def extra_bytes(inputs: Inputs) -> int:
     """The layout of its own with what it is made of, and scratch."""
-    names = {torch.int8: "int8", torch.uint8: "int4"}
+    names = {torch.float8_e4m3fn: "float8_e4m3fn", torch.int8: "int8", torch.uint8: "int4"}
     dtype, capacity = names.get(inputs.keys.dtype, ""), inputs.sizes[3]
     return laying_out_bytes(dtype, inputs.cache_bytes, capacity=capacity) + scratch_bytes(inputs)
 
