@@ -23,10 +23,10 @@ if os.path.abspath(ROOT / "pages") not in sys.path:
     sys.path.append(os.path.abspath(ROOT / "pages"))
 
 from core.models.hub import gate  # noqa: E402  found by the line above
-from pages.server import entry, health, logs, tidy  # noqa: E402
+from pages.server import between_runs, entry, health, logs  # noqa: E402
 from pages.server.headers import ResponseHeaders  # noqa: E402
 from pages.server.page_html import OursInThePage  # noqa: E402
-from pages.server.wanted import OpenWhatWasWanted  # noqa: E402
+from pages.server.view_after_sign_in import OpenWhatWasWanted  # noqa: E402
 from pages.shell import one_lock, picture_height, whole_callbacks  # noqa: E402
 
 
@@ -37,7 +37,7 @@ async def lifespan(_app: st.App) -> AsyncIterator[None]:
         from core.cluster import follow  # noqa: PLC0415  loads only where a cluster is named
 
         follow.go_on_after_a_restart()
-    async with tidy.tidied():
+    async with between_runs.tidied():
         yield
     for name in ("core.decode.worker", "core.uptraining.runs"):
         runs = sys.modules.get(name)  # never imported: then nothing was ever started

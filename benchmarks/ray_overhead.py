@@ -26,7 +26,7 @@ from typing import Any
 
 import psutil
 
-from core.cluster import kept, nodes
+from core.cluster import nodes, store
 from core.cluster.local import ThisHost
 from core.cluster.points import CPU, HOST, Sweep
 from core.cluster.queue import Devices, Drive
@@ -43,25 +43,25 @@ def sweep_of(count: int, device: str, seed: int) -> Sweep:
 
 def killed_mid_sweep(cluster: LocalRay, points: int, seconds: float | None) -> dict[str, object]:
     """A sweep during which the first node goes once a tenth of the points is done; a kept one goes on."""
-    lines = kept.sweeps(1)
-    sweep_id = lines[0].sweep_id if lines else kept.add(sweep_of(points, CPU, seed=1))
-    before, begun, stopping = done(kept.points(sweep_id)), time.monotonic(), threading.Event()
+    lines = store.sweeps(1)
+    sweep_id = lines[0].sweep_id if lines else store.add(sweep_of(points, CPU, seed=1))
+    before, begun, stopping = done(store.points(sweep_id)), time.monotonic(), threading.Event()
 
     def disturb() -> None:
         killed = False
         while not stopping.wait(0.5):
-            if not killed and done(kept.points(sweep_id)) >= before + max(1, points // 10):
+            if not killed and done(store.points(sweep_id)) >= before + max(1, points // 10):
                 cluster.kill(0)
                 killed = True
             if seconds and time.monotonic() - begun > seconds:
-                kept.end(sweep_id, kept.CANCELLED)
+                store.end(sweep_id, store.CANCELLED)
 
     watcher = threading.Thread(target=disturb, daemon=True)
     watcher.start()
     Drive(sweep_id=sweep_id, sources=(nodes.Cluster((CPU,)),)).run()
     stopping.set()
     watcher.join()
-    ended = kept.points(sweep_id)
+    ended = store.points(sweep_id)
     runs = [p.record.run_id for p in ended if p.record]
     return {
         "points": len(ended), "results": done(ended), "different": len(set(runs)),
@@ -69,8 +69,8 @@ def killed_mid_sweep(cluster: LocalRay, points: int, seconds: float | None) -> d
     }  # fmt: skip
 
 
-def done(points: Iterable[kept.KeptPoint]) -> int:
-    return sum(p.state == kept.DONE for p in points)
+def done(points: Iterable[store.KeptPoint]) -> int:
+    return sum(p.state == store.DONE for p in points)
 
 
 def cpu_seconds(roots: Iterable[int]) -> float:
@@ -86,10 +86,10 @@ def cpu_seconds(roots: Iterable[int]) -> float:
 
 def taken(sweep: Sweep, source: Devices, roots: Iterable[int]) -> tuple[float, float]:
     """Seconds of a sweep, and CPU seconds of the processes under `roots` meanwhile."""
-    sweep_id, begun, used = kept.add(sweep), time.monotonic(), cpu_seconds(roots)
+    sweep_id, begun, used = store.add(sweep), time.monotonic(), cpu_seconds(roots)
     Drive(sweep_id=sweep_id, sources=(source,)).run()
-    if not all(p.state == kept.DONE for p in kept.points(sweep_id)):
-        raise SystemExit(f"a point gave no result: {[p.message for p in kept.points(sweep_id)]}")
+    if not all(p.state == store.DONE for p in store.points(sweep_id)):
+        raise SystemExit(f"a point gave no result: {[p.message for p in store.points(sweep_id)]}")
     return time.monotonic() - begun, cpu_seconds(roots) - used
 
 

@@ -40,7 +40,7 @@ from core.reports.links import read_differently, view_link
 from core.serving.job import ServingJob
 from core.serving.memory_plan import plan
 from core.serving.traffic import TrafficError, csv_traffic
-from pages.server.wanted import view_to_open
+from pages.server.view_after_sign_in import view_to_open
 from tests.dashboard import ROOT
 
 GROWTH_MIB = 16

@@ -3,6 +3,11 @@
 from tests.architecture import PAGE, circle, longest_chain, modules, rooms, written
 
 LONGEST = 8  # rooms from the top to the ground
+# Of a module these say nothing by themselves: beside what, the parts of which, and what was kept?
+SAY_NOTHING = {
+    "base", "beside", "besides", "common", "elsewhere", "extra", "extras", "held", "helpers", "instead", "kept", "misc",
+    "nearly", "neighbours", "other", "others", "parts", "reserve", "tidy", "util", "utils", "wanted",
+}  # fmt: skip
 
 
 def test_no_modules_import_each_other_in_a_circle():
@@ -16,6 +21,10 @@ def test_no_rooms_use_each_other_in_a_circle():
 def test_the_way_down_is_short():
     way = longest_chain(rooms())
     assert len(way) <= LONGEST, " -> ".join(way)
+
+
+def test_every_module_has_a_name_that_says_something_by_itself():
+    assert [name for name in modules() if name.rpartition(".")[2] in SAY_NOTHING] == []
 
 
 def test_core_never_imports_pages():

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from core.cluster import kept, queue
+from core.cluster import queue, store
 from core.cluster.compare import ATTENTION, Prices, compared
 from core.cluster.local import ThisHost
 from core.cluster.points import HOST, Sweep
@@ -94,7 +94,14 @@ def main(arguments: list[str] | None = None) -> int:
     }[options.command]  # fmt: skip
     try:
         return run(options)
-    except (InvalidJob, InvalidRecord, StoreUnavailable, kept.NoSuchSweep, kept.AlreadyDriven, Refused) as e:
+    except (
+        InvalidJob,
+        InvalidRecord,
+        StoreUnavailable,
+        store.NoSuchSweep,
+        store.AlreadyDriven,
+        Refused,
+    ) as e:
         print(str(e), file=sys.stderr)
         return EXIT_INVALID
 
@@ -132,8 +139,8 @@ def _devices(_: argparse.Namespace) -> int:
 
 
 def _list(_: argparse.Namespace) -> int:
-    lines = kept.sweeps()
-    for sweep_id, why in kept.unread().items():
+    lines = store.sweeps()
+    for sweep_id, why in store.unread().items():
         print(f"{sweep_id}  {why}")
     for line in lines:
         print(f"{line.sweep_id}  {line.status}  {line.sweep.num_points} points on {', '.join(line.sweep.devices)}")
@@ -151,21 +158,21 @@ def _sweep(options: argparse.Namespace) -> int:
         kernels=options.kernels, quick=not options.full, seconds_limit=options.time_limit, seed=options.seed,
         step=StepShape(**dict(zip(names, options.step, strict=True))) if options.step else None,
     )  # fmt: skip
-    return _drive(kept.add(sweep), sweep)
+    return _drive(store.add(sweep), sweep)
 
 
 def _resume(options: argparse.Namespace) -> int:
     if options.with_parent:
         end_with_parent(holds_stdin=True, waited_for=True)
-    sweep = kept.find(options.sweep_id).sweep
+    sweep = store.find(options.sweep_id).sweep
     return _drive(options.sweep_id, sweep, failed_too=options.failed_too, resumes=not options.with_parent)
 
 
 def _drive(sweep_id: str, sweep: Sweep, *, failed_too: bool = False, resumes: bool = True) -> int:
     """resumes: False for the child of a dashboard, which said that the sweep is under way and may cancel it since."""
-    with kept.driving(sweep_id):
+    with store.driving(sweep_id):
         if failed_too:  # of a sweep that nobody else drives
-            kept.try_again(sweep_id)
+            store.try_again(sweep_id)
         elsewhere = tuple(device for device in sweep.devices if device != HOST)
         sources: list[queue.Devices] = [ThisHost()] if HOST in sweep.devices else []
         try:
@@ -173,13 +180,13 @@ def _drive(sweep_id: str, sweep: Sweep, *, failed_too: bool = False, resumes: bo
                 sources.append(_sources(elsewhere))
             status = queue.Drive(sweep_id=sweep_id, sources=sources, tell=_tell, resumes=resumes).run()
         except (Refused, InvalidJob) as e:
-            kept.end(sweep_id, kept.STOPPED, str(e))
+            store.end(sweep_id, store.STOPPED, str(e))
             raise
         except KeyboardInterrupt:
-            status = kept.STOPPED
-            kept.put_back(sweep_id)
-            kept.end(sweep_id, status, "Interrupted: finished points are kept, and the rest can be resumed.")
-    standing = queue.standing(kept.points(sweep_id))
+            status = store.STOPPED
+            store.put_back(sweep_id)
+            store.end(sweep_id, status, "Interrupted: finished points are kept, and the rest can be resumed.")
+    standing = queue.standing(store.points(sweep_id))
     _say({"sweep_id": sweep_id, "status": status, "done": standing.done, "failed": standing.failed,
           "total": standing.total})  # fmt: skip
     return 0 if standing.done == standing.total else EXIT_STOPPED
@@ -202,7 +209,7 @@ def _tell(told: queue.Told) -> None:
 
 
 def _show(options: argparse.Namespace) -> int:
-    line, points = kept.find(options.sweep_id), kept.points(options.sweep_id)
+    line, points = store.find(options.sweep_id), store.points(options.sweep_id)
     if unknown := [name for name in options.prices if name not in line.sweep.devices]:
         raise InvalidJob(f"--prices names {', '.join(unknown)}: the sweep has {', '.join(line.sweep.devices)}.")
     for p in points:

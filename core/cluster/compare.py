@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from math import isfinite
 from typing import Any
 
-from core.cluster.kept import DONE, KeptPoint
+from core.cluster.store import DONE, KeptPoint
 from core.decode.plan import InvalidJob
 from core.decode.records import KernelResult, RunRecord, share_in_words
 

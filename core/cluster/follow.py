@@ -11,7 +11,7 @@ import subprocess
 import threading
 from importlib.util import find_spec
 
-from core.cluster import kept
+from core.cluster import store
 from core.cluster.points import Sweep
 from core.decode.store import StoreUnavailable
 from core.host import children
@@ -52,7 +52,7 @@ _guard = threading.Lock()
 
 def start(sweep: Sweep) -> str:
     """Keeps the sweep and begins to drive it; returns its id. Raises StoreUnavailable."""
-    sweep_id = kept.add(sweep)
+    sweep_id = store.add(sweep)
     go_on(sweep_id)
     return sweep_id
 
@@ -65,13 +65,13 @@ def go_on(sweep_id: str, *, failed_too: bool = False) -> None:
     with _guard:
         if sweep_id not in _drivers:
             if failed_too:
-                kept.resume(sweep_id)
+                store.resume(sweep_id)
             thread = threading.Thread(
                 target=_to_its_end, args=(sweep_id, failed_too), name=f"sweep-{sweep_id}", daemon=True
             )
             _drivers[sweep_id] = thread
             thread.start()
-        elif failed_too and kept.status(sweep_id) != kept.UNDER_WAY:
+        elif failed_too and store.status(sweep_id) != store.UNDER_WAY:
             _wanted.add(sweep_id)
 
 
@@ -80,7 +80,7 @@ def _to_its_end(sweep_id: str, failed_too: bool) -> None:
     try:
         _drive(sweep_id, failed_too)
         while _wanted_again(sweep_id):
-            kept.resume(sweep_id)
+            store.resume(sweep_id)
             _drive(sweep_id, failed_too=True)
     finally:
         with _guard:
@@ -112,8 +112,8 @@ def _drive(sweep_id: str, failed_too: bool) -> None:
 
 def go_on_with_what_was_left() -> None:
     """Sweeps that were under way when their dashboard ended; the lock of a sweep keeps two drivers apart."""
-    for line in kept.sweeps():
-        if line.status == kept.UNDER_WAY:
+    for line in store.sweeps():
+        if line.status == store.UNDER_WAY:
             go_on(line.sweep_id)
 
 
@@ -137,4 +137,4 @@ def cancel(sweep_id: str) -> None:
     """Its driver ends what runs; finished points stay."""
     with _guard:
         _wanted.discard(sweep_id)
-    kept.end(sweep_id, kept.CANCELLED, "Cancelled: finished points are kept, and the rest can be resumed.")
+    store.end(sweep_id, store.CANCELLED, "Cancelled: finished points are kept, and the rest can be resumed.")

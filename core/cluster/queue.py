@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from core.cluster import kept
+from core.cluster import store
 from core.cluster.points import Point
 from core.decode.records import RunRecord
 from core.units import number_of
@@ -75,10 +75,10 @@ class Drive:
 
         Raises StoreUnavailable; a point that ran then is measured again by the next driver.
         """
-        kept.begin(self.sweep_id, resumes=self.resumes)
-        for p in kept.points(self.sweep_id):
+        store.begin(self.sweep_id, resumes=self.resumes)
+        for p in store.points(self.sweep_id):
             self._attempts[p.point.id] = p.attempts
-            if p.state == kept.WAITING:
+            if p.state == store.WAITING:
                 self._waiting.append(p.point)
         try:
             return self._until_the_end()
@@ -89,8 +89,8 @@ class Drive:
     def _until_the_end(self) -> str:
         idle_since = self.clock()
         while self._waiting or self._running:
-            if kept.status(self.sweep_id) != kept.UNDER_WAY:
-                return self._ended(kept.CANCELLED, "Cancelled: finished points are kept, and the rest can be resumed.")
+            if store.status(self.sweep_id) != store.UNDER_WAY:
+                return self._ended(store.CANCELLED, "Cancelled: finished points are kept, and the rest can be resumed.")
             for source in self.sources:
                 for told in source.poll():
                     self._take(told)
@@ -101,18 +101,18 @@ class Drive:
                 left = [*self._waiting, *(point for point, _ in self._running.values())]
                 kinds = ", ".join(sorted({p.device for p in left}))
                 why = f"No device took a point for {self.patience_seconds:,.0f} s; waited for: {kinds}. Resume it then."
-                return self._ended(kept.STOPPED, why)
+                return self._ended(store.STOPPED, why)
             self.sleep(LOOK_SECONDS)
-        failed = sum(p.state == kept.FAILED for p in kept.points(self.sweep_id))
-        return self._ended(kept.COMPLETE, f"{number_of(failed, 'point')} gave no result." if failed else "")
+        failed = sum(p.state == store.FAILED for p in store.points(self.sweep_id))
+        return self._ended(store.COMPLETE, f"{number_of(failed, 'point')} gave no result." if failed else "")
 
     def _may_answer(self, point: Point, source: Devices) -> bool:
         """Whether a run has begun for certain, or has a device that it can begin on: one may go before it does."""
         return point.id in self._heard or source.counts().get(point.device, 0) > 0
 
     def _ended(self, status: str, message: str) -> str:
-        kept.put_back(self.sweep_id)
-        kept.end(self.sweep_id, status, message)
+        store.put_back(self.sweep_id)
+        store.end(self.sweep_id, status, message)
         return status
 
     def _hand_out(self, source: Devices) -> None:
@@ -126,7 +126,7 @@ class Drive:
                 if point is None:
                     break
                 self._attempts[point.id] = self._attempts.get(point.id, 0) + 1
-                kept.started(self.sweep_id, point.id)
+                store.started(self.sweep_id, point.id)
                 self._running[point.id] = (point, source)
                 source.start(point)
 
@@ -143,7 +143,7 @@ class Drive:
             return  # it was given up, or told before
         if told.kind == PROGRESS:
             self._heard.add(told.point_id)
-            kept.progress(self.sweep_id, told.point_id, told.message)
+            store.progress(self.sweep_id, told.point_id, told.message)
         else:
             point, source = self._running.pop(told.point_id)
             self._heard.discard(point.id)
@@ -154,18 +154,18 @@ class Drive:
 
     def _settle(self, point: Point, told: Told) -> None:
         if told.kind == RECORD and told.record is not None:
-            kept.finish(self.sweep_id, point.id, told.record, told.place, told.seconds)
+            store.finish(self.sweep_id, point.id, told.record, told.place, told.seconds)
         elif told.kind == BUSY:
             self._attempts[point.id] -= 1
-            kept.give_back(self.sweep_id, point.id, told.message, counted=False)
+            store.give_back(self.sweep_id, point.id, told.message, counted=False)
             self._waiting.append(point)
         elif told.kind == LOST and self._lost(point) < MOST_ATTEMPTS:
             self._not_before[point.id] = self.clock() + LOSS_SECONDS * self._attempts[point.id]
-            kept.give_back(self.sweep_id, point.id, told.message)
+            store.give_back(self.sweep_id, point.id, told.message)
             self._waiting.insert(0, point)
         else:
             times = f"Lost {self._losses[point.id]} times, last: " if told.kind == LOST else ""
-            kept.fail(self.sweep_id, point.id, f"{times}{told.message}", told.place)
+            store.fail(self.sweep_id, point.id, f"{times}{told.message}", told.place)
 
     def _lost(self, point: Point) -> int:
         """One loss more; how many they are."""
@@ -184,26 +184,26 @@ class Standing:
     seconds_left: float | None
 
 
-def standing(points: Sequence[kept.KeptPoint]) -> Standing:
+def standing(points: Sequence[store.KeptPoint]) -> Standing:
     """seconds_left is None until a point of every device that has some left is done.
 
     Each kind's points left x its mean seconds, over its runs under way now (one at least); the slowest kind says.
     """
-    by_state = {state: sum(p.state == state for p in points) for state in (kept.DONE, kept.FAILED, kept.RUNNING)}
+    by_state = {state: sum(p.state == state for p in points) for state in (store.DONE, store.FAILED, store.RUNNING)}
     left = [_seconds_left([p for p in points if p.point.device == d]) for d in {p.point.device for p in points}]
     known = [seconds for seconds in left if seconds is not None]
     return Standing(
-        done=by_state[kept.DONE], failed=by_state[kept.FAILED], running=by_state[kept.RUNNING], total=len(points),
+        done=by_state[store.DONE], failed=by_state[store.FAILED], running=by_state[store.RUNNING], total=len(points),
         seconds_left=max(known) if known and len(known) == len(left) else None,
     )  # fmt: skip
 
 
-def _seconds_left(points: Sequence[kept.KeptPoint]) -> float | None:
+def _seconds_left(points: Sequence[store.KeptPoint]) -> float | None:
     """Of one kind of device: a point under way counts whole, since how far it is says little."""
-    left = sum(p.state in (kept.WAITING, kept.RUNNING) for p in points)
+    left = sum(p.state in (store.WAITING, store.RUNNING) for p in points)
     took = [p.seconds for p in points if p.seconds is not None]
     if not left:
         return 0.0
     if not took:
         return None
-    return left * sum(took) / len(took) / max(1, sum(p.state == kept.RUNNING for p in points))
+    return left * sum(took) / len(took) / max(1, sum(p.state == store.RUNNING for p in points))

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from core.command.beside import add_beside_arguments, beside_answer, beside_fields, beside_words
+from core.command.speed_aids import add_aid_arguments, aids_answer, aids_fields, aids_words
 from core.command.split import add_split_arguments, split_answer, split_fields, split_words
 from core.engines.face import MODULES
 from core.errors import SizingError
@@ -62,7 +62,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help="of the engine, such as max_batched_tokens=8192; may be repeated")  # fmt: skip
     parser.add_argument("--cache-memory-gib", type=float, default=None, help="what the server logged as left for it")
     parser.add_argument("--parameters", type=int, default=None, help="an exact count, where none can be had")
-    add_beside_arguments(parser)
+    add_aid_arguments(parser)
     parser.add_argument("--json", action="store_true", help="one JSON object")
 
 
@@ -166,7 +166,7 @@ def _job(spec: ModelSpec, count: ParameterCount | None, options: argparse.Namesp
         parameter_count=count,
         engine=options.engine,
         engine_settings=_settings(options.setting, options.engine),
-        **beside_fields(options, lambda name: model_of(name, 1)[0]),
+        **aids_fields(options, lambda name: model_of(name, 1)[0]),
     )
     if options.cache_bits is not None and job.stored_type is not None:
         named = f"--cache-bits {options.cache_bits} and {job.stored_type.name} of --setting"
@@ -250,7 +250,7 @@ def answer_of(made: MemoryPlan, name: str) -> dict[str, Any]:
         "fewest_accelerators": int(fewest_accelerators(job)),
         "remarks": list(job.model.remarks),
         "split": split_answer(made),
-        **beside_answer(made),
+        **aids_answer(made),
     }
 
 
@@ -292,7 +292,7 @@ def in_words(answer: dict[str, Any], made: MemoryPlan) -> str:
         *([f"  states of constant size         {format_both(made.state_bytes, 2)}"] if made.state_bytes else []),
         f"  budget of one accelerator       {format_both(made.budget_bytes, 2)}",
         *split_words(made),
-        *beside_words(answer, made),
+        *aids_words(answer, made),
     ]
     return "\n".join(rows)
 

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from core.engines.face import module_of, plan_cache
-from core.engines.held import held_bytes
+from core.engines.job_memory import held_bytes
 from core.engines.llama_cpp.plan import columns as llama_cpp_columns
 from core.engines.mlx.columns import columns as mlx_columns
 from core.engines.plan import EngineError

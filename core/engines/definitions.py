@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from core.engines.class_names import named_class
 from core.engines.face import plan_cache
-from core.engines.held import held_bytes
+from core.engines.job_memory import held_bytes
 from core.engines.plan import EngineError
 from core.engines.transformers import stored_elements
 from core.models.attention import KEYS_AND_VALUES, LATENTS, GroupedAttention, LatentAttention, Layer, ParallelLayer

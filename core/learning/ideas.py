@@ -11,7 +11,7 @@ from functools import cache
 
 from core.engines.class_names import named_class
 from core.engines.face import plan_cache
-from core.engines.held import held_bytes, pool_share_bytes
+from core.engines.job_memory import held_bytes, pool_share_bytes
 from core.engines.plan import EngineError
 from core.models.attention import (
     CompressedAttention,

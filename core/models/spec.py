@@ -10,10 +10,10 @@ from core.models.attention import PART_NAMES, Layer, cache_part_bytes, recurrent
 from core.models.formats.cache_width import CacheWidth, cache_width_of
 from core.models.notebook import html_table
 from core.models.rules.dimensions import dimensions_of
-from core.models.rules.elsewhere import all_defaulted
 from core.models.rules.facts import DeclaredHeads, ModelDimensions, Provenance, UnsupportedConfig, shown
 from core.models.rules.file_bytes import load_config
 from core.models.rules.lines import deciding_lines
+from core.models.rules.misplaced_fields import all_defaulted
 from core.models.rules.other_code import uncounted_code
 from core.models.rules.own_keys import OwnKeys, own_keys_of
 from core.models.rules.reader import read

@@ -18,7 +18,7 @@ from core.host import children
 from core.host.packages import missing
 from core.models.rules.facts import UnsupportedConfig, shown
 from core.parameters.count import ExpertGroup, ParameterCount
-from core.parameters.kept import keep_answer, kept_answer
+from core.parameters.kept_answers import keep_answer, kept_answer
 from core.parameters.values import MAX_LAYERS, MAX_SIZE
 
 ADVICE = "Type a parameter count instead."

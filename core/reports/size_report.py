@@ -27,7 +27,6 @@ from core.reports.decision_record import (
 )
 from core.reports.exports import Section, Table
 from core.reports.pictures import Picture
-from core.serving.beside_words import besides_lines, first_token_lines
 from core.serving.inverse import (
     Answer,
     fewest_accelerators,
@@ -41,6 +40,7 @@ from core.serving.memory_plan import MemoryPlan
 from core.serving.options import Option, OptionGrid, near_misses, option_name, option_sentence, verdict
 from core.serving.roofline import StepBound, decode_bound
 from core.serving.serve import Served, first_line, longest_sentence, other_heads, other_heads_sentence
+from core.serving.speed_words import aids_lines, first_token_lines
 from core.serving.sweep import FrontierPoint, frontier, holds_any
 from core.serving.what_if import query_heads
 from core.units import GB, format_both
@@ -129,7 +129,7 @@ def _beside_section(served: Served) -> Section:
     """The first token, and what the server does besides, each with its numbers."""
     said, lines = first_token_lines(served.job)
     parts = [said, *lines]
-    for words, formula in besides_lines(served.plan):
+    for words, formula in aids_lines(served.plan):
         parts += [words, formula]
     return Section(title="The first token, and what a server does besides", text="\n\n".join(parts))
 

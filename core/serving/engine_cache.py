@@ -11,7 +11,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from core.engines.face import plan_cache
-from core.engines.held import held_bytes
+from core.engines.job_memory import held_bytes
 from core.engines.plan import EngineError, EnginePlan
 from core.engines.stored_type import stored_type
 from core.models.spec import ModelSpec, UnsupportedConfig, read_config

@@ -12,7 +12,7 @@ from math import floor
 
 from core.engines.class_names import named_class
 from core.engines.face import module_of, plan_cache
-from core.engines.held import held_bytes
+from core.engines.job_memory import held_bytes
 from core.engines.plan import EngineError
 from core.errors import SizingError
 from core.host.spreadsheet import safe

@@ -4,7 +4,7 @@ from collections import Counter
 from dataclasses import dataclass
 from math import floor
 
-from core.engines.held import pool_share_bytes
+from core.engines.job_memory import pool_share_bytes
 from core.engines.plan import CacheGroup, EnginePlan
 from core.errors import SizingError
 from core.serving.footprint import footprint, footprints

@@ -12,7 +12,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_l
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from streamlit.runtime import Runtime
 
-from pages.server.tidy import sessions_kept
+from pages.server.between_runs import sessions_kept
 
 MEDIA_TYPE = CONTENT_TYPE_LATEST
 
@@ -76,7 +76,7 @@ def _measurements() -> Iterator[Metric]:
 
 def _queue() -> Iterator[Metric]:
     """Points of a cluster's sweeps; this host has no queue, since a second run on a device is refused."""
-    kept = sys.modules.get("core.cluster.kept")  # never imported: then no sweep was ever asked for
+    kept = sys.modules.get("core.cluster.store")  # never imported: then no sweep was ever asked for
     if kept is None:
         return
     with suppress(OSError):  # its data directory is out of reach, which the page says

@@ -265,7 +265,7 @@ def spared_by_the_collector(num_modules: int) -> int:
 
     Streamlit collects garbage after each run, before the last of it is sent: about 85 ms with what pandas and Altair
     hold (benchmarks/interface.md), next to nothing without. What was set aside before is not looked through here: that
-    is done once a session has gone (pages/server/tidy.py). Returns how many objects are set aside.
+    is done once a session has gone (pages/server/between_runs.py). Returns how many objects are set aside.
     """
     gc.collect()
     gc.freeze()

@@ -14,7 +14,7 @@ from typing import Any
 import psutil
 import pytest
 
-from core.cluster import kept
+from core.cluster import store
 from core.cluster.points import Sweep
 from tests.cluster.local_ray import LocalRay, local_ray
 from tests.dashboard import ROOT
@@ -55,9 +55,9 @@ def said(process: "subprocess.Popen[str]") -> Any:
     return json.loads(out.splitlines()[-1])
 
 
-def newest() -> list[kept.KeptPoint]:
-    lines = kept.sweeps(1)
-    return kept.points(lines[0].sweep_id) if lines else []
+def newest() -> list[store.KeptPoint]:
+    lines = store.sweeps(1)
+    return store.points(lines[0].sweep_id) if lines else []
 
 
 def wait_for(what, seconds: float = 120.0) -> None:
@@ -68,7 +68,7 @@ def wait_for(what, seconds: float = 120.0) -> None:
 
 
 def done() -> int:
-    return sum(p.state == kept.DONE for p in newest())
+    return sum(p.state == store.DONE for p in newest())
 
 
 def test_a_node_and_a_worker_are_killed_and_no_point_is_lost_or_there_twice(ray: LocalRay):
@@ -109,8 +109,8 @@ def test_a_driver_that_is_killed_is_followed_by_one_that_goes_on(ray: LocalRay):
     wait_for(lambda: done() >= 1)
     os.killpg(first.pid, 9)
     first.communicate()
-    before = {p.point.id: p.record for p in newest() if p.state == kept.DONE}
-    assert said(started("resume", kept.sweeps()[0].sweep_id))["done"] == 4
+    before = {p.point.id: p.record for p in newest() if p.state == store.DONE}
+    assert said(started("resume", store.sweeps()[0].sweep_id))["done"] == 4
     assert {p.point.id: p.record for p in newest() if p.point.id in before} == before
 
 
@@ -118,10 +118,10 @@ def test_a_cancelled_sweep_ends_its_runs_on_the_nodes(ray: LocalRay):
     sweep = Sweep(
         num_query_heads=4, head_dim=16, kv_heads=(4,), contexts=(64, 128, 256), batches=(1,), devices=("CPU",)
     )  # fmt: skip
-    sweep_id = kept.add(sweep)
+    sweep_id = store.add(sweep)
     driver = started("resume", sweep_id)
     wait_for(lambda: measuring(ray, 0) is not None or measuring(ray, 1) is not None)
-    kept.end(sweep_id, kept.CANCELLED)
+    store.end(sweep_id, store.CANCELLED)
     assert json.loads(driver.communicate(timeout=60)[0].splitlines()[-1])["status"] == "cancelled"
     wait_for(lambda: measuring(ray, 0) is None and measuring(ray, 1) is None, 20)
 

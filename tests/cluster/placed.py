@@ -9,7 +9,7 @@ import json
 import os
 import sys
 
-from core.cluster import kept, nodes, queue
+from core.cluster import nodes, queue, store
 from core.cluster.points import Sweep
 from core.decode.records import to_dict
 from tests.core.decode.records import result, run_record
@@ -39,11 +39,11 @@ def holding(seconds: float) -> object:
 def main(kinds: tuple[str, ...]) -> None:
     nodes.connect(os.environ["RAY_ADDRESS"])
     nodes.measure = holding(1.5)  # type: ignore[assignment]
-    sweep_id = kept.add(
+    sweep_id = store.add(
         Sweep(num_query_heads=4, head_dim=16, kv_heads=(4, 1), contexts=(64, 128), batches=(1,), devices=kinds)
     )
     queue.Drive(sweep_id=sweep_id, sources=(nodes.Cluster(kinds),)).run()
-    print(json.dumps([{"kind": p.point.device, "state": p.state, **p.place} for p in kept.points(sweep_id)]))
+    print(json.dumps([{"kind": p.point.device, "state": p.state, **p.place} for p in store.points(sweep_id)]))
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from core.cluster import follow, kept
+from core.cluster import follow, store
 from core.cluster.points import Sweep
 from tests.core.cluster.devices import record_of
 
@@ -49,8 +49,8 @@ def test_this_host_and_the_reported_kinds_are_offered_and_a_sweep_begins(open_pa
     app.button(key="bench_sweep_start").click().run()
     assert not app.exception
     # three G at two contexts on two kinds of device
-    assert [p.state for p in kept.points(kept.sweeps()[0].sweep_id)] == ["waiting"] * 12
-    assert set(a_cluster) == {kept.sweeps()[0].sweep_id}
+    assert [p.state for p in store.points(store.sweeps()[0].sweep_id)] == ["waiting"] * 12
+    assert set(a_cluster) == {store.sweeps()[0].sweep_id}
 
 
 def test_a_link_says_the_sweep_and_a_full_measurement_can_be_asked_for(open_page: Opener, a_cluster: list[str]):
@@ -59,7 +59,7 @@ def test_a_link_says_the_sweep_and_a_full_measurement_can_be_asked_for(open_page
         bench_sweep_dtypes="float16", bench_sweep_size="Full: every kernel", bench_kv_heads="8",
     )  # fmt: skip
     app.button(key="bench_sweep_start").click().run()
-    [line] = kept.sweeps()
+    [line] = store.sweeps()
     sweep = line.sweep
     assert (sweep.devices, sweep.contexts, sweep.batches) == (("H100",), (512, 1024), (2, 4))
     assert (sweep.dtypes, sweep.kv_heads, sweep.quick) == (("float16",), (8,), False)
@@ -68,7 +68,7 @@ def test_a_link_says_the_sweep_and_a_full_measurement_can_be_asked_for(open_page
 def test_contexts_and_batches_left_empty_are_the_jobs_own(open_page: Opener, a_cluster: list[str]):
     app = open_page(PAGE, bench_sweep_devices="H100", bench_context="2048", bench_batch="3", bench_kv_heads="8")
     app.button(key="bench_sweep_start").click().run()
-    [line] = kept.sweeps()
+    [line] = store.sweeps()
     assert (line.sweep.contexts, line.sweep.batches, line.sweep.quick) == ((2048,), (3,), True)
 
 
@@ -83,11 +83,11 @@ def test_devices_are_compared_and_the_cheapest_is_named_once_prices_are(open_pag
     sweep = Sweep(
         num_query_heads=8, head_dim=64, kv_heads=(8, 1), contexts=(1024,), batches=(2,), devices=("host", "H100")
     )  # fmt: skip
-    sweep_id = kept.add(sweep)
+    sweep_id = store.add(sweep)
     for point in sweep.points():
         milliseconds = {"host": 20.0, "H100": 4.0}[point.device]
-        kept.finish(sweep_id, point.id, record_of(point, milliseconds), {"host": "n1"}, 2.0)
-    kept.end(sweep_id, kept.COMPLETE)
+        store.finish(sweep_id, point.id, record_of(point, milliseconds), {"host": "n1"}, 2.0)
+    store.end(sweep_id, store.COMPLETE)
     app = open_page(PAGE)
     assert "no price is assumed" in said(app)
     assert [chart.proto.alt for chart in app.get("vega_lite_chart")] == [
@@ -115,12 +115,12 @@ def test_a_cluster_that_does_not_answer_is_said_and_this_host_stays(
 
 
 def test_a_sweep_that_was_cancelled_is_resumed_by_its_button(open_page: Opener, a_cluster: list[str]):
-    sweep_id = kept.add(
+    sweep_id = store.add(
         Sweep(num_query_heads=8, head_dim=64, kv_heads=(8, 1), contexts=(1024,), batches=(2,), devices=("host",))
     )
     app = open_page(PAGE)
     app.button(key="bench_sweep_cancel").click().run()
-    assert kept.status(sweep_id) == kept.CANCELLED
+    assert store.status(sweep_id) == store.CANCELLED
     app.run()
     driven_before = len(a_cluster)
     app.button(key="bench_sweep_resume").click().run()

@@ -11,7 +11,7 @@ from time import monotonic
 
 import pytest
 
-from core.cluster import kept
+from core.cluster import store
 from core.cluster.points import Sweep
 from core.models.hub.pulls import FAULTS, HubError
 from core.version import VERSION
@@ -102,8 +102,8 @@ def test_measurements_are_counted_by_how_they_ended(monkeypatch):
 
 def test_points_that_wait_for_a_node_are_counted(monkeypatch, tmp_path):
     monkeypatch.setenv("HEADROOM_DATA_DIR", str(tmp_path))
-    assert kept.waiting() == 0
-    kept.add(Sweep(num_query_heads=8, head_dim=64, kv_heads=(8, 1), contexts=(1024,), batches=(2,), devices=("H100",)))
+    assert store.waiting() == 0
+    store.add(Sweep(num_query_heads=8, head_dim=64, kv_heads=(8, 1), contexts=(1024,), batches=(2,), devices=("H100",)))
     family = {family.name: family for family in Headroom().collect()}["headroom_sweep_points_waiting"]
     assert [sample.value for sample in family.samples] == [2.0]
 

@@ -61,8 +61,8 @@ def spec_of(raw: Mapping[str, Any]) -> ModelSpec:
     """The model of a parsed file. Raises UnsupportedConfig."""
     if is_plain(raw):
         return read_config(raw)
+    from core.models.formats.incomplete import refuse_nearly  # noqa: PLC0415
     from core.models.formats.meaning import meaning, with_cache_width  # noqa: PLC0415  a config.json needs none of it
-    from core.models.formats.nearly import refuse_nearly  # noqa: PLC0415
     from core.models.formats.table import format_of  # noqa: PLC0415
 
     found = format_of(raw)

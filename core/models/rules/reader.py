@@ -17,7 +17,6 @@ from core.models.attention import (
 )
 from core.models.rules import kinds as kinds_of
 from core.models.rules.compressed import deepseek_v4_layer
-from core.models.rules.elsewhere import refuse_figures_elsewhere, refuse_other_names
 from core.models.rules.facts import DeclaredHeads, UnsupportedConfig
 from core.models.rules.fields import ConfigPart, Found
 from core.models.rules.heads import Heads, declared_by, heads_of
@@ -26,6 +25,7 @@ from core.models.rules.kinds import Kinds
 from core.models.rules.layer_count import layer_count
 from core.models.rules.layer_kinds import kinds_follow_the_window, layer_kinds
 from core.models.rules.loops import with_loops
+from core.models.rules.misplaced_fields import refuse_figures_elsewhere, refuse_other_names
 from core.models.rules.own_keys import own_window
 from core.models.rules.per_layer import Overrides, overrides, shared_from
 from core.models.rules.states import state_of

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from core.cluster import follow, kept
+from core.cluster import follow, store
 from core.cluster.compare import Compared, cheapest, compared
 from core.cluster.points import HOST, Sweep
 from core.cluster.queue import Standing, standing
@@ -35,7 +35,7 @@ def sweep_panel(job: DecodeJob, num_layers: int) -> None:
     try:
         follow.go_on_with_what_was_left()
         _ask(job, [HOST, *found])
-        lines, unread = kept.sweeps(20), kept.unread(20)
+        lines, unread = store.sweeps(20), store.unread(20)
     except (StoreUnavailable, InvalidJob) as error:
         st.error(str(error))
         return
@@ -102,16 +102,16 @@ def _integers(name: str, text: str) -> tuple[int, ...]:
         raise InvalidJob(f"{name} is {text!r}: give whole numbers separated by commas, such as 4096,16384.") from e
 
 
-def _goes_on(line: kept.SweepLine) -> bool:
+def _goes_on(line: store.SweepLine) -> bool:
     """Whether there is more to come: its driver takes a moment to begin, and to end."""
-    return line.status == kept.UNDER_WAY or follow.is_driven(line.sweep_id)
+    return line.status == store.UNDER_WAY or follow.is_driven(line.sweep_id)
 
 
 def _follow(sweep_id: str, num_layers: int, goes_on: bool) -> None:
     """The sweep as it stands, looked at again while it goes on."""
     try:
-        line, points = kept.find(sweep_id), kept.points(sweep_id)
-    except (kept.NoSuchSweep, StoreUnavailable, InvalidJob) as error:
+        line, points = store.find(sweep_id), store.points(sweep_id)
+    except (store.NoSuchSweep, StoreUnavailable, InvalidJob) as error:
         st.warning(str(error))
         return
     if goes_on != _goes_on(line):
@@ -121,11 +121,11 @@ def _follow(sweep_id: str, num_layers: int, goes_on: bool) -> None:
     if line.message:
         st.caption(line.message)
     for p in points:
-        if p.state == kept.RUNNING:
+        if p.state == store.RUNNING:
             st.caption(f"{p.point.device}, G = {p.point.job.kv_heads[0]}: {p.doing or 'waiting for its device'}")
-        elif p.state == kept.FAILED:
+        elif p.state == store.FAILED:
             st.warning(f"{p.point.device}, G = {p.point.job.kv_heads[0]}: {p.message}")
-    if line.status == kept.UNDER_WAY:
+    if line.status == store.UNDER_WAY:
         if st.button("Cancel the sweep", icon=":material/cancel:", key="bench_sweep_cancel"):
             follow.cancel(sweep_id)
     elif now.done < now.total and st.button("Resume the sweep", icon=":material/play_arrow:", key="bench_sweep_resume"):
@@ -136,12 +136,12 @@ def _follow(sweep_id: str, num_layers: int, goes_on: bool) -> None:
 
 def in_words(now: Standing, status: str) -> str:
     """'12 of 40 points, 2 under way, about 90 s left'."""
-    left = "" if now.seconds_left is None or status != kept.UNDER_WAY else f", about {now.seconds_left:,.0f} s left"
+    left = "" if now.seconds_left is None or status != store.UNDER_WAY else f", about {now.seconds_left:,.0f} s left"
     failed = f", {now.failed:,} without a result" if now.failed else ""
     return f"{now.done:,} of {now.total:,} points, {now.running:,} under way{failed}{left}"
 
 
-def _compare(sweep: Sweep, points: Sequence[kept.KeptPoint], num_layers: int) -> None:
+def _compare(sweep: Sweep, points: Sequence[store.KeptPoint], num_layers: int) -> None:
     """Prices, the table of what is done, the cheapest of each job, and a chart for each device."""
     columns = st.columns(len(sweep.devices))
     asked = {
@@ -165,7 +165,7 @@ def _compare(sweep: Sweep, points: Sequence[kept.KeptPoint], num_layers: int) ->
             _chart(mine, sweep.num_query_heads, device, _shape(rows[-1]))
 
 
-def _best_of(points: Sequence[kept.KeptPoint], device: str, job: tuple[int, int, str]) -> tuple[KernelResult, ...]:
+def _best_of(points: Sequence[store.KeptPoint], device: str, job: tuple[int, int, str]) -> tuple[KernelResult, ...]:
     """The fastest kernel of each G that a device measured for a job, most KV heads first."""
     of_job = [
         p.record

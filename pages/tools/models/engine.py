@@ -4,7 +4,7 @@ import streamlit as st
 
 from core.engines.class_names import named_class
 from core.engines.face import plan_cache
-from core.engines.held import held_bytes
+from core.engines.job_memory import held_bytes
 from core.engines.plan import EngineError, EnginePlan
 from core.errors import SizingError
 from core.figures.comparison import plain

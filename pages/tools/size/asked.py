@@ -6,9 +6,9 @@ import streamlit as st
 
 from core.reports.exports import Table
 from core.serving.engine_words import NAMES
-from pages.tools.size.besides import LINKS, METHODS, NOBODY
 from pages.tools.size.inputs import CUSTOM, OF_AN_OWN_ACCELERATOR
 from pages.tools.size.model import HEADLINE, OWN_SHAPE
+from pages.tools.size.speed_aids import LINKS, METHODS, NOBODY
 from pages.tools.size.stored import AS_PUBLISHED
 
 # key, what it is called, and the value that the page opens on

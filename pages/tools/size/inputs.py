@@ -13,7 +13,7 @@ from core.serving.what_if import OTHER_DIALS, WindowPattern, allowed_kv_heads, w
 from core.units import GB, MIB
 from pages.shell import cached, unsent
 from pages.tools import linked
-from pages.tools.size import besides, engine, instead, server_log, split, stored
+from pages.tools.size import engine, server_log, speed_aids, split, stored, without_hub
 from pages.tools.size.model import (
     OWN_FILE,
     OWN_SHAPE,
@@ -103,10 +103,10 @@ def first_inputs(*, serving: bool) -> None:
     if st.session_state["size_model"] == OWN_FILE:
         own_file_input()
     elif (
-        instead.pasted(st.session_state["size_model"]) is not None
+        without_hub.pasted(st.session_state["size_model"]) is not None
         and st.session_state["size_model"] not in model_names()
     ):
-        instead.paste_input()
+        without_hub.paste_input()
     linked.say("size_accelerator", str(st.session_state["size_accelerator"]))
     if st.session_state["size_accelerator"] == CUSTOM:
         _custom_accelerator_inputs()
@@ -170,7 +170,7 @@ def more_inputs(*, serving: bool) -> None:
         st.caption(WORDS)
         engine.settings_inputs()
         server_log.left_input(st.columns(4)[0])
-        besides.besides_inputs()
+        speed_aids.aids_inputs()
 
 
 def _window_inputs(one: Any, two: Any, three: Any, four: Any) -> None:
@@ -217,7 +217,7 @@ def asked(*, serving: bool, state: Any = None) -> Asked:
         engine=engine.engine_id(state),
         engine_settings=engine.settings(state),
         memory_reading="server" if serving else "device",
-        **besides.besides_fields(state),
+        **speed_aids.aids_fields(state),
     )
     job.where(kv_scale_overhead_bits=scale_bits)  # checked at 16 bits too, where it is not used
     require_prefix_within(job)

@@ -18,7 +18,7 @@ from core.serving.typed_shape import typed_shape
 from core.serving.weights import ParameterCount, typed_count
 from pages.shell import cached, share
 from pages.tools.gguf_inputs import header_inputs, headers
-from pages.tools.size import instead
+from pages.tools.size import without_hub
 from pages.tools.size.count import counted, from_hub, hub_count, registered_count
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def own_file_input() -> None:
         type=FILE_TYPES,
         key="size_upload",
     )
-    instead.paste_input()
+    without_hub.paste_input()
     header_inputs("size")
 
 
@@ -83,7 +83,7 @@ def chosen_model(name: str, typed_parameters: int, state: Any = None) -> ChosenM
         return ChosenModel(name=name, spec=spec, count=counted(spec, typed_parameters))
     registered = {model.name: model for model in cached.registered_models()}.get(name)
     if registered is None:
-        if instead.pasted(name) is not None:
+        if without_hub.pasted(name) is not None:
             spec = chosen_spec(name, state)
             return ChosenModel(name=name, spec=spec, count=counted(spec, typed_parameters))
         found = from_hub(_asked_of_hub(name))
@@ -100,7 +100,7 @@ def chosen_spec(name: str, state: Any = None) -> ModelSpec:
         return _own_shape(st.session_state if state is None else state)
     if name == OWN_FILE:
         return _own_file()
-    if (text := instead.pasted(name)) is not None and name not in {m.name for m in cached.registered_models()}:
+    if (text := without_hub.pasted(name)) is not None and name not in {m.name for m in cached.registered_models()}:
         return _of_file(text)
     registered = {model.name: model for model in cached.registered_models()}.get(name)
     return _of_hub(from_hub(_asked_of_hub(name))) if registered is None else _of_registry(registered)
@@ -142,7 +142,7 @@ def say_caution(spec: ModelSpec) -> None:
 def _own_file() -> ModelSpec:
     file = st.session_state.get("size_upload")
     if file is None:
-        if (text := instead.pasted(None)) is not None:
+        if (text := without_hub.pasted(None)) is not None:
             return _of_file(text)
         for header in headers("size"):
             if header.metadata is None:

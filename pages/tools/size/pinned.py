@@ -17,7 +17,7 @@ from core.serving.engine_words import NAMES
 from core.serving.options import at_width, option_grid
 from core.serving.scenarios import Scenario
 from pages.tools.engine_settings import VLLM_TYPES
-from pages.tools.size import besides, inputs, instead, stored
+from pages.tools.size import inputs, speed_aids, stored, without_hub
 from pages.tools.size.asked import BOTH, CHOOSE, FIRST, OF_A_SHAPE, OF_ENGINES, OF_WINDOWS, SERVE
 from pages.tools.size.model import OWN_FILE, ChosenModel
 
@@ -135,7 +135,7 @@ def put(key: str, value: Any) -> None:
 
 
 def _is_file(name: str) -> bool:
-    return name == OWN_FILE or instead.pasted(name) is not None
+    return name == OWN_FILE or without_hub.pasted(name) is not None
 
 
 def _text(value: Any) -> str:
@@ -175,5 +175,5 @@ _CHOICES: dict[str, list[Any]] = {
     "size_job": list(inputs.JOBS), "size_engine": list(NAMES.values()), "size_kv_bits": [16, 8, 4, 2],
     "size_weight_bits": [16, 8, 4], "size_weight_format": [stored.AS_PUBLISHED, stored.BY_BITS, *stored.LABELS],
     "size_freed": ["dropped", "spent"], "size_windows": [inputs.OWN_WINDOWS, inputs.PATTERN],
-    "size_vllm_type": VLLM_TYPES, "size_draft_method": list(besides.METHODS), "size_link": list(besides.LINKS),
+    "size_vllm_type": VLLM_TYPES, "size_draft_method": list(speed_aids.METHODS), "size_link": list(speed_aids.LINKS),
 }  # fmt: skip

@@ -16,7 +16,7 @@ from core.serving.options import Option, OptionGrid, at_width
 from core.serving.roofline import decode_bound
 from core.serving.ways_to_fit import ways_to_fit
 from pages.shell import share
-from pages.tools.size import beside
+from pages.tools.size import side_by_side
 from pages.tools.size.inputs import Asked
 from pages.tools.size.traffic import fitted_traffic
 from pages.tools.size.verdict import choice_evidence, options_spec
@@ -40,7 +40,7 @@ def show_record(asked: Asked, grid: OptionGrid, option: Option, wished: int | No
         sentence="", alt_text=options_alt_text(grid), spec=dress(options_spec(grid, option, "light"), LIGHT)
     )
     used = fitted_traffic(option) if st.session_state["size_record_traffic"] else None
-    document = record_document(replace(made, traffic=used, picture=picture, pinned=beside.record_table()))
+    document = record_document(replace(made, traffic=used, picture=picture, pinned=side_by_side.record_table()))
     stem = f"g-{option.num_kv_heads}" if option.num_kv_heads is not None else "as-published"
     with st.container(horizontal=True):
         _file(

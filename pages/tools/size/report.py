@@ -30,7 +30,7 @@ from core.serving.traffic import Traffic, TrafficError
 from core.serving.traffic_fit import fit_traffic
 from pages.shell import cached, share
 from pages.tools.size import asked as asked_inputs
-from pages.tools.size import beside, measure, record, traffic
+from pages.tools.size import measure, record, side_by_side, traffic
 from pages.tools.size.inputs import Asked
 from pages.tools.size.verdict import boundary_sentence, options_picture
 
@@ -40,7 +40,7 @@ def remember_choice(asked: Asked, grid: OptionGrid, option: Option, wished: int 
     view = SizeView(
         asked=asked_inputs.asked_table(serving=False),
         measured=_measured(grid.job),
-        pinned=beside.pinned_table(),
+        pinned=side_by_side.pinned_table(),
         said=tuple(
             filter(None, [boundary_sentence(option.plan), as_payload(option.engine_refusal), refused_widths(grid)])
         ),
@@ -67,7 +67,7 @@ def remember_served(name: str, served: Served) -> None:
     view = SizeView(
         asked=asked_inputs.asked_table(serving=True),
         measured=_measured(served.job),
-        pinned=beside.pinned_table(),
+        pinned=side_by_side.pinned_table(),
         said=tuple(filter(None, [as_payload(served.engine_refusal)])),
         drawn=cached.drawn,
     )

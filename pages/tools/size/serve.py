@@ -5,7 +5,6 @@ from typing import Any
 import streamlit as st
 
 from core.figures.serve_memory import memory_alt_text, memory_chart
-from core.serving.beside_words import first_token_lines
 from core.serving.budget import is_another_server_s
 from core.serving.engine_why import why_sentence
 from core.serving.engine_words import engine_sentence
@@ -23,13 +22,25 @@ from core.serving.serve import (
     other_heads_sentence,
     serve,
 )
+from core.serving.speed_words import first_token_lines
 from core.serving.what_if import own_kv_heads
 from core.units import format_both
 from pages.shell import below, cached, share, style, unsent
-from pages.tools.size import beside, besides, cache_width, engine, inputs, plan, report, server_log, speed, split
+from pages.tools.size import (
+    cache_width,
+    engine,
+    inputs,
+    plan,
+    report,
+    server_log,
+    side_by_side,
+    speed,
+    speed_aids,
+    split,
+)
 from pages.tools.size.model import say_caution
 
-TABS = ["The plan", "Engine", "Server log", "Speed and cost", beside.NAME]
+TABS = ["The plan", "Engine", "Server log", "Speed and cost", side_by_side.NAME]
 
 
 def show(asked: inputs.Asked, answer: st.delta_generator.DeltaGenerator) -> None:
@@ -73,10 +84,10 @@ def show_behind(asked: inputs.Asked, served: Served) -> None:
         with speed_tab:
             show_first_token(served)
             speed.show_speed(option)
-            besides.show_besides(option.plan)
+            speed_aids.show_aids(option.plan)
     if beside_tab.open:
         with beside_tab:
-            beside.show(asked.model)
+            side_by_side.show(asked.model)
 
 
 def show_first_token(served: Served) -> None:

@@ -11,7 +11,7 @@ from core.reports.tables import amount_and_unit
 from core.serving.calibrated import calibrated, require_left_gib
 from core.serving.engine_words import NAMES
 from core.serving.job import ServingJob
-from core.serving.log_beside import LogRow, misled, rows_of, take_gib
+from core.serving.log_compared import LogRow, misled, rows_of, take_gib
 from core.serving.memory_plan import MemoryPlan
 from core.units import GIB
 from pages.shell import share

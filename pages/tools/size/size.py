@@ -9,15 +9,11 @@ from core.serving.options import option_grid
 from core.serving.traffic import TrafficError
 from pages.shell import below, unsent
 from pages.tools.size import (
-    beside,
-    besides,
     cache_width,
     engine,
     inputs,
-    instead,
     limits,
     measure,
-    parts,
     pinned,
     plan,
     questions,
@@ -26,18 +22,22 @@ from pages.tools.size import (
     report,
     serve,
     server_log,
+    side_by_side,
     speed,
+    speed_aids,
     split,
     traffic,
     verdict,
     ways,
+    weight_parts,
+    without_hub,
 )
 from pages.tools.size.count import StillWaiting, wait_for
 from pages.tools.size.model import say_caution
 
 TABS = [
     "The plan", "Engine", "Server log", "Every G", "Make it fit", "Limits", "Tensor parallel", "Traffic",
-    "Speed and cost", "Measure", beside.NAME, "Record",
+    "Speed and cost", "Measure", side_by_side.NAME, "Record",
 ]  # fmt: skip
 
 st.title("Size a serving job")
@@ -64,7 +64,7 @@ except (SizingError, UnsupportedConfig) as error:
     st.stop()
 except HubError as error:
     with answer:
-        instead.show(error, str(st.session_state["size_model"]))
+        without_hub.show(error, str(st.session_state["size_model"]))
     st.stop()
 except StillWaiting as wait:
     answer.info(str(wait), icon=":material/hourglass_top:")
@@ -124,7 +124,7 @@ with below.sent_when_near("size", ["Behind the answer"], unless=["size_tab"]):
         with plan_tab:
             split.show_with_the_plan(option.plan)
             plan.show_plan(option, asked.model.name)
-            parts.show_weights(option)
+            weight_parts.show_weights(option)
             plan.show_what_gb_means(option.plan)
     if engine_tab.open:
         with engine_tab:
@@ -139,12 +139,12 @@ with below.sent_when_near("size", ["Behind the answer"], unless=["size_tab"]):
     if speed_tab.open:
         with speed_tab:
             speed.show_speed(option)
-            besides.show_besides(option.plan)
+            speed_aids.show_aids(option.plan)
             measure.show_last_measurement(grid)
     if measure_tab.open:
         with measure_tab:
             measure.show_measure(grid, option)
     if beside_tab.open:
         with beside_tab:
-            beside.show(asked.model)
+            side_by_side.show(asked.model)
 report.remember_choice(asked, grid, option, wished)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from core.cluster import kept
+from core.cluster import store
 from core.cluster.__main__ import main
 from core.cluster.local import outcome
 from core.cluster.points import Sweep
@@ -44,21 +44,21 @@ def test_without_an_address_a_cluster_is_refused_in_words(capsys: pytest.Capture
     assert main(["devices"]) == 2
     assert "RAY_ADDRESS is not set: set it to ray://HEAD:10001" in capsys.readouterr().err
     assert main(["sweep", "--devices", "H100"]) == 2
-    assert kept.sweeps()[0].status == "stopped"
+    assert store.sweeps()[0].status == "stopped"
 
 
 def test_a_sweep_that_no_run_takes_is_not_kept(capsys: pytest.CaptureFixture[str]):
     assert main(["sweep", "--kv-heads", "7"]) == 2
     assert "G = 7 does not divide 40 query heads" in capsys.readouterr().err
-    assert kept.sweeps() == []
+    assert store.sweeps() == []
 
 
 def test_show_compares_what_is_done(capsys: pytest.CaptureFixture[str]):
     sweep = Sweep(
         num_query_heads=8, head_dim=64, kv_heads=(8,), contexts=(1024,), batches=(2,), devices=("H100", "L4")
     )  # fmt: skip
-    sweep_id, point = kept.add(sweep), sweep.points()[0]
-    kept.finish(sweep_id, point.id, record_of(point), {"host": "n1"}, 2.0)
+    sweep_id, point = store.add(sweep), sweep.points()[0]
+    store.finish(sweep_id, point.id, record_of(point), {"host": "n1"}, 2.0)
     assert main(["show", sweep_id, "--prices", "H100=3.6", "--layers", "10"]) == 0
     said = capsys.readouterr().out.splitlines()
     assert said[1].endswith("L4: G = 8, 2 × 1,024, bfloat16: waiting")
@@ -69,7 +69,7 @@ def test_show_compares_what_is_done(capsys: pytest.CaptureFixture[str]):
 @pytest.mark.parametrize("prices", ["HOST=2", "=2", "host=1,host=2", "host"])
 def test_a_price_of_no_device_of_the_sweep_is_refused(capsys: pytest.CaptureFixture[str], prices: str):
     sweep = Sweep(num_query_heads=8, head_dim=64, kv_heads=(8,), contexts=(1024,), batches=(2,))
-    sweep_id = kept.add(sweep)
+    sweep_id = store.add(sweep)
     try:
         code = main(["show", sweep_id, "--prices", prices])
     except SystemExit as refused:  # argparse's own
@@ -81,12 +81,12 @@ def test_a_price_of_no_device_of_the_sweep_is_refused(capsys: pytest.CaptureFixt
 
 def test_failed_points_of_a_sweep_that_is_driven_stay_as_they_are(capsys: pytest.CaptureFixture[str]):
     sweep = Sweep(num_query_heads=8, head_dim=64, kv_heads=(8,), contexts=(1024,), batches=(2,))
-    sweep_id, point = kept.add(sweep), sweep.points()[0]
-    kept.fail(sweep_id, point.id, "no memory", {})
-    with kept.driving(sweep_id):
+    sweep_id, point = store.add(sweep), sweep.points()[0]
+    store.fail(sweep_id, point.id, "no memory", {})
+    with store.driving(sweep_id):
         assert main(["resume", sweep_id, "--failed-too"]) == 2
     assert "is driven already by" in capsys.readouterr().err
-    assert [p.state for p in kept.points(sweep_id)] == ["failed"]
+    assert [p.state for p in store.points(sweep_id)] == ["failed"]
 
 
 def test_a_gpu_is_locked_by_its_own_number(monkeypatch: pytest.MonkeyPatch):

@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 
 from core.cluster.compare import cheapest, compared, cost_per_million
-from core.cluster.kept import DONE, KeptPoint
 from core.cluster.points import Sweep
+from core.cluster.store import DONE, KeptPoint
 from core.decode.plan import InvalidJob, StepShape
 from core.decode.records import RunRecord
 from tests.core.decode.records import STEPS, result, run_record

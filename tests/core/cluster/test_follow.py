@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from core.cluster import follow, kept
+from core.cluster import follow, store
 from core.cluster.points import Sweep
 from core.decode.store import StoreUnavailable
 
@@ -23,18 +23,18 @@ def driven(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def test_a_new_server_goes_on_with_what_was_under_way_alone(driven: list[str]):
-    under_way, cancelled = kept.add(SWEEP), kept.add(SWEEP)
-    kept.end(cancelled, kept.CANCELLED)
+    under_way, cancelled = store.add(SWEEP), store.add(SWEEP)
+    store.end(cancelled, store.CANCELLED)
     follow.go_on_after_a_restart()
     assert driven == [under_way]
 
 
 def test_a_sweep_resumed_while_its_driver_ends_goes_on_after_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("HEADROOM_DATA_DIR", str(tmp_path))
-    sweep_id, begun, let_go, driven = kept.add(SWEEP), threading.Event(), threading.Event(), []
+    sweep_id, begun, let_go, driven = store.add(SWEEP), threading.Event(), threading.Event(), []
 
     def drive(sweep_id: str, failed_too: bool) -> None:
-        driven.append((kept.status(sweep_id), failed_too))
+        driven.append((store.status(sweep_id), failed_too))
         begun.set()
         if len(driven) == 1:
             let_go.wait(60)
@@ -54,7 +54,7 @@ def test_a_sweep_resumed_while_its_driver_ends_goes_on_after_it(tmp_path: Path, 
 
 def test_a_cancel_after_a_resume_is_the_last_word(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("HEADROOM_DATA_DIR", str(tmp_path))
-    sweep_id, let_go, driven = kept.add(SWEEP), threading.Event(), []
+    sweep_id, let_go, driven = store.add(SWEEP), threading.Event(), []
 
     def drive(sweep_id: str, failed_too: bool) -> None:
         driven.append(failed_too)
@@ -68,20 +68,20 @@ def test_a_cancel_after_a_resume_is_the_last_word(tmp_path: Path, monkeypatch: p
     thread = follow._drivers[sweep_id]
     let_go.set()
     thread.join(60)
-    assert (driven, kept.status(sweep_id)) == ([False], "cancelled")
+    assert (driven, store.status(sweep_id)) == ([False], "cancelled")
 
 
 def test_without_a_cluster_a_server_looks_at_nothing(driven: list[str], monkeypatch: pytest.MonkeyPatch):
-    kept.add(SWEEP)
+    store.add(SWEEP)
     monkeypatch.setattr(follow, "offered", lambda: False)
     follow.go_on_after_a_restart()
     assert driven == []
 
 
 def test_a_store_that_cannot_be_read_keeps_no_server_from_starting(driven: list[str], monkeypatch: pytest.MonkeyPatch):
-    def no_store() -> list[kept.SweepLine]:
+    def no_store() -> list[store.SweepLine]:
         raise StoreUnavailable("the disk is full")
 
-    monkeypatch.setattr(kept, "sweeps", no_store)
+    monkeypatch.setattr(store, "sweeps", no_store)
     follow.go_on_after_a_restart()
     assert driven == []

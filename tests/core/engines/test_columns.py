@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from core.engines.columns import columns
 from core.engines.face import plan_cache
-from core.engines.held import held_bytes
+from core.engines.job_memory import held_bytes
 from core.engines.plan import EngineError
 from core.models.gguf.metadata import read_metadata
 from core.models.spec import ModelSpec, UnsupportedConfig, read_config

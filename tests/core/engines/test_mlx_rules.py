@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from core.engines.columns import columns
 from core.engines.face import plan_cache
-from core.engines.held import held_bytes
+from core.engines.job_memory import held_bytes
 from core.engines.mlx.caches import ChunkedCache, GrowingCache, Moment, RotatingCache
 from core.engines.mlx.classes import table
 from core.engines.plan import EngineError

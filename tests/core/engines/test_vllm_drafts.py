@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from core.engines.face import plan_cache
-from core.engines.held import held_bytes
+from core.engines.job_memory import held_bytes
 from core.engines.plan import EngineError, EnginePlan
 from core.models.spec import ModelSpec, read_config
 

@@ -12,10 +12,10 @@ from core.engines.face import plan_cache
 from core.engines.plan import EnginePlan
 from core.engines.vllm.offload import chunk_bytes
 from core.models.spec import read_config
-from core.serving.beside_bounds import offload_of
 from core.serving.job import ServingJob
 from core.serving.memory_plan import plan
 from core.serving.offload import Offload
+from core.serving.speed_aid_bounds import offload_of
 
 DATA = Path(__file__).parents[2] / "data" / "engines" / "vllm_cases.json.gz"
 SIZE_BYTES = 64 * 2**30

@@ -10,7 +10,7 @@ import pytest
 from core.api import count_parameters
 from core.errors import SizingError
 from core.models.rules.facts import UnsupportedConfig
-from core.parameters import count_by_rule, count_if_kept, count_on_meta_device, kept, meta, stop_worker
+from core.parameters import count_by_rule, count_if_kept, count_on_meta_device, kept_answers, meta, stop_worker
 
 FALCON_7B = {
     "model_type": "falcon", "hidden_size": 4544, "num_hidden_layers": 32, "num_attention_heads": 71,
@@ -86,15 +86,15 @@ def test_an_answer_is_kept_by_what_shapes_the_model(monkeypatch: pytest.MonkeyPa
 
 
 def test_the_folder_is_bounded(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(kept, "MAX_FILES", 3)
+    monkeypatch.setattr(kept_answers, "MAX_FILES", 3)
     for number in range(9):
-        kept.keep_answer({"number": number}, {"total": number})
+        kept_answers.keep_answer({"number": number}, {"total": number})
     assert len(list((tmp_path / "parameters").iterdir())) == 3
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"total": 1}', "nonsense"])
 def test_a_broken_file_is_as_none(text: str, tmp_path: Path) -> None:
-    kept.keep_answer(MIXTRAL, {"total": 1})
+    kept_answers.keep_answer(MIXTRAL, {"total": 1})
     next((tmp_path / "parameters").iterdir()).write_text(text)
     assert count_if_kept(MIXTRAL) is None
 

@@ -7,14 +7,14 @@ import pytest
 
 from core.models.registry import load_registry
 from core.models.spec import ModelSpec, read_config
-from core.serving.beside_bounds import draft_bound
-from core.serving.beside_words import besides_lines
 from core.serving.draft import Draft
 from core.serving.job import ServingJob
 from core.serving.kv_ledger import kv_ledger
 from core.serving.memory_plan import plan
 from core.serving.prefill import prefill_bound
 from core.serving.roofline import decode_bound
+from core.serving.speed_aid_bounds import draft_bound
+from core.serving.speed_words import aids_lines
 from core.serving.weights import count_of
 
 
@@ -97,7 +97,7 @@ def test_the_formula_of_a_draft_gives_the_figure_beside_it(
     bound = draft_bound(asked)
     assert bound is not None
     assert bound.seconds is not None
-    [(words, formula)] = besides_lines(plan(asked))
+    [(words, formula)] = aids_lines(plan(asked))
     assert f"at most {bound.tokens_per_second:,.0f} tokens/s" in words
     assert formula.startswith(said)
     if sequences is None:

@@ -10,13 +10,13 @@ import pytest
 from core.errors import SizingError
 from core.models.registry import load_registry
 from core.models.spec import read_config
-from core.serving.beside_bounds import cached_prefix_bound, draft_bound, offload_of
 from core.serving.draft import Draft, draft_weights
 from core.serving.inverse import largest_batch
 from core.serving.job import ServingJob
 from core.serving.memory_plan import plan
 from core.serving.offload import Offload, offload_bound, tier
 from core.serving.ranks import rank_plans
+from core.serving.speed_aid_bounds import cached_prefix_bound, draft_bound, offload_of
 from core.serving.sweep import sweep
 
 LLAMA_8B = {

@@ -3,7 +3,6 @@
 import pytest
 
 from core.models.spec import read_config
-from core.serving.beside_bounds import offload_of
 from core.serving.job import ServingJob
 from core.serving.layer_groups import LayerGroup
 from core.serving.memory_plan import plan
@@ -11,6 +10,7 @@ from core.serving.model_shapes import LLAMA_2_13B
 from core.serving.offload import Offload
 from core.serving.prefill import prefill_bound, read_while_prefilling
 from core.serving.roofline import decode_bound
+from core.serving.speed_aid_bounds import offload_of
 
 QWEN3_32B = {
     "model_type": "qwen3", "num_hidden_layers": 64, "num_attention_heads": 64, "num_key_value_heads": 8,

@@ -14,7 +14,7 @@ from streamlit.runtime import Runtime
 from streamlit.runtime.memory_session_storage import MemorySessionStorage
 from streamlit.runtime.session_manager import ActiveSessionInfo, SessionInfo
 
-from pages.server import tidy
+from pages.server import between_runs
 
 
 class Knot:
@@ -34,7 +34,7 @@ def nothing_stays_set_aside() -> Iterator[None]:
 def sessions(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """How many the server has, one element, to be changed."""
     found = [0]
-    monkeypatch.setattr(tidy, "sessions_kept", lambda: found[0])
+    monkeypatch.setattr(between_runs, "sessions_kept", lambda: found[0])
     return found
 
 
@@ -42,15 +42,15 @@ def sessions(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 def young(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """How often the interpreter collected by itself, one element, to be changed."""
     found = [1000]
-    monkeypatch.setattr(tidy, "_young_collections", lambda: found[0])
+    monkeypatch.setattr(between_runs, "_young_collections", lambda: found[0])
     return found
 
 
 def test_garbage_is_collected_once_enough_was_made(sessions: list[int], young: list[int]):
-    tidier = tidy.Tidier()
+    tidier = between_runs.Tidier()
     assert tidier.look()  # what the start left
     assert not tidier.look()
-    young[0] += tidy.WORTH_IT - 1
+    young[0] += between_runs.WORTH_IT - 1
     assert not tidier.look()
     young[0] += 1
     knot = weakref.ref(Knot())
@@ -59,7 +59,7 @@ def test_garbage_is_collected_once_enough_was_made(sessions: list[int], young: l
 
 
 def test_what_was_set_aside_with_a_session_goes_with_it(sessions: list[int], young: list[int]):
-    tidier = tidy.Tidier()
+    tidier = between_runs.Tidier()
     sessions[0] = 2
     tidier.look()
     knot = weakref.ref(Knot())
@@ -76,7 +76,7 @@ def test_names_that_were_looked_up_go_when_somebody_left(sessions: list[int], yo
     alone = count(name)
     getattr(found, name, None)
     assert count(name) > alone
-    tidier = tidy.Tidier()
+    tidier = between_runs.Tidier()
     sessions[0] = 2
     tidier.look()
     sessions[0] = 1
@@ -96,13 +96,13 @@ def test_a_closed_tab_is_kept_for_its_time_and_no_longer(monkeypatch: pytest.Mon
     storage.save(SessionInfo(client=None, session=session))
     last_served = ActiveSessionInfo(client=Knot(), session=session)  # as Streamlit's loop goes on holding it
     now[0] = 119.0
-    assert tidy.sessions_kept() == 4
+    assert between_runs.sessions_kept() == 4
     gone = weakref.ref(session)
     session.itself = None
     del session
     assert gone() is not None
     now[0] = 121.0
-    assert tidy.sessions_kept() == 3
+    assert between_runs.sessions_kept() == 3
     assert gone() is None
     assert (last_served.session, last_served.client) == (None, None)
 
@@ -112,18 +112,18 @@ def test_while_a_server_runs_streamlit_leaves_collecting_to_it(monkeypatch: pyte
     looks: list[bool] = []
     logged: list[str] = []
 
-    def look(self: tidy.Tidier) -> None:
+    def look(self: between_runs.Tidier) -> None:
         looks.append(True)
         if len(looks) == 1:
             raise AttributeError("another Streamlit")
 
-    monkeypatch.setattr(tidy, "EVERY_SECONDS", 0.0)
-    monkeypatch.setattr(tidy, "keep_few_arenas", lambda: True)
-    monkeypatch.setattr(tidy.Tidier, "look", look)
-    monkeypatch.setattr(tidy.LOG, "exception", logged.append)
+    monkeypatch.setattr(between_runs, "EVERY_SECONDS", 0.0)
+    monkeypatch.setattr(between_runs, "keep_few_arenas", lambda: True)
+    monkeypatch.setattr(between_runs.Tidier, "look", look)
+    monkeypatch.setattr(between_runs.LOG, "exception", logged.append)
 
     async def a_server() -> None:
-        async with tidy.tidied():
+        async with between_runs.tidied():
             assert st.config.get_option("runner.postScriptGC") is False
             while len(looks) < 2:  # the first one failed, and is said in the log
                 await asyncio.sleep(0)

@@ -1,11 +1,11 @@
-"""What is said of speed beside a step: first token, draft, shared prefix and offload, each a bound with its numbers."""
+"""What is said of speed but for a step's: first token, draft, shared prefix, offload, each a bound with its numbers."""
 
-from core.serving.beside_bounds import DraftBound, cached_prefix_bound, draft_bound, offload_of
 from core.serving.draft import NAMED
 from core.serving.job import ServingJob
 from core.serving.memory_plan import MemoryPlan
 from core.serving.offload import Offload, OffloadBound
 from core.serving.prefill import prefill_bound
+from core.serving.speed_aid_bounds import DraftBound, cached_prefix_bound, draft_bound, offload_of
 from core.units import GB, format_both, format_bytes
 
 
@@ -30,7 +30,7 @@ def first_token_lines(job: ServingJob) -> tuple[str, list[str]]:
     return said, lines
 
 
-def besides_lines(plan: MemoryPlan) -> list[tuple[str, str]]:
+def aids_lines(plan: MemoryPlan) -> list[tuple[str, str]]:
     """A sentence and its formula with the numbers put in, for draft, prefix and offload in turn."""
     job, found = plan.job, []
     drafted, cached, outside = draft_bound(job), cached_prefix_bound(job), offload_of(plan)

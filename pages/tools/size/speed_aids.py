@@ -1,14 +1,14 @@
-"""What a server does besides the model: a draft, a prefix that requests share, a cache outside; inputs and bounds."""
+"""What speeds a server up: a draft, a prefix that requests share, a cache outside; inputs and bounds."""
 
 from typing import Any
 
 import streamlit as st
 
 from core.errors import require_number
-from core.serving.beside_words import besides_lines
 from core.serving.draft import Draft
 from core.serving.memory_plan import MemoryPlan
 from core.serving.offload import TIERS, Offload
+from core.serving.speed_words import aids_lines
 from core.units import GB
 from pages.tools.size.model import HEADLINE, OWN_FILE, OWN_SHAPE, chosen_spec, model_names
 
@@ -17,7 +17,7 @@ METHODS = {"A plain draft": "draft_model", "EAGLE": "eagle", "EAGLE-3": "eagle3"
 LINKS = {words[:1].upper() + words[1:]: rate for words, rate in TIERS.values()}
 
 
-def besides_inputs() -> None:
+def aids_inputs() -> None:
     """Six inputs that change nothing as they open."""
     one, two, three, four = st.columns(4)
     models = [name for name in model_names() if name not in (OWN_SHAPE, OWN_FILE, HEADLINE)]
@@ -51,7 +51,7 @@ def besides_inputs() -> None:
     two.selectbox("Offload over", list(LINKS), index=1, key="size_link", bind="query-params")
 
 
-def besides_fields(state: Any) -> dict[str, Any]:
+def aids_fields(state: Any) -> dict[str, Any]:
     """The job's fields that they ask for. Raises as chosen_spec does."""
     outside = state["size_offload"]
     require_number("offload, GB", outside, 0, 1e7)
@@ -72,7 +72,7 @@ def _draft(state: Any) -> Draft | None:
     return Draft(method=METHODS[state["size_draft_method"]], tokens=tokens, model=chosen_spec(name, state))
 
 
-def show_besides(plan: MemoryPlan) -> None:
+def show_aids(plan: MemoryPlan) -> None:
     """The bounds of what was asked, each with its formula and numbers; nothing where nothing was."""
-    for words, formula in besides_lines(plan):
+    for words, formula in aids_lines(plan):
         st.markdown(f"{words}  \n`{formula}`")

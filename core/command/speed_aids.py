@@ -1,4 +1,4 @@
-"""What a server does besides, as `core size` asks and answers it: a draft, a shared prefix, an offload, bounds."""
+"""What speeds a server up, as `core size` asks and answers it: a draft, a shared prefix, an offload; bounds."""
 
 import argparse
 from collections.abc import Callable
@@ -6,20 +6,20 @@ from typing import Any
 
 from core.errors import SizingError
 from core.models.spec import ModelSpec
-from core.serving.beside_bounds import cached_prefix_bound, draft_bound, offload_of
 from core.serving.draft import METHODS, Draft
 from core.serving.job import ServingJob
 from core.serving.memory_plan import MemoryPlan
 from core.serving.offload import TIERS, Offload, tier
 from core.serving.prefill import prefill_bound
 from core.serving.roofline import decode_bound
+from core.serving.speed_aid_bounds import cached_prefix_bound, draft_bound, offload_of
 from core.units import GB, format_both
 
 ReadModel = Callable[[str], ModelSpec]
 USUAL_TOKENS, USUAL_LINK = 3, "pcie5"
 
 
-def add_beside_arguments(parser: argparse.ArgumentParser) -> None:
+def add_aid_arguments(parser: argparse.ArgumentParser) -> None:
     """Each left out changes nothing."""
     parser.add_argument("--draft", default=None, metavar="MODEL",
                         help="who speculates: mtp for the model's own layers, or a model as above")  # fmt: skip
@@ -34,7 +34,7 @@ def add_beside_arguments(parser: argparse.ArgumentParser) -> None:
                         help=f"to it: {', '.join(TIERS)}, or its GB/s ({USUAL_LINK})")  # fmt: skip
 
 
-def beside_fields(options: argparse.Namespace, read: ReadModel) -> dict[str, Any]:
+def aids_fields(options: argparse.Namespace, read: ReadModel) -> dict[str, Any]:
     """The job's fields that they ask for. Raises SizingError, and what reading the draft raises."""
     return {
         "draft": _draft(options, read),
@@ -86,7 +86,7 @@ def offload_from(gigabytes: float, link: str) -> Offload | None:
     return Offload(num_bytes=round(gigabytes * GB), bandwidth_bytes_per_s=bandwidth)
 
 
-def beside_answer(made: MemoryPlan) -> dict[str, Any]:
+def aids_answer(made: MemoryPlan) -> dict[str, Any]:
     """The JSON object's keys for them; null where the job has none."""
     job, asked = made.job, made.engine_plan
     drafted = {
@@ -126,7 +126,7 @@ def _bounds(job: ServingJob) -> dict[str, float | None]:
     }
 
 
-def beside_words(answer: dict[str, Any], made: MemoryPlan) -> list[str]:
+def aids_words(answer: dict[str, Any], made: MemoryPlan) -> list[str]:
     """Lines of the answer in words: what was asked of them, and the bounds that are known."""
     found, bounds, outside = [], answer["bounds"], answer["offload"]
     if made.job.draft is not None:

@@ -7,7 +7,7 @@ from urllib.parse import parse_qs
 import pytest
 
 from core.reports.decision_record import document_markdown
-from pages.tools.size import beside, pinned
+from pages.tools.size import pinned, side_by_side
 
 PAGE = "tools/size/size.py"
 TAB = "Side by side"
@@ -171,9 +171,9 @@ def test_a_spreadsheet_names_what_a_file_leaves_to_its_class():
     scenarios = [
         Scenario(model_name="A", job=ServingJob(model=spec, batch_size=1, context_length=64)) for spec in specs
     ]
-    first, second = beside.csv_rows(list(scenario_rows(scenarios)))
+    first, second = side_by_side.csv_rows(list(scenario_rows(scenarios)))
     assert (first["Remarks"], second["Remarks"]) == (specs[0].caution, "")
-    assert "Remarks" not in beside.csv_rows(list(scenario_rows(scenarios[1:])))[0]
+    assert "Remarks" not in side_by_side.csv_rows(list(scenario_rows(scenarios[1:])))[0]
 
 
 def test_a_spreadsheet_gets_numbers_with_their_units():
@@ -184,7 +184,7 @@ def test_a_spreadsheet_gets_numbers_with_their_units():
 
     job = ServingJob(model=LLAMA_2_13B, batch_size=32, context_length=65_536, num_kv_heads=1, memory_reading="device")
     rows = scenario_rows([Scenario(model_name="=A", job=at) for at in (job, job.where(kv_bits=8))])
-    first, second = csv.DictReader(csv_text(beside.csv_rows(list(rows))).splitlines())
+    first, second = csv.DictReader(csv_text(side_by_side.csv_rows(list(rows))).splitlines())
     assert first["Scenario"].startswith("'=A on one")  # no cell that a spreadsheet runs
     assert first["Cache, payload, bytes"] == "42949672960"
     assert second["Cache, payload, difference from the first, bytes"] == "-21474836480"

@@ -9,7 +9,7 @@ from urllib.parse import quote
 import pytest
 from starlette.types import Message, Receive, Scope, Send
 
-from pages.server.wanted import COOKIE, LONGEST_VIEW, OpenWhatWasWanted, view_to_open
+from pages.server.view_after_sign_in import COOKIE, LONGEST_VIEW, OpenWhatWasWanted, view_to_open
 
 SIGNED_IN = (b"set-cookie", b"_streamlit_user=abc; HttpOnly; Path=/")
 CLEARED = (b"set-cookie", b'_streamlit_user=""; Max-Age=0; Path=/')

@@ -9,7 +9,7 @@ from core.models.gguf.metadata import read_metadata
 from core.models.registry import load_registry
 from core.models.spec import ModelSpec, read_config
 from core.serving.job import ServingJob
-from core.serving.log_beside import LogRow, available_bytes, misled, rows_of
+from core.serving.log_compared import LogRow, available_bytes, misled, rows_of
 from core.serving.memory_plan import MemoryPlan, plan
 from core.serving.weights import typed_count
 
