@@ -94,14 +94,7 @@ def main(arguments: list[str] | None = None) -> int:
     }[options.command]  # fmt: skip
     try:
         return run(options)
-    except (
-        InvalidJob,
-        InvalidRecord,
-        StoreUnavailable,
-        store.NoSuchSweep,
-        store.AlreadyDriven,
-        Refused,
-    ) as e:
+    except (InvalidJob, InvalidRecord, StoreUnavailable, store.NoSuchSweep, store.AlreadyDriven, Refused) as e:
         print(str(e), file=sys.stderr)
         return EXIT_INVALID
 

@@ -154,6 +154,12 @@ template <class F>
 inline size_t scale_bytes(int dim) { return F::SCALED ? size_t(dim) / GROUP * LANES * 2 : 0; }
 template <class F>
 inline size_t block_bytes(int dim) { return scale_bytes<F>(dim) + size_t(dim) / F::STEP * F::BYTES; }
+// Where blocks of 16 tokens lie; and for a format that LOOKS, a byte for each square of 16 tokens and 16 elements
+// [block][dim / 16], which is 0 where every code of it has an exponent.
+struct Cache {
+  const uint8_t* bytes;
+  const uint8_t* small = nullptr;
+};
 template <class F>
 inline Cache from_block(Cache from, size_t block, int dim) {
   return {from.bytes + block * block_bytes<F>(dim), from.small ? from.small + block * dim / LANES : nullptr};

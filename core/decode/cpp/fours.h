@@ -10,21 +10,8 @@
 #define FOURS
 #endif
 
-namespace {
-
-// Where blocks of 16 tokens lie; and for what is taken in fours, a byte for each square of 16 tokens and 16 elements
-// [block][dim / 16], which is 0 where every code of it has an exponent.
-struct Cache {
-  const uint8_t* bytes;
-  const uint8_t* small = nullptr;
-};
-
-}  // namespace
-
 #if defined(FOURS)
 namespace {
-
-constexpr int SQUARE = 16;
 
 // Of half a line, 32 codes, the upper bytes of as many bfloat16 and then the lower: sign and exponent without its last bit,
 // that bit and the fraction. The exponent counts from 128, so what comes out is 2^8 times what the code stands for. A code
