@@ -46,6 +46,16 @@ def test_a_refusal_is_shown_and_not_asked_for_without_end(open_page: Opener, hub
     assert hub.methods("nobody/nothing") == ["HEAD"]
 
 
+def test_a_draft_that_the_hub_lacks_is_named_and_the_model_stays(open_page: Opener, hub: HubServer) -> None:
+    app = answered(open_page, size_model="Llama-3 8B", size_draft="nobody/llama-3.2-1b-instruct")
+    [error] = app.error
+    said = error.value.replace("\\", "")  # shown as text, whatever was typed
+    assert said.startswith("Draft model nobody/llama-3.2-1b-instruct: The Hub shows no nobody/llama-3.2-1b-instruct.")
+    assert "Closest in the registry: Llama-3.2 1B," in said
+    assert said.endswith("Name another among More inputs, or none.")
+    assert not any(area.key == "size_paste" for area in app.text_area)  # a pasted file would stand for the model
+
+
 def test_a_refusal_that_has_stood_for_a_while_is_asked_for_again(
     open_page: Opener, hub: HubServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

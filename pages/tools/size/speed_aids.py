@@ -4,7 +4,9 @@ from typing import Any
 
 import streamlit as st
 
-from core.errors import require_number
+from core.errors import SizingError, require_number
+from core.figures.comparison import plain
+from core.models.hub.pulls import HubError
 from core.serving.draft import Draft
 from core.serving.memory_plan import MemoryPlan
 from core.serving.offload import TIERS, Offload
@@ -52,7 +54,7 @@ def aids_inputs() -> None:
 
 
 def aids_fields(state: Any) -> dict[str, Any]:
-    """The job's fields that they ask for. Raises as chosen_spec does."""
+    """The job's fields that they ask for. Raises as chosen_spec does, of the Hub a SizingError that names the draft."""
     outside = state["size_offload"]
     require_number("offload, GB", outside, 0, 1e7)
     return {
@@ -69,7 +71,18 @@ def _draft(state: Any) -> Draft | None:
         return None
     if name == OWN_LAYERS:
         return Draft(method="mtp", tokens=tokens)
-    return Draft(method=METHODS[state["size_draft_method"]], tokens=tokens, model=chosen_spec(name, state))
+    try:
+        model = chosen_spec(name, state)
+    except HubError as error:  # the page's own says what stands in the place of the model that is sized
+        raise SizingError(_without_draft(name, error)) from error
+    return Draft(method=METHODS[state["size_draft_method"]], tokens=tokens, model=model)
+
+
+def _without_draft(name: str, error: HubError) -> str:
+    from core.serving.near_names import instead_of_hub  # noqa: PLC0415  the Hub's client loads with a failure alone
+
+    said = f"Draft model {plain(name)}: {plain(str(error), links=True)} {plain(instead_of_hub(name))}"
+    return f"{said} Name another among More inputs, or none."
 
 
 def show_aids(plan: MemoryPlan) -> None:
